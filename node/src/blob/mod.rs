@@ -1,0 +1,1 @@
+//! Content-addressed blobs: the local verified store and their transfer between nodes.

@@ -1,0 +1,1 @@
+//! The brain's thread and the commit pipeline behind it.

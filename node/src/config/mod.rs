@@ -1,0 +1,1 @@
+//! Configuration: defaults, then the file, then the environment, then flags.

@@ -1,0 +1,1 @@
+//! What runs tasks: builtins, and host commands under their guard.

@@ -1,0 +1,1 @@
+//! The data directory: key, network and credential.

@@ -1,0 +1,14 @@
+//! The body of a node: all that touches the world. The brain is `mesh-coordinator`.
+
+pub mod api;
+pub mod blob;
+pub mod brain;
+pub mod cli;
+pub mod config;
+pub mod executor;
+pub mod identity;
+pub mod log;
+pub mod metrics;
+pub mod network;
+pub mod store;
+pub mod testnet;

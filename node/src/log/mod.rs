@@ -1,0 +1,1 @@
+//! The segment log: what must be durable before it is spoken of.

@@ -1,0 +1,1 @@
+//! The libp2p swarm, the admission gate and the framed substreams.

@@ -1,0 +1,1 @@
+//! Testnets of real processes on loopback.

@@ -1,0 +1,1 @@
+//! The member table and liveness of a mesh, as pure state machines.

@@ -19,12 +19,12 @@ pub enum DecodeError {
 ///
 /// # Panics
 /// If a `Serialize` implementation reports an error, which none in this workspace does.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     encode_into(Vec::with_capacity(128), value)
 }
 
 /// [`encode`] behind the bytes that are already in `buffer`.
-pub fn encode_into<T: Serialize + ?Sized>(buffer: Vec<u8>, value: &T) -> Vec<u8> {
+pub fn encode_into<T: Serialize>(buffer: Vec<u8>, value: &T) -> Vec<u8> {
     cbor4ii::serde::to_vec(buffer, value).expect("own types encode")
 }
 
@@ -33,11 +33,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Deco
     if bytes.len() > limit {
         return Err(DecodeError::TooLarge { size: bytes.len(), limit });
     }
-    let mut reader = cbor4ii::core::utils::SliceReader::new(bytes);
-    let value = {
-        let mut deserializer = cbor4ii::serde::Deserializer::new(&mut reader);
-        T::deserialize(&mut deserializer).map_err(|error| DecodeError::Malformed(error.to_string()))?
-    };
+    let reader = cbor4ii::core::utils::SliceReader::new(bytes);
+    let mut deserializer = cbor4ii::serde::Deserializer::new(reader);
+    let value = T::deserialize(&mut deserializer).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let mut reader = deserializer.into_inner();
     let rest = cbor4ii::core::dec::Read::fill(&mut reader, 1).map_or(0, |rest| rest.as_ref().len());
     if rest > 0 {
         return Err(DecodeError::Trailing(rest));

@@ -3,4 +3,5 @@
 
 pub mod codec;
 pub mod id;
+pub mod task;
 pub mod time;

@@ -1,1 +1,7 @@
-//! Task records and ballots, placement and lifecycle for meshd, as pure state machines.
+//! Task records and their ballots, placement and lifecycle.
+
+mod config;
+mod fact;
+
+pub use config::Config;
+pub use fact::Fact;

@@ -3,16 +3,21 @@
 
 pub mod address;
 pub mod admit;
+pub mod batch;
 pub mod bounded;
 pub mod certificate;
 pub mod codec;
 pub mod credential;
 pub mod domain;
+pub mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod limits;
 pub mod member;
+pub mod merkle;
 pub mod role;
 pub mod time;
 pub mod token;

@@ -1,0 +1,56 @@
+//! That the largest lawful value of each kind is within its limit, so that no limit refuses what we would send.
+
+use crate::sample::{DAY, accepted, invitation, key, network};
+use mesh_proto::{
+    address::Addresses,
+    admit::{AdmitRequest, Enter, NetworkProof},
+    batch::{SealedBatch, SignedLeaf},
+    codec::encode,
+    credential::Credential,
+    domain::{Domain, Epoch},
+    fuzz::NOW,
+    id::StoreId,
+    limits,
+    member::{MemberEntry, Presence},
+    merkle::Leaf,
+    time::Wall,
+    version::WireVersions,
+};
+
+fn largest_addresses() -> Addresses {
+    let long = format!("/{}", "a".repeat(limits::ADDRESS_BYTES - 1));
+    Addresses::new(vec![long; limits::ADDRESSES]).unwrap()
+}
+
+#[test]
+fn the_largest_values_fit() {
+    let credential = accepted(invitation(Some(NOW + DAY)), 2);
+    assert!(Credential::decode(&encode(&credential)).is_ok());
+
+    let presence = Presence {
+        credential: credential.clone(),
+        store: StoreId(u64::MAX),
+        incarnation: u64::MAX,
+        addresses: largest_addresses(),
+        joined: Wall(u64::MAX),
+        left: true,
+    };
+    assert!(MemberEntry::decode(&encode(&MemberEntry::present(&key(2), &network(), presence))).is_ok());
+
+    let enter = Enter {
+        proof: NetworkProof::new(&network(), key(2).node_id(), key(1).node_id()),
+        credential,
+        versions: WireVersions { oldest: u16::MAX, newest: u16::MAX },
+        store: StoreId(u64::MAX),
+        addresses: largest_addresses(),
+    };
+    assert!(AdmitRequest::decode(&encode(&AdmitRequest::Enter(Box::new(enter)))).is_ok());
+}
+
+#[test]
+fn the_longest_path_fits() {
+    let leaves = vec![Leaf::new(Domain::Task, b""); limits::BATCH_LEAVES as usize];
+    let batch = SealedBatch::sign(&key(2), &network(), Epoch(u64::MAX), &leaves).unwrap();
+    let leaf = batch.leaf(limits::BATCH_LEAVES - 1).unwrap();
+    assert_eq!(SignedLeaf::decode(&encode(&leaf)), Ok(leaf));
+}

@@ -166,7 +166,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_leaf_is_proved_and_nothing_else(count in 1usize..200, pick in any::<prop::sample::Index>(), wrong in any::<prop::sample::Index>()) {
+        fn every_leaf_is_proved_and_nothing_else(
+            count in 1usize..200,
+            pick in any::<prop::sample::Index>(),
+            wrong in any::<prop::sample::Index>(),
+        ) {
             let leaves = leaves(count);
             let tree = Tree::new(&leaves).unwrap();
             let (index, wrong) = (pick.index(count), wrong.index(count));
@@ -188,7 +192,10 @@ mod tests {
         }
 
         #[test]
-        fn different_batches_have_different_roots(a in prop::collection::vec(any::<u8>(), 1..20), b in prop::collection::vec(any::<u8>(), 1..20)) {
+        fn different_batches_have_different_roots(
+            a in prop::collection::vec(any::<u8>(), 1..20),
+            b in prop::collection::vec(any::<u8>(), 1..20),
+        ) {
             let root = |bytes: &[u8]| {
                 let leaves: Vec<Leaf> = bytes.iter().map(|byte| Leaf::new(Domain::Task, &[*byte])).collect();
                 Tree::new(&leaves).unwrap().root()

@@ -60,7 +60,12 @@ fn a_proof_is_for_its_message_and_domain_only() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
-    fn no_flipped_bit_is_a_proof(count in 1usize..20, pick in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn no_flipped_bit_is_a_proof(
+        count in 1usize..20,
+        pick in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        bit in 0u8..8,
+    ) {
         let leaves = leaves(&messages(count));
         let index = pick.index(count);
         let mut bytes = encode(&sign(&leaves).leaf(index as u32).unwrap());

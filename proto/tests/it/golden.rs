@@ -1,5 +1,5 @@
-//! Golden vectors: the bytes of each sample, one file each. A difference is a change of the wire, which needs a new wire
-//! version. `MESH_REGENERATE=1 cargo test -p mesh-proto golden` writes them anew, with the corpus of the fuzzers.
+//! Golden vectors: the bytes of each sample, one file each. A difference is a change of the wire, which needs a new
+//! wire version. `MESH_REGENERATE=1 cargo test -p mesh-proto golden` writes them anew, with the corpus of the fuzzers.
 
 use crate::{corpus, sample};
 use data_encoding::HEXLOWER;

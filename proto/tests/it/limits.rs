@@ -1,9 +1,9 @@
 //! That the largest lawful value of each kind is within its limit, so that no limit refuses what we would send.
 
-use crate::sample::{DAY, accepted, invitation, key, network};
+use crate::sample::{DAY, accepted, invitation, key, network, present, with_presence};
 use mesh_proto::{
     address::Addresses,
-    admit::{AdmitRequest, Enter, NetworkProof},
+    admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Welcome},
     batch::{SealedBatch, SignedLeaf},
     codec::encode,
     credential::Credential,
@@ -45,6 +45,30 @@ fn the_largest_values_fit() {
         addresses: largest_addresses(),
     };
     assert!(AdmitRequest::decode(&encode(&AdmitRequest::Enter(Box::new(enter)))).is_ok());
+}
+
+#[test]
+fn a_welcome_takes_the_members_that_fit() {
+    let entry = with_presence(2, |presence| presence.addresses = largest_addresses());
+    let welcome = |members| {
+        Welcome::new(accepted(invitation(Some(NOW + DAY)), 2), WireVersions::OURS, StoreId(u64::MAX), members)
+    };
+    for (entry, fits) in [(entry, 14), (present(2, 1), limits::WELCOME_MEMBERS)] {
+        let welcome = welcome(vec![entry; 100]);
+        assert_eq!(welcome.members.len(), fits);
+        assert!(AdmitReply::decode(&encode(&AdmitReply::Welcome(Box::new(welcome)))).is_ok());
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused_before_the_stack_ends() {
+    // Arrays in arrays; and behind a key that nobody knows, whose value is skipped.
+    let arrays = vec![0x81; 100_000];
+    let skipped = [&[0xa1, 0x61, b'w', 0xa1, 0x61, b'z'], arrays.as_slice()].concat();
+    let tags = vec![0xc1; 100_000];
+    for bytes in [arrays, skipped, tags] {
+        assert!(AdmitReply::decode(&bytes).is_err());
+    }
 }
 
 #[test]

@@ -149,6 +149,16 @@ impl Store {
         self.database.close().map_err(StoreError::database("close"))
     }
 
+    /// Claims another format.
+    #[cfg(test)]
+    pub(super) fn write_format(&self, version: u64) {
+        self.transact("write", |transaction| {
+            transaction.open_table(META)?.insert(FORMAT, version)?;
+            Ok(())
+        })
+        .unwrap();
+    }
+
     fn state(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
         let transaction = self.database.begin_read().map_err(StoreError::database("read"))?;
         transaction.open_table(STATE).map_err(StoreError::database("read"))

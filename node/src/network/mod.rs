@@ -1,16 +1,36 @@
 //! The libp2p swarm, the admission gate and the framed substreams.
 
 mod admission;
+mod behaviour;
 mod class;
 mod config;
+mod dial;
+mod discovery;
+mod driver;
+mod event;
+mod failure;
 mod gate;
+mod gossip;
+mod handle;
+mod kademlia;
 mod metrics;
+mod peers;
+mod reach;
+mod start;
 mod substream;
+mod transport;
+mod violations;
 
 pub use admission::{Directory, Guest, KnowsNobody};
 pub use class::Class;
 pub use config::{Backoff, Config, FrameBounds, FrameConfig};
+pub use event::NetworkEvent;
+pub use failure::JoinFailure;
+pub use gossip::{GossipId, Verdict};
+pub use handle::{CommandError, Incoming, NetworkHandle};
 pub use metrics::Metrics;
+pub use peers::PeerInfo;
+pub use start::{NetworkError, NetworkIdentity, start};
 pub use substream::OpenError;
 
 use bytes::Bytes;

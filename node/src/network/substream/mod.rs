@@ -216,6 +216,6 @@ impl NetworkBehaviour for Behaviour {
 }
 
 /// All protocols that are accepted on an admitted connection.
-pub fn accepted(streams: &[StreamProtocol]) -> Arc<[StreamProtocol]> {
-    super::Class::ALL.iter().map(|class| class.protocol()).chain(streams.iter().cloned()).collect()
+pub fn accepted<'a>(streams: impl Iterator<Item = &'a StreamProtocol>) -> Arc<[StreamProtocol]> {
+    super::Class::ALL.iter().map(|class| class.protocol()).chain(streams.cloned()).collect()
 }

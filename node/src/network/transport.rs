@@ -46,7 +46,6 @@ pub fn build(keypair: &identity::Keypair, config: &Config) -> Result<Boxed<(Peer
         .multiplex(yamux::Config::default())
         .timeout(HANDSHAKE)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    // WebSocket first: TCP would take the beginning of `/tcp/7440/ws` for its own.
     let websocket = websocket::Config::new(named(nodelay))
         .upgrade(Version::V1Lazy)
         .authenticate(noise.clone())
@@ -54,10 +53,12 @@ pub fn build(keypair: &identity::Keypair, config: &Config) -> Result<Boxed<(Peer
         .timeout(HANDSHAKE)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    let transport = websocket
-        .or_transport(named(direct))
+    // Memory and WebSocket refuse at once what is not theirs; names are resolved before anything can be refused, so
+    // they come last.
+    let transport = memory
+        .or_transport(websocket)
         .map(|either, _| either.into_inner())
-        .or_transport(memory)
+        .or_transport(named(direct))
         .map(|either, _| either.into_inner())
         .boxed();
     Ok(transport)

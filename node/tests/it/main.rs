@@ -1,0 +1,3 @@
+//! The integration tests of the node, one binary.
+
+mod network;

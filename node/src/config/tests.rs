@@ -63,7 +63,7 @@ fn later_sources_win_and_are_named() {
     assert_eq!(loaded.origin("api.listen"), Origin::Flag("--api-listen".to_owned()));
     assert_eq!(loaded.origin("tasks.copies"), Origin::Environment("MESHD_TASKS__COPIES".to_owned()));
     assert_eq!(loaded.origin("blob.quota"), Origin::File(PathBuf::from("meshd.toml")));
-    assert_eq!(loaded.origin("blob.copies"), Origin::Default);
+    assert_eq!(loaded.origin("blob.upload_lease"), Origin::Default);
 }
 
 #[test]
@@ -128,9 +128,22 @@ fn every_problem_is_named_at_once_with_its_origin() {
 }
 
 #[test]
-fn a_bootstrap_address_must_say_whom_to_expect() {
-    let found = problems(&environment(&[("MESHD_NETWORK__BOOTSTRAP", "/ip4/10.0.0.1/tcp/7440")]));
-    assert!(found[0].contains("end it with /p2p/<node id>"), "{found:?}");
+fn what_types_let_through_is_checked() {
+    let mut sources = environment(&[
+        ("MESHD_NETWORK__LISTEN", ""),
+        ("MESHD_API__METRICS_LISTEN", "127.0.0.1:7441"),
+        ("MESHD_LOG__SEGMENT_SIZE", "1048577B"),
+        ("MESHD_EXEC__ALLOW", "bin/sh"),
+        ("MESHD_NODE__NAME", ""),
+        ("MESHD_TRACING__FILTER", "meshd=loud"),
+    ]);
+    sources.flags = vec![Override::text("blob.free_floor", "1B", "--free-floor")];
+    let found = problems(&sources);
+    let keys: Vec<_> = found.iter().filter_map(|problem| problem.split(':').next()).collect();
+    let expected =
+        ["node.name", "network.listen", "api.metrics_listen", "log.segment_size", "exec.allow", "blob.free_floor"];
+    assert_eq!(keys[..6], expected, "{found:#?}");
+    assert_eq!(keys[6..], ["tracing.filter"]);
 }
 
 #[test]

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `meshd` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meshd::cli::main()
+}

@@ -96,12 +96,13 @@ fn is_executable(path: &Path) -> bool {
 fn warning(name: &str) -> Option<String> {
     const SHELLS: [&str; 10] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "busybox", "csh", "tcsh", "pwsh"];
     const RUNNERS: [&str; 14] = [
-        "env", "xargs", "find", "sudo", "su", "doas", "nohup", "nice", "timeout", "setsid", "ssh", "make", "awk", "gawk",
+        "env", "xargs", "find", "sudo", "su", "doas", "nohup", "nice", "timeout", "setsid", "ssh", "make", "awk",
+        "gawk",
     ];
     const INTERPRETERS: [&str; 9] = ["python", "perl", "ruby", "node", "php", "lua", "tclsh", "java", "deno"];
-    let is_interpreter = INTERPRETERS.iter().any(|known| {
-        name.strip_prefix(known).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
-    });
+    let is_interpreter = INTERPRETERS
+        .iter()
+        .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.')));
     (SHELLS.contains(&name) || RUNNERS.contains(&name) || is_interpreter).then(|| {
         format!("allowing `{name}` lets every member of the mesh run any program as this user, not only `{name}`")
     })

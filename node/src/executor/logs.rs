@@ -34,7 +34,13 @@ pub struct LogChunk {
 const MAX_CHUNK: usize = 1 << 20;
 
 pub fn read(
-    directory: &Path, task: TaskId, attempt: u32, stream: Stream, offset: u64, max: usize, running: bool,
+    directory: &Path,
+    task: TaskId,
+    attempt: u32,
+    stream: Stream,
+    offset: u64,
+    max: usize,
+    running: bool,
 ) -> io::Result<LogChunk> {
     let path = out_directory(directory, task, attempt).join(stream.file());
     let file = match File::open(path) {

@@ -29,7 +29,7 @@ mod pool;
 mod protocol;
 mod run;
 
-pub use allow::{Allowed, AllowError};
+pub use allow::{AllowError, Allowed};
 pub use config::{ConfigError, ExecConfig, ExecutorConfig};
 pub use guard::guard_main;
 pub use logs::{LogChunk, Stream};

@@ -104,7 +104,14 @@ impl Executors {
 
     /// Output of a running command from `offset` on, at most `max` bytes (at most 1 MiB). Follows the command by 100 ms
     /// or less once it ran for 50 ms. Reads a file: not for the brain's thread.
-    pub fn logs(&self, task: TaskId, attempt: u32, stream: Stream, offset: u64, max: usize) -> std::io::Result<LogChunk> {
+    pub fn logs(
+        &self,
+        task: TaskId,
+        attempt: u32,
+        stream: Stream,
+        offset: u64,
+        max: usize,
+    ) -> std::io::Result<LogChunk> {
         let running = self.inner.desk.is_running(task, attempt);
         logs::read(&self.inner.directory, task, attempt, stream, offset, max, running)
     }

@@ -53,9 +53,14 @@ pub enum Stdin {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromGuard {
     /// The guard is ready for orders. `pid` is meshd's name for it.
-    Ready { pid: i32, level: Level },
+    Ready {
+        pid: i32,
+        level: Level,
+    },
     /// This level cannot be had here.
-    Unsupported { error: String },
+    Unsupported {
+        error: String,
+    },
     /// The command runs and did not end at once.
     Running,
     Report(Box<Report>),

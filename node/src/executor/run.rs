@@ -32,10 +32,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
     /// A host command: `argv[0]` is a name that the operator allowed. `env` is added to the clean environment.
-    Exec {
-        argv: Vec<String>,
-        env: Vec<(String, String)>,
-    },
+    Exec { argv: Vec<String>, env: Vec<(String, String)> },
     /// Standard output is the input.
     Echo,
     /// Nothing, for this long.
@@ -152,7 +149,11 @@ impl Run {
 pub(super) fn check_relative(path: &str) -> Result<(), Failure> {
     let parts = Path::new(path).components();
     let plain = parts.clone().all(|part| matches!(part, Component::Normal(_))) && parts.count() > 0;
-    if plain && !path.contains('\0') && path.len() <= 1024 { Ok(()) } else { Err(Failure::BadPath { path: path.into() }) }
+    if plain && !path.contains('\0') && path.len() <= 1024 {
+        Ok(())
+    } else {
+        Err(Failure::BadPath { path: path.into() })
+    }
 }
 
 /// Variables that make an allowed command load or run something else; those that glibc ignores in set-user-id
@@ -160,9 +161,32 @@ pub(super) fn check_relative(path: &str) -> Result<(), Failure> {
 /// interpreter allows everything anyhow.
 fn refused_variable(name: &str) -> bool {
     const NAMES: [&str; 26] = [
-        "PATH", "HOME", "TMPDIR", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "GCONV_PATH", "GETCONF_DIR",
-        "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NIS_PATH", "NLSPATH", "RESOLV_HOST_CONF",
-        "RES_OPTIONS", "TZDIR", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS",
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "SHELLOPTS",
+        "BASHOPTS",
+        "PS4",
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "HOSTALIASES",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NIS_PATH",
+        "NLSPATH",
+        "RESOLV_HOST_CONF",
+        "RES_OPTIONS",
+        "TZDIR",
+        "PERL5LIB",
+        "PERL5OPT",
+        "RUBYLIB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "JAVA_TOOL_OPTIONS",
     ];
     const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "MESH_", "PYTHON", "BASH_FUNC_"];
     name.is_empty()

@@ -112,7 +112,8 @@ async fn start_at(program: &Path, level: Level) -> Result<Guard, Refused> {
     ours.set_nonblocking(true)?;
     let program = program.to_path_buf();
     // Starting a large program blocks for some milliseconds.
-    let starter = tokio::task::spawn_blocking(move || spawn(&program, level, theirs)).await.map_err(io::Error::from)??;
+    let starter =
+        tokio::task::spawn_blocking(move || spawn(&program, level, theirs)).await.map_err(io::Error::from)??;
     let mut guard =
         Guard { stream: UnixStream::from_std(ours)?, buffer: Vec::new(), level, pid: starter.id() as i32, starter };
     match guard.read().await {
@@ -234,9 +235,11 @@ impl Guard {
             let own = starter.id() as i32 == pid;
             let waited = starter.wait().map(drop);
             match rustix::process::Pid::from_raw(pid) {
-                Some(pid) if !own => {
-                    waited.and(rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).map(drop).map_err(Into::into))
-                }
+                Some(pid) if !own => waited.and(
+                    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+                        .map(drop)
+                        .map_err(Into::into),
+                ),
                 _ => waited,
             }
         });

@@ -26,7 +26,12 @@ pub fn make(work: &Path) -> io::Result<()> {
 /// there, and through both the task could write. The copy shares extents where the file system can.
 ///
 /// `go_on` is asked every few megabytes, and ends the copy when it says so.
-pub fn place<E>(work: &Path, name: &str, source: &Path, mut go_on: impl FnMut() -> Result<(), E>) -> Result<io::Result<()>, E> {
+pub fn place<E>(
+    work: &Path,
+    name: &str,
+    source: &Path,
+    mut go_on: impl FnMut() -> Result<(), E>,
+) -> Result<io::Result<()>, E> {
     // Nothing of the task runs yet, and `name` was checked: no symbolic link can be in the way.
     let target = work.join(name);
     let opened = (|| {

@@ -179,7 +179,10 @@ impl<'a> Job<'a> {
             for (sink, _) in sinks.iter_mut().zip(ready.sinks).filter(|(_, readable)| *readable) {
                 self.note_sink(sink.drain(&self.order.out, &mut scratch));
                 if sink.overflown {
-                    self.end(Failure::OutputTooLarge { stream: sink.name.into(), limit: self.order.limits.output_bytes });
+                    self.end(Failure::OutputTooLarge {
+                        stream: sink.name.into(),
+                        limit: self.order.limits.output_bytes,
+                    });
                 }
             }
             if ready.control {

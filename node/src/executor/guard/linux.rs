@@ -30,11 +30,16 @@ pub enum Entered {
     Parent,
 }
 
+/// Closes what meshd's own parent left open without close-on-exec: it must not reach a task. Called before this process
+/// opens anything.
+pub fn close_inherited() {
+    // SAFETY: a plain system call on descriptors that nobody in this process owns: it has just been started, and only
+    // 0, 1 and 2 are known to it.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+}
+
 /// Makes this process, or a sibling, the guard. Called once, in a process with one thread.
 pub fn enter(level: Level) -> io::Result<Entered> {
-    // SAFETY: plain system calls on descriptors that nobody in this process owns: it has just been started, and only
-    // 0, 1 and 2 are known to it. What meshd's own parent left open without close-on-exec must not reach a task.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
     match level {
         Level::ProcessGroup => Err(io::Error::other("not on this system")),
         Level::Subreaper => {
@@ -200,7 +205,8 @@ impl Guard {
             return Err(SpawnError::Fork(io::Error::last_os_error()));
         }
         // SAFETY: the child wrote through a pointer the compiler lost sight of; a volatile read of plain data in place.
-        let (failed, errno) = unsafe { ((&raw const child.failed).read_volatile(), (&raw const child.errno).read_volatile()) };
+        let (failed, errno) =
+            unsafe { ((&raw const child.failed).read_volatile(), (&raw const child.errno).read_volatile()) };
         match failed {
             Step::None => Ok(pid),
             Step::Setup => Err(SpawnError::Setup(io::Error::from_raw_os_error(errno))),
@@ -294,11 +300,8 @@ unsafe fn set_up(child: &Child<'_>) -> bool {
 }
 
 fn resource_limits(limits: &Limits) -> Vec<(libc::__rlimit_resource_t, u64)> {
-    let mut list = vec![
-        (libc::RLIMIT_CORE, 0),
-        (libc::RLIMIT_NOFILE, limits.open_files),
-        (libc::RLIMIT_FSIZE, limits.file_bytes),
-    ];
+    let mut list =
+        vec![(libc::RLIMIT_CORE, 0), (libc::RLIMIT_NOFILE, limits.open_files), (libc::RLIMIT_FSIZE, limits.file_bytes)];
     list.extend(limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)));
     list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
     list

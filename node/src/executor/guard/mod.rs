@@ -35,13 +35,16 @@ pub fn guard_main() -> Option<i32> {
     }
     let level = arguments.next().and_then(|word| word.to_str().and_then(Level::from_word));
     let Some(level) = level else {
-        eprintln!("meshd: `{GUARD_ARGUMENT}` is how meshd starts the processes that hold its tasks; not for use by hand");
+        eprintln!(
+            "meshd: `{GUARD_ARGUMENT}` is how meshd starts the processes that hold its tasks; not for use by hand"
+        );
         return Some(2);
     };
     Some(run(level))
 }
 
 fn run(level: Level) -> i32 {
+    spawn::close_inherited();
     let mut control = match Control::on_standard_input() {
         Ok(control) => control,
         Err(error) => {

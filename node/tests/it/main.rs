@@ -1,0 +1,3 @@
+//! Tests against real processes, one binary for all.
+
+mod executor;

@@ -215,7 +215,7 @@ impl Counts {
     }
 
     pub fn fact(&mut self, fact: &Fact) {
-        self.add(match fact {
+        let count = match fact {
             Fact::Held { .. } => Count::FactHeld,
             Fact::Written { register, ballot, .. } => {
                 if register.joint.is_some() {
@@ -235,11 +235,12 @@ impl Counts {
             Fact::Floor { .. } => Count::FactFloor,
             Fact::Kept { .. } => Count::FactKept,
             Fact::Settled { .. } => Count::FactSettled,
-        });
+        };
+        self.add(count);
     }
 
     pub fn answer(&mut self, answer: &Answer) {
-        self.add(match answer {
+        let count = match answer {
             Answer::Placed { degraded, existing, .. } => {
                 if *degraded {
                     self.add(Count::AnswerDegraded);
@@ -265,7 +266,8 @@ impl Counts {
             Answer::Status(_) => Count::AnswerStatus,
             Answer::Members(_) => Count::AnswerMembers,
             Answer::Finished => Count::AnswerFinished,
-        });
+        };
+        self.add(count);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     options::Options,
 };
 use mesh_coordinator::{ControlMessage, Message};
-use mesh_proto::{codec, task::Frame, task::FRAME_LIMIT};
+use mesh_proto::{codec, task::FRAME_LIMIT, task::Frame};
 
 /// What becomes known to the body of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,14 +165,7 @@ impl Network {
         }
     }
 
-    fn post(
-        &mut self,
-        at: u64,
-        (from, to): (usize, usize),
-        message: Message,
-        queue: &mut Queue,
-        counts: &mut Counts,
-    ) {
+    fn post(&mut self, at: u64, (from, to): (usize, usize), message: Message, queue: &mut Queue, counts: &mut Counts) {
         let class = match &message {
             Message::Control(_) => 0,
             Message::Task(_) => 1,
@@ -335,7 +328,8 @@ fn through_the_codec(message: Message) -> Message {
         }
         Message::Control(control) => {
             let bytes = codec::encode(&control);
-            let decoded = codec::decode::<ControlMessage>(&bytes, FRAME_LIMIT).expect("a message that was sent decodes");
+            let decoded =
+                codec::decode::<ControlMessage>(&bytes, FRAME_LIMIT).expect("a message that was sent decodes");
             assert_eq!(decoded, control, "a message survives its encoding");
             Message::Control(decoded)
         }
@@ -378,7 +372,7 @@ mod tests {
             assert_eq!(network.send(n, (0, 1), beat(n as u32), &mut queue, &mut counts), None);
         }
         network.cut(0, 1);
-        assert_eq!(drain(&mut network, &mut queue, &mut counts), []);
+        assert_eq!(drain(&mut network, &mut queue, &mut counts), [0; 0]);
         network.send(500_000, (0, 1), beat(2), &mut queue, &mut counts);
         network.mend(600_000, (0, 1), &mut queue);
         assert_eq!(drain(&mut network, &mut queue, &mut counts), [0, 1, 2]);
@@ -400,8 +394,7 @@ mod tests {
     fn a_full_queue_is_told_once_and_again_when_it_has_room() {
         let (mut network, mut queue, mut counts) = network();
         network.connect(0, 1);
-        let told: Vec<_> =
-            (0..6).map(|n| network.send(0, (0, 1), beat(n), &mut queue, &mut counts)).collect();
+        let told: Vec<_> = (0..6).map(|n| network.send(0, (0, 1), beat(n), &mut queue, &mut counts)).collect();
         assert_eq!(told, [None, None, None, None, Some(Notice::Full), None]);
         let (at, event) = queue.pop().unwrap();
         assert!(matches!(network.arrive(event, true, &mut queue, at, &mut counts), (Some(_), None)));

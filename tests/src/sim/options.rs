@@ -111,8 +111,7 @@ impl Options {
         let latency = *dice.pick(&[(50, 300), (100, 2_000), (2_000, 30_000), (500, 80_000)]);
         let sync = *dice.pick(&[(80, 400), (1_000, 4_000), (200, 20_000), (5_000, 40_000)]);
         let forgetful = dice.chance(120);
-        let faults: Vec<Fault> =
-            Fault::ALL.into_iter().filter(|_| dice.chance(700) || wanted.all_faults).collect();
+        let faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| dice.chance(700) || wanted.all_faults).collect();
         let slots = *dice.pick(&[1, 2, 2, 4, 8]);
         let tasks = mesh_tasks::Config {
             poison_limit: *dice.pick(&[2, 3, 5]),

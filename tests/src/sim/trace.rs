@@ -28,6 +28,11 @@ impl Trace {
         self.say(at, node as usize, line);
     }
 
+    /// One event more.
+    pub fn count(&mut self) {
+        self.events += 1;
+    }
+
     /// Text that goes with an event and is not part of the hash.
     pub fn say(&mut self, at: u64, node: usize, line: impl FnOnce() -> String) {
         if let Some(text) = &mut self.text {

@@ -73,9 +73,8 @@ impl Executions {
             _ => {}
         }
         let (Some((attempt, node)), Some(outcome)) = (ending.by, &ending.outcome) else { return Ok(()) };
-        let made = |one: &Execution| {
-            one.attempt == attempt && one.node == node && one.outcome.as_deref() == Some(outcome)
-        };
+        let made =
+            |one: &Execution| one.attempt == attempt && one.node == node && one.outcome.as_deref() == Some(outcome);
         match self.tasks.get(&task).is_some_and(|executions| executions.iter().any(made)) {
             true => Ok(()),
             false => fault(format!("by attempt {attempt} of {node}, which made no such result")),

@@ -157,10 +157,9 @@ impl Checks {
                     false => self.users.acknowledged(*task, digest),
                 }
             }
-            Answer::Ended { task, register } => self
-                .registers
-                .said_to_have_ended(*task, register)
-                .and_then(|()| self.users.told_end(*task, register)),
+            Answer::Ended { task, register } => {
+                self.registers.said_to_have_ended(*task, register).and_then(|()| self.users.told_end(*task, register))
+            }
             Answer::Status(status) => self.status(status),
             _ => Ok(()),
         };
@@ -169,7 +168,10 @@ impl Checks {
 
     fn status(&self, status: &StatusView) -> Result<(), Violation> {
         match status.running > u64::from(status.slots) {
-            true => Err(Violation::new(Rule::Bounded, format!("{} says it runs {} on {} slots", status.node, status.running, status.slots))),
+            true => Err(Violation::new(
+                Rule::Bounded,
+                format!("{} says it runs {} on {} slots", status.node, status.running, status.slots),
+            )),
             false => Ok(()),
         }
     }
@@ -187,9 +189,7 @@ impl Checks {
             let majority = holders.len() / 2 + 1;
             intact < majority || intact - usize::from(named) >= majority
         };
-        let is_safe = |write: &Write| {
-            safe(&write.register.holders) && write.register.joint.as_deref().is_none_or(safe)
-        };
+        let is_safe = |write: &Write| safe(&write.register.holders) && write.register.joint.as_deref().is_none_or(safe);
         self.registers.all().all(|history| {
             let newest = history.iter().rev().find(|write| !write.on.is_empty());
             let in_force = history.iter().rev().find(|write| write.is_in_force());
@@ -252,8 +252,7 @@ mod tests {
     fn an_ending_that_a_minority_has_is_not_to_be_told() {
         let (mut checks, mut counts) = world(3);
         let end = ended(&[0, 1, 2], How::Cancelled, 0);
-        let fact =
-            Fact::Written { task: task(1), ballot: ballot(0, 0), version: Version(2), register: end.clone() };
+        let fact = Fact::Written { task: task(1), ballot: ballot(0, 0), version: Version(2), register: end.clone() };
         checks.users.wants_end(task(1));
         checks.persisted(StoreId(0), &fact, &mut counts);
         checks.answered(None, &Answer::Ended { task: task(1), register: end }, &mut counts);

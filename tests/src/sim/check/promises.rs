@@ -132,12 +132,8 @@ mod tests {
     const STORE: StoreId = StoreId(1);
 
     fn promise(term: u32, held: Option<Key>) -> Item {
-        let held = held.map(|(ballot, version)| Held {
-            birth: birth(1),
-            ballot,
-            version,
-            register: register(&[0, 1, 2], 1),
-        });
+        let held =
+            held.map(|(ballot, version)| Held { birth: birth(1), ballot, version, register: register(&[0, 1, 2], 1) });
         Item::Promise { task: task(1), ballot: ballot(term, 1), held }
     }
 

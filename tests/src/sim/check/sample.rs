@@ -30,6 +30,7 @@ pub fn birth(n: u8) -> Arc<Birth> {
         spec: Octets::default(),
         gateway: node(0),
         placed: Wall(1),
+        born: Wall(1),
         home: holders(&[0, 1, 2]),
     })
 }

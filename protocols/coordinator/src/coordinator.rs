@@ -107,6 +107,10 @@ impl Coordinator {
             }
             Input::Full { node } => self.tasks.full(node),
             Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),
+            Input::Me(member) => {
+                self.members.set_me(member.clone());
+                self.news.push(member);
+            }
             Input::Member(member) => self.learn(now, member, effects),
             Input::Task { from, frame } => {
                 self.members.heard(now, from);
@@ -223,7 +227,8 @@ impl Coordinator {
     fn up(&mut self, now: Now, node: NodeId, store: StoreId, effects: &mut Vec<Effect>) {
         self.members.up(now, node, store);
         let Some(member) = self.members.get(&node).cloned() else { return };
-        let table: Vec<Member> = self.members.others().filter(|other| other.node != node).cloned().collect();
+        let is_told = |other: &&Member| other.node != node && !other.entry.is_empty();
+        let table: Vec<Member> = self.members.others().filter(is_told).cloned().collect();
         let mine = [self.members.me().clone()];
         for part in mine.into_iter().chain(table).collect::<Vec<_>>().chunks(64) {
             self.control.push((node, ControlMessage::Members(part.to_vec())));
@@ -268,7 +273,10 @@ impl Coordinator {
                     self.changed_members.insert(member.node);
                     self.position = self.position.next();
                     effects.push(Effect::Persist(Fact::Member(member.clone())));
-                    self.news.push(member);
+                    // What was only seen at the door has no entry to pass on yet.
+                    if !member.entry.is_empty() {
+                        self.news.push(member);
+                    }
                 }
                 Asked::Heartbeat => {
                     let heartbeat = self.heartbeat();

@@ -3,7 +3,7 @@
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     kad::{
-        self, Behaviour, BucketInserts, InboundRequest, ProviderRecord, StoreInserts,
+        self, Behaviour, BucketInserts, InboundRequest, StoreInserts,
         store::{MemoryStore, MemoryStoreConfig, RecordStore},
     },
 };

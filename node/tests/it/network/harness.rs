@@ -86,10 +86,6 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn node(&self) -> NodeId {
-        SecretKey::from_bytes(&self.secret).node_id()
-    }
-
     pub fn listen(mut self, address: &str) -> Self {
         self.config.listen.push(address.parse().unwrap());
         self

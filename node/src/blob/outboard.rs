@@ -190,8 +190,8 @@ mod tests {
             let id = builder.finish(&mut pairs);
             let mut expected = Vec::new();
             let root = outboard_post_order(&data[..], shape(size as u64), &mut expected).unwrap();
-            prop_assert_eq!(id.as_bytes(), blake3::hash(&data).as_bytes());
-            prop_assert_eq!(id.as_bytes(), root.as_bytes());
+            prop_assert_eq!(*id.as_bytes(), *blake3::hash(&data).as_bytes());
+            prop_assert_eq!(*id.as_bytes(), *root.as_bytes());
             prop_assert_eq!(pairs, expected);
         }
     }

@@ -42,6 +42,7 @@ pub(super) struct Partial {
     /// Bytes from the front that are verified and in the file.
     verified: AtomicU64,
     room: Mutex<Reservation>,
+    _rest: Rest,
     _turn: Turn,
 }
 
@@ -50,14 +51,11 @@ impl Partial {
     pub(super) async fn open(inner: &Arc<Inner>, id: BlobId, size: u64, turn: Turn) -> Result<Self, BlobError> {
         inner.check_size(size)?;
         let mut room = Reservation::none(inner);
-        // What lies here already is part of what is reserved; it must not count twice, nor be dropped for room.
-        let resumed = inner.index().partials.remove(&id);
-        if let Err(error) = room.grow_to(footprint(size)).await {
-            if let Some(bytes) = resumed {
-                inner.index().partials.insert(id, bytes);
-            }
-            return Err(error);
-        }
+        // What lies here already must not be paid for twice.
+        let resumed = inner.index().partials.get(&id).copied().unwrap_or(0);
+        room.grow_to(footprint(size).saturating_sub(resumed)).await?;
+        room.absorb(id);
+        let rest = Rest { inner: Arc::clone(inner), id };
         inner
             .disk(move |inner| {
                 let data = open(&inner.layout.partial_data(id))?;
@@ -71,6 +69,7 @@ impl Partial {
                     tree,
                     verified: AtomicU64::new(0),
                     room: Mutex::new(room),
+                    _rest: rest,
                     _turn: turn,
                 };
                 let path = partial.inner.layout.partial_data(id);
@@ -164,8 +163,13 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
-    /// What is left for a continuation goes on being counted. Nothing is left after `finish`.
+/// Counts what is left for a continuation, when a download ends. Nothing is left after [`Partial::finish`].
+struct Rest {
+    inner: Arc<Inner>,
+    id: BlobId,
+}
+
+impl Drop for Rest {
     fn drop(&mut self) {
         let length = |path: &Path| fs::metadata(path).map(|file| footprint(file.len())).unwrap_or(0);
         let layout = &self.inner.layout;

@@ -119,6 +119,8 @@ async fn an_upload_without_room_sets_off_a_collection() {
     let records = async |_: Vec<BlobId>| Ok(BTreeSet::from([referenced]));
     let data = content(450_000);
     tokio::select! {
+        // Attached before room is wanted.
+        biased;
         () = store.collect_always(records) => unreachable!(),
         uploaded = store.ingest(&data[..], None) => assert!(uploaded.unwrap().new),
     }

@@ -78,8 +78,7 @@ async fn relay(near: DuplexStream, far: DuplexStream, manner: Manner, carried: A
     }
     to_near.write_all(&reply).await.unwrap();
     let (mut sent, mut buffer) = (0u64, vec![0; 8 << 10]);
-    loop {
-        let Ok(n @ 1..) = from_far.read(&mut buffer).await else { break };
+    while let Ok(n @ 1..) = from_far.read(&mut buffer).await {
         let mut n = n as u64;
         match manner {
             Manner::Flips(at) if (sent..sent + n).contains(&at) => buffer[(at - sent) as usize] ^= 1,
@@ -287,7 +286,10 @@ async fn keep(
     id: BlobId,
 ) -> (Result<(), ReplicateError>, Result<Served, ServeError>) {
     let (near, far) = tokio::io::duplex(64 << 10);
-    tokio::join!(here.replicate(near, id, Duration::from_secs(600)), there.serve(far, node(1)))
+    let (from, to) = (here.clone(), there.clone());
+    let asking = tokio::spawn(async move { from.replicate(near, id, Duration::from_secs(600)).await });
+    let (asked, served) = tokio::join!(asking, to.serve(far, node(1)));
+    (asked.unwrap(), served)
 }
 
 #[tokio::test]
@@ -315,7 +317,8 @@ async fn a_peer_keeps_a_copy_and_says_so_when_it_is_durable() {
     let (refused, _) = keep(&here, &there, large).await;
     assert!(matches!(refused, Err(ReplicateError::Refused(Refusal::TooLarge { .. }))), "{refused:?}");
     drop(there);
-    assert!(store(&b, config()).has(full) == false && store(&b, config()).usage().blobs == 4);
+    let there = store(&b, config());
+    assert!(!there.has(full) && there.usage().blobs == 4);
 }
 
 #[tokio::test]
@@ -370,13 +373,16 @@ async fn strange_requests_are_refused_and_floods_cost_their_sender() {
     // Two streams that say nothing take this peer's places, not another's; and not for ever.
     let (_near1, far1) = tokio::io::duplex(64);
     let (_near2, far2) = tokio::io::duplex(64);
-    let idle = [tokio::spawn({
-        let there = there.clone();
-        async move { there.serve(far1, node(1)).await }
-    }), tokio::spawn({
-        let there = there.clone();
-        async move { there.serve(far2, node(1)).await }
-    })];
+    let idle = [
+        tokio::spawn({
+            let there = there.clone();
+            async move { there.serve(far1, node(1)).await }
+        }),
+        tokio::spawn({
+            let there = there.clone();
+            async move { there.serve(far2, node(1)).await }
+        }),
+    ];
     tokio::task::yield_now().await;
     assert!(matches!(ask(Request::Has { id }).await, Reply::Refused(Refusal::Busy { .. })));
     let (mut near, far) = tokio::io::duplex(1024);

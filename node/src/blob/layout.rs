@@ -101,6 +101,11 @@ pub(super) struct TempPath {
 }
 
 impl TempPath {
+    /// A file that stays where it is unless it is renamed: a download, which can be continued.
+    pub(super) fn lasting(path: PathBuf) -> Self {
+        Self { path, armed: false }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -15,7 +15,7 @@ use mesh_proto::id::BlobId;
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -119,14 +119,18 @@ impl Partial {
     pub(super) fn finish(&self, lease: Duration) -> Result<super::Hold, BlobError> {
         let inner = Arc::clone(&self.inner);
         let file = self.data.try_clone().map_err(BlobError::io("opening", inner.layout.partial_data(self.id)))?;
-        let data = adopt(&inner, &inner.layout.partial_data(self.id))?;
-        let tree = adopt(&inner, &inner.layout.partial_tree(self.id))?;
+        // Renamed straight from here: a crash while a large blob is being synced must not cost its download.
+        let data = TempPath::lasting(inner.layout.partial_data(self.id));
+        let tree = TempPath::lasting(inner.layout.partial_tree(self.id));
         inner.step(Step::Written, data.path())?;
         let tree = (self.size > GROUP_BYTES as u64).then_some(tree);
         let complete = Complete { id: self.id, size: self.size, file, data, tree };
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = std::mem::replace(&mut *room, Reservation::none(&inner));
-        inner.commit(complete, lease, room).map(|(hold, _)| hold)
+        let (hold, _) = inner.commit(complete, lease, room)?;
+        // A small blob's empty tree, or what an upload of the same content made needless.
+        inner.remove_partial(self.id)?;
+        Ok(hold)
     }
 
     /// Walks tree and data as they would be sent, to the first item that is missing or wrong.
@@ -213,12 +217,13 @@ pub(super) const SEGMENT_BYTES: u64 = 512 << 10;
 fn open(path: &Path) -> Result<File, BlobError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(BlobError::io("opening", path))
-}
-
-/// Renames a partial file to a temporary one, which goes if what follows fails.
-fn adopt(inner: &Inner, path: &Path) -> Result<TempPath, BlobError> {
-    let temp = inner.layout.temp();
-    fs::rename(path, temp.path()).map_err(BlobError::io("moving", path))?;
-    Ok(temp)
+    let file = match options.open(path) {
+        // A crash came after it had been protected and before it was renamed.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(BlobError::io("opening", path))?;
+            options.open(path)
+        }
+        file => file,
+    };
+    file.map_err(BlobError::io("opening", path))
 }

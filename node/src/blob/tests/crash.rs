@@ -62,6 +62,39 @@ async fn no_blob_is_seen_under_its_id_unless_complete() {
 }
 
 #[tokio::test]
+async fn a_crash_at_the_end_of_a_download_costs_none_of_it() {
+    for size in [10_000, 700_000] {
+        let data = content(size);
+        let (dir, images, far_dir) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let far = super::store(&far_dir, config());
+        let id = far.ingest(&data[..], None).await.unwrap().id;
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let here = photographed(dir.path(), images.path(), Arc::clone(&taken));
+        let opener = |_| {
+            let (near, there) = tokio::io::duplex(64 << 10);
+            let far = far.clone();
+            tokio::spawn(async move { far.serve(there, node(2)).await });
+            std::future::ready(Ok(near))
+        };
+        let fetch = Fetch { id, size: Some(size as u64), providers: vec![node(1)], lease: None };
+        here.fetch(fetch.clone(), opener, |_| {}).await.unwrap();
+        assert_eq!(files(&dir.path().join("partial")), Vec::<String>::new());
+        let taken = std::mem::take(&mut *taken.lock().unwrap());
+        assert_eq!(taken.len(), 5);
+        for (step, image) in taken {
+            let after = BlobStore::open(&image, config()).unwrap();
+            assert_eq!(after.has(id), matches!(step, Step::Renamed | Step::DirectorySynced), "{step:?}");
+            let fetched = after.fetch(fetch.clone(), opener, |_| {}).await.unwrap();
+            assert_eq!(fs::read(fetched.hold.path()).unwrap(), data);
+            // Between the renames of tree and data the tree is fetched again, and the data with it.
+            let again = if step == Step::TreeRenamed && size > 16_384 { size as u64 } else { 0 };
+            assert_eq!(after.metrics().received.get(), again, "{step:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_step_that_fails_acknowledges_nothing_and_leaves_nothing() {
     use Step::*;
     for fatal in [Created, Written, Synced, TreeRenamed, Renamed, DirectorySynced] {

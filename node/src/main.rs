@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before all else: a guard has one thread and no runtime.
+    if let Some(code) = meshd::executor::guard_main() {
+        return ExitCode::from(u8::try_from(code).unwrap_or(70));
+    }
     meshd::cli::main()
 }

@@ -13,7 +13,7 @@ pub struct Addresses(Vec<String>);
 /// Text that is not a multiaddr, or too many of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("address {0:?}: must begin with / and be at most {max} printable ASCII characters", max = limits::ADDRESS_BYTES)]
+    #[error("address {0:?}: must begin with / and be at most {max} printable characters", max = limits::ADDRESS_BYTES)]
     Text(String),
     #[error("{count} addresses, above the limit of {limit}")]
     Count { count: usize, limit: usize },

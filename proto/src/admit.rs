@@ -150,6 +150,26 @@ impl AdmitRequest {
     }
 }
 
+impl Welcome {
+    /// Takes of `members`, in their order, as many as one reply can hold.
+    #[must_use]
+    pub fn new(
+        credential: Credential,
+        versions: WireVersions,
+        store: StoreId,
+        members: impl IntoIterator<Item = MemberEntry>,
+    ) -> Self {
+        let mut room = limits::ADMIT_REPLY_BYTES - limits::CREDENTIAL_BYTES - WELCOME_FIELDS_BYTES;
+        let mut fits = |entry: &MemberEntry| {
+            let left = room.checked_sub(codec::encode(entry).len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let members = members.into_iter().take(limits::WELCOME_MEMBERS).take_while(|entry| fits(entry)).collect();
+        Self { credential, versions, store, members }
+    }
+}
+
 impl AdmitReply {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode_canonical(bytes, limits::ADMIT_REPLY_BYTES)
@@ -175,6 +195,9 @@ impl From<&CredentialError> for Refusal {
         }
     }
 }
+
+/// More than all of a welcome but credential and members.
+const WELCOME_FIELDS_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@
 
 use crate::{
     certificate::{Certificate, Certified},
+    codec::{self, DecodeError},
     domain::Domain,
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId},
@@ -154,6 +155,10 @@ impl Credential {
     #[must_use]
     pub fn in_open_network(key: &SecretKey, genesis: &Genesis, role: Role, now: Wall) -> Self {
         Self::Open(grant(key, key.node_id(), genesis, role, now))
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode_canonical(bytes, limits::CREDENTIAL_BYTES)
     }
 
     /// The node that this credential speaks of, unverified.

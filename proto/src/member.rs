@@ -209,14 +209,15 @@ fn forgetter(
     network: &NetworkId,
     now: Wall,
 ) -> Result<Member, MemberError> {
-    let by = tombstone.unverified().by.verify(genesis, now)?;
-    if by.role != Role::Full {
-        return Err(MemberError::MayNotForget { by: by.node, role: by.role });
-    }
     let at = tombstone.unverified().at;
     if at > now + limits::CLOCK_SKEW {
         // Else one tombstone from a fast clock would outrank invitations for years.
         return Err(MemberError::FromTheFuture { at, now });
+    }
+    // As of its date: a tombstone outlives the membership of who made it.
+    let by = tombstone.unverified().by.verify(genesis, at)?;
+    if by.role != Role::Full {
+        return Err(MemberError::MayNotForget { by: by.node, role: by.role });
     }
     tombstone.verify(by.node, network).map_err(|_| MemberError::Signature(by.node))?;
     Ok(by)

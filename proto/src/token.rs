@@ -173,7 +173,7 @@ impl Token {
         self.invitation.as_ref().map(|invitation| invitation.certificate.unverified())
     }
 
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let invitation = self.invitation.as_ref().map(|invitation| InvitationFields {
             key: SecretBytes(invitation.key.to_bytes()),
             certificate: invitation.certificate.clone(),
@@ -183,7 +183,7 @@ impl Token {
         Zeroizing::new(codec::encode_into(Vec::with_capacity(limits::TOKEN_BYTES), &fields))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, TokenError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, TokenError> {
         let content = |error: &dyn fmt::Display| TokenError::Content(error.to_string());
         let fields: Fields = codec::decode(bytes, limits::TOKEN_BYTES).map_err(|error| content(&error))?;
         let invitation = fields.invitation.map(|fields| TokenInvitation {

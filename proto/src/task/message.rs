@@ -1,0 +1,364 @@
+use super::{Attempt, Ballot, Birth, Outcome, Register, Version};
+use crate::id::{Digest, NodeId, TaskId};
+use crate::time::Wall;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// One frame of `/mesh/task/1`: what a node had to say to another in one flush. Point to point: who sent it is known
+/// from the connection, nothing in it is forwarded or kept as proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Frame {
+    pub items: Vec<Item>,
+}
+
+/// A copy of a record as a holder has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    #[serde(rename = "i")]
+    pub birth: Arc<Birth>,
+    #[serde(rename = "b")]
+    pub ballot: Ballot,
+    #[serde(rename = "v")]
+    pub version: Version,
+    #[serde(rename = "r")]
+    pub register: Arc<Register>,
+}
+
+/// What a node says of a task that it holds already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    #[serde(rename = "g")]
+    pub digest: Digest,
+    #[serde(rename = "h")]
+    pub holders: Vec<NodeId>,
+    /// All its named holders are known to have it: safe to acknowledge.
+    #[serde(rename = "c")]
+    pub confirmed: bool,
+}
+
+/// One thing about one task. The letters in the encoding are the wire's; the names are the field's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Item {
+    // Birth: gateway and holders.
+    /// Gateway to each named holder: keep this record. `supersedes` is the same gateway's earlier placement.
+    #[serde(rename = "p")]
+    Place {
+        #[serde(rename = "i")]
+        birth: Arc<Birth>,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "r")]
+        register: Arc<Register>,
+        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+        supersedes: Option<Ballot>,
+    },
+    /// Holder to gateway: on disk here.
+    #[serde(rename = "q")]
+    Placed {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+    },
+    /// Holder to gateway: not placed, the id is taken here.
+    #[serde(rename = "k")]
+    Taken {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "k")]
+        known: Known,
+    },
+    /// Holder to gateway: not on this node's own home list for the id, which is this.
+    #[serde(rename = "n")]
+    NotMine {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "h")]
+        home: Vec<NodeId>,
+    },
+    /// Holder to gateway: no room; ask again after so many milliseconds.
+    #[serde(rename = "y")]
+    Busy {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "m")]
+        retry_ms: u32,
+    },
+    /// To a gateway or a would-be driver: its key was drawn before what this node still remembers.
+    #[serde(rename = "o")]
+    TooOld {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "f")]
+        floor: Wall,
+    },
+    /// Gateway to the holders: all of you have it.
+    #[serde(rename = "c")]
+    Born {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+    },
+    /// Gateway to the holders: this placement was given up; forget it if nothing came of it.
+    #[serde(rename = "z")]
+    Abandon {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+    },
+
+    // The register: driver and holders.
+    /// Would-be driver to every node whose promise it needs.
+    #[serde(rename = "P")]
+    Prepare {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        /// Of its key: who has forgotten all that is older says so instead of promising.
+        #[serde(rename = "o")]
+        born: Wall,
+    },
+    /// Nothing below this ballot will be accepted here; this is what is held.
+    #[serde(rename = "Q")]
+    Promise {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+        held: Option<Held>,
+    },
+    /// Refused: a higher ballot was promised.
+    #[serde(rename = "N")]
+    Refused {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "p")]
+        promised: Ballot,
+    },
+    /// Driver to holder: the register is now this. The birth comes along where the holder may lack it.
+    #[serde(rename = "W")]
+    Write {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "v")]
+        version: Version,
+        #[serde(rename = "r")]
+        register: Arc<Register>,
+        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+        birth: Option<Arc<Birth>>,
+    },
+    /// On disk here.
+    #[serde(rename = "w")]
+    Wrote {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "v")]
+        version: Version,
+    },
+    /// Holder to driver: send the birth along.
+    #[serde(rename = "u")]
+    LacksBirth {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+    },
+    /// Holder to driver, after a reconnection: this is how far I am with what you drive.
+    #[serde(rename = "v")]
+    Pull {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "v")]
+        version: Version,
+    },
+    /// Driver to holder, to a pull: not driven here.
+    #[serde(rename = "V")]
+    NotDriven {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+    },
+
+    // Execution: driver and executor.
+    /// Driver to executor: the attempt is granted and on disk; run it unless you know it already.
+    #[serde(rename = "a")]
+    Assign {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: Attempt,
+        #[serde(rename = "s")]
+        birth: Arc<Birth>,
+    },
+    /// Driver to executor: what became of it?
+    #[serde(rename = "?")]
+    Ask {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+    },
+    /// Executor to driver: queued or running here.
+    #[serde(rename = "r")]
+    Running {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+    },
+    /// Executor to driver: never heard of it, or lost in a restart.
+    #[serde(rename = "l")]
+    NotRunning {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+        /// Why it was given back, if it was.
+        #[serde(rename = "y")]
+        why: String,
+    },
+    /// Executor to driver: what came of it; kept until settled.
+    #[serde(rename = "R")]
+    Report {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+        #[serde(rename = "o")]
+        outcome: Arc<Outcome>,
+    },
+    /// To the executor: the task is settled, forget what you kept for it; stop it if it runs.
+    #[serde(rename = "S")]
+    Settled {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+    },
+    /// To the executor from a holder that does not drive: ask this one.
+    #[serde(rename = "T")]
+    DrivenBy {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "d")]
+        driver: NodeId,
+    },
+
+    // Gateways that wait, and users that ask.
+    /// Gateway to a home member: tell me its holders and how it ends.
+    #[serde(rename = "f")]
+    Follow {
+        #[serde(rename = "i")]
+        task: TaskId,
+    },
+    /// To a follower: it is held by these.
+    #[serde(rename = "g")]
+    Following {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "k")]
+        known: Known,
+    },
+    /// To a follower or a canceller: nothing known of this id here.
+    #[serde(rename = "x")]
+    Unknown {
+        #[serde(rename = "i")]
+        task: TaskId,
+    },
+    /// To a follower: it ended, and a majority of its holders has it so.
+    #[serde(rename = "e")]
+    Ended {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "g")]
+        digest: Digest,
+        #[serde(rename = "r")]
+        register: Arc<Register>,
+    },
+    /// Gateway to the holders: the user wants it to end.
+    #[serde(rename = "C")]
+    Cancel {
+        #[serde(rename = "i")]
+        task: TaskId,
+    },
+}
+
+impl Item {
+    pub fn task(&self) -> TaskId {
+        match self {
+            Self::Place { birth, .. } => birth.task,
+            Self::Placed { task, .. }
+            | Self::Taken { task, .. }
+            | Self::NotMine { task, .. }
+            | Self::Busy { task, .. }
+            | Self::TooOld { task, .. }
+            | Self::Born { task, .. }
+            | Self::Abandon { task, .. }
+            | Self::Prepare { task, .. }
+            | Self::Promise { task, .. }
+            | Self::Refused { task, .. }
+            | Self::Write { task, .. }
+            | Self::Wrote { task, .. }
+            | Self::LacksBirth { task, .. }
+            | Self::Pull { task, .. }
+            | Self::NotDriven { task, .. }
+            | Self::Assign { task, .. }
+            | Self::Ask { task, .. }
+            | Self::Running { task, .. }
+            | Self::NotRunning { task, .. }
+            | Self::Report { task, .. }
+            | Self::Settled { task, .. }
+            | Self::DrivenBy { task, .. }
+            | Self::Follow { task }
+            | Self::Following { task, .. }
+            | Self::Unknown { task }
+            | Self::Ended { task, .. }
+            | Self::Cancel { task } => *task,
+        }
+    }
+
+    /// About how many bytes it takes in a frame: to know when a frame is full.
+    pub fn weight(&self) -> usize {
+        const SMALL: usize = 96;
+        let register = |register: &Register| {
+            let ending = register.ending().and_then(|ending| ending.outcome.as_ref()).map_or(0, outcome_weight);
+            160 + 48 * register.holders.len() + 160 * register.failed.len() + ending
+        };
+        match self {
+            Self::Place { birth, register: r, .. } => birth.spec.len() + 400 + register(r),
+            Self::Promise { held: Some(held), .. } => held.birth.spec.len() + 400 + register(&held.register),
+            Self::Write { birth, register: r, .. } => {
+                birth.as_ref().map_or(0, |birth| birth.spec.len() + 400) + register(r)
+            }
+            Self::Ended { register: r, .. } => register(r),
+            Self::Assign { birth, .. } => birth.spec.len() + 400,
+            Self::Report { outcome, .. } => SMALL + outcome_weight(outcome),
+            _ => SMALL,
+        }
+    }
+}
+
+fn outcome_weight(outcome: &Outcome) -> usize {
+    let payload = |payload: &super::Payload| match payload {
+        super::Payload::Inline(bytes) => bytes.len() + 8,
+        super::Payload::Blob(blob) => 64 + 34 * blob.nodes.len(),
+        super::Payload::Path(path) => path.len() + 8,
+    };
+    64 + payload(&outcome.stdout)
+        + payload(&outcome.stderr)
+        + outcome.files.iter().map(|(name, content)| name.len() + payload(content)).sum::<usize>()
+}

@@ -1,0 +1,143 @@
+use super::Payload;
+use crate::{id::NodeId, time::Wall};
+use serde::{Deserialize, Serialize};
+
+/// What one execution left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    #[serde(rename = "s")]
+    pub status: Status,
+    #[serde(rename = "o")]
+    pub stdout: Payload,
+    #[serde(rename = "e")]
+    pub stderr: Payload,
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<(String, Payload)>,
+    /// Processor time of the whole process tree, microseconds.
+    #[serde(rename = "c")]
+    pub cpu_us: u64,
+    /// From start to end, microseconds.
+    #[serde(rename = "w")]
+    pub wall_us: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    #[serde(rename = "x")]
+    Exit(i32),
+    #[serde(rename = "s")]
+    Signal(i32),
+    #[serde(rename = "f")]
+    Failed(Failure),
+}
+
+/// Why there is no exit code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    #[serde(rename = "k")]
+    pub kind: FailureKind,
+    /// For people; at most 512 bytes.
+    #[serde(rename = "m")]
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The executor's operator did not allow the command.
+    #[serde(rename = "a")]
+    NotAllowed,
+    /// No such program, or it cannot be started.
+    #[serde(rename = "s")]
+    CannotStart,
+    /// Ran longer than its time limit.
+    #[serde(rename = "t")]
+    TimeLimit,
+    /// Wrote more than it may.
+    #[serde(rename = "o")]
+    OutputTooLarge,
+    /// More processes, memory or descriptors than it may have.
+    #[serde(rename = "r")]
+    ResourceLimit,
+    /// A named output is missing or not a regular file inside the task's directory.
+    #[serde(rename = "n")]
+    BadOutput,
+    /// An input could not be had.
+    #[serde(rename = "i")]
+    InputUnavailable,
+    /// The executor died, lost its guard or gave the attempt back.
+    #[serde(rename = "l")]
+    Lost,
+    /// Cancelled while it ran.
+    #[serde(rename = "c")]
+    Cancelled,
+}
+
+impl FailureKind {
+    /// Whether another node might do better. What the task itself does wrong it does wrong everywhere.
+    pub fn is_worth_another_node(self) -> bool {
+        match self {
+            Self::NotAllowed | Self::CannotStart | Self::InputUnavailable | Self::Lost => true,
+            Self::TimeLimit | Self::OutputTooLarge | Self::ResourceLimit | Self::BadOutput | Self::Cancelled => false,
+        }
+    }
+}
+
+impl Outcome {
+    /// An execution that came to nothing.
+    pub fn failed(kind: FailureKind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > 512 {
+            message = message.chars().take(170).collect();
+        }
+        Self {
+            status: Status::Failed(Failure { kind, message }),
+            stdout: Payload::empty(),
+            stderr: Payload::empty(),
+            files: Vec::new(),
+            cpu_us: 0,
+            wall_us: 0,
+        }
+    }
+
+    pub fn is_success(&self) -> bool {
+        self.status == Status::Exit(0)
+    }
+
+    /// Every blob it refers to.
+    pub fn blobs(&self) -> impl Iterator<Item = &super::BlobRef> {
+        [&self.stdout, &self.stderr]
+            .into_iter()
+            .chain(self.files.iter().map(|(_, payload)| payload))
+            .filter_map(Payload::blob)
+    }
+}
+
+/// How a task ended: written once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    #[serde(rename = "h")]
+    pub how: How,
+    /// The attempt whose outcome was accepted, and who ran it.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<(u32, NodeId)>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// By the driver's clock.
+    #[serde(rename = "a")]
+    pub at: Wall,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum How {
+    /// Ran and exited with 0.
+    #[serde(rename = "d")]
+    Done,
+    /// Ran to another end, and no attempt is left.
+    #[serde(rename = "f")]
+    Failed,
+    #[serde(rename = "c")]
+    Cancelled,
+    /// The user's deadline passed first.
+    #[serde(rename = "l")]
+    DeadlinePassed,
+}

@@ -1,0 +1,61 @@
+use super::{INLINE_LIMIT, Octets};
+use crate::id::{BlobId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Bytes that go into a task or come out of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// At most [`INLINE_LIMIT`] bytes, in the record itself.
+    #[serde(rename = "i")]
+    Inline(Octets),
+    /// A blob, durable on the nodes that the reference names.
+    #[serde(rename = "b")]
+    Blob(BlobRef),
+    /// A path on a file system that all nodes share (`--in-place`).
+    #[serde(rename = "p")]
+    Path(String),
+}
+
+impl Payload {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::Inline(Octets::default())
+    }
+
+    /// Known size in bytes; a path's is not known here.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Inline(bytes) => Some(bytes.len() as u64),
+            Self::Blob(blob) => Some(blob.size),
+            Self::Path(_) => None,
+        }
+    }
+
+    pub(super) fn is_within_limits(&self) -> bool {
+        match self {
+            Self::Inline(bytes) => bytes.len() <= INLINE_LIMIT,
+            Self::Blob(blob) => blob.nodes.len() <= 8,
+            Self::Path(path) => path.len() <= 4096,
+        }
+    }
+
+    /// The blob behind it, if it is one.
+    pub fn blob(&self) -> Option<&BlobRef> {
+        match self {
+            Self::Blob(blob) => Some(blob),
+            Self::Inline(_) | Self::Path(_) => None,
+        }
+    }
+}
+
+/// A blob by its hash, with the nodes on whose disks it was when this reference was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    #[serde(rename = "i")]
+    pub id: BlobId,
+    /// Bytes.
+    #[serde(rename = "s")]
+    pub size: u64,
+    #[serde(rename = "n")]
+    pub nodes: Vec<NodeId>,
+}

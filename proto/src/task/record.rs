@@ -1,0 +1,110 @@
+use super::{Ending, Octets};
+use crate::{
+    id::{Digest, NodeId, StoreId, TaskId},
+    time::Wall,
+};
+use serde::{Deserialize, Serialize};
+
+/// The part of a record that never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Birth {
+    #[serde(rename = "i")]
+    pub task: TaskId,
+    /// The encoded [`super::Spec`]; hashed and passed on as it is, decoded where it is run or shown.
+    #[serde(rename = "s")]
+    pub spec: Octets,
+    /// When its key was drawn, as in the spec: what the retention floor is compared with.
+    #[serde(rename = "b")]
+    pub born: Wall,
+    /// The gateway that placed it, and when by its clock.
+    #[serde(rename = "g")]
+    pub gateway: NodeId,
+    #[serde(rename = "w")]
+    pub placed: Wall,
+    /// The home list it was placed from, closest first, at most 5 members, each with its store.
+    #[serde(rename = "h")]
+    pub home: Vec<Holder>,
+}
+
+impl Birth {
+    /// What tells a repeat of a submission from another task under the same key.
+    pub fn digest(&self) -> Digest {
+        spec_digest(&self.spec)
+    }
+}
+
+/// The digest of an encoded specification.
+pub fn spec_digest(spec: &[u8]) -> Digest {
+    Digest::of("meshd 2026 task spec", &[spec])
+}
+
+/// A member's disk: the same member with another store holds and promised nothing of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Holder {
+    #[serde(rename = "n")]
+    pub node: NodeId,
+    #[serde(rename = "s")]
+    pub store: StoreId,
+}
+
+/// The value of a task's replicated register: what a driver writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// Who keeps this record, the first being the driver of its birth. At most 5.
+    #[serde(rename = "h")]
+    pub holders: Vec<Holder>,
+    /// The holders being replaced: until a later write drops them, every quorum needs a majority of them as well.
+    /// A birth has its home list here, see `mesh-tasks`.
+    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Vec<Holder>>,
+    #[serde(rename = "s")]
+    pub state: State,
+    /// Attempts that came to nothing, oldest first; at most the poison limit.
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedAttempt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// An attempt was granted.
+    #[serde(rename = "a")]
+    Assigned(Attempt),
+    /// Terminal: never changes once a majority of the holders has it.
+    #[serde(rename = "e")]
+    Ended(Ending),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    #[serde(rename = "n")]
+    pub number: u32,
+    #[serde(rename = "x")]
+    pub executor: NodeId,
+    /// When it was granted, by the granter's clock.
+    #[serde(rename = "w")]
+    pub granted: Wall,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    #[serde(rename = "a")]
+    pub attempt: Attempt,
+    #[serde(rename = "w")]
+    pub at: Wall,
+    /// For people; at most 512 bytes.
+    #[serde(rename = "y")]
+    pub why: String,
+    /// The program ran and exited with another code than 0: counts against the task's own retries.
+    #[serde(rename = "o")]
+    pub own_fault: bool,
+}
+
+impl Register {
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Ended(ending) => Some(ending),
+            State::Assigned(_) => None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use mesh_proto::{
+    id::{JobId, NodeId, StoreId, TaskId},
+    task::{Ballot, Octets, Register, Version},
+    time::Wall,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a node answers to a user. `index` counts the items of a `Submit`.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// On the disks of `copies` holders; `existing` if it had been submitted before; `degraded` if fewer than wanted.
+    Placed {
+        index: u32,
+        task: TaskId,
+        copies: u32,
+        degraded: bool,
+        existing: bool,
+    },
+    Refused {
+        index: u32,
+        task: Option<TaskId>,
+        why: Refusal,
+    },
+    /// Terminal, and a majority of its holders has it so.
+    Ended {
+        task: TaskId,
+        register: Arc<Register>,
+    },
+    /// Nobody in reach that could know it knows it.
+    Missing {
+        task: TaskId,
+    },
+    CancelAsked {
+        task: TaskId,
+    },
+    Task(Box<TaskView>),
+    Tasks(Vec<TaskSummary>),
+    Matches(Vec<TaskId>),
+    Status(Box<StatusView>),
+    Members(Vec<MemberView>),
+    /// The last answer to a request.
+    Finished,
+}
+
+/// Why a submission was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the same key was used for another task")]
+    Conflict,
+    #[error("the key was drawn at {born}, before what the mesh remembers ({floor})")]
+    TooOld { born: Wall, floor: Wall },
+    #[error("{reached} of the {needed} nodes that must hold it answered; try again in {retry_ms} ms")]
+    Unavailable { reached: u32, needed: u32, retry_ms: u32 },
+    #[error("no room; try again in {retry_ms} ms")]
+    Busy { retry_ms: u32 },
+    #[error("not a task: {0}")]
+    Malformed(String),
+}
+
+/// One task as the nodes that hold it tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskView {
+    pub task: TaskId,
+    pub spec: Octets,
+    pub gateway: NodeId,
+    pub placed: Wall,
+    pub ballot: Ballot,
+    pub version: Version,
+    pub register: Arc<Register>,
+    /// A majority of the holders is known to have this on disk.
+    pub in_force: bool,
+    /// Queued or running at its executor, as far as is known.
+    pub running: bool,
+    /// Holders whose word is being waited for.
+    pub waiting_for: Vec<NodeId>,
+    /// In order of time, each with the node that it happened on.
+    pub story: Vec<StoryLine>,
+    /// Nodes that were asked and did not answer in time.
+    pub silent: Vec<NodeId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StoryLine {
+    pub at: Wall,
+    pub node: NodeId,
+    /// For people, in the field's words: `placed`, `granted attempt 2 to …`, `promised (3, …)`.
+    pub what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskSummary {
+    pub task: TaskId,
+    /// `waiting running done failed cancelled deadline_passed`
+    pub state: String,
+    pub program: String,
+    pub placed: Wall,
+    pub job: Option<(JobId, u64)>,
+    /// Of a manifest: how many items.
+    pub count: Option<u64>,
+    pub executor: Option<NodeId>,
+    pub attempts: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusView {
+    pub node: NodeId,
+    pub store: StoreId,
+    /// Of known members that may hold tasks, how many can be talked to now, itself included.
+    pub members: u32,
+    pub reachable: u32,
+    /// Records on this disk, and how many of them are not ended.
+    pub held: u64,
+    pub held_live: u64,
+    /// Tasks that this node drives, waits for on behalf of users, queues and runs.
+    pub driving: u64,
+    pub following: u64,
+    pub queued: u64,
+    pub running: u64,
+    pub slots: u32,
+    /// Results that are kept until their drivers have settled them.
+    pub outbox: u64,
+    pub disk_has_room: bool,
+    /// Counters since the start, by name.
+    pub counters: Vec<(String, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    pub node: NodeId,
+    pub store: StoreId,
+    pub role: String,
+    /// `self alive silent left forgotten`
+    pub state: String,
+    pub addresses: Vec<String>,
+    /// Queued and running tasks, as it last said.
+    pub load: Option<(u32, u32, u32)>,
+    /// Milliseconds since it was last heard.
+    pub heard_ms: Option<u64>,
+}

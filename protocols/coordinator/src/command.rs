@@ -1,0 +1,49 @@
+use mesh_proto::{
+    id::{JobId, NodeId, TaskId},
+    task::Octets,
+};
+
+/// Names what a user asked, so that the answers find their way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What a user can ask of a node.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Take these tasks, each an encoded `Spec`. One `Placed` or `Refused` an item; with `follow` one `Ended` as well.
+    /// The request stays open until every item has its last answer, then `Finished`. At most 1,024 items.
+    Submit { specs: Vec<Octets>, follow: bool },
+    /// Say how these end: one `Ended` or `Missing` each, then `Finished`.
+    Follow { tasks: Vec<TaskId> },
+    /// The user of that request is gone: no more answers to it. The tasks go on.
+    Leave { request: RequestId },
+    /// End these: one `CancelAsked` or `Missing` each, once the wish has reached a holder, then `Finished`.
+    Cancel { tasks: Vec<TaskId> },
+    /// Everything known of a task, across nodes: `Task` with what could be had within a second.
+    Show { task: TaskId },
+    /// Tasks held anywhere in reach, newest first: `Tasks`.
+    List { filter: ListFilter },
+    /// The ids that begin with these digits (of tasks): `Matches`.
+    Resolve { prefix: String },
+    /// `Status`, from this node alone.
+    Status,
+    /// `Members`, from this node alone.
+    Members,
+}
+
+/// Which tasks to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ListFilter {
+    /// Only this job's items.
+    pub job: Option<JobId>,
+    /// Only manifests: one a job.
+    pub jobs_only: bool,
+    /// `waiting running done failed cancelled`, or all.
+    pub state: Option<String>,
+    /// Only tasks whose current executor is this.
+    pub executor: Option<NodeId>,
+    /// Only ids above this one, for paging; ids are in order.
+    pub after: Option<TaskId>,
+    /// At most so many; the node's own bound is 1,000.
+    pub limit: u32,
+}

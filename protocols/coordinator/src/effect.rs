@@ -1,0 +1,51 @@
+use crate::{Answer, ControlMessage, Fact, RequestId};
+use mesh_proto::{
+    id::{LogPosition, NodeId, TaskId},
+    task::{Birth, Frame},
+};
+use std::sync::Arc;
+
+/// Everything that a brain can ask of its body.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Append to the log. The n-th since the log began is at position n.
+    Persist(Fact),
+    /// Not before `after` is on disk; [`LogPosition::START`] for what rests on nothing.
+    Send {
+        to: NodeId,
+        message: Message,
+        after: LogPosition,
+    },
+    Answer {
+        request: RequestId,
+        answers: Vec<Answer>,
+        after: LogPosition,
+    },
+    /// Run it; report by `Input::Executed`. The node's slots are the brain's to count.
+    Execute {
+        birth: Arc<Birth>,
+        attempt: u32,
+        after: LogPosition,
+    },
+    /// Stop it; its `Executed`, if one comes, is ignored.
+    Cancel {
+        task: TaskId,
+        attempt: u32,
+    },
+    /// Try to connect to a member. `Up` or nothing follows.
+    Dial {
+        node: NodeId,
+        addresses: Vec<String>,
+    },
+    /// Close what there is: the member left, was forgotten, or went silent.
+    Disconnect {
+        node: NodeId,
+    },
+}
+
+/// What one node says to another.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Task(Frame),
+    Control(ControlMessage),
+}

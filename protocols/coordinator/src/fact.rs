@@ -1,0 +1,16 @@
+use mesh_membership::Member;
+use serde::{Deserialize, Serialize};
+
+/// One record of the log: something that became so. Applying facts in order is all that a restart does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    #[serde(rename = "t")]
+    Task(mesh_tasks::Fact),
+    #[serde(rename = "m")]
+    Member(Member),
+}
+
+impl Fact {
+    /// Bytes of an encoded record, at most.
+    pub const LIMIT: usize = mesh_tasks::Fact::LIMIT + 1024;
+}

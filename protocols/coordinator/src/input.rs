@@ -1,0 +1,36 @@
+use crate::{Command, ControlMessage, RequestId};
+use mesh_membership::Member;
+use mesh_proto::{
+    id::{NodeId, StoreId, TaskId},
+    task::{Frame, Outcome},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Everything that can happen to a brain.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The log and the store have been read: resend what must be.
+    Restarted,
+    /// The monotonic clock jumped by this much: the process was frozen. Nothing it believed of others holds.
+    Paused { gap: Duration },
+    /// An admitted member can be talked to. The store is the one that it named in its admission.
+    Up { node: NodeId, store: StoreId },
+    /// Its last connection is gone; what was in flight may be lost.
+    Down { node: NodeId },
+    /// The queue to it is full: what was sent since was not sent.
+    Full { node: NodeId },
+    /// The queue to it has room again.
+    Writable { node: NodeId },
+    /// A verified statement about a member, from its admission, from gossip or from an operator.
+    Member(Member),
+    /// A decoded and checked frame of `/mesh/task/1`.
+    Task { from: NodeId, frame: Frame },
+    /// A decoded message of `/mesh/control/1`.
+    Control { from: NodeId, message: ControlMessage },
+    /// What a user asks, by the API. Answers name the request.
+    Command { request: RequestId, command: Command },
+    /// An execution of this node ended; its outputs are durable where the outcome says.
+    Executed { task: TaskId, attempt: u32, outcome: Arc<Outcome> },
+    /// Whether there is room for new work on the disk. Below the reserve new work gets `busy`.
+    Disk { room: bool },
+}

@@ -1,0 +1,28 @@
+use std::time::Duration;
+
+/// Times and bounds of liveness.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Between two heartbeats to each connected member. Default 3 s.
+    pub heartbeat: Duration,
+    /// Without a word for so long a member counts as silent and its connections are closed. Default 10 s.
+    pub timeout: Duration,
+    /// A member whose connection closed counts as silent after this, unless it is back. Default 300 ms.
+    pub grace: Duration,
+    /// Between two attempts to reach a member, doubled up to 32 times this. Default 1 s.
+    pub redial: Duration,
+    /// Known members, at most; more are refused. Default 4,096.
+    pub members_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            grace: Duration::from_millis(300),
+            redial: Duration::from_secs(1),
+            members_max: 4096,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use mesh_proto::{
+    id::{NodeId, StoreId},
+    task::Octets,
+};
+use serde::{Deserialize, Serialize};
+
+/// An admitted identity, as the brain knows it. The body verified it against its signed entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    #[serde(rename = "n")]
+    pub node: NodeId,
+    #[serde(rename = "s")]
+    pub store: StoreId,
+    #[serde(rename = "r")]
+    pub role: Role,
+    #[serde(rename = "t")]
+    pub standing: Standing,
+    /// The higher one wins; a member raises its own at every start.
+    #[serde(rename = "i")]
+    pub incarnation: u64,
+    /// Multiaddrs, at most 8.
+    #[serde(rename = "a")]
+    pub addresses: Vec<String>,
+    /// The signed entry that all this was read from: what is passed on to others.
+    #[serde(rename = "e")]
+    pub entry: Octets,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Role {
+    /// Runs and holds tasks, may be in the committee.
+    #[serde(rename = "f")]
+    Full,
+    /// Runs and holds tasks.
+    #[serde(rename = "w")]
+    Worker,
+    /// Helps others to find each other; holds nothing.
+    #[serde(rename = "r")]
+    Relay,
+    /// Submits; holds nothing.
+    #[serde(rename = "c")]
+    Client,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Standing {
+    #[serde(rename = "j")]
+    Joined,
+    #[serde(rename = "l")]
+    Left,
+    /// Taken out by an operator, for good.
+    #[serde(rename = "f")]
+    Forgotten,
+}
+
+impl Member {
+    /// Whether tasks may be placed on it: by what it is, not by whether it can be reached now.
+    pub fn holds_tasks(&self) -> bool {
+        self.standing == Standing::Joined && matches!(self.role, Role::Full | Role::Worker)
+    }
+}

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+/// Between two rounds of repair and retirement.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// Times and bounds of the task layer.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Copies of a record. Default 3.
+    pub copies: usize,
+    /// Length of a home list. Default 5.
+    pub home: usize,
+    /// A holder that has not confirmed a placement by then is replaced. Default 250 ms.
+    pub place_timeout: Duration,
+    /// A placement is given up after this. Default 5 s.
+    pub submit_timeout: Duration,
+    /// An unconfirmed birth is settled by its holders after this. Default 1 s.
+    pub settle_after: Duration,
+    /// The first holder tries to take over from a silent driver at once, the next one so much later. Default 200 ms.
+    pub takeover_step: Duration,
+    /// A ballot that has not won is tried again after this and a random part. Default 1 s.
+    pub ballot_timeout: Duration,
+    /// A granted attempt of which nothing was heard is asked after. Default 2 s.
+    pub ask_after: Duration,
+    /// An executor's outbox is offered again after this. Default 2 s.
+    pub report_again: Duration,
+    /// First pause before a failed attempt is repeated; doubles. Default 100 ms.
+    pub backoff: Duration,
+    /// The longest pause. Default 10 s.
+    pub backoff_max: Duration,
+    /// Attempts lost with their executors before a task is given up as poison. Default 5.
+    pub poison_limit: u32,
+    /// A copy on a silent node is replaced after this. Default 30 s.
+    pub repair_delay: Duration,
+    /// Records whose repair is begun a second. Default 1,000.
+    pub repair_rate: u32,
+    /// Terminal records are kept for this. Default 24 h.
+    pub retention: Duration,
+    /// Terminal records kept, at most. Default 1,000,000.
+    pub retained_max: usize,
+    /// Records that are not ended, at most; above it placements are answered busy. Default 2,000,000.
+    pub live_max: usize,
+    /// Executions at a time. Default: the number of cores.
+    pub slots: u32,
+    /// Granted attempts waiting for a slot, at most. Default 1,000,000.
+    pub queue_max: usize,
+    /// Results waiting to be settled, at most; above it nothing new is started. Default 100,000.
+    pub outbox_max: usize,
+    /// Story lines kept in memory. Default 65,536.
+    pub story_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            copies: 3,
+            home: 5,
+            place_timeout: Duration::from_millis(250),
+            submit_timeout: Duration::from_secs(5),
+            settle_after: Duration::from_secs(1),
+            takeover_step: Duration::from_millis(200),
+            ballot_timeout: Duration::from_secs(1),
+            ask_after: Duration::from_secs(2),
+            report_again: Duration::from_secs(2),
+            backoff: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(10),
+            poison_limit: 5,
+            repair_delay: Duration::from_secs(30),
+            repair_rate: 1000,
+            retention: Duration::from_secs(24 * 3600),
+            retained_max: 1_000_000,
+            live_max: 2_000_000,
+            slots: 2,
+            queue_max: 1_000_000,
+            outbox_max: 100_000,
+            story_max: 65_536,
+        }
+    }
+}

@@ -1,7 +1,26 @@
 //! Everything that crosses a wire or is kept on a disk: ids, identities, signed envelopes, messages, and their one
 //! canonical CBOR encoding. No behaviour, no clock, no I/O.
 
+pub mod address;
+pub mod admit;
+pub mod batch;
+pub mod bounded;
+pub mod certificate;
 pub mod codec;
+pub mod credential;
+pub mod domain;
+pub mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod genesis;
 pub mod id;
+pub mod key;
+pub mod limits;
+pub mod member;
+pub mod merkle;
+pub mod role;
 pub mod task;
 pub mod time;
+pub mod token;
+pub mod verified;
+pub mod version;

@@ -1,1 +1,77 @@
 //! The command line, one verb a file.
+
+mod config;
+mod exit;
+mod init;
+mod invite;
+mod join;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use exit::Failure;
+use output::Output;
+use settings::Global;
+
+/// A decentralized node for coordinating work: start one on each machine, and any of them takes a task.
+#[derive(Debug, Parser)]
+#[command(name = "meshd", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a key and a network of which this node is the first member.
+    Init(init::Init),
+    /// Print a token by which another machine can join.
+    Invite(invite::Invite),
+    /// Join the network of a token.
+    Join(join::Join),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+/// The whole tree of verbs and flags, for completions, manual pages and the test that compares it with `docs/cli.md`.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs what the process's arguments say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let output = Output::new(cli.global.output);
+    match &cli.verb {
+        Verb::Init(verb) => verb.run(&cli.global, output),
+        Verb::Invite(verb) => verb.run(&cli.global, output),
+        Verb::Join(verb) => verb.run(&cli.global, output),
+        Verb::Config(verb) => verb.run(&cli.global, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_verbs_is_consistent() {
+        command().debug_assert();
+    }
+}

@@ -85,7 +85,7 @@ pub enum Item {
         #[serde(rename = "m")]
         retry_ms: u32,
     },
-    /// Holder to gateway: its key was drawn before what this node still remembers.
+    /// To a gateway or a would-be driver: its key was drawn before what this node still remembers.
     #[serde(rename = "o")]
     TooOld {
         #[serde(rename = "i")]
@@ -118,6 +118,9 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "b")]
         ballot: Ballot,
+        /// Of its key: who has forgotten all that is older says so instead of promising.
+        #[serde(rename = "o")]
+        born: Wall,
     },
     /// Nothing below this ballot will be accepted here; this is what is held.
     #[serde(rename = "Q")]

@@ -13,6 +13,9 @@ pub struct Birth {
     /// The encoded [`super::Spec`]; hashed and passed on as it is, decoded where it is run or shown.
     #[serde(rename = "s")]
     pub spec: Octets,
+    /// When its key was drawn, as in the spec: what the retention floor is compared with.
+    #[serde(rename = "b")]
+    pub born: Wall,
     /// The gateway that placed it, and when by its clock.
     #[serde(rename = "g")]
     pub gateway: NodeId,

@@ -1,9 +1,19 @@
-use crate::{Effect, Fact, Input};
-use mesh_membership::Member;
+use crate::{
+    Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, RequestId,
+    queries::{Queries, Question},
+    requests::Requests,
+};
+use mesh_membership::{Member, Members};
 use mesh_proto::{
-    id::{LogPosition, NetworkId, NodeId, StoreId},
+    codec::DecodeError,
+    id::{BlobId, LogPosition, NetworkId, NodeId, StoreId},
+    task::{FRAME_TARGET, Frame, Holder, Item},
     time::{Mono, Now},
 };
+use mesh_tasks::{Load, Tasks, Waiter};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a brain is made with.
 #[derive(Clone, Debug)]
@@ -19,18 +29,51 @@ pub struct Config {
 
 /// The brain. Holds machines and wires; no rules of its own.
 pub struct Coordinator {
-    config: Config,
+    pub(crate) config: Config,
+    rng: ChaCha8Rng,
+    pub(crate) members: Members,
+    pub(crate) tasks: Tasks,
+    pub(crate) queries: Queries,
+    requests: Requests,
     position: LogPosition,
+    /// Members whose entries changed since the last snapshot.
+    changed_members: BTreeSet<NodeId>,
+    /// Control messages of this flush.
+    pub(crate) control: Vec<(NodeId, ControlMessage)>,
+    /// Entries to pass on with this flush.
+    news: Vec<Member>,
+    pub(crate) has_room: bool,
 }
 
 impl Coordinator {
     pub fn new(config: Config) -> Self {
-        Self { config, position: LogPosition::START }
+        let me = Holder { node: config.me.node, store: config.me.store };
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(config.seed),
+            members: Members::new(config.membership.clone(), config.me.clone()),
+            tasks: Tasks::new(config.tasks.clone(), config.network, me, config.me.holds_tasks()),
+            queries: Queries::default(),
+            requests: Requests::default(),
+            position: LogPosition::START,
+            changed_members: BTreeSet::new(),
+            control: Vec::new(),
+            news: Vec::new(),
+            has_room: true,
+            config,
+        }
     }
 
+    // Restoring.
+
     /// One entry of the store, in any order, before the log.
-    pub fn load(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), mesh_proto::codec::DecodeError> {
-        Ok(())
+    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), DecodeError> {
+        if let Some(rest) = key.strip_prefix(MEMBER_KEY) {
+            if rest.len() == 32 {
+                self.members.restore(mesh_proto::codec::decode(value, Fact::LIMIT)?);
+            }
+            return Ok(());
+        }
+        self.tasks.load(key, value).map(|_| ())
     }
 
     /// The store is at this position: the facts that follow are numbered from the next.
@@ -39,26 +82,102 @@ impl Coordinator {
     }
 
     /// One fact of the log, in order: reads no time, draws nothing, emits nothing.
-    pub fn apply(&mut self, _fact: Fact) {
+    pub fn apply(&mut self, fact: Fact) {
         self.position = self.position.next();
+        match fact {
+            Fact::Task(fact) => self.tasks.apply(fact),
+            Fact::Member(member) => {
+                self.changed_members.insert(member.node);
+                self.members.restore(member);
+            }
+        }
     }
 
-    pub fn handle(&mut self, _now: Now, _input: Input, _effects: &mut Vec<Effect>) {}
+    // Living.
+
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Restarted => self.restarted(now, effects),
+            Input::Paused { .. } => self.members.paused(now),
+            Input::Up { node, store } => self.up(now, node, store, effects),
+            Input::Down { node } => {
+                self.members.down(now, node);
+                self.queries.gone(node);
+                self.with_tasks(now, effects, |tasks, cx| tasks.down(cx, node));
+            }
+            Input::Full { node } => self.tasks.full(node),
+            Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),
+            Input::Member(member) => self.learn(now, member, effects),
+            Input::Task { from, frame } => {
+                self.members.heard(now, from);
+                if self.members.is_connected(&from) {
+                    self.with_tasks(now, effects, |tasks, cx| tasks.items(cx, from, frame.items));
+                }
+            }
+            Input::Control { from, message } => self.control(now, from, message, effects),
+            Input::Command { request, command } => self.command(now, request, command, effects),
+            Input::Executed { task, attempt, outcome } => {
+                self.with_tasks(now, effects, |tasks, cx| tasks.executed(cx, task, attempt, outcome));
+            }
+            Input::Disk { room } => {
+                self.has_room = room;
+                self.tasks.disk(room);
+            }
+        }
+    }
 
     /// Due timers.
-    pub fn handle_deadline(&mut self, _now: Now, _effects: &mut Vec<Effect>) {}
+    pub fn handle_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.members.deadline() <= now.mono {
+            let mut asked = Vec::new();
+            self.members.handle_deadline(now, &mut self.rng, &mut asked);
+            self.carry_out(now, asked, effects);
+        }
+        self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
+        self.answer_overdue(now);
+    }
 
     /// When to call [`Self::handle_deadline`] next.
     pub fn deadline(&self) -> Option<Mono> {
-        None
+        let queries = self.queries.deadline();
+        [Some(self.members.deadline()), self.tasks.deadline(), queries].into_iter().flatten().min()
     }
 
-    /// What the last events had to say, one frame a destination.
-    pub fn flush(&mut self, _now: Now, _effects: &mut Vec<Effect>) {}
+    /// What the last events had to say, one frame a destination (more, where one would be too large).
+    pub fn flush(&mut self, _now: Now, effects: &mut Vec<Effect>) {
+        let after = self.position;
+        for member in std::mem::take(&mut self.news) {
+            let connected: Vec<NodeId> = self.members.connected().filter(|node| *node != member.node).collect();
+            for node in connected {
+                self.control.push((node, ControlMessage::Members(vec![member.clone()])));
+            }
+        }
+        for (to, message) in self.control.drain(..) {
+            let rests_on_nothing = matches!(message, ControlMessage::Heartbeat(_));
+            let after = if rests_on_nothing { LogPosition::START } else { after };
+            effects.push(Effect::Send { to, message: Message::Control(message), after });
+        }
+        for (to, items) in self.tasks.take_items() {
+            for items in frames(items) {
+                effects.push(Effect::Send { to, message: Message::Task(Frame { items }), after });
+            }
+        }
+        for (request, answers) in self.requests.take() {
+            effects.push(Effect::Answer { request, answers, after });
+        }
+    }
+
+    // For the body.
 
     /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal.
     pub fn take_changes(&mut self) -> (LogPosition, Vec<(Vec<u8>, Option<Vec<u8>>)>) {
-        (self.position, Vec::new())
+        let mut changes = Vec::new();
+        for node in std::mem::take(&mut self.changed_members) {
+            let key = [MEMBER_KEY, node.as_bytes().as_slice()].concat();
+            changes.push((key, self.members.get(&node).map(mesh_proto::codec::encode)));
+        }
+        self.tasks.take_changes(|key, value| changes.push((key, value)));
+        (self.position, changes)
     }
 
     /// Of the last fact persisted or applied.
@@ -66,9 +185,9 @@ impl Coordinator {
         self.position
     }
 
-    /// Whether a record that this node holds, or an execution here, needs the blob.
-    pub fn refers_to(&self, _blob: &mesh_proto::id::BlobId) -> bool {
-        false
+    /// Which of these blobs a record that this node holds, or a result that it keeps, needs here.
+    pub fn referenced(&self, blobs: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
+        self.tasks.shelf().referenced(self.node(), blobs)
     }
 
     pub fn node(&self) -> NodeId {
@@ -78,4 +197,184 @@ impl Coordinator {
     pub fn store(&self) -> StoreId {
         self.config.me.store
     }
+
+    /// The machines, to look at.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    // Wires.
+
+    fn restarted(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let known: Vec<Member> = self.members.others().cloned().collect();
+        for member in known {
+            self.with_tasks(now, effects, |tasks, cx| {
+                tasks.member(cx, member.node, member.store, member.holds_tasks());
+            });
+        }
+        self.members.paused(now);
+        self.with_tasks(now, effects, |tasks, cx| tasks.restarted(cx));
+    }
+
+    fn up(&mut self, now: Now, node: NodeId, store: StoreId, effects: &mut Vec<Effect>) {
+        self.members.up(now, node, store);
+        let Some(member) = self.members.get(&node).cloned() else { return };
+        let table: Vec<Member> = self.members.others().filter(|other| other.node != node).cloned().collect();
+        let mine = [self.members.me().clone()];
+        for part in mine.into_iter().chain(table).collect::<Vec<_>>().chunks(64) {
+            self.control.push((node, ControlMessage::Members(part.to_vec())));
+        }
+        let heartbeat = self.heartbeat();
+        self.control.push((node, ControlMessage::Heartbeat(heartbeat)));
+        self.with_tasks(now, effects, |tasks, cx| {
+            tasks.member(cx, node, store, member.holds_tasks());
+            tasks.up(cx, node);
+        });
+    }
+
+    fn learn(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) {
+        let mut asked = Vec::new();
+        // What is refused is old news, and costs nothing.
+        if self.members.learn(now, member, &mut asked).is_ok() {
+            self.carry_out(now, asked, effects);
+        }
+    }
+
+    fn control(&mut self, now: Now, from: NodeId, message: ControlMessage, effects: &mut Vec<Effect>) {
+        self.members.heard(now, from);
+        match message {
+            ControlMessage::Heartbeat(Heartbeat { slots, running, queued }) => {
+                self.tasks.load_of(from, Load { slots, running, queued });
+            }
+            // The body verifies entries and hands them in one by one; in a world without signatures they come here.
+            ControlMessage::Members(members) => members.into_iter().for_each(|m| self.learn(now, m, effects)),
+            ControlMessage::Query { id, query } => self.on_query(from, id, &query),
+            ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, asked: Vec<mesh_membership::Effect>, effects: &mut Vec<Effect>) {
+        use mesh_membership::Effect as Asked;
+        for effect in asked {
+            match effect {
+                Asked::Changed(member) => {
+                    self.with_tasks(now, effects, |tasks, cx| {
+                        tasks.member(cx, member.node, member.store, member.holds_tasks());
+                    });
+                    self.changed_members.insert(member.node);
+                    self.position = self.position.next();
+                    effects.push(Effect::Persist(Fact::Member(member.clone())));
+                    self.news.push(member);
+                }
+                Asked::Heartbeat => {
+                    let heartbeat = self.heartbeat();
+                    let own = Load { slots: heartbeat.slots, running: heartbeat.running, queued: heartbeat.queued };
+                    self.tasks.load_of(self.config.me.node, own);
+                    let connected: Vec<NodeId> = self.members.connected().collect();
+                    self.control.extend(connected.into_iter().map(|to| (to, ControlMessage::Heartbeat(heartbeat))));
+                }
+                Asked::Silent(node) => {
+                    self.queries.gone(node);
+                    self.with_tasks(now, effects, |tasks, cx| tasks.silent(cx, node));
+                }
+                Asked::Dial { node, addresses } => effects.push(Effect::Dial { node, addresses }),
+                Asked::Disconnect(node) => effects.push(Effect::Disconnect { node }),
+            }
+        }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        let totals = self.tasks.totals();
+        let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
+        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued }
+    }
+
+    fn command(&mut self, now: Now, request: RequestId, command: Command, effects: &mut Vec<Effect>) {
+        let waiter = |index: usize| Waiter { request: request.0, index: u32::try_from(index).unwrap_or(u32::MAX) };
+        match command {
+            Command::Submit { specs, follow } => {
+                self.requests.open(request, specs.len(), follow);
+                for (index, spec) in specs.into_iter().enumerate() {
+                    self.with_tasks(now, effects, |tasks, cx| tasks.submit(cx, waiter(index), spec, follow));
+                }
+            }
+            Command::Follow { tasks } => {
+                self.requests.open(request, tasks.len(), false);
+                for (index, task) in tasks.into_iter().enumerate() {
+                    self.with_tasks(now, effects, |tasks, cx| tasks.follow(cx, waiter(index), task));
+                }
+            }
+            Command::Cancel { tasks } => {
+                self.requests.open(request, tasks.len(), false);
+                for (index, task) in tasks.into_iter().enumerate() {
+                    self.with_tasks(now, effects, |tasks, cx| tasks.cancel(cx, waiter(index), task));
+                }
+            }
+            Command::Leave { request } => {
+                self.requests.close(request);
+                self.queries.leave(request);
+                self.tasks.leave(request.0);
+            }
+            Command::Show { task } => self.ask_all(now, request, Question::Show(task)),
+            Command::List { filter } => self.ask_all(now, request, Question::List(filter)),
+            Command::Resolve { prefix } => self.ask_all(now, request, Question::Resolve(prefix)),
+            Command::Status => {
+                let status = Answer::Status(Box::new(self.status()));
+                self.requests.only(request, status);
+            }
+            Command::Members => {
+                let members = Answer::Members(self.member_views(now));
+                self.requests.only(request, members);
+            }
+        }
+    }
+
+    pub(crate) fn answer_only(&mut self, request: RequestId, answer: Answer) {
+        self.requests.only(request, answer);
+    }
+
+    /// Lends the task layer what it needs, and turns what it asks for into effects.
+    fn with_tasks(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        call: impl FnOnce(&mut Tasks, &mut mesh_tasks::Context<'_>),
+    ) {
+        let mut asked = Vec::new();
+        call(&mut self.tasks, &mut mesh_tasks::Context { now, rng: &mut self.rng, effects: &mut asked });
+        for effect in asked {
+            match effect {
+                mesh_tasks::Effect::Persist(fact) => {
+                    self.position = self.position.next();
+                    effects.push(Effect::Persist(Fact::Task(fact)));
+                }
+                mesh_tasks::Effect::Execute { birth, attempt } => {
+                    effects.push(Effect::Execute { birth, attempt, after: self.position });
+                }
+                mesh_tasks::Effect::Cancel { task, attempt } => effects.push(Effect::Cancel { task, attempt }),
+                mesh_tasks::Effect::Answer(answer) => self.requests.answer(answer),
+            }
+        }
+    }
+}
+
+const MEMBER_KEY: &[u8] = b"mm";
+
+/// Cuts what goes to one destination into frames that stay below the limit.
+fn frames(items: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut frames: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
+    let (mut frame, mut weight) = (0, 0);
+    for item in items {
+        let item_weight = item.weight();
+        if weight > 0 && weight + item_weight > FRAME_TARGET {
+            (frame, weight) = (frame + 1, 0);
+        }
+        weight += item_weight;
+        frames.entry(frame).or_default().push(item);
+    }
+    frames.into_values().collect()
 }

@@ -12,5 +12,5 @@ pub enum Fact {
 
 impl Fact {
     /// Bytes of an encoded record, at most.
-    pub const LIMIT: usize = 1024 * 1024;
+    pub const LIMIT: usize = mesh_tasks::Fact::LIMIT + 1024;
 }

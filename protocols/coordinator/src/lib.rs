@@ -19,6 +19,8 @@ mod coordinator;
 mod effect;
 mod fact;
 mod input;
+mod queries;
+mod requests;
 
 pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};
 pub use command::{Command, ListFilter, RequestId};

@@ -1,7 +1,9 @@
-//! The member table and liveness of a mesh: who belongs to it, who can be talked to, and where a task has its home.
+//! The member table and liveness of a mesh: who belongs to it, and who can be talked to.
 
 mod config;
+mod liveness;
 mod member;
 
 pub use config::Config;
+pub use liveness::{Effect, Members, Rejection};
 pub use member::{Member, Role, Standing};

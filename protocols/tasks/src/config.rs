@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+/// Between two rounds of repair and retirement.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
 /// Times and bounds of the task layer.
 #[derive(Clone, Debug)]
 pub struct Config {

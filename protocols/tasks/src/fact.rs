@@ -78,3 +78,8 @@ pub enum Fact {
         attempt: u32,
     },
 }
+
+impl Fact {
+    /// Bytes of an encoded fact, at most: a spec and an outcome with all their files inline, and room.
+    pub const LIMIT: usize = 8 * 1024 * 1024;
+}

@@ -1,0 +1,68 @@
+//! `meshd invite`.
+
+use clap::Args;
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use mesh_proto::address::Addresses;
+use mesh_proto::role::Role;
+use serde::Serialize;
+
+use super::Failure;
+use super::output::Output;
+use super::settings::{Global, now};
+use crate::config::Span;
+use crate::identity::{self, Identity, InviteTerms};
+
+#[derive(Debug, Args)]
+pub(super) struct Invite {
+    /// The most that whoever joins may be: full, worker, relay or client.
+    #[arg(long, default_value = "worker")]
+    role: Role,
+    /// How long the token can be used.
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    expires: Span,
+    /// Where the newcomer finds this node, like /ip4/192.0.2.1/tcp/7440; may be repeated. Default: network.external.
+    #[arg(long, value_name = "MULTIADDR")]
+    address: Vec<Multiaddr>,
+}
+
+/// The token. Whoever has it can join.
+#[derive(Debug, Serialize)]
+struct Printed {
+    token: String,
+    role: &'static str,
+    expires_in_ms: u64,
+    bootstrap: Vec<String>,
+}
+
+impl Invite {
+    pub(super) fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let config = global.load(Vec::new())?.config;
+        let now = now();
+        let identity = Identity::load(&config.node.data_dir, now)?;
+        let given = if self.address.is_empty() { &config.network.external } else { &self.address };
+        let bootstrap: Vec<_> = given.iter().map(|address| with_peer(address, &identity).to_string()).collect();
+        if bootstrap.is_empty() {
+            eprintln!(
+                "meshd: the token names no address, so it serves only where mDNS reaches this node; elsewhere, give --address"
+            );
+        }
+        let terms = InviteTerms {
+            role: self.role,
+            valid_for: self.expires.get(),
+            bootstrap: Addresses::new(bootstrap.clone()).map_err(|error| Failure::Usage(error.to_string()))?,
+        };
+        let token = identity::invite(&identity, terms, now)?.to_text().to_string();
+        let expires_in_ms = u64::try_from(self.expires.get().as_millis()).unwrap_or(u64::MAX);
+        let printed = Printed { token, role: self.role.as_str(), expires_in_ms, bootstrap };
+        Ok(output.put(&printed, |printed| printed.token.clone())?)
+    }
+}
+
+/// The address with whom to expect there, so that nobody else is taken for this node.
+fn with_peer(address: &Multiaddr, identity: &Identity) -> Multiaddr {
+    if address.iter().any(|part| matches!(part, Protocol::P2p(_))) {
+        return address.clone();
+    }
+    address.clone().with(Protocol::P2p(identity.key.node_id().to_peer_id()))
+}

@@ -1,0 +1,65 @@
+//! The flags that every verb takes, and the configuration that they lead to.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use mesh_proto::time::Wall;
+
+use super::Failure;
+use super::output::Format;
+use crate::config::{self, FileSource, Loaded, Override, Sources};
+use crate::identity::default_data_dir;
+
+/// The flags that every verb takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The directory of key, network, log and blobs.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file; without it, meshd.toml in the data directory if there is one.
+    #[arg(long, global = true, value_name = "FILE", env = "MESHD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The format of what is printed.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: Format,
+}
+
+impl Global {
+    /// The configuration in force, with `flags` on top.
+    pub(super) fn load(&self, flags: Vec<Override>) -> Result<Loaded, Failure> {
+        let mut sources = Sources { environment: config::read_environment(std::env::vars_os()), ..Sources::default() };
+        if let Some(path) = &self.data_dir {
+            sources.flags.push(Override::text("node.data_dir", path.display(), "--data-dir"));
+        }
+        sources.flags.extend(flags);
+        if let Some(path) = &self.config {
+            sources.file = Some(FileSource::read(path)?);
+            return Ok(config::load(&sources)?);
+        }
+        let directory = config::load(&sources)?.config.node.data_dir;
+        let path = directory.join("meshd.toml");
+        sources.file = FileSource::read_if_present(&path)?;
+        let loaded = config::load(&sources)?;
+        if loaded.config.node.data_dir != directory {
+            let message = format!(
+                "{} sets node.data_dir to another directory than the one it is in; name the file with --config",
+                path.display()
+            );
+            return Err(Failure::Usage(message));
+        }
+        Ok(loaded)
+    }
+
+    /// The file that `config check` looks at when none is named.
+    pub(super) fn file(&self) -> PathBuf {
+        let directory = || self.data_dir.clone().unwrap_or_else(|| default_data_dir(&|name| std::env::var_os(name)));
+        self.config.clone().unwrap_or_else(|| directory().join("meshd.toml"))
+    }
+}
+
+/// The date. A clock before 1970 is set wrong, and certificates will say so.
+pub(super) fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,44 @@
+//! `[exec]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Section;
+use crate::config::Report;
+
+/// Host commands. Off unless commands are allowed by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Exec {
+    /// Commands that tasks may run, by name or absolute path. Allowing a shell or an interpreter allows everything.
+    /// Default: none.
+    pub allow: Vec<String>,
+    /// Commands that run at once. Default: the number of processors.
+    pub slots: u32,
+}
+
+impl Default for Exec {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+        Self { allow: Vec::new(), slots: u32::try_from(processors).unwrap_or(1).clamp(1, MOST_SLOTS) }
+    }
+}
+
+/// Each running command costs a guard process and its pipes.
+const MOST_SLOTS: u32 = 4_096;
+/// Each name is resolved at start and held.
+const MOST_COMMANDS: usize = 1_024;
+
+impl Section for Exec {
+    fn check(&self, report: &mut Report<'_>) {
+        report.within("slots", self.slots, 1, MOST_SLOTS);
+        if self.allow.len() > MOST_COMMANDS {
+            report.wrong("allow", format!("names {} commands; {MOST_COMMANDS} are the most", self.allow.len()));
+        }
+        for command in &self.allow {
+            let relative = command.contains('/') && !command.starts_with('/');
+            if command.is_empty() || relative || command.chars().any(|c| c.is_whitespace() || c.is_control()) {
+                report.wrong("allow", format!("{command:?} is neither a command's name nor an absolute path"));
+            }
+        }
+    }
+}

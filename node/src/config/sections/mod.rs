@@ -1,0 +1,28 @@
+//! The sections that make up a configuration, one file each.
+
+mod api;
+mod blob;
+mod exec;
+mod log;
+mod network;
+mod node;
+mod tasks;
+mod tracing;
+
+pub use api::Api;
+pub use blob::Blob;
+pub use exec::Exec;
+pub use log::Log;
+pub use network::Network;
+pub use node::Node;
+pub use tasks::Tasks;
+pub use tracing::{LogFormat, Tracing};
+
+use super::Report;
+
+/// One part's share of the configuration.
+pub trait Section {
+    /// Reports what the types let through and the part cannot work with. Reads no file and asks no network: `config
+    /// check` must answer the same on any machine.
+    fn check(&self, report: &mut Report<'_>);
+}

@@ -1,0 +1,234 @@
+//! One execution to do: an attempt at a task.
+
+use super::outcome::Failure;
+use bytes::Bytes;
+use mesh_proto::id::TaskId;
+use serde::{Deserialize, Serialize};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// One attempt at a task, with all that it needs already on this node.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub task: TaskId,
+    /// From 0 or 1, as the record counts; (task, attempt) names the execution on this node.
+    pub attempt: u32,
+    /// Given to the command as `MESH_FENCE`, so that a store it writes to can refuse an older attempt.
+    pub fence: u64,
+    pub program: Program,
+    /// What the program reads. For `echo` and `sha256` the payload.
+    pub stdin: Source,
+    /// Files to place in the task's directory: (relative path there, file here). They are copied (shared extents where
+    /// the file system can), never linked, so that a task cannot change a blob through them.
+    pub inputs: Vec<(String, PathBuf)>,
+    /// Relative paths of regular files to take over when the command has ended. At most [`MAX_FILES`].
+    pub outputs: Vec<String>,
+    /// The command is killed after this long, by the guard. `sleep` ends as a failure.
+    pub time_limit: Duration,
+    pub limits: Limits,
+}
+
+/// What to execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// A host command: `argv[0]` is a name that the operator allowed. `env` is added to the clean environment.
+    Exec { argv: Vec<String>, env: Vec<(String, String)> },
+    /// Standard output is the input.
+    Echo,
+    /// Nothing, for this long.
+    Sleep(Duration),
+    /// Standard output is the SHA-256 of the input, 64 hexadecimal digits and a newline.
+    Sha256,
+}
+
+/// Where input bytes are.
+#[derive(Debug, Clone, Default)]
+pub enum Source {
+    Inline(Bytes),
+    /// Opened read-only.
+    File(PathBuf),
+    #[default]
+    Null,
+}
+
+/// What one execution of a command may use. What the operator configured is an upper bound for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of standard output, and of standard error apart. Default 64 MiB.
+    pub output_bytes: u64,
+    /// Bytes of any one file that the command writes (`RLIMIT_FSIZE`). Default 1 GiB.
+    pub file_bytes: u64,
+    /// Bytes of all named outputs together. Default 4 GiB.
+    pub total_file_bytes: u64,
+    /// Processes and threads at a time. Watched by the guard ten times a second: a burst is seen late, not never.
+    /// Default 512.
+    pub processes: u32,
+    /// Open files of each process (`RLIMIT_NOFILE`). Default 1,024.
+    pub open_files: u64,
+    /// Bytes of address space of each process (`RLIMIT_AS`). Default none: runtimes such as Go's and Java's reserve
+    /// far more than they use.
+    pub memory_bytes: Option<u64>,
+    /// CPU time of each process (`RLIMIT_CPU`). Default none: the time limit bounds it.
+    pub cpu_seconds: Option<u64>,
+    /// The task is ended when the file system of its directory has less than this left. Default 256 MiB.
+    pub free_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output_bytes: 64 << 20,
+            file_bytes: 1 << 30,
+            total_file_bytes: 4 << 30,
+            processes: 512,
+            open_files: 1024,
+            memory_bytes: None,
+            cpu_seconds: None,
+            free_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// The tighter of two in every respect.
+    #[must_use]
+    pub fn within(self, bound: Self) -> Self {
+        let tighter = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Self {
+            output_bytes: self.output_bytes.min(bound.output_bytes),
+            file_bytes: self.file_bytes.min(bound.file_bytes),
+            total_file_bytes: self.total_file_bytes.min(bound.total_file_bytes),
+            processes: self.processes.min(bound.processes),
+            open_files: self.open_files.min(bound.open_files),
+            memory_bytes: tighter(self.memory_bytes, bound.memory_bytes),
+            cpu_seconds: tighter(self.cpu_seconds, bound.cpu_seconds),
+            free_bytes: self.free_bytes.max(bound.free_bytes),
+        }
+    }
+}
+
+/// Inputs of one execution, and outputs of one. A task of more files is a job.
+pub const MAX_FILES: usize = 1024;
+/// Bytes of arguments and environment together; Linux itself takes 128 KiB for one and 2 MiB for all.
+pub const MAX_ARGUMENT_BYTES: usize = 512 << 10;
+/// Bytes of inline standard input. The record holds 16 KiB; the rest is for callers without one.
+pub const MAX_INLINE_STDIN: usize = 256 << 10;
+
+impl Run {
+    /// Refuses what no guard should see: absolute paths, `..`, too many files, NUL bytes, variables that change what
+    /// an allowed command is.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.inputs.len() > MAX_FILES || self.outputs.len() > MAX_FILES {
+            return Err(Failure::TooManyFiles { count: self.inputs.len().max(self.outputs.len()), limit: MAX_FILES });
+        }
+        for path in self.inputs.iter().map(|(path, _)| path).chain(&self.outputs) {
+            check_relative(path)?;
+        }
+        if let Source::Inline(bytes) = &self.stdin
+            && bytes.len() > MAX_INLINE_STDIN
+        {
+            return Err(Failure::TooLong { what: "inline input".into(), bytes: bytes.len(), limit: MAX_INLINE_STDIN });
+        }
+        let Program::Exec { argv, env } = &self.program else { return Ok(()) };
+        let bytes = argv.iter().map(String::len).chain(env.iter().map(|(name, value)| name.len() + value.len() + 2));
+        let bytes = bytes.sum();
+        if bytes > MAX_ARGUMENT_BYTES {
+            return Err(Failure::TooLong { what: "arguments".into(), bytes, limit: MAX_ARGUMENT_BYTES });
+        }
+        if argv.is_empty() || argv.iter().any(|word| word.contains('\0')) {
+            return Err(Failure::BadArguments);
+        }
+        match env.iter().find(|(name, value)| refused_variable(name) || value.contains('\0')) {
+            Some((name, _)) => Err(Failure::BadVariable { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A path that stays where it is put: relative, not empty, no `..`, and written in the one way that names it.
+pub(super) fn check_relative(path: &str) -> Result<(), Failure> {
+    let parts = Path::new(path).components();
+    let plain = parts.clone().all(|part| matches!(part, Component::Normal(_))) && parts.count() > 0;
+    if plain && !path.contains('\0') && path.len() <= 1024 {
+        Ok(())
+    } else {
+        Err(Failure::BadPath { path: path.into() })
+    }
+}
+
+/// Variables that make an allowed command load or run something else; those that glibc ignores in set-user-id
+/// programs (`unsecvars.h`), and their like in shells and interpreters. The list is a fence, not a wall: allowing an
+/// interpreter allows everything anyhow.
+fn refused_variable(name: &str) -> bool {
+    const NAMES: [&str; 26] = [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "SHELLOPTS",
+        "BASHOPTS",
+        "PS4",
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "HOSTALIASES",
+        "LOCALDOMAIN",
+        "LOCPATH",
+        "NIS_PATH",
+        "NLSPATH",
+        "RESOLV_HOST_CONF",
+        "RES_OPTIONS",
+        "TZDIR",
+        "PERL5LIB",
+        "PERL5OPT",
+        "RUBYLIB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "JAVA_TOOL_OPTIONS",
+    ];
+    const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "MESH_", "PYTHON", "BASH_FUNC_"];
+    name.is_empty()
+        || name.contains(['=', '\0'])
+        || NAMES.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_stay_inside_are_taken() {
+        for good in ["a", "a/b.txt", "data/x y", ".hidden", "./a"] {
+            if good == "./a" {
+                assert!(check_relative(good).is_err(), "one file has one name");
+            } else {
+                assert_eq!(check_relative(good), Ok(()), "{good}");
+            }
+        }
+        for bad in ["", ".", "..", "../a", "a/../b", "/etc/passwd", "a\0b", "/"] {
+            assert!(check_relative(bad).is_err(), "{bad:?}");
+        }
+        assert!(check_relative(&"a/".repeat(600)).is_err());
+    }
+
+    #[test]
+    fn variables_that_change_the_command_are_refused() {
+        for bad in ["LD_PRELOAD", "PATH", "MESH_FENCE", "PYTHONPATH", "", "A=B", "BASH_ENV"] {
+            assert!(refused_variable(bad), "{bad}");
+        }
+        for good in ["LEVEL", "RUST_LOG", "OMP_NUM_THREADS"] {
+            assert!(!refused_variable(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn the_operator_s_limit_is_an_upper_bound() {
+        let ours = Limits { output_bytes: 10, memory_bytes: Some(5), ..Limits::default() };
+        let theirs = Limits { output_bytes: 20, memory_bytes: None, cpu_seconds: Some(3), ..Limits::default() };
+        let both = theirs.within(ours);
+        assert_eq!((both.output_bytes, both.memory_bytes, both.cpu_seconds), (10, Some(5), Some(3)));
+    }
+}

@@ -1,0 +1,141 @@
+//! What `init`, `invite` and `join` do to a data directory, and what `run` reads from it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mesh_proto::address::Addresses;
+use mesh_proto::credential::{Credential, Member};
+use mesh_proto::genesis::{Engine, Founders, Genesis, NetworkName};
+use mesh_proto::key::SecretKey;
+use mesh_proto::role::Role;
+use mesh_proto::time::Wall;
+use mesh_proto::token::{InvitationTerms, Token};
+use mesh_proto::{codec, limits};
+
+use super::{DataDir, IdentityError, bootstrap, data_dir, durable, key};
+
+const GENESIS: &str = "genesis";
+const CREDENTIAL: &str = "credential";
+
+/// A node that is a member of a network.
+#[derive(Debug)]
+pub struct Identity {
+    /// The node's key.
+    pub key: SecretKey,
+    /// Its network.
+    pub genesis: Genesis,
+    /// What it shows to other members.
+    pub credential: Credential,
+}
+
+/// What an inviter decides.
+#[derive(Clone, Debug)]
+pub struct InviteTerms {
+    /// The most that whoever joins may be.
+    pub role: Role,
+    /// How long the token can be used. Users' default: 24 h.
+    pub valid_for: Duration,
+    /// Members to dial first, at most 8.
+    pub bootstrap: Addresses,
+}
+
+impl Identity {
+    /// Reads who the node of `dir` is. Needs no lock. Fails with [`IdentityError::NoNetwork`] before `init` or `join`,
+    /// and where the credential is not good at `now`.
+    pub fn load(dir: &Path, now: Wall) -> Result<Self, IdentityError> {
+        let no_network = || IdentityError::NoNetwork { path: dir.to_owned() };
+        if !dir.is_dir() || data_dir::check_format(dir)?.is_none() {
+            return Err(no_network());
+        }
+        let (genesis, credential) = read_membership(dir)?.ok_or_else(no_network)?;
+        let key = key::load(dir)?.ok_or_else(|| {
+            IdentityError::damaged(&dir.join("key"), "it is missing, and the credential was given to it")
+        })?;
+        let identity = Self { key, genesis, credential };
+        if identity.credential.node() != identity.key.node_id() {
+            let what = format!(
+                "it was given to {}, and the key here is {}",
+                identity.credential.node(),
+                identity.key.node_id()
+            );
+            return Err(IdentityError::damaged(&dir.join(CREDENTIAL), what));
+        }
+        identity.member(now).map_err(|error| IdentityError::Credential { path: dir.to_owned(), error })?;
+        Ok(identity)
+    }
+
+    /// Who the credential says this node is, if it is good at `now`.
+    pub fn member(&self, now: Wall) -> Result<Member, mesh_proto::credential::CredentialError> {
+        self.credential.verify(&self.genesis, now)
+    }
+}
+
+/// Makes a key, if there is none, and a network of which this node is the maker and so far the only member. Durable
+/// when it returns.
+pub fn init(dir: &DataDir, name: NetworkName, open: bool, now: Wall) -> Result<Identity, IdentityError> {
+    if let Some((genesis, _)) = read_membership(dir.path())? {
+        return Err(IdentityError::AlreadyMember { path: dir.path().to_owned(), network: genesis.name });
+    }
+    let key = key::load_or_create(dir)?;
+    let maker = key.node_id();
+    let nonce = *durable::random()?;
+    let committee = Founders::alone(maker);
+    let genesis = Genesis { name, nonce, maker, engine: Engine::Pbft, open, created: now, committee };
+    let credential = Credential::of_maker(&key, &genesis, now);
+    write_membership(dir, &genesis, &credential)?;
+    Ok(Identity { key, genesis, credential })
+}
+
+/// Makes a token by which another machine can join, without this node's further help. Changes nothing on disk.
+pub fn invite(identity: &Identity, terms: InviteTerms, now: Wall) -> Result<Token, IdentityError> {
+    let Identity { key, genesis, .. } = identity;
+    if genesis.open {
+        return Ok(Token::to_open_network(genesis.clone(), terms.bootstrap)?);
+    }
+    if key.node_id() != genesis.maker {
+        return Err(IdentityError::NotTheMaker { network: genesis.name.clone(), maker: genesis.maker });
+    }
+    let invitation_key = SecretKey::from_bytes(&*durable::random()?);
+    let expires = now + terms.valid_for;
+    let dates = InvitationTerms { role: terms.role, issued: now, expires, member_until: None };
+    Ok(Token::invite(key, genesis.clone(), terms.bootstrap, invitation_key, dates)?)
+}
+
+/// Makes the node of `dir` a member of the token's network, as `role` or what the token allows. Needs nobody's answer.
+/// Durable when it returns; if it dies on the way, the node is no member and can join again.
+pub fn join(dir: &DataDir, token: &str, role: Option<Role>, now: Wall) -> Result<Identity, IdentityError> {
+    let token = Token::parse(token, now)?;
+    if let Some((present, _)) = read_membership(dir.path())? {
+        let path = dir.path().to_owned();
+        if present.network_id() == token.genesis.network_id() {
+            return Err(IdentityError::AlreadyMember { path, network: present.name });
+        }
+        return Err(IdentityError::OtherNetwork { path, present: present.name, invited: token.genesis.name.clone() });
+    }
+    let key = key::load_or_create(dir)?;
+    let credential = token.credential(&key, role, now)?;
+    bootstrap::write(dir, &token.bootstrap)?;
+    write_membership(dir, &token.genesis, &credential)?;
+    Ok(Identity { key, genesis: token.genesis.clone(), credential })
+}
+
+/// The credential last: without it the genesis is a leftover of an attempt that died, and may be replaced.
+fn write_membership(dir: &DataDir, genesis: &Genesis, credential: &Credential) -> Result<(), IdentityError> {
+    durable::replace(dir.path(), GENESIS, &genesis.encode(), durable::PLAIN)?;
+    durable::create(dir.path(), CREDENTIAL, &codec::encode(credential), durable::PLAIN)
+}
+
+fn read_membership(dir: &Path) -> Result<Option<(Genesis, Credential)>, IdentityError> {
+    let path = dir.join(CREDENTIAL);
+    let Some(bytes) = durable::read(&path, limits::CREDENTIAL_BYTES)? else { return Ok(None) };
+    let credential = codec::decode_canonical(&bytes, limits::CREDENTIAL_BYTES)
+        .map_err(|error| IdentityError::damaged(&path, error))?;
+    let path = dir.join(GENESIS);
+    let bytes = durable::read(&path, limits::GENESIS_BYTES)?
+        .ok_or_else(|| IdentityError::damaged(&path, "it is missing, and there is a credential for it"))?;
+    let genesis = Genesis::decode(&bytes).map_err(|error| IdentityError::damaged(&path, error))?;
+    Ok(Some((genesis, credential)))
+}
+
+#[cfg(test)]
+mod tests;

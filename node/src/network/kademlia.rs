@@ -1,0 +1,68 @@
+//! Kademlia under a name of this network's own: finds members and addresses near a key, and who has a blob.
+
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    kad::{
+        self, Behaviour, BucketInserts, InboundRequest, ProviderRecord, StoreInserts,
+        store::{MemoryStore, MemoryStoreConfig, RecordStore},
+    },
+};
+use mesh_proto::id::NetworkId;
+use std::time::Duration;
+
+/// Provider records that this node keeps for others.
+const PROVIDED_FOR_OTHERS: usize = 16_384;
+/// A lookup that found nothing by then has failed.
+const QUERY: Duration = Duration::from_secs(10);
+
+/// The protocol's name for this network. A node of another one does not even share it.
+pub fn protocol(network: &NetworkId) -> StreamProtocol {
+    StreamProtocol::try_from_owned(format!("/mesh/kad/1/{network}")).expect("it begins with a slash")
+}
+
+pub fn build(peer: PeerId, network: &NetworkId) -> Behaviour<MemoryStore> {
+    let mut config = kad::Config::new(protocol(network));
+    config
+        // By hand: else it dials everyone it hears of, until each node has a connection to each.
+        .set_kbucket_inserts(BucketInserts::Manual)
+        .set_record_filtering(StoreInserts::FilterBoth)
+        .set_query_timeout(QUERY)
+        .disjoint_query_paths(true);
+    let store = MemoryStoreConfig {
+        // No values are stored in other nodes' memory: see `judge`.
+        max_records: 0,
+        max_value_bytes: 0,
+        max_provided_keys: PROVIDED_FOR_OTHERS,
+        ..MemoryStoreConfig::default()
+    };
+    Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
+}
+
+/// Keeps what may be kept of what peers want stored here. `Err` names what may not.
+pub fn judge(behaviour: &mut Behaviour<MemoryStore>, request: InboundRequest) -> Result<(), &'static str> {
+    match request {
+        InboundRequest::AddProvider { record: Some(record) } => add_provider(behaviour, record),
+        InboundRequest::PutRecord { .. } => Err("kademlia_record"),
+        InboundRequest::AddProvider { record: None }
+        | InboundRequest::FindNode { .. }
+        | InboundRequest::GetProvider { .. }
+        | InboundRequest::GetRecord { .. } => Ok(()),
+    }
+}
+
+/// libp2p hands on only records whose provider is the sender, and only members can send.
+fn add_provider(behaviour: &mut Behaviour<MemoryStore>, mut record: ProviderRecord) -> Result<(), &'static str> {
+    record.addresses.truncate(mesh_proto::limits::ADDRESSES);
+    behaviour.store_mut().add_provider(record).map_err(|_| "kademlia_provider")
+}
+
+/// Whether others may be told of this address of a peer that we reach at `connected`. Loopback only says something to
+/// who is on the same machine.
+pub fn is_worth_telling(address: &Multiaddr, connected: &Multiaddr) -> bool {
+    use super::reach::Reach;
+    match Reach::of(address) {
+        Reach::Nowhere => false,
+        Reach::Machine => Reach::of(connected) == Reach::Machine,
+        Reach::Local | Reach::World => true,
+    }
+}

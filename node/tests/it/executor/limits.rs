@@ -1,0 +1,187 @@
+use super::{LEVELS, Mesh, failure, text, wait_until, with_argument};
+use meshd::executor::{ExecutorEvent, Failure, Limits, Output, Status, Stream};
+use std::time::{Duration, Instant};
+
+#[test]
+fn what_cannot_be_run_says_why() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let rm = mesh.exec(&["rm", "-rf", "x"]);
+        let refused = failure(&mesh.finish(rm)).to_string();
+        assert!(refused.contains("`rm` is not allowed") && refused.contains("allows"), "{refused}");
+        let false_ = mesh.exec(&["false"]);
+        assert_eq!(mesh.finish(false_).status, Status::Exit(1));
+        let killed = mesh.sh("kill -SEGV $$");
+        assert_eq!(mesh.finish(killed).status, Status::Signal(11));
+        assert!(mesh.left().is_empty());
+    }
+}
+
+#[test]
+fn a_program_that_vanished_or_cannot_be_executed() {
+    use std::os::unix::fs::PermissionsExt;
+    for level in LEVELS {
+        let programs = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &[u8]| {
+            let path = programs.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+            path.display().to_string()
+        };
+        let names =
+            [file("gone", b"#!/bin/sh\n"), file("garbage", b"\x7fELFgarbage"), file("orphan", b"#!/no/such/shell\n")];
+        let allowed = meshd::executor::Allowed::resolve(&names, "").unwrap();
+        std::fs::remove_file(programs.path().join("gone")).unwrap();
+        let mut mesh = Mesh::with(level, |config| {
+            if let Some(exec) = &mut config.exec {
+                exec.allowed = allowed;
+            }
+        });
+        for (name, missing) in [("gone", true), ("garbage", false), ("orphan", true)] {
+            let run = mesh.exec(&[name]);
+            let outcome = mesh.finish(run);
+            match failure(&outcome) {
+                Failure::ProgramMissing { program } => assert!(missing && program.ends_with(name), "{outcome:?}"),
+                Failure::NotExecutable { .. } => assert!(!missing, "{outcome:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gibibyte_of_output_is_a_failure_and_not_a_full_disk() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let mut run = mesh.sh("head -c 1073741824 /dev/zero");
+        run.limits.output_bytes = 8 << 20;
+        let outcome = mesh.finish(run);
+        assert_eq!(failure(&outcome), &Failure::OutputTooLarge { stream: "stdout".into(), limit: 8 << 20 });
+        let Output::File { path, len, truncated: true } = &outcome.stdout else { panic!("{outcome:?}") };
+        assert_eq!((*len, std::fs::metadata(path).unwrap().len()), (8 << 20, 8 << 20));
+        let mut run = mesh.sh("yes >&2");
+        run.limits.output_bytes = 1 << 20;
+        let limit = Failure::OutputTooLarge { stream: "stderr".into(), limit: 1 << 20 };
+        assert_eq!(failure(&mesh.finish(run)), &limit);
+        let mut run = mesh.sh("exec head -c 100000000 /dev/zero > file");
+        run.limits.file_bytes = 1 << 20;
+        assert_eq!(failure(&mesh.finish(run)), &Failure::FileTooLarge { limit: 1 << 20 });
+        drop(outcome);
+        assert!(mesh.left().is_empty());
+    }
+}
+
+#[test]
+fn the_operator_s_limits_hold_whatever_the_task_asks_for() {
+    let mut mesh = Mesh::with(LEVELS[0], |config| {
+        if let Some(exec) = &mut config.exec {
+            exec.limits = Limits { output_bytes: 1000, ..exec.limits };
+        }
+    });
+    let mut run = mesh.sh("head -c 100000 /dev/zero");
+    run.limits.output_bytes = u64::MAX;
+    assert_eq!(failure(&mesh.finish(run)), &Failure::OutputTooLarge { stream: "stdout".into(), limit: 1000 });
+}
+
+#[test]
+fn exactly_the_limit_is_allowed() {
+    let mut mesh = Mesh::new(LEVELS[0]);
+    for size in [0, 1, 16 << 10, (16 << 10) + 1, 100_000] {
+        let mut run = mesh.sh(&format!("head -c {size} /dev/zero"));
+        run.limits.output_bytes = size;
+        let outcome = mesh.finish(run);
+        assert_eq!((outcome.status, outcome.stdout.len()), (Status::Exit(0), size));
+    }
+}
+
+#[test]
+fn an_endless_loop_ends_at_its_time_limit() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        // Deaf to every signal that can be ignored, and with a busy child.
+        let mut run = mesh.sh("trap '' TERM INT HUP; (while :; do :; done) & while :; do :; done");
+        run.time_limit = Duration::from_millis(300);
+        let start = Instant::now();
+        assert_eq!(failure(&mesh.finish(run)), &Failure::TimeLimit { limit_ms: 300 });
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        let next = mesh.exec(&["true"]);
+        assert_eq!(mesh.finish(next).status, Status::Exit(0));
+    }
+}
+
+#[test]
+fn a_fork_bomb_is_ended_and_nothing_of_it_remains() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let mark = format!("bomb-{}", rand::random::<u64>());
+        let mut run = mesh.exec(&["sh", "-c", "b() { b | b & }; b; sleep 1000", &mark]);
+        // The shell's copies show the same arguments. The time limit is the net below the test.
+        run.limits.processes = 64;
+        run.time_limit = Duration::from_secs(20);
+        let outcome = mesh.finish(run);
+        let Failure::TooManyProcesses { limit: 64, seen } = failure(&outcome) else { panic!("{outcome:?}") };
+        assert!(*seen > 64);
+        assert_eq!(with_argument(&mark), Vec::<i32>::new());
+        let next = mesh.exec(&["true"]);
+        assert_eq!(mesh.finish(next).status, Status::Exit(0));
+    }
+}
+
+#[test]
+fn many_processes_one_after_the_other_are_fine() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let mut run = mesh.sh("i=0; while [ $i -lt 300 ]; do true | true; i=$((i+1)); done; echo $i");
+        run.limits.processes = 16;
+        let outcome = mesh.finish(run);
+        assert_eq!((&outcome.status, text(&outcome.stdout).as_str()), (&Status::Exit(0), "300\n"));
+        assert!(outcome.cpu > Duration::ZERO && outcome.max_rss_bytes > 0);
+    }
+}
+
+#[test]
+fn output_can_be_followed_while_it_is_made() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let run = mesh.sh("echo one; echo two; while [ ! -e go ]; do sleep 0.01; done; echo three");
+        let (task, work) = (run.task, mesh.directory.path().join(format!("tasks/{}-1", run.task)));
+        assert!(mesh.executors.run(run).unwrap().is_none());
+        assert!(matches!(mesh.event(), ExecutorEvent::Started { attempt: 1, .. }));
+        let mut seen = Vec::new();
+        wait_until("two lines", || {
+            let chunk = mesh.executors.logs(task, 1, Stream::Stdout, seen.len() as u64, 5).unwrap();
+            assert!(chunk.running && chunk.bytes.len() <= 5);
+            seen.extend(chunk.bytes);
+            seen == b"one\ntwo\n"
+        });
+        std::fs::write(work.join("go"), "").unwrap();
+        let outcome = mesh.end_of(task, 1);
+        assert_eq!(text(&outcome.stdout), "one\ntwo\nthree\n");
+        assert!(!mesh.executors.logs(task, 1, Stream::Stdout, 0, 5).unwrap().running);
+        assert!(mesh.left().is_empty());
+    }
+}
+
+#[test]
+fn a_cancelled_task_may_tidy_up_and_then_ends() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let polite = mesh.sh("trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done");
+        let deaf = mesh.sh("trap '' TERM; echo up; while :; do sleep 0.01; done");
+        for (run, last) in [(polite, "up\nbye\n"), (deaf, "up\n")] {
+            let task = run.task;
+            assert!(mesh.executors.run(run).unwrap().is_none());
+            wait_until("it is up", || !mesh.executors.logs(task, 1, Stream::Stdout, 0, 9).unwrap().bytes.is_empty());
+            assert!(mesh.executors.cancel(task, 1));
+            let outcome = mesh.end_of(task, 1);
+            assert_eq!((failure(&outcome), text(&outcome.stdout).as_str()), (&Failure::Cancelled, last));
+        }
+        // Before the guard has even started.
+        let mut fresh = Mesh::new(level);
+        let run = fresh.exec(&["sleep", "1000"]);
+        let task = run.task;
+        assert!(fresh.executors.run(run).unwrap().is_none());
+        assert!(fresh.executors.cancel(task, 1));
+        assert_eq!(failure(&fresh.end_of(task, 1)), &Failure::Cancelled);
+    }
+}

@@ -1,0 +1,4 @@
+//! The integration tests of the node, one binary.
+
+mod executor;
+mod network;

@@ -1,0 +1,9 @@
+//! Networks of real nodes over real sockets on loopback.
+
+mod cost;
+mod frames;
+mod gate;
+mod gossip;
+mod harness;
+mod joining;
+mod lookups;

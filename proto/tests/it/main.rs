@@ -1,0 +1,13 @@
+//! The tests of mesh-proto that see it as other crates do.
+
+mod admit;
+mod batch;
+mod corpus;
+mod credential;
+mod envelope;
+mod golden;
+mod limits;
+mod member;
+mod sample;
+mod schema;
+mod token;

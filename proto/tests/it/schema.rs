@@ -1,0 +1,107 @@
+//! `schema.cddl` against real encodings: each is as the schema says, and no damaged one is.
+
+use crate::sample;
+use cbor4ii::core::{Value, dec::Decode, enc::Encode, utils::BufWriter, utils::SliceReader};
+use cddl_cat::validate_cbor_bytes;
+use mesh_proto::fuzz::TARGETS;
+use std::collections::BTreeSet;
+
+const SCHEMA: &str = include_str!("../../schema.cddl");
+
+#[test]
+fn encodings_are_as_the_schema_says() {
+    let mut rules = BTreeSet::new();
+    for sample in sample::all() {
+        let Some(rule) = sample.rule else { continue };
+        rules.insert(rule);
+        validate_cbor_bytes(rule, SCHEMA, &sample.bytes).unwrap_or_else(|error| panic!("{}: {error}", sample.name));
+        for other in
+            ["genesis", "credential", "admit-request", "admit-reply", "member-entry", "envelope", "signed-leaf"]
+        {
+            let alike = [sample.name, other] == ["admit-known", "admit-request"]
+                || [sample.name, other] == ["admit-knock", "admit-reply"];
+            let fits = validate_cbor_bytes(other, SCHEMA, &sample.bytes).is_ok();
+            assert_eq!(fits, other == rule || alike, "{} as {other}", sample.name);
+        }
+    }
+    assert_eq!(rules.len(), 8);
+}
+
+/// Changes each place of each sample in turn. Neither the schema nor the decoder may accept one: were the schema too
+/// wide, or wider than the decoder, it would show here.
+#[test]
+fn no_damaged_encoding_is() {
+    let mut tried = 0;
+    for sample in sample::all() {
+        let Some(rule) = sample.rule else { continue };
+        let (_, decoder) = TARGETS.into_iter().find(|(name, _)| *name == sample.target).unwrap();
+        let mut reader = SliceReader::new(&sample.bytes);
+        let whole = Value::decode(&mut reader).unwrap();
+        for (place, damaged) in damaged(&whole) {
+            let mut writer = BufWriter::new(Vec::new());
+            damaged.encode(&mut writer).unwrap();
+            let bytes = writer.into_inner();
+            assert!(validate_cbor_bytes(rule, SCHEMA, &bytes).is_err(), "the schema accepts {}, {place}", sample.name);
+            assert!(!decoder(&bytes), "the decoder accepts {}, {place}", sample.name);
+            tried += 1;
+        }
+    }
+    assert!(tried > 1000, "{tried}");
+}
+
+/// Every value with one damage somewhere in it.
+fn damaged(value: &Value) -> Vec<(String, Value)> {
+    let mut all = vec![("null".to_string(), Value::Null)];
+    match value {
+        Value::Map(entries) => {
+            let mut more = entries.clone();
+            more.push((Value::Text("zz".into()), Value::Bool(true)));
+            all.push(("entry added".into(), Value::Map(more)));
+            for (at, (key, inner)) in entries.iter().enumerate() {
+                if !optional(key, inner) {
+                    let mut fewer = entries.clone();
+                    fewer.remove(at);
+                    all.push((format!("{key:?} removed"), Value::Map(fewer)));
+                }
+                for (place, inner) in damaged(inner) {
+                    let mut changed = entries.clone();
+                    changed[at].1 = inner;
+                    all.push((format!("{key:?} {place}"), Value::Map(changed)));
+                }
+            }
+        }
+        Value::Array(elements) => {
+            for at in 0..elements.len() {
+                for (place, inner) in damaged(&elements[at]) {
+                    let mut changed = elements.clone();
+                    changed[at] = inner;
+                    all.push((format!("[{at}] {place}"), Value::Array(changed)));
+                }
+            }
+        }
+        // A payload is bytes of any length.
+        Value::Bytes(bytes) if ![32, 64, 8].contains(&bytes.len()) => {}
+        Value::Bytes(bytes) => {
+            all.push(("bytes cut".into(), Value::Bytes(bytes[1..].to_vec())));
+            all.push(("bytes added".into(), Value::Bytes([bytes.as_slice(), &[0]].concat())));
+        }
+        Value::Text(text) => {
+            all.push(("text changed".into(), Value::Text(format!("{text}\n"))));
+            all.push(("text emptied".into(), Value::Text(String::new())));
+        }
+        Value::Integer(_) => all.push(("negative".into(), Value::Integer(-1))),
+        Value::Bool(_) => all.push(("number".into(), Value::Integer(1))),
+        _ => panic!("no encoding of ours has {value:?}"),
+    }
+    all
+}
+
+/// The end of memberships in an invitation; the invitation of a token, whose decoder asks for more than the schema can.
+fn optional(key: &Value, inner: &Value) -> bool {
+    let text = |text: &str| Value::Text(text.into());
+    let holds_a_key = match inner {
+        Value::Map(entries) => entries.len() == 2 && entries.iter().any(|(key, _)| *key == text("k")),
+        _ => false,
+    };
+    *key == text("u") || (*key == text("i") && holds_a_key)
+}

@@ -1,0 +1,376 @@
+//! Questions that one node cannot answer alone: asked of all that can be reached, answered with what came in time.
+
+use crate::{
+    Answer, ControlMessage, Coordinator, ListFilter, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine,
+    TaskSummary, TaskView,
+};
+use mesh_membership::{Role, Standing};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Held, Program, Spec, State},
+    time::{Mono, Now},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long others are waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Ids or summaries in one reply, at most.
+const REPLY_MAX: u32 = 1000;
+
+/// What a user wants to know.
+#[derive(Clone, Debug)]
+pub enum Question {
+    Show(TaskId),
+    List(ListFilter),
+    Resolve(String),
+}
+
+/// Questions under way.
+#[derive(Debug, Default)]
+pub struct Queries {
+    next: u64,
+    open: BTreeMap<u64, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    request: RequestId,
+    question: Question,
+    waiting: BTreeSet<NodeId>,
+    replies: BTreeMap<NodeId, QueryReply>,
+    deadline: Mono,
+    silent: Vec<NodeId>,
+}
+
+impl Queries {
+    pub fn deadline(&self) -> Option<Mono> {
+        let due = |open: &Open| if open.waiting.is_empty() { Mono::default() } else { open.deadline };
+        self.open.values().map(due).min()
+    }
+
+    /// It will not answer.
+    pub fn gone(&mut self, node: NodeId) {
+        for open in self.open.values_mut() {
+            if open.waiting.remove(&node) {
+                open.silent.push(node);
+            }
+        }
+    }
+
+    pub fn leave(&mut self, request: RequestId) {
+        self.open.retain(|_, open| open.request != request);
+    }
+}
+
+impl Coordinator {
+    /// Asks every member that can be reached, and itself.
+    pub(crate) fn ask_all(&mut self, now: Now, request: RequestId, question: Question) {
+        let id = self.queries.next;
+        self.queries.next += 1;
+        let query = match &question {
+            Question::Show(task) => Query::Task(*task),
+            Question::List(filter) => Query::List(filter.clone()),
+            Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
+        };
+        let waiting: BTreeSet<NodeId> = self.members.connected().collect();
+        let silent = self
+            .members
+            .others()
+            .filter(|member| member.holds_tasks() && !waiting.contains(&member.node))
+            .map(|member| member.node)
+            .collect();
+        let replies = BTreeMap::from([(self.node(), self.reply_to(&query))]);
+        for node in &waiting {
+            self.control.push((*node, ControlMessage::Query { id, query: query.clone() }));
+        }
+        let deadline = now.mono + PATIENCE;
+        let is_alone = waiting.is_empty();
+        self.queries.open.insert(id, Open { request, question, waiting, replies, deadline, silent });
+        if is_alone {
+            self.conclude(id);
+        }
+    }
+
+    pub(crate) fn on_query(&mut self, from: NodeId, id: u64, query: &Query) {
+        let reply = self.reply_to(query);
+        self.control.push((from, ControlMessage::Reply { id, reply }));
+    }
+
+    pub(crate) fn on_reply(&mut self, from: NodeId, id: u64, reply: QueryReply) {
+        let Some(open) = self.queries.open.get_mut(&id) else { return };
+        if open.waiting.remove(&from) {
+            open.replies.insert(from, reply);
+            if open.waiting.is_empty() {
+                self.conclude(id);
+            }
+        }
+    }
+
+    /// Those that have not answered in time are named instead.
+    pub(crate) fn answer_overdue(&mut self, now: Now) {
+        let due: Vec<u64> = self
+            .queries
+            .open
+            .iter()
+            .filter(|(_, open)| open.deadline <= now.mono || open.waiting.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.conclude(id);
+        }
+    }
+
+    fn conclude(&mut self, id: u64) {
+        let Some(mut open) = self.queries.open.remove(&id) else { return };
+        open.silent.extend(&open.waiting);
+        let answer = match open.question {
+            Question::Show(task) => match view(task, open.replies, open.silent) {
+                Some(view) => Answer::Task(Box::new(view)),
+                None => Answer::Missing { task },
+            },
+            Question::List(filter) => Answer::Tasks(merge_summaries(open.replies, &filter)),
+            Question::Resolve(_) => {
+                let mut found: BTreeSet<TaskId> = BTreeSet::new();
+                for reply in open.replies.into_values() {
+                    if let QueryReply::Prefix(tasks) = reply {
+                        found.extend(tasks);
+                    }
+                }
+                Answer::Matches(found.into_iter().collect())
+            }
+        };
+        self.answer_only(open.request, answer);
+    }
+
+    /// What this node itself knows.
+    fn reply_to(&self, query: &Query) -> QueryReply {
+        match query {
+            Query::Task(task) => QueryReply::Task {
+                held: self.tasks.shelf().copy(task).map(mesh_tasks::Copy::to_held),
+                driving: self.tasks.waiting_for(task),
+                running: self.tasks.is_running(task),
+                story: self
+                    .tasks
+                    .story_of(task)
+                    .into_iter()
+                    .map(|(at, what)| StoryLine { at, node: self.node(), what })
+                    .collect(),
+            },
+            Query::List(filter) => QueryReply::List(self.summaries(filter)),
+            Query::Prefix(prefix) => {
+                let is_prefix = prefix.len() <= 64 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+                let lowest = format!("{prefix:0<64}").parse::<TaskId>();
+                let found = match (is_prefix, lowest) {
+                    (true, Ok(lowest)) => self
+                        .tasks
+                        .shelf()
+                        .copies()
+                        .range(lowest..)
+                        .map(|(task, _)| *task)
+                        .take_while(|task| task.to_string().starts_with(prefix.as_str()))
+                        .take(16)
+                        .collect(),
+                    _ => Vec::new(),
+                };
+                QueryReply::Prefix(found)
+            }
+        }
+    }
+
+    fn summaries(&self, filter: &ListFilter) -> Vec<TaskSummary> {
+        use std::ops::Bound;
+        let start = filter.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let copies = self.tasks.shelf().copies().range((start, Bound::Unbounded));
+        copies
+            .filter_map(|(task, copy)| self.summary(task, copy))
+            .filter(|summary| matches(filter, summary))
+            .take(filter.limit.min(REPLY_MAX) as usize)
+            .collect()
+    }
+
+    fn summary(&self, task: &TaskId, copy: &mesh_tasks::Copy) -> Option<TaskSummary> {
+        let spec = Spec::decode(&copy.birth.spec).ok()?;
+        let state = self.tasks.state_of(task)?;
+        let (executor, attempts) = match &copy.register.state {
+            State::Assigned(attempt) => (Some(attempt.executor), attempt.number),
+            State::Ended(ending) => {
+                let failed = copy.register.failed.iter().map(|failed| failed.attempt.number).max();
+                let by = ending.by.map(|(number, _)| number);
+                (ending.by.map(|(_, executor)| executor), by.max(failed).unwrap_or(0))
+            }
+        };
+        let count = match &spec.program {
+            Program::Manifest { count, .. } => Some(*count),
+            _ => None,
+        };
+        Some(TaskSummary {
+            task: *task,
+            state: state.name().into(),
+            program: program_text(&spec.program),
+            placed: copy.birth.placed,
+            job: spec.job,
+            count,
+            executor,
+            attempts,
+        })
+    }
+
+    pub(crate) fn status(&self) -> StatusView {
+        let totals = self.tasks.totals();
+        let holding = || self.members.others().filter(|member| member.holds_tasks());
+        let own = u32::from(self.config.me.holds_tasks());
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        StatusView {
+            node: self.node(),
+            store: self.store(),
+            members: count(holding().count()) + own,
+            reachable: count(holding().filter(|member| self.members.is_connected(&member.node)).count()) + own,
+            held: totals.held as u64,
+            held_live: totals.held_live as u64,
+            driving: totals.driving as u64,
+            following: (totals.following + totals.placing) as u64,
+            queued: totals.queued as u64,
+            running: u64::from(totals.running),
+            slots: self.config.tasks.slots,
+            outbox: totals.outbox as u64,
+            disk_has_room: self.has_room,
+            counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+        }
+    }
+
+    pub(crate) fn member_views(&self, now: Now) -> Vec<MemberView> {
+        let others = self.members.others().map(|member| {
+            let connected = self.members.is_connected(&member.node);
+            let load = self.tasks.roster().seat(&member.node).map(|seat| seat.load);
+            let state = match (member.standing, connected) {
+                (Standing::Left, _) => "left",
+                (Standing::Forgotten, _) => "forgotten",
+                (Standing::Joined, true) => "alive",
+                (Standing::Joined, false) => "silent",
+            };
+            let heard = self.members.last_heard(&member.node).filter(|heard| *heard > Mono::default());
+            MemberView {
+                node: member.node,
+                store: member.store,
+                role: role_text(member.role).into(),
+                state: state.into(),
+                addresses: member.addresses.clone(),
+                load: load.filter(|_| connected).map(|load| (load.slots, load.running, load.queued)),
+                heard_ms: heard.map(|at| u64::try_from(now.mono.since(at).as_millis()).unwrap_or(u64::MAX)),
+            }
+        });
+        let me = self.members.me();
+        let totals = self.tasks.totals();
+        let own = MemberView {
+            node: me.node,
+            store: me.store,
+            role: role_text(me.role).into(),
+            state: "self".into(),
+            addresses: me.addresses.clone(),
+            load: Some((self.config.tasks.slots, totals.running, u32::try_from(totals.queued).unwrap_or(u32::MAX))),
+            heard_ms: Some(0),
+        };
+        std::iter::once(own).chain(others).collect()
+    }
+}
+
+/// One account of a task out of many: the latest copy, what its driver waits for, and the story in order.
+fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>) -> Option<TaskView> {
+    let mut best: Option<Held> = None;
+    let (mut driving, mut is_running, mut story) = (None, false, Vec::new());
+    let mut copies: Vec<Held> = Vec::new();
+    for reply in replies.into_values() {
+        let QueryReply::Task { held, driving: theirs, running, story: lines } = reply else { continue };
+        if let Some(held) = held.filter(|held| held.birth.task == task) {
+            if best.as_ref().is_none_or(|best| (best.ballot, best.version) < (held.ballot, held.version)) {
+                best = Some(held.clone());
+            }
+            copies.push(held);
+        }
+        driving = driving.or(theirs);
+        is_running |= running;
+        story.extend(lines);
+    }
+    let best = best?;
+    let stamp = (best.ballot, best.version);
+    let have = copies.iter().filter(|held| (held.ballot, held.version) == stamp).count();
+    let holders: Vec<NodeId> = best.register.holders.iter().map(|holder| holder.node).collect();
+    for failed in &best.register.failed {
+        let what = format!("attempt {} failed: {}", failed.attempt.number, failed.why);
+        story.push(StoryLine { at: failed.at, node: failed.attempt.executor, what });
+    }
+    story.sort();
+    story.dedup();
+    let in_force = have > holders.len() / 2;
+    Some(TaskView {
+        task,
+        spec: best.birth.spec.clone(),
+        gateway: best.birth.gateway,
+        placed: best.birth.placed,
+        ballot: best.ballot,
+        version: best.version,
+        register: Arc::clone(&best.register),
+        in_force,
+        running: is_running && best.register.ending().is_none(),
+        waiting_for: match driving {
+            Some(nodes) => nodes,
+            None if in_force => Vec::new(),
+            None => holders.into_iter().filter(|node| silent.contains(node)).collect(),
+        },
+        story,
+        silent,
+    })
+}
+
+/// Each task once: the most advanced account of it.
+fn merge_summaries(replies: BTreeMap<NodeId, QueryReply>, filter: &ListFilter) -> Vec<TaskSummary> {
+    let rank = |summary: &TaskSummary| match summary.state.as_str() {
+        "waiting" => 0,
+        "running" => 1,
+        _ => 2,
+    };
+    let mut merged: BTreeMap<TaskId, TaskSummary> = BTreeMap::new();
+    for reply in replies.into_values() {
+        let QueryReply::List(summaries) = reply else { continue };
+        for summary in summaries {
+            match merged.get(&summary.task) {
+                Some(known) if (rank(known), known.attempts) >= (rank(&summary), summary.attempts) => {}
+                Some(_) | None => {
+                    merged.insert(summary.task, summary);
+                }
+            }
+        }
+    }
+    merged.into_values().take(filter.limit.min(REPLY_MAX) as usize).collect()
+}
+
+fn matches(filter: &ListFilter, summary: &TaskSummary) -> bool {
+    filter.job.is_none_or(|job| summary.job.is_some_and(|(of, _)| of == job))
+        && (!filter.jobs_only || summary.count.is_some())
+        && filter.state.as_ref().is_none_or(|state| *state == summary.state)
+        && filter.executor.is_none_or(|executor| summary.executor == Some(executor))
+}
+
+fn program_text(program: &Program) -> String {
+    match program {
+        Program::Echo => "echo".into(),
+        Program::Sleep { ms } => format!("sleep {ms}ms"),
+        Program::Sha256 => "sha256".into(),
+        Program::Exec(exec) => exec.argv.join(" ").chars().take(120).collect(),
+        Program::Manifest { name, count } => format!("job {name} ({count} tasks)"),
+    }
+}
+
+fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Full => "full",
+        Role::Worker => "worker",
+        Role::Relay => "relay",
+        Role::Client => "client",
+    }
+}

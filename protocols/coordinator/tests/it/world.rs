@@ -1,0 +1,193 @@
+use mesh_coordinator::{Answer, Command, Config, Coordinator, Effect, Fact, Input, Message, RequestId};
+use mesh_membership::{Member, Role, Standing};
+use mesh_proto::{
+    codec,
+    id::{NetworkId, NodeId, StoreId, TaskId},
+    task::{Octets, Outcome, Payload, Priority, Program, Spec, Status, TaskKey},
+    time::{Mono, Now, Wall},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+pub struct World {
+    nodes: Vec<Option<Coordinator>>,
+    inboxes: Vec<Vec<Input>>,
+    answers: BTreeMap<(usize, u64), Vec<Answer>>,
+    facts: Vec<Fact>,
+    now: u64,
+    pub hold_executions: bool,
+    held: Vec<(usize, TaskId, u32)>,
+    pub executions: usize,
+    pub last_executor: Option<usize>,
+}
+
+const NETWORK: NetworkId = NetworkId::from_bytes([9; 32]);
+
+fn node(n: usize) -> NodeId {
+    NodeId::from_bytes([n as u8 + 1; 32])
+}
+
+pub fn spec(key: u8, program: Program) -> Octets {
+    codec::encode(&Spec {
+        principal: "test".into(),
+        key: TaskKey::Own(vec![key]),
+        born: Wall(1_000_000),
+        program,
+        input: Payload::Inline(Octets::from(b"hello".as_slice())),
+        files: Vec::new(),
+        priority: Priority::Medium,
+        time_limit_ms: 1000,
+        deadline: None,
+        retries: 0,
+        job: None,
+        trace: [0; 16],
+    })
+    .into()
+}
+
+impl World {
+    pub fn new(n: usize) -> Self {
+        let members: Vec<Member> = (0..n)
+            .map(|i| Member {
+                node: node(i),
+                store: StoreId(i as u64),
+                role: Role::Full,
+                standing: Standing::Joined,
+                incarnation: 1,
+                addresses: vec![format!("/memory/{}", i + 1)],
+                entry: Octets::default(),
+            })
+            .collect();
+        let nodes = (0..n)
+            .map(|i| {
+                Some(Coordinator::new(Config {
+                    network: NETWORK,
+                    seed: i as u64,
+                    me: members[i].clone(),
+                    membership: mesh_membership::Config::default(),
+                    tasks: mesh_tasks::Config::default(),
+                }))
+            })
+            .collect();
+        let mut world = Self {
+            nodes,
+            inboxes: vec![vec![Input::Restarted]; n],
+            answers: BTreeMap::new(),
+            facts: Vec::new(),
+            now: 0,
+            hold_executions: false,
+            held: Vec::new(),
+            executions: 0,
+            last_executor: None,
+        };
+        for i in 0..n {
+            for j in (0..n).filter(|j| *j != i) {
+                world.inboxes[i].push(Input::Member(members[j].clone()));
+                world.inboxes[i].push(Input::Up { node: node(j), store: StoreId(j as u64) });
+            }
+        }
+        world.run(10);
+        world.facts.clear();
+        world
+    }
+
+    pub fn ask(&mut self, at: usize, request: u64, command: Command) {
+        self.inboxes[at].push(Input::Command { request: RequestId(request), command });
+    }
+
+    pub fn kill(&mut self, at: usize) {
+        self.nodes[at] = None;
+        for inbox in &mut self.inboxes {
+            inbox.push(Input::Down { node: node(at) });
+        }
+    }
+
+    /// So many milliseconds.
+    pub fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now += 1;
+            if !self.hold_executions {
+                for (at, task, attempt) in std::mem::take(&mut self.held) {
+                    self.finish(at, task, attempt);
+                }
+            }
+            for at in 0..self.nodes.len() {
+                self.step(at);
+            }
+        }
+    }
+
+    fn step(&mut self, at: usize) {
+        let now = Now { mono: Mono(self.now * 1000), wall: Wall(1_000_000 + self.now) };
+        let inputs = std::mem::take(&mut self.inboxes[at]);
+        let Some(brain) = self.nodes[at].as_mut() else { return };
+        let mut effects = Vec::new();
+        for input in inputs {
+            brain.handle(now, input, &mut effects);
+        }
+        if brain.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            brain.handle_deadline(now, &mut effects);
+        }
+        brain.flush(now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Persist(fact) => {
+                    assert_eq!(codec::decode::<Fact>(&codec::encode(&fact), Fact::LIMIT).as_ref(), Ok(&fact));
+                    self.facts.push(fact);
+                }
+                Effect::Send { to, message, .. } => {
+                    let to = (0..self.nodes.len()).find(|i| node(*i) == to).expect("a node of this world");
+                    let from = node(at);
+                    self.inboxes[to].push(match message {
+                        Message::Task(frame) => {
+                            let bytes = codec::encode(&frame);
+                            assert_eq!(codec::decode(&bytes, mesh_proto::task::FRAME_LIMIT).as_ref(), Ok(&frame));
+                            Input::Task { from, frame }
+                        }
+                        Message::Control(message) => Input::Control { from, message },
+                    });
+                }
+                Effect::Answer { request, answers, .. } => {
+                    self.answers.entry((at, request.0)).or_default().extend(answers);
+                }
+                Effect::Execute { birth, attempt, .. } => {
+                    self.executions += 1;
+                    self.last_executor = Some(at);
+                    match self.hold_executions {
+                        true => self.held.push((at, birth.task, attempt)),
+                        false => self.finish(at, birth.task, attempt),
+                    }
+                }
+                Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => {}
+            }
+        }
+    }
+
+    fn finish(&mut self, at: usize, task: TaskId, attempt: u32) {
+        let outcome = Outcome {
+            status: Status::Exit(0),
+            stdout: Payload::empty(),
+            stderr: Payload::empty(),
+            files: Vec::new(),
+            cpu_us: 1,
+            wall_us: 1,
+        };
+        self.inboxes[at].push(Input::Executed { task, attempt, outcome: Arc::new(outcome) });
+    }
+
+    pub fn answers(&self, at: usize, request: u64) -> Vec<Answer> {
+        self.answers.get(&(at, request)).cloned().unwrap_or_default()
+    }
+
+    pub fn task_of(&self, key: u8) -> TaskId {
+        mesh_proto::task::task_id(&NETWORK, "test", &TaskKey::Own(vec![key]))
+    }
+
+    pub fn copies_ended(&self) -> usize {
+        let copies = self.nodes.iter().flatten().flat_map(|brain| brain.tasks().shelf().copies().values());
+        copies.filter(|copy| !copy.is_live()).count()
+    }
+
+    pub fn facts_about_tasks(&self) -> usize {
+        self.facts.iter().filter(|fact| matches!(fact, Fact::Task(_))).count()
+    }
+}

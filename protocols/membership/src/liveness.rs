@@ -1,0 +1,290 @@
+//! Who can be talked to: by heartbeats and by closed connections. A hint; it says when to try, never who is right.
+
+use crate::{Config, Member, Standing};
+use mesh_proto::{
+    id::{NodeId, StoreId},
+    time::{Mono, Now},
+};
+use rand::{Rng, RngExt as _};
+use std::collections::BTreeMap;
+
+/// What liveness asks of its surroundings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Its entry is new or newer: to be kept, and passed on.
+    Changed(Member),
+    /// Time for a heartbeat to every connected member.
+    Heartbeat,
+    /// Believed to be gone.
+    Silent(NodeId),
+    /// Try to reach it.
+    Dial { node: NodeId, addresses: Vec<String> },
+    /// Close what there is.
+    Disconnect(NodeId),
+}
+
+/// Why an entry was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("not newer than what is known")]
+    Stale,
+    #[error("that member was taken out for good")]
+    Forgotten,
+    #[error("the table is full")]
+    Full,
+    #[error("this node speaks for itself")]
+    Own,
+}
+
+#[derive(Debug)]
+struct Peer {
+    member: Member,
+    connected: bool,
+    heard: Mono,
+    /// When it was lost, until it is back or counted as silent.
+    lost: Option<Mono>,
+    silent: bool,
+    next_dial: Mono,
+    dials: u32,
+}
+
+/// The member table and what is known of each member's life.
+///
+/// Members come in by [`Members::learn`], connections by [`Members::up`] and [`Members::down`], every word of a peer by
+/// [`Members::heard`]; [`Members::handle_deadline`] is to be called at [`Members::deadline`].
+#[derive(Debug)]
+pub struct Members {
+    config: Config,
+    me: Member,
+    peers: BTreeMap<NodeId, Peer>,
+    next_heartbeat: Mono,
+    next_check: Mono,
+}
+
+impl Members {
+    pub fn new(config: Config, me: Member) -> Self {
+        Self { config, me, peers: BTreeMap::new(), next_heartbeat: Mono::default(), next_check: Mono::default() }
+    }
+
+    /// From the disk: no effects.
+    pub fn restore(&mut self, member: Member) {
+        if member.node != self.me.node {
+            self.insert(member);
+        }
+    }
+
+    fn insert(&mut self, member: Member) {
+        let peer = self.peers.entry(member.node).or_insert_with(|| Peer {
+            member: member.clone(),
+            connected: false,
+            heard: Mono::default(),
+            lost: Some(Mono::default()),
+            silent: false,
+            next_dial: Mono::default(),
+            dials: 0,
+        });
+        peer.member = member;
+    }
+
+    /// A verified entry. The higher incarnation wins; one that was forgotten stays so.
+    pub fn learn(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) -> Result<(), Rejection> {
+        if member.node == self.me.node {
+            return Err(Rejection::Own);
+        }
+        match self.peers.get(&member.node).map(|peer| &peer.member) {
+            Some(known) if known.standing == Standing::Forgotten => return Err(Rejection::Forgotten),
+            Some(known) if member.standing != Standing::Forgotten && member.incarnation <= known.incarnation => {
+                return Err(Rejection::Stale);
+            }
+            None if self.peers.len() >= self.config.members_max => return Err(Rejection::Full),
+            Some(_) | None => {}
+        }
+        let is_out = member.standing != Standing::Joined;
+        let node = member.node;
+        let is_new = !self.peers.contains_key(&node);
+        self.insert(member.clone());
+        effects.push(Effect::Changed(member));
+        if let Some(peer) = self.peers.get_mut(&node) {
+            if is_new {
+                // It gets the time of a grace to be reached before it counts as silent.
+                peer.lost = Some(now.mono);
+                peer.heard = now.mono;
+            }
+            peer.next_dial = now.mono;
+            peer.dials = 0;
+            if is_out {
+                effects.push(Effect::Disconnect(node));
+            }
+        }
+        self.next_check = self.next_check.min(now.mono);
+        Ok(())
+    }
+
+    pub fn up(&mut self, now: Now, node: NodeId, store: StoreId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.connected = true;
+            peer.silent = false;
+            peer.lost = None;
+            peer.heard = now.mono;
+            peer.dials = 0;
+            peer.member.store = store;
+        }
+    }
+
+    pub fn down(&mut self, now: Now, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.connected = false;
+            peer.lost.get_or_insert(now.mono);
+            peer.next_dial = now.mono;
+            self.next_check = self.next_check.min(now.mono);
+        }
+    }
+
+    pub fn heard(&mut self, now: Now, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.heard = now.mono;
+        }
+    }
+
+    /// The process was frozen: nobody is judged by a time that did not pass for this node.
+    pub fn paused(&mut self, now: Now) {
+        for peer in self.peers.values_mut() {
+            peer.heard = now.mono;
+            if !peer.silent && peer.lost.is_some() {
+                peer.lost = Some(now.mono);
+            }
+        }
+        self.next_heartbeat = now.mono;
+    }
+
+    pub fn deadline(&self) -> Mono {
+        self.next_heartbeat.min(self.next_check)
+    }
+
+    pub fn handle_deadline(&mut self, now: Now, rng: &mut dyn Rng, effects: &mut Vec<Effect>) {
+        if self.next_heartbeat <= now.mono {
+            self.next_heartbeat = now.mono + self.config.heartbeat;
+            effects.push(Effect::Heartbeat);
+        }
+        if self.next_check > now.mono {
+            return;
+        }
+        self.next_check = now.mono + self.config.grace / 3;
+        for (node, peer) in &mut self.peers {
+            if peer.member.standing != Standing::Joined {
+                continue;
+            }
+            if peer.connected && now.mono.since(peer.heard) >= self.config.timeout {
+                // Frozen or cut off without a word: the connection is of no use.
+                peer.connected = false;
+                peer.silent = true;
+                peer.next_dial = now.mono + self.config.redial;
+                effects.push(Effect::Disconnect(*node));
+                effects.push(Effect::Silent(*node));
+            }
+            if peer.connected {
+                continue;
+            }
+            let is_over = peer.lost.is_none_or(|lost| now.mono.since(lost) >= self.config.grace);
+            if !peer.silent && is_over {
+                peer.silent = true;
+                effects.push(Effect::Silent(*node));
+            }
+            if peer.next_dial <= now.mono {
+                let doublings = peer.dials.min(5);
+                let pause = self.config.redial * 2u32.pow(doublings);
+                let jitter = rng.random_range(0..=u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX));
+                peer.dials = peer.dials.saturating_add(1);
+                peer.next_dial = now.mono + pause + std::time::Duration::from_micros(jitter);
+                effects.push(Effect::Dial { node: *node, addresses: peer.member.addresses.clone() });
+            }
+        }
+    }
+
+    /// This node's own entry.
+    pub fn me(&self) -> &Member {
+        &self.me
+    }
+
+    pub fn get(&self, node: &NodeId) -> Option<&Member> {
+        self.peers.get(node).map(|peer| &peer.member)
+    }
+
+    /// All others that are or were members.
+    pub fn others(&self) -> impl Iterator<Item = &Member> {
+        self.peers.values().map(|peer| &peer.member)
+    }
+
+    pub fn is_connected(&self, node: &NodeId) -> bool {
+        self.peers.get(node).is_some_and(|peer| peer.connected)
+    }
+
+    /// All that can be talked to.
+    pub fn connected(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.peers.iter().filter(|(_, peer)| peer.connected).map(|(node, _)| *node)
+    }
+
+    /// When it was last heard.
+    pub fn last_heard(&self, node: &NodeId) -> Option<Mono> {
+        self.peers.get(node).map(|peer| peer.heard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Role;
+    use mesh_proto::{task::Octets, time::Wall};
+    use rand::SeedableRng as _;
+
+    fn member(n: u8, incarnation: u64, standing: Standing) -> Member {
+        Member {
+            node: NodeId::from_bytes([n; 32]),
+            store: StoreId(1),
+            role: Role::Full,
+            standing,
+            incarnation,
+            addresses: vec!["/memory/1".into()],
+            entry: Octets::default(),
+        }
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Mono(ms * 1000), wall: Wall(ms) }
+    }
+
+    fn due(members: &mut Members, ms: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        members.handle_deadline(at(ms), &mut rand::rngs::SmallRng::seed_from_u64(1), &mut effects);
+        effects
+    }
+
+    #[test]
+    fn a_closed_connection_is_silence_after_the_grace_and_frozen_peers_after_the_timeout() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let other = member(1, 1, Standing::Joined);
+        let node = other.node;
+        members.learn(at(0), other, &mut Vec::new()).unwrap();
+        members.up(at(0), node, StoreId(1));
+        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat]);
+        members.down(at(9_100), node);
+        let addresses = vec!["/memory/1".to_string()];
+        assert_eq!(due(&mut members, 9_100), [Effect::Dial { node, addresses }]);
+        assert!(due(&mut members, 9_500).contains(&Effect::Silent(node)));
+        members.up(at(9_600), node, StoreId(1));
+        assert!(!due(&mut members, 19_000).contains(&Effect::Silent(node)));
+        let late = due(&mut members, 19_700);
+        assert!(late.contains(&Effect::Silent(node)) && late.contains(&Effect::Disconnect(node)));
+    }
+
+    #[test]
+    fn the_higher_incarnation_wins_and_the_forgotten_stay_so() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let mut effects = Vec::new();
+        assert_eq!(members.learn(at(0), member(1, 5, Standing::Joined), &mut effects), Ok(()));
+        assert_eq!(members.learn(at(0), member(1, 5, Standing::Joined), &mut effects), Err(Rejection::Stale));
+        assert_eq!(members.learn(at(0), member(1, 4, Standing::Forgotten), &mut effects), Ok(()));
+        assert_eq!(members.learn(at(0), member(1, 9, Standing::Joined), &mut effects), Err(Rejection::Forgotten));
+        assert_eq!(members.learn(at(0), member(0, 9, Standing::Left), &mut effects), Err(Rejection::Own));
+    }
+}

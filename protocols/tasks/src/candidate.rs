@@ -1,0 +1,319 @@
+//! Taking over: a ballot of one's own, from the promises that it needs to the first write under it.
+
+use crate::{
+    Fact,
+    driver::{Driver, Reign, everyone},
+    effect::Context,
+    quorum,
+    shelf::Copy,
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
+use mesh_proto::{
+    id::{Digest, NodeId, TaskId},
+    task::{Ballot, Held, Holder, How, Item, Register, Version},
+    time::Wall,
+};
+use rand::RngExt as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A ballot that is asking for promises.
+#[derive(Debug)]
+pub struct Campaign {
+    ballot: Ballot,
+    /// Who promised, and what they held then.
+    promises: BTreeMap<Holder, Option<Held>>,
+    asked: BTreeSet<NodeId>,
+}
+
+impl Campaign {
+    /// Whether that holder has promised.
+    pub fn has(&self, holder: &Holder) -> bool {
+        self.promises.contains_key(holder)
+    }
+}
+
+/// A higher ballot that refused one of this node's.
+#[derive(Debug)]
+pub struct Rival {
+    pub ballot: Ballot,
+    /// Its driver was asked how far it is.
+    pub asked: bool,
+}
+
+impl Tasks {
+    /// Phase 1 of Paxos, for a record that is held here. Does nothing while this node drives or campaigns already.
+    pub(crate) fn campaign(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        if self.drivers.contains_key(&task) {
+            return;
+        }
+        let held = copy.to_held();
+        let rival = self.rivals.remove(&task).map(|rival| rival.ballot);
+        let highest = self.shelf.promised(&task).max(rival);
+        let term = highest.map_or(0, |highest| highest.term).saturating_add(1);
+        let ballot = Ballot { term, driver: self.me.node, nonce: self.me.store.0 };
+        self.counters.prepares += 1;
+        self.tell(cx.now, task, Event::Prepared { ballot });
+        self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
+        let promises = BTreeMap::from([(self.me, Some(held))]);
+        let campaign = Campaign { ballot, promises, asked: BTreeSet::from([self.me.node]) };
+        self.drivers.insert(task, Driver::Campaigning(campaign));
+        self.set_ballot_timer(cx, task);
+        self.count_promises(cx, task);
+    }
+
+    fn set_ballot_timer(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let whole = u64::try_from(self.config.ballot_timeout.as_micros()).unwrap_or(u64::MAX);
+        let part = Duration::from_micros(cx.rng.random_range(whole / 2..=whole + whole / 2));
+        self.timers.set(task, Kind::Ballot, cx.now.mono + part);
+    }
+
+    pub(crate) fn on_promise(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        task: TaskId,
+        ballot: Ballot,
+        held: Option<Held>,
+    ) {
+        let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
+        let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
+        if campaign.ballot != ballot || held.as_ref().is_some_and(|held| held.birth.task != task) {
+            self.counters.stale_items += 1;
+            return;
+        }
+        campaign.promises.insert(Holder { node: from, store }, held);
+        self.count_promises(cx, task);
+    }
+
+    /// Asks whoever is named in anything that was returned, and wins once the promises cover the highest of it.
+    fn count_promises(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        let (born, confirmed) = (copy.birth.born, copy.is_confirmed());
+        let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
+        let ballot = campaign.ballot;
+        let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
+        let mut to_ask: Vec<NodeId> = Vec::new();
+        for held in &seen {
+            let joint = held.register.joint.iter().flatten();
+            for holder in held.register.holders.iter().chain(joint) {
+                if self.roster.is_present(holder) && campaign.asked.insert(holder.node) {
+                    to_ask.push(holder.node);
+                }
+            }
+        }
+        let has = |holder: &Holder| campaign.promises.contains_key(holder);
+        let Some(best) = seen.iter().max_by_key(|held| (held.ballot, held.version)) else { return };
+        let covered = match best.version == Version::BIRTH {
+            false => quorum::is_met(&best.register, has),
+            // This node was told that the birth is complete: no other can be.
+            true if confirmed && seen.iter().all(|held| held.ballot == best.ballot) => {
+                quorum::is_met_by_holders(&best.register, has)
+            }
+            true => seen.iter().all(|held| quorum::is_met(&held.register, has)),
+        };
+        let winner = covered.then(|| self.choose_birth(task, best, &seen)).flatten();
+        for node in to_ask {
+            self.send(node, Item::Prepare { task, ballot, born });
+        }
+        if let Some(winner) = winner {
+            self.take_office(cx, task, ballot, winner);
+        }
+    }
+
+    /// Of births that met, the one to go on with. Of the same task any will do. Of different tasks under one key at most
+    /// one can be complete; which, only a named holder of each can say, so without its word nothing is decided.
+    fn choose_birth(&self, task: TaskId, best: &Held, seen: &[Held]) -> Option<Held> {
+        let digests: BTreeSet<Digest> = seen.iter().map(|held| held.birth.digest()).collect();
+        if best.version > Version::BIRTH || digests.len() == 1 {
+            return Some(best.clone());
+        }
+        let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return None };
+        let is_refuted = |held: &Held| {
+            held.register.holders.iter().any(|holder| match campaign.promises.get(holder) {
+                Some(theirs) => theirs.as_ref().is_none_or(|theirs| theirs.ballot != held.ballot),
+                None => false,
+            })
+        };
+        let mut alive: Vec<&Held> = seen.iter().filter(|held| !is_refuted(held)).collect();
+        alive.dedup_by_key(|held| held.ballot);
+        match alive.as_slice() {
+            [] => Some(best.clone()),
+            [only] => Some((*only).clone()),
+            [first, rest @ ..] if rest.iter().all(|held| held.ballot == first.ballot) => Some((*first).clone()),
+            _ => None,
+        }
+    }
+
+    /// Phase 2: adopts the highest, writes it again under the own ballot, and only then decides anything.
+    fn take_office(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot, adopted: Held) {
+        let Some(Driver::Campaigning(campaign)) = self.drivers.remove(&task) else { return };
+        self.counters.takeovers += 1;
+        self.tell(cx.now, task, Event::TookOver { ballot });
+        let register = Register::clone(&adopted.register);
+        let register = if adopted.version == Version::BIRTH {
+            self.settle_birth(&adopted, register, &campaign.promises)
+        } else {
+            register
+        };
+        let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
+        let version = adopted.version.next();
+        let register = Arc::new(register);
+        let fact = if is_other {
+            let birth = Arc::clone(&adopted.birth);
+            Fact::Held { birth, ballot, version, register: Arc::clone(&register) }
+        } else {
+            Fact::Written { task, ballot, version, register: Arc::clone(&register) }
+        };
+        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), ..Reign::default() };
+        self.drivers.insert(task, Driver::Driving(reign));
+        self.timers.clear(task, Kind::Watch);
+        self.watch_deadline(cx, task);
+        let has_birth: BTreeSet<Holder> = campaign
+            .promises
+            .iter()
+            .filter(|(_, held)| held.as_ref().is_some_and(|held| held.birth == adopted.birth))
+            .map(|(holder, _)| *holder)
+            .collect();
+        self.write_again(cx, task, fact, &register, &has_birth);
+        if self.timers.is_set(task, Kind::Wish) {
+            self.end(cx, task, How::Cancelled, None, None);
+        }
+        self.replace_lost(cx, task);
+    }
+
+    /// A birth that may be incomplete gets holders that have just promised: enough of the home list that nobody can
+    /// settle it otherwise.
+    fn settle_birth(
+        &self,
+        birth: &Held,
+        mut register: Register,
+        promises: &BTreeMap<Holder, Option<Held>>,
+    ) -> Register {
+        let home = &birth.birth.home;
+        let wanted = self.config.copies.min(home.len()).max(quorum::holders_needed(home.len()));
+        let named = register.holders.iter().filter(|holder| promises.contains_key(holder));
+        let others = home.iter().filter(|holder| promises.contains_key(holder) && !register.holders.contains(holder));
+        let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
+        if holders.len() >= quorum::holders_needed(home.len()) {
+            register.holders = holders;
+            register.joint = Some(home.clone());
+        } else {
+            // Known to be complete: its own holders bind it.
+            register.joint = None;
+        }
+        register
+    }
+
+    pub(crate) fn on_refused(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot, promised: Ballot) {
+        if self.gateway.is_placing(&task, ballot) {
+            self.placement_refused(cx, task);
+            return;
+        }
+        let mine = match self.drivers.get(&task) {
+            Some(Driver::Campaigning(campaign)) => Some(campaign.ballot),
+            Some(Driver::Driving(reign)) => reign.ballot,
+            None => None,
+        };
+        if mine != Some(ballot) || promised <= ballot {
+            return;
+        }
+        self.step_down(cx, task, promised);
+        // Whoever is ahead may be gone: look again after a while, by chance not at the same time as others.
+        let pause = Duration::from_millis(cx.rng.random_range(200..1500));
+        self.rivals.insert(task, Rival { ballot: promised, asked: false });
+        self.timers.set(task, Kind::Watch, cx.now.mono + pause);
+    }
+
+    /// No majority yet: the ballot was in the way of another, or holders are away.
+    pub(crate) fn ballot_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        match self.drivers.get(&task) {
+            None => {}
+            Some(Driver::Driving(_)) => self.reign_due(cx, task),
+            Some(Driver::Campaigning(campaign)) => {
+                let ballot = campaign.ballot;
+                let Some(born) = self.shelf.copy(&task).map(|copy| copy.birth.born) else { return };
+                let missing: Vec<NodeId> = campaign
+                    .asked
+                    .iter()
+                    .filter(|node| !campaign.promises.keys().any(|holder| holder.node == **node))
+                    .copied()
+                    .collect();
+                for node in missing {
+                    self.send(node, Item::Prepare { task, ballot, born });
+                }
+                self.count_promises(cx, task);
+                if self.drivers.contains_key(&task) {
+                    let pause = self.config.ballot_timeout * 2;
+                    self.timers.set(task, Kind::Ballot, cx.now.mono + pause);
+                }
+            }
+        }
+    }
+
+    /// A member is back: it may not have heard of what is under way.
+    pub(crate) fn resend_ballots(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        let tasks: Vec<TaskId> = self.drivers.keys().copied().collect();
+        for task in tasks {
+            let Some(copy) = self.shelf.copy(&task) else { continue };
+            match self.drivers.get(&task) {
+                Some(Driver::Campaigning(_)) => self.timers.set(task, Kind::Ballot, cx.now.mono),
+                Some(Driver::Driving(reign)) => {
+                    let missing = everyone(&copy.register).any(|h| h.node == node && !reign.acked.contains(&h));
+                    if missing {
+                        self.timers.set(task, Kind::Ballot, cx.now.mono);
+                    }
+                    if matches!(copy.register.state, mesh_proto::task::State::Assigned(a) if a.executor == node)
+                        && self.timers.is_set(task, Kind::Ask)
+                    {
+                        self.timers.set(task, Kind::Ask, cx.now.mono);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A holder that this node asked has outlived the record: it ended so long ago that it was forgotten.
+    pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, task: TaskId, floor: Wall) {
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        if copy.birth.born < floor && matches!(self.drivers.get(&task), Some(Driver::Campaigning(_))) {
+            self.drivers.remove(&task);
+            self.counters.retired += 1;
+            self.forget(cx, vec![task]);
+        }
+    }
+
+    /// Writes what was adopted: as [`Tasks::write`], but the birth may be another than the one held so far.
+    fn write_again(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: TaskId,
+        fact: Fact,
+        register: &Arc<Register>,
+        has_birth: &BTreeSet<Holder>,
+    ) {
+        self.counters.writes += 1;
+        self.persist(cx, fact);
+        let Some((ballot, version, birth)) =
+            self.shelf.copy(&task).map(|copy: &Copy| (copy.ballot, copy.version, Arc::clone(&copy.birth)))
+        else {
+            return;
+        };
+        for holder in everyone(register) {
+            if holder != self.me && self.roster.is_present(&holder) {
+                let birth = (!has_birth.contains(&holder)).then(|| Arc::clone(&birth));
+                let register = Arc::clone(register);
+                self.send(holder.node, Item::Write { task, ballot, version, register, birth });
+            }
+        }
+        self.set_ballot_timer(cx, task);
+        self.check_force(cx, task);
+    }
+}

@@ -1,0 +1,309 @@
+//! The executor: attempts granted to this node, in its queue, in its slots, in its outbox.
+
+use crate::{
+    Fact,
+    effect::{Context, Effect},
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Attempt, Birth, Item, Outcome, Priority, Program, Spec},
+};
+use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc};
+
+/// What is queued and what runs. Soft: after a restart nothing runs, and drivers that ask are told so.
+#[derive(Debug, Default)]
+pub struct Executor {
+    attempts: BTreeMap<TaskId, Run>,
+    queue: BTreeMap<(Reverse<Priority>, u64), TaskId>,
+    next: u64,
+    /// Executions that hold a slot.
+    running: u32,
+    /// Results that home members said they know nothing of.
+    unknown: BTreeMap<TaskId, BTreeSet<NodeId>>,
+}
+
+#[derive(Debug)]
+struct Run {
+    attempt: u32,
+    birth: Arc<Birth>,
+    driver: NodeId,
+    place: Place,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Queued((Reverse<Priority>, u64)),
+    /// Ends at once, or nearly: holds no slot.
+    Instant,
+    Running,
+}
+
+impl Executor {
+    pub fn running(&self) -> u32 {
+        self.running
+    }
+
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The attempt of a task that is queued or runs here.
+    pub fn attempt_of(&self, task: &TaskId) -> Option<u32> {
+        self.attempts.get(task).map(|run| run.attempt)
+    }
+
+    pub fn is_running(&self, task: &TaskId) -> bool {
+        self.attempts.get(task).is_some_and(|run| !matches!(run.place, Place::Queued(_)))
+    }
+}
+
+impl Tasks {
+    /// A granted attempt.
+    pub(crate) fn on_assign(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        task: TaskId,
+        attempt: Attempt,
+        birth: Arc<Birth>,
+    ) {
+        if birth.task != task || attempt.executor != self.me.node {
+            self.counters.stale_items += 1;
+            return;
+        }
+        if self.answer_for(cx, from, task, attempt.number) {
+            return;
+        }
+        self.enqueue(cx, birth, attempt.number, from);
+    }
+
+    /// The driver wants to know: whatever there is, is said.
+    pub(crate) fn on_ask(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32) {
+        if !self.answer_for(cx, from, task, attempt) {
+            self.send(from, Item::NotRunning { task, attempt, why: String::new() });
+        }
+    }
+
+    /// Says what is known of an attempt, if anything is.
+    fn answer_for(&mut self, _cx: &mut Context<'_>, driver: NodeId, task: TaskId, attempt: u32) -> bool {
+        if let Some(kept) = self.shelf.outbox().get(&(task, attempt)) {
+            let outcome = Arc::clone(&kept.outcome);
+            self.send(driver, Item::Report { task, attempt, outcome });
+            return true;
+        }
+        match self.executor.attempts.get_mut(&task) {
+            Some(run) if run.attempt == attempt => {
+                run.driver = driver;
+                self.send(driver, Item::Running { task, attempt });
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Takes an attempt into the queue, by priority and then in order.
+    pub(crate) fn enqueue(&mut self, cx: &mut Context<'_>, birth: Arc<Birth>, attempt: u32, driver: NodeId) {
+        let task = birth.task;
+        let Ok(spec) = Spec::decode(&birth.spec) else {
+            self.send(driver, Item::NotRunning { task, attempt, why: "its specification cannot be read".into() });
+            return;
+        };
+        if let Some(run) = self.executor.attempts.get(&task) {
+            if run.attempt >= attempt {
+                return;
+            }
+            // A later attempt of what is here already: the earlier one is as good.
+            let earlier = run.attempt;
+            if self.executor.is_running(&task) {
+                self.send(
+                    driver,
+                    Item::NotRunning { task, attempt, why: format!("attempt {earlier} still runs here") },
+                );
+                return;
+            }
+            self.remove_attempt(cx, task);
+        }
+        let is_full =
+            self.executor.queue.len() >= self.config.queue_max || self.shelf.outbox().len() >= self.config.outbox_max;
+        if is_full {
+            self.send(driver, Item::NotRunning { task, attempt, why: "its queue is full".into() });
+            return;
+        }
+        self.tell(cx.now, task, Event::Queued { attempt });
+        let is_instant = matches!(spec.program, Program::Echo | Program::Manifest { .. });
+        if is_instant && spec.input.blob().is_none() {
+            self.executor
+                .attempts
+                .insert(task, Run { attempt, birth: Arc::clone(&birth), driver, place: Place::Instant });
+            self.execute(cx, birth, attempt);
+            return;
+        }
+        let place = (Reverse(spec.priority), self.executor.next);
+        self.executor.next += 1;
+        self.executor.queue.insert(place, task);
+        self.executor.attempts.insert(task, Run { attempt, birth, driver, place: Place::Queued(place) });
+        self.fill_slots(cx);
+    }
+
+    fn fill_slots(&mut self, cx: &mut Context<'_>) {
+        while self.executor.running < self.config.slots {
+            let Some((_, task)) = self.executor.queue.pop_first() else { return };
+            let Some(run) = self.executor.attempts.get_mut(&task) else { continue };
+            run.place = Place::Running;
+            let (birth, attempt) = (Arc::clone(&run.birth), run.attempt);
+            self.executor.running += 1;
+            self.execute(cx, birth, attempt);
+        }
+    }
+
+    fn execute(&mut self, cx: &mut Context<'_>, birth: Arc<Birth>, attempt: u32) {
+        self.counters.executed += 1;
+        self.tell(cx.now, birth.task, Event::Started { attempt });
+        cx.effects.push(Effect::Execute { birth, attempt });
+    }
+
+    /// An execution ended. Where this node drives the task the result goes straight into the record; else it is kept on
+    /// disk until the task is settled.
+    pub fn executed(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32, outcome: Arc<Outcome>) {
+        if self.executor.attempts.get(&task).is_none_or(|run| run.attempt != attempt) {
+            return;
+        }
+        let Some(run) = self.remove_attempt(cx, task) else { return };
+        self.tell(cx.now, task, Event::Finished { attempt });
+        let was_live = self.shelf.copy(&task).is_none_or(crate::Copy::is_live);
+        let drives = matches!(self.drivers.get(&task), Some(crate::driver::Driver::Driving(_)));
+        if drives && was_live {
+            self.on_report(cx, self.me.node, task, attempt, &outcome);
+        } else {
+            let holders = match self.shelf.copy(&task) {
+                Some(copy) => copy.register.holders.iter().map(|holder| holder.node).collect(),
+                None => run.birth.home.iter().map(|holder| holder.node).collect(),
+            };
+            self.counters.outbox_kept += 1;
+            self.persist(cx, Fact::Kept { task, attempt, outcome: Arc::clone(&outcome), holders });
+            self.send(run.driver, Item::Report { task, attempt, outcome });
+            self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again);
+        }
+        self.drain_local(cx);
+    }
+
+    /// Takes an attempt out of queue or slot, and starts the next.
+    fn remove_attempt(&mut self, cx: &mut Context<'_>, task: TaskId) -> Option<Run> {
+        let run = self.executor.attempts.remove(&task)?;
+        match run.place {
+            Place::Queued(place) => {
+                self.executor.queue.remove(&place);
+            }
+            Place::Running => {
+                self.executor.running = self.executor.running.saturating_sub(1);
+                self.fill_slots(cx);
+            }
+            Place::Instant => {}
+        }
+        Some(run)
+    }
+
+    /// The task ended: nothing of it is needed here any more.
+    pub(crate) fn on_settled(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        if self.executor.attempts.get(&task).is_some_and(|run| run.attempt == attempt) {
+            let was_running = self.executor.is_running(&task);
+            self.remove_attempt(cx, task);
+            if was_running {
+                cx.effects.push(Effect::Cancel { task, attempt });
+            }
+        }
+        if self.shelf.outbox().contains_key(&(task, attempt)) {
+            self.counters.outbox_settled += 1;
+            self.executor.unknown.remove(&task);
+            self.persist(cx, Fact::Settled { task, attempt });
+        }
+    }
+
+    /// Another drives it than was thought.
+    pub(crate) fn on_driven_by(&mut self, _cx: &mut Context<'_>, task: TaskId, driver: NodeId) {
+        if let Some(run) = self.executor.attempts.get_mut(&task) {
+            run.driver = driver;
+        }
+        for (attempt, outcome) in self.kept(task) {
+            self.send(driver, Item::Report { task, attempt, outcome });
+        }
+    }
+
+    fn kept(&self, task: TaskId) -> Vec<(u32, Arc<Outcome>)> {
+        let of_task = self.shelf.outbox().range((task, 0)..=(task, u32::MAX));
+        of_task.map(|((_, attempt), kept)| (*attempt, Arc::clone(&kept.outcome))).collect()
+    }
+
+    /// Nobody has settled a result: all that hold or should hold the task are asked.
+    pub(crate) fn report_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let home = self.roster.home(&task, self.config.home);
+        let kept: Vec<(u32, Arc<Outcome>, BTreeSet<NodeId>)> = self
+            .shelf
+            .outbox()
+            .range((task, 0)..=(task, u32::MAX))
+            .map(|((_, attempt), kept)| {
+                let asked = kept.holders.iter().copied().chain(home.iter().map(|holder| holder.node)).collect();
+                (*attempt, Arc::clone(&kept.outcome), asked)
+            })
+            .collect();
+        if kept.is_empty() {
+            return;
+        }
+        self.executor.unknown.remove(&task);
+        for (attempt, outcome, asked) in kept {
+            for node in asked {
+                self.send(node, Item::Report { task, attempt, outcome: Arc::clone(&outcome) });
+            }
+        }
+        self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again * 4);
+    }
+
+    /// A member is back that may drive what is in the outbox.
+    pub(crate) fn report_to(&mut self, _cx: &mut Context<'_>, node: NodeId) {
+        let reports: Vec<Item> = self
+            .shelf
+            .outbox()
+            .iter()
+            .filter(|(_, kept)| kept.holders.contains(&node))
+            .map(|((task, attempt), kept)| Item::Report {
+                task: *task,
+                attempt: *attempt,
+                outcome: Arc::clone(&kept.outcome),
+            })
+            .collect();
+        for item in reports {
+            self.send(node, item);
+        }
+    }
+
+    /// When all that should hold the task know nothing of it, it is out of retention: the result is of no use.
+    pub(crate) fn report_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+        let Some(kept) = self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next() else { return };
+        let mut asked: BTreeSet<NodeId> = kept.1.holders.iter().copied().collect();
+        asked.extend(self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node));
+        let unknown = self.executor.unknown.entry(task).or_default();
+        unknown.insert(from);
+        if asked.iter().all(|node| unknown.contains(node)) {
+            for (attempt, _) in self.kept(task) {
+                self.on_settled(cx, task, attempt);
+            }
+        }
+    }
+
+    /// Gives everything back that has not started, and reports what runs as lost: the node stops.
+    pub fn give_back(&mut self) {
+        let queued: Vec<(TaskId, u32, NodeId)> =
+            self.executor.attempts.iter().map(|(task, run)| (*task, run.attempt, run.driver)).collect();
+        for (task, attempt, driver) in queued {
+            self.executor.attempts.remove(&task);
+            if driver != self.me.node {
+                self.send(driver, Item::NotRunning { task, attempt, why: "its node stops".into() });
+            }
+        }
+        self.executor.queue.clear();
+        self.executor.running = 0;
+    }
+}

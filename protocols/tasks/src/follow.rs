@@ -1,0 +1,354 @@
+//! Waiting for the end of tasks, and wishing for it: on behalf of users, at whichever node they came to.
+
+use crate::{
+    driver::Driver,
+    effect::{Answer, Context, Refusal, Waiter},
+    gateway::Waiting,
+    quorum,
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
+use mesh_proto::{
+    id::{Digest, NodeId, TaskId},
+    task::{How, Item, Known, Register},
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// The end of a followed task is asked for again after this, then after twice as long, to 16 times.
+pub(crate) const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
+
+/// A task whose end somebody here waits for.
+#[derive(Debug)]
+pub struct Following {
+    pub waiters: Vec<Waiter>,
+    /// Submitted again while its birth was not known to be complete: still to be acknowledged.
+    pub unconfirmed: Vec<Waiting>,
+    pub holders: Vec<NodeId>,
+    /// Of the specification, where the user gave one.
+    pub digest: Option<Digest>,
+    /// Members of the home list that know nothing of it.
+    pub unknown: BTreeSet<NodeId>,
+    pub rounds: u32,
+}
+
+/// A cancellation on its way to a driver.
+#[derive(Debug)]
+pub struct Cancelling {
+    waiters: Vec<Waiter>,
+    unknown: BTreeSet<NodeId>,
+    rounds: u32,
+}
+
+impl Tasks {
+    /// Says how a task ends: one `Ended` or `Missing`.
+    pub fn follow(&mut self, cx: &mut Context<'_>, to: Waiter, task: TaskId) {
+        if self.gateway.following.contains_key(&task) {
+            if let Some(following) = self.gateway.following.get_mut(&task) {
+                following.waiters.push(to);
+            }
+        } else {
+            let following = Following {
+                waiters: vec![to],
+                unconfirmed: Vec::new(),
+                holders: Vec::new(),
+                digest: None,
+                unknown: BTreeSet::new(),
+                rounds: 0,
+            };
+            self.gateway.following.insert(task, following);
+        }
+        self.ask_holders(cx, task);
+        self.drain_local(cx);
+    }
+
+    /// A repeat of a submission that is known already.
+    pub(crate) fn follow_existing(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: TaskId,
+        waiters: Vec<Waiting>,
+        known: Known,
+        digest: Option<Digest>,
+    ) {
+        self.counters.existing += 1;
+        let following = Following {
+            waiters: Vec::new(),
+            unconfirmed: waiters,
+            holders: known.holders.clone(),
+            digest,
+            unknown: BTreeSet::new(),
+            rounds: 0,
+        };
+        self.gateway.following.insert(task, following);
+        self.acknowledge(cx, task, &known);
+        self.ask_holders(cx, task);
+    }
+
+    pub(crate) fn follow_also(&mut self, cx: &mut Context<'_>, task: TaskId, waiting: Waiting, digest: Option<Digest>) {
+        self.counters.existing += 1;
+        if let Some(following) = self.gateway.following.get_mut(&task) {
+            following.unconfirmed.push(waiting);
+            following.digest = following.digest.or(digest);
+        }
+        self.ask_holders(cx, task);
+    }
+
+    /// Once the birth is known to be complete, whoever submitted it again may know; who meant another task too.
+    fn acknowledge(&mut self, cx: &mut Context<'_>, task: TaskId, known: &Known) {
+        let Some(following) = self.gateway.following.get_mut(&task) else { return };
+        if !known.confirmed || following.unconfirmed.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut following.unconfirmed);
+        let conflicts = following.digest.is_some_and(|digest| digest != known.digest);
+        let copies = known.holders.len() as u32;
+        let degraded = copies < self.config.copies as u32;
+        if !conflicts {
+            following.waiters.extend(waiting.iter().filter(|waiting| waiting.follow).map(|waiting| waiting.to));
+        }
+        let is_idle = following.waiters.is_empty();
+        if is_idle {
+            self.gateway.following.remove(&task);
+            self.timers.clear(task, Kind::Follow);
+        }
+        for Waiting { to, .. } in waiting {
+            if conflicts {
+                self.counters.conflicts += 1;
+                self.answer(cx, Answer::Refused { to, task: Some(task), why: Refusal::Conflict });
+            } else {
+                self.answer(cx, Answer::Placed { to, task, copies, degraded, existing: true });
+            }
+        }
+    }
+
+    /// Asks the holders, or who should be.
+    fn ask_holders(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        self.counters.followed += 1;
+        let home = self.roster.home(&task, self.config.home);
+        let Some(following) = self.gateway.following.get_mut(&task) else { return };
+        let mut asked: BTreeSet<NodeId> = following.holders.iter().copied().collect();
+        asked.extend(home.iter().map(|holder| holder.node));
+        let pause = FOLLOW_AGAIN * 2u32.pow(following.rounds.min(4));
+        let pause = if following.unconfirmed.is_empty() { pause } else { Duration::from_millis(500) };
+        following.rounds += 1;
+        following.unknown.clear();
+        for node in asked {
+            self.send(node, Item::Follow { task });
+        }
+        self.timers.set(task, Kind::Follow, cx.now.mono + pause);
+    }
+
+    pub(crate) fn follow_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        self.ask_holders(cx, task);
+        let Some(following) = self.gateway.following.get_mut(&task) else { return };
+        // A birth that nobody completes: the client asks again with the same key.
+        if following.rounds > 20 && !following.unconfirmed.is_empty() {
+            let waiting = std::mem::take(&mut following.unconfirmed);
+            let needed = following.holders.len() as u32;
+            for Waiting { to, .. } in waiting {
+                let why = Refusal::Unavailable { reached: 0, needed, retry_ms: 1000 };
+                self.answer(cx, Answer::Refused { to, task: Some(task), why });
+            }
+        }
+        if self.gateway.following.get(&task).is_some_and(|f| f.waiters.is_empty() && f.unconfirmed.is_empty()) {
+            self.gateway.following.remove(&task);
+            self.timers.clear(task, Kind::Follow);
+        }
+    }
+
+    /// A holder of what is followed here is silent: the others are asked at once.
+    pub(crate) fn followed_gone(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        let hit: Vec<TaskId> = self
+            .gateway
+            .following
+            .iter()
+            .filter(|(_, following)| following.holders.contains(&node))
+            .map(|(task, _)| *task)
+            .collect();
+        for task in hit {
+            // After the holders have had time to take over.
+            self.timers.set(task, Kind::Follow, cx.now.mono + self.config.settle_after);
+        }
+    }
+
+    /// A gateway wants to know how it ends.
+    pub(crate) fn on_follow(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task) else {
+            self.send(from, Item::Unknown { task });
+            return;
+        };
+        if copy.in_force && !copy.is_live() {
+            let (digest, register) = (copy.birth.digest(), Arc::clone(&copy.register));
+            self.send(from, Item::Ended { task, digest, register });
+            return;
+        }
+        let is_ended = !copy.is_live();
+        let driver = self.shelf.promised(&task).map(|promised| promised.driver);
+        let orphaned = driver.is_none_or(|driver| driver == self.me.node || self.roster.is_silent(&driver));
+        self.followers.entry(task).or_default().insert(from);
+        if let Some(known) = self.known(&task) {
+            self.send(from, Item::Following { task, known });
+        }
+        if is_ended && !self.drivers.contains_key(&task) {
+            // Whether a majority has it so is found out by writing it again; by the driver if there is one.
+            match driver.filter(|_| !orphaned) {
+                Some(driver) if driver != from => self.send(driver, Item::Follow { task }),
+                _ => self.campaign(cx, task),
+            }
+        }
+    }
+
+    pub(crate) fn on_following(&mut self, cx: &mut Context<'_>, task: TaskId, known: Known) {
+        if let Some(following) = self.gateway.following.get_mut(&task) {
+            following.holders.clone_from(&known.holders);
+            self.acknowledge(cx, task, &known);
+        }
+    }
+
+    /// A member of the home list knows nothing of the task. When so many say so that no birth can be complete without
+    /// them, there is none.
+    pub(crate) fn on_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+        self.report_unknown(cx, from, task);
+        let home = self.roster.home(&task, self.config.home);
+        let counts = |unknown: &BTreeSet<NodeId>| home.iter().filter(|holder| unknown.contains(&holder.node)).count();
+        let needed = quorum::majority(home.len());
+        if let Some(following) = self.gateway.following.get_mut(&task) {
+            following.unknown.insert(from);
+            if counts(&following.unknown) >= needed && following.holders.iter().all(|h| following.unknown.contains(h)) {
+                let following = self.gateway.following.remove(&task);
+                self.timers.clear(task, Kind::Follow);
+                let Some(following) = following else { return };
+                for to in following.waiters {
+                    self.answer(cx, Answer::Missing { to, task });
+                }
+                for waiting in following.unconfirmed {
+                    let why = Refusal::Unavailable { reached: 0, needed: needed as u32, retry_ms: 100 };
+                    self.answer(cx, Answer::Refused { to: waiting.to, task: Some(task), why });
+                }
+            }
+        }
+        if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
+            cancelling.unknown.insert(from);
+            if counts(&cancelling.unknown) >= needed {
+                self.cancel_answered(cx, task, false);
+            }
+        }
+    }
+
+    /// It ended, says a driver whose majority has it so.
+    pub(crate) fn on_ended(&mut self, cx: &mut Context<'_>, task: TaskId, digest: Digest, register: Arc<Register>) {
+        self.cancel_answered(cx, task, true);
+        // A holder that asked on behalf of others passes it on.
+        if let Some(followers) = self.followers.remove(&task) {
+            let me = self.me.node;
+            for node in followers.into_iter().filter(|node| *node != me) {
+                self.send(node, Item::Ended { task, digest, register: Arc::clone(&register) });
+            }
+        }
+        let holders = register.holders.iter().map(|holder| holder.node).collect();
+        self.acknowledge(cx, task, &Known { digest, holders, confirmed: true });
+        let Some(following) = self.gateway.following.remove(&task) else { return };
+        self.timers.clear(task, Kind::Follow);
+        if !following.waiters.is_empty() {
+            self.counters.delivered += 1;
+            self.tell(cx.now, task, Event::Delivered);
+        }
+        for to in following.waiters {
+            self.answer(cx, Answer::Ended { to, task, register: Arc::clone(&register) });
+        }
+    }
+
+    pub(crate) fn leave_following(&mut self, request: u64) {
+        for following in self.gateway.following.values_mut() {
+            following.waiters.retain(|waiter| waiter.request != request);
+            following.unconfirmed.retain(|waiting| waiting.to.request != request);
+        }
+        let idle: Vec<TaskId> = self
+            .gateway
+            .following
+            .iter()
+            .filter(|(_, following)| following.waiters.is_empty() && following.unconfirmed.is_empty())
+            .map(|(task, _)| *task)
+            .collect();
+        for task in idle {
+            self.gateway.following.remove(&task);
+            self.timers.clear(task, Kind::Follow);
+        }
+        for cancelling in self.gateway.cancelling.values_mut() {
+            cancelling.waiters.retain(|waiter| waiter.request != request);
+        }
+    }
+
+    // Cancellation.
+
+    /// The user wants it to end: `CancelAsked` once a driver knows or it has ended, `Missing` if there is no such task.
+    pub fn cancel(&mut self, cx: &mut Context<'_>, to: Waiter, task: TaskId) {
+        let cancelling = self.gateway.cancelling.entry(task).or_insert_with(|| Cancelling {
+            waiters: Vec::new(),
+            unknown: BTreeSet::new(),
+            rounds: 0,
+        });
+        cancelling.waiters.push(to);
+        self.ask_to_cancel(cx, task);
+        self.drain_local(cx);
+    }
+
+    fn ask_to_cancel(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let mut asked: BTreeSet<NodeId> =
+            self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node).collect();
+        if let Some(known) = self.known(&task) {
+            asked.extend(known.holders);
+        }
+        if let Some(following) = self.gateway.following.get(&task) {
+            asked.extend(&following.holders);
+        }
+        if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
+            cancelling.unknown.clear();
+        }
+        for node in asked {
+            self.send(node, Item::Cancel { task });
+        }
+        self.timers.set(task, Kind::Cancel, cx.now.mono + Duration::from_secs(1));
+    }
+
+    /// A holder that drives it ends it; one that does not remembers the wish, in case it comes to drive it.
+    pub(crate) fn on_cancel(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task) else {
+            self.send(from, Item::Unknown { task });
+            return;
+        };
+        let is_live = copy.is_live();
+        self.tell(cx.now, task, Event::CancelAsked);
+        self.on_follow(cx, from, task);
+        if !is_live {
+            return;
+        }
+        match self.drivers.get(&task) {
+            Some(Driver::Driving(_)) => self.end(cx, task, How::Cancelled, None, None),
+            _ => self.timers.set(task, Kind::Wish, cx.now.mono + Duration::from_secs(30)),
+        }
+    }
+
+    /// Asked again until it has ended or nobody knows it; the wish of a holder just lapses.
+    pub(crate) fn cancel_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(cancelling) = self.gateway.cancelling.get_mut(&task) else { return };
+        cancelling.rounds += 1;
+        if cancelling.rounds > 30 {
+            self.cancel_answered(cx, task, false);
+        } else {
+            self.ask_to_cancel(cx, task);
+        }
+    }
+
+    fn cancel_answered(&mut self, cx: &mut Context<'_>, task: TaskId, known: bool) {
+        let Some(cancelling) = self.gateway.cancelling.remove(&task) else { return };
+        self.timers.clear(task, Kind::Cancel);
+        for to in cancelling.waiters {
+            match known {
+                true => self.answer(cx, Answer::CancelAsked { to, task }),
+                false => self.answer(cx, Answer::Missing { to, task }),
+            }
+        }
+    }
+}

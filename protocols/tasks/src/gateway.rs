@@ -1,0 +1,353 @@
+//! The gateway: places what users submit, and acknowledges it when all its holders have it on disk.
+
+use crate::{
+    effect::{Answer, Context, Refusal, Waiter},
+    follow::Following,
+    quorum,
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Attempt, Ballot, Birth, Holder, Item, Known, Octets, Register, Spec, State, spec_digest},
+    time::Wall,
+};
+use rand::RngExt as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What this node does on behalf of users. Soft: a client whose gateway died asks another with the same key.
+#[derive(Debug, Default)]
+pub struct Gateway {
+    placing: BTreeMap<TaskId, Placing>,
+    pub(crate) following: BTreeMap<TaskId, Following>,
+    pub(crate) cancelling: BTreeMap<TaskId, crate::follow::Cancelling>,
+}
+
+/// A placement under way.
+#[derive(Debug)]
+struct Placing {
+    waiters: Vec<Waiting>,
+    birth: Arc<Birth>,
+    ballot: Ballot,
+    register: Arc<Register>,
+    acked: BTreeSet<Holder>,
+    /// Members that will not hold it now, and the least time after which one of them would.
+    refused: BTreeSet<NodeId>,
+    busy_ms: Option<u32>,
+    degraded: bool,
+}
+
+/// A user that waits for an acknowledgement, and maybe for the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    pub to: Waiter,
+    pub follow: bool,
+}
+
+impl Gateway {
+    pub fn is_placing(&self, task: &TaskId, ballot: Ballot) -> bool {
+        self.placing.get(task).is_some_and(|placing| placing.ballot == ballot)
+    }
+
+    pub fn placing_len(&self) -> usize {
+        self.placing.len()
+    }
+}
+
+impl Tasks {
+    /// Takes a task from a user: one `Placed` or `Refused` follows, and with `follow` one `Ended`.
+    pub fn submit(&mut self, cx: &mut Context<'_>, to: Waiter, encoded: Octets, follow: bool) {
+        let spec = match Spec::decode(&encoded) {
+            Ok(spec) => spec,
+            Err(error) => {
+                let why = Refusal::Malformed(error.to_string());
+                self.answer(cx, Answer::Refused { to, task: None, why });
+                return;
+            }
+        };
+        let task = spec.id(&self.network);
+        let waiting = Waiting { to, follow };
+        let digest = || spec_digest(&encoded);
+        self.counters.submitted += 1;
+        if let Some(placing) = self.gateway.placing.get_mut(&task) {
+            match placing.birth.spec == encoded {
+                true => placing.waiters.push(waiting),
+                false => self.conflict(cx, task, to),
+            }
+        } else if let Some(following) = self.gateway.following.get(&task) {
+            match following.digest.is_none_or(|known| known == digest()) {
+                true => self.follow_also(cx, task, waiting, Some(digest())),
+                false => self.conflict(cx, task, to),
+            }
+        } else if let Some(known) = self.known(&task) {
+            match known.digest == digest() {
+                true => self.follow_existing(cx, task, vec![waiting], known, Some(digest())),
+                false => self.conflict(cx, task, to),
+            }
+        } else if self.is_forgotten(cx, spec.born) {
+            let why = Refusal::TooOld { born: spec.born, floor: self.floor(cx.now.wall) };
+            self.answer(cx, Answer::Refused { to, task: Some(task), why });
+        } else {
+            self.tell(cx.now, task, Event::Submitted);
+            self.place(cx, task, spec.born, encoded, waiting);
+        }
+        self.drain_local(cx);
+    }
+
+    fn conflict(&mut self, cx: &mut Context<'_>, task: TaskId, to: Waiter) {
+        self.counters.conflicts += 1;
+        self.answer(cx, Answer::Refused { to, task: Some(task), why: Refusal::Conflict });
+    }
+
+    fn place(&mut self, cx: &mut Context<'_>, task: TaskId, born: Wall, spec: Octets, waiting: Waiting) {
+        let home = self.roster.home(&task, self.config.home);
+        let birth = Birth { task, spec, born, gateway: self.me.node, placed: cx.now.wall, home };
+        let placing = Placing {
+            waiters: vec![waiting],
+            birth: Arc::new(birth),
+            ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
+            register: Arc::new(Register {
+                holders: Vec::new(),
+                joint: None,
+                state: State::Assigned(Attempt { number: 1, executor: self.me.node, granted: cx.now.wall }),
+                failed: Vec::new(),
+            }),
+            acked: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            busy_ms: None,
+            degraded: false,
+        };
+        self.gateway.placing.insert(task, placing);
+        self.timers.set(task, Kind::Submit, cx.now.mono + self.config.submit_timeout);
+        self.try_place(cx, task);
+    }
+
+    /// Names holders and sends them the birth: the closest of the home list that can be reached and have not refused.
+    fn try_place(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(placing) = self.gateway.placing.get_mut(&task) else { return };
+        let home = self.roster.home(&task, self.config.home);
+        let wanted = self.config.copies.min(home.len());
+        let needed = quorum::holders_needed(home.len());
+        let able = |holder: &&Holder| self.roster.is_present(holder) && !placing.refused.contains(&holder.node);
+        let holders: Vec<Holder> = home.iter().filter(able).take(wanted.max(needed)).copied().collect();
+        if holders.len() < needed || holders.is_empty() {
+            let (reached, needed) = (holders.len() as u32, needed.max(1) as u32);
+            let why = match placing.busy_ms {
+                Some(retry_ms) => Refusal::Busy { retry_ms },
+                None => Refusal::Unavailable { reached, needed, retry_ms: 1000 },
+            };
+            self.give_up_placing(cx, task, &why);
+            return;
+        }
+        let before = (!placing.register.holders.is_empty()).then_some((placing.ballot, placing.register.clone()));
+        let executor = first_with_room(&self.roster, &holders);
+        placing.degraded = holders.len() < self.config.copies.min(home.len());
+        let driver = holders.first().map_or(self.me.node, |holder| holder.node);
+        placing.ballot = Ballot { term: 0, driver, nonce: placing.ballot.nonce + 1 };
+        placing.acked.clear();
+        if placing.birth.home != home {
+            placing.birth = Arc::new(Birth { home: home.clone(), ..Birth::clone(&placing.birth) });
+        }
+        let attempt = Attempt { number: 1, executor, granted: cx.now.wall };
+        placing.register =
+            Arc::new(Register { holders, joint: Some(home), state: State::Assigned(attempt), failed: Vec::new() });
+        let (birth, register, ballot) = (placing.birth.clone(), placing.register.clone(), placing.ballot);
+        let mut supersedes = None;
+        if let Some((old, earlier)) = before {
+            self.counters.replaced_placements += 1;
+            supersedes = Some(old);
+            for holder in earlier.holders.iter().filter(|holder| !register.holders.contains(holder)) {
+                self.send(holder.node, Item::Abandon { task, ballot: old });
+            }
+        }
+        for holder in &register.holders {
+            let (birth, register) = (birth.clone(), register.clone());
+            self.send(holder.node, Item::Place { birth, ballot, register, supersedes });
+        }
+        self.timers.set(task, Kind::Place, cx.now.mono + self.config.place_timeout);
+    }
+
+    fn give_up_placing(&mut self, cx: &mut Context<'_>, task: TaskId, why: &Refusal) {
+        let Some(placing) = self.gateway.placing.remove(&task) else { return };
+        self.timers.clear(task, Kind::Place);
+        self.timers.clear(task, Kind::Submit);
+        match why {
+            Refusal::Busy { .. } => self.counters.busy += 1,
+            _ => self.counters.unavailable += 1,
+        }
+        for holder in &placing.register.holders {
+            self.send(holder.node, Item::Abandon { task, ballot: placing.ballot });
+        }
+        for waiting in placing.waiters {
+            self.answer(cx, Answer::Refused { to: waiting.to, task: Some(task), why: why.clone() });
+        }
+    }
+
+    pub(crate) fn on_placed(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot) {
+        let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
+        let Some(placing) = self.gateway.placing.get_mut(&task).filter(|placing| placing.ballot == ballot) else {
+            self.counters.stale_items += 1;
+            return;
+        };
+        placing.acked.insert(Holder { node: from, store });
+        if placing.register.holders.iter().all(|holder| placing.acked.contains(holder)) {
+            self.placed(cx, task);
+        }
+    }
+
+    /// All named holders have it on disk: born.
+    fn placed(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(placing) = self.gateway.placing.remove(&task) else { return };
+        self.timers.clear(task, Kind::Place);
+        self.timers.clear(task, Kind::Submit);
+        let copies = placing.register.holders.len() as u32;
+        self.counters.placed += 1;
+        self.counters.placed_degraded += u64::from(placing.degraded);
+        self.tell(cx.now, task, Event::Placed { copies });
+        for waiting in &placing.waiters {
+            let (to, degraded) = (waiting.to, placing.degraded);
+            self.answer(cx, Answer::Placed { to, task, copies, degraded, existing: false });
+        }
+        let following = Following {
+            waiters: placing.waiters.iter().filter(|w| w.follow).map(|w| w.to).collect(),
+            unconfirmed: Vec::new(),
+            holders: placing.register.holders.iter().map(|holder| holder.node).collect(),
+            digest: Some(placing.birth.digest()),
+            unknown: BTreeSet::new(),
+            rounds: 0,
+        };
+        for holder in &placing.register.holders {
+            self.send(holder.node, Item::Born { task, ballot: placing.ballot });
+        }
+        if !following.waiters.is_empty() {
+            self.gateway.following.insert(task, following);
+            self.timers.set(task, Kind::Follow, cx.now.mono + crate::follow::FOLLOW_AGAIN);
+        }
+    }
+
+    /// A holder has the id already: what was placed elsewhere is given up for what there is.
+    pub(crate) fn on_taken(&mut self, cx: &mut Context<'_>, _from: NodeId, task: TaskId, known: Known) {
+        let Some(placing) = self.gateway.placing.remove(&task) else { return };
+        self.timers.clear(task, Kind::Place);
+        self.timers.clear(task, Kind::Submit);
+        for holder in &placing.register.holders {
+            self.send(holder.node, Item::Abandon { task, ballot: placing.ballot });
+        }
+        let digest = placing.birth.digest();
+        if known.digest == digest {
+            self.follow_existing(cx, task, placing.waiters, known, Some(digest));
+        } else if known.confirmed {
+            for waiting in placing.waiters {
+                self.conflict(cx, task, waiting.to);
+            }
+        } else {
+            // The other may itself be given up: no conflict until it is known to have come about.
+            self.follow_existing(cx, task, placing.waiters, known, Some(digest));
+        }
+    }
+
+    pub(crate) fn on_not_placed(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, busy_ms: Option<u32>) {
+        let Some(placing) = self.gateway.placing.get_mut(&task) else { return };
+        placing.refused.insert(from);
+        placing.busy_ms = placing.busy_ms.max(busy_ms);
+        self.try_place(cx, task);
+    }
+
+    /// Somebody is settling a birth of this id: there is one.
+    pub(crate) fn placement_refused(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(placing) = self.gateway.placing.get(&task) else { return };
+        let digest = placing.birth.digest();
+        let holders = placing.birth.home.iter().map(|holder| holder.node).collect();
+        self.on_taken(cx, self.me.node, task, Known { digest, holders, confirmed: false });
+    }
+
+    pub(crate) fn placement_too_old(&mut self, cx: &mut Context<'_>, task: TaskId, floor: Wall) {
+        if let Some(born) = self.gateway.placing.get(&task).map(|placing| placing.birth.born) {
+            self.give_up_placing(cx, task, &Refusal::TooOld { born, floor });
+        }
+    }
+
+    /// A holder has not confirmed in time. One that has said nothing at all meanwhile is replaced; one that is at work
+    /// is waited for.
+    pub(crate) fn place_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(placing) = self.gateway.placing.get_mut(&task) else { return };
+        let (now, timeout, me) = (cx.now.mono, self.config.place_timeout, self.me.node);
+        let hung: Vec<NodeId> = placing
+            .register
+            .holders
+            .iter()
+            .filter(|holder| !placing.acked.contains(holder) && holder.node != me)
+            .filter(|holder| self.roster.seat(&holder.node).is_none_or(|seat| now.since(seat.heard) >= timeout))
+            .map(|holder| holder.node)
+            .collect();
+        let home = placing.birth.home.len();
+        let spare = home - placing.refused.len().min(home);
+        if !hung.is_empty() && spare - hung.len().min(spare) >= quorum::holders_needed(home) {
+            placing.refused.extend(hung);
+            self.try_place(cx, task);
+        } else {
+            self.timers.set(task, Kind::Place, now + timeout);
+        }
+    }
+
+    pub(crate) fn submit_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(placing) = self.gateway.placing.get(&task) else { return };
+        let reached = placing.acked.len() as u32;
+        let needed = placing.register.holders.len() as u32;
+        self.give_up_placing(cx, task, &Refusal::Unavailable { reached, needed, retry_ms: 1000 });
+    }
+
+    /// A member can no longer be reached: what it was to hold and has not confirmed goes elsewhere.
+    pub(crate) fn replace_placements(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        let hit: Vec<TaskId> = self
+            .gateway
+            .placing
+            .iter()
+            .filter(|(_, placing)| {
+                placing.register.holders.iter().any(|h| h.node == node && !placing.acked.contains(h))
+            })
+            .map(|(task, _)| *task)
+            .collect();
+        for task in hit {
+            self.try_place(cx, task);
+        }
+    }
+
+    /// A member is back: placements that wait for it may have been lost on the way.
+    pub(crate) fn resend_placements(&mut self, _cx: &mut Context<'_>, node: NodeId) {
+        let again: Vec<Item> = self
+            .gateway
+            .placing
+            .values()
+            .filter(|placing| placing.register.holders.iter().any(|h| h.node == node && !placing.acked.contains(h)))
+            .map(|placing| Item::Place {
+                birth: placing.birth.clone(),
+                ballot: placing.ballot,
+                register: placing.register.clone(),
+                supersedes: None,
+            })
+            .collect();
+        for item in again {
+            self.send(node, item);
+        }
+    }
+
+    /// The user of a request is gone.
+    pub fn leave(&mut self, request: u64) {
+        for placing in self.gateway.placing.values_mut() {
+            placing.waiters.retain(|waiting| waiting.to.request != request);
+        }
+        self.leave_following(request);
+    }
+}
+
+/// The responsible node, or the next holder with a free slot.
+fn first_with_room(roster: &crate::Roster, holders: &[Holder]) -> NodeId {
+    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(|seat| seat.load.has_free_slot());
+    let chosen = holders.iter().find(has_room).or(holders.first());
+    chosen.map_or(NodeId::from_bytes([0; 32]), |holder| holder.node)
+}

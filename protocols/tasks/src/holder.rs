@@ -1,0 +1,304 @@
+//! The acceptor: what a holder takes on its disk, and what it promises.
+
+use crate::{Fact, driver::Driver, effect::Context, quorum, shelf::Copy, story::Event, tasks::Tasks, timers::Kind};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Ballot, Birth, Item, Known, Register, State, Version},
+    time::Wall,
+};
+use std::{sync::Arc, time::Duration};
+
+impl Tasks {
+    /// A placement (birth, first write). Refused if the id is taken, if this node is not at home for it, or for want of
+    /// room; else on disk before the answer.
+    pub(crate) fn on_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        birth: Arc<Birth>,
+        ballot: Ballot,
+        register: Arc<Register>,
+        supersedes: Option<Ballot>,
+    ) {
+        let task = birth.task;
+        if let Some(copy) = self.shelf.copy(&task) {
+            if copy.ballot == ballot && copy.version >= Version::BIRTH {
+                self.send(from, Item::Placed { task, ballot });
+                return;
+            }
+            let given_up = !copy.is_confirmed() && supersedes == Some(copy.ballot) && copy.ballot < ballot;
+            if !given_up || self.shelf.promised(&task).is_some_and(|promised| promised > ballot) {
+                let known = self.known(&task);
+                self.counters.taken += 1;
+                if let Some(known) = known {
+                    self.send(from, Item::Taken { task, known });
+                }
+                return;
+            }
+        } else if let Some(promised) = self.shelf.promised(&task)
+            && promised > ballot
+        {
+            self.counters.refusals += 1;
+            self.send(from, Item::Refused { task, ballot, promised });
+            return;
+        }
+        let home = self.roster.home(&task, self.config.home);
+        if !register.holders.contains(&self.me) || !home.contains(&self.me) || !is_birth(&birth, ballot, &register) {
+            self.counters.not_mine += 1;
+            let home = home.into_iter().map(|holder| holder.node).collect();
+            self.send(from, Item::NotMine { task, home });
+            return;
+        }
+        if self.is_forgotten(cx, birth.born) {
+            self.counters.too_old += 1;
+            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
+            return;
+        }
+        if !self.has_room || self.shelf.live().len() >= self.config.live_max {
+            self.counters.busy += 1;
+            self.send(from, Item::Busy { task, retry_ms: 1000 });
+            return;
+        }
+        self.counters.held += 1;
+        self.tell(cx.now, task, Event::Held { gateway: birth.gateway });
+        self.persist(cx, Fact::Held { birth, ballot, version: Version::BIRTH, register });
+        self.watch(cx, task, self.config.settle_after);
+        self.send(from, Item::Placed { task, ballot });
+    }
+
+    /// All named holders have it: it may be driven, and its first attempt run.
+    pub(crate) fn on_born(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot) {
+        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.ballot == ballot) else {
+            self.counters.stale_items += 1;
+            return;
+        };
+        if copy.version > Version::BIRTH || copy.confirmed {
+            return;
+        }
+        let (birth, register) = (Arc::clone(&copy.birth), Arc::clone(&copy.register));
+        let undisturbed = self.shelf.promised(&task) == Some(ballot);
+        self.shelf.mark_confirmed(&task);
+        self.counters.confirmed += 1;
+        self.watch(cx, task, Duration::from_secs(10));
+        if !undisturbed {
+            return;
+        }
+        if ballot.driver == self.me.node {
+            self.begin_driving(cx, task, &register);
+        }
+        if let State::Assigned(attempt) = register.state
+            && attempt.executor == self.me.node
+        {
+            self.enqueue(cx, birth, attempt.number, ballot.driver);
+        }
+    }
+
+    /// The gateway gave this placement up before it was complete, and will never confirm it.
+    pub(crate) fn on_abandon(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot) {
+        let is_untouched = self.shelf.promised(&task) == Some(ballot)
+            && self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot && !copy.is_confirmed());
+        if is_untouched {
+            self.counters.abandoned += 1;
+            self.timers.clear(task, Kind::Watch);
+            self.persist(cx, Fact::Dropped { tasks: vec![task] });
+        }
+    }
+
+    /// Phase 1 of Paxos: on disk before it is answered.
+    pub(crate) fn on_prepare(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot, born: Wall) {
+        let promised = self.shelf.promised(&task);
+        if let Some(promised) = promised.filter(|promised| *promised > ballot) {
+            self.counters.refusals += 1;
+            self.send(from, Item::Refused { task, ballot, promised });
+            return;
+        }
+        if promised.is_none() && self.is_forgotten(cx, born) {
+            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
+            return;
+        }
+        if ballot.driver != from || promised.is_none() && self.shelf.promises_len() >= self.config.live_max {
+            self.counters.stale_items += 1;
+            return;
+        }
+        if promised != Some(ballot) {
+            self.counters.promises += 1;
+            self.tell(cx.now, task, Event::Promised { ballot });
+            if from != self.me.node {
+                self.step_down(cx, task, ballot);
+            }
+            self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
+            if self.shelf.copy(&task).is_some_and(Copy::is_live) {
+                self.watch(cx, task, Duration::from_secs(10));
+            }
+        }
+        let held = self.shelf.copy(&task).map(Copy::to_held);
+        self.send(from, Item::Promise { task, ballot, held });
+    }
+
+    /// Phase 2 of Paxos, and the replication of a driver's decisions.
+    pub(crate) fn on_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        task: TaskId,
+        stamp: (Ballot, Version),
+        register: Arc<Register>,
+        birth: Option<Arc<Birth>>,
+    ) {
+        let (ballot, version) = stamp;
+        if let Some(promised) = self.shelf.promised(&task).filter(|promised| *promised > ballot) {
+            self.counters.refusals += 1;
+            self.send(from, Item::Refused { task, ballot, promised });
+            return;
+        }
+        let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), copy.birth.gateway, copy.birth.placed));
+        match (held, birth) {
+            (Some((held, ..)), _) if held >= stamp => {}
+            (Some((_, gateway, placed)), Some(birth)) if (gateway, placed) != (birth.gateway, birth.placed) => {
+                self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
+            }
+            (Some(_), _) => {
+                self.persist(cx, Fact::Written { task, ballot, version, register: Arc::clone(&register) });
+            }
+            (None, Some(birth)) => {
+                self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
+            }
+            (None, None) => {
+                self.counters.lacked_birth += 1;
+                self.send(from, Item::LacksBirth { task, ballot });
+                return;
+            }
+        }
+        self.rivals.remove(&task);
+        match register.state {
+            State::Ended(_) => {
+                self.timers.clear(task, Kind::Watch);
+                self.timers.clear(task, Kind::Wish);
+                // The driver tells whoever follows; if it cannot, they ask again.
+                self.followers.remove(&task);
+            }
+            State::Assigned(_) => self.watch(cx, task, Duration::from_secs(10)),
+        }
+        self.send(from, Item::Wrote { task, ballot, version });
+    }
+
+    /// A holder says how far it is with what this node drives.
+    pub(crate) fn on_pull(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, stamp: (Ballot, Version)) {
+        self.counters.pulls += 1;
+        let drives = matches!(self.drivers.get(&task), Some(Driver::Driving(_)));
+        match self.shelf.copy(&task) {
+            Some(copy) if drives || copy.in_force => {
+                if copy.stamp() > stamp {
+                    let (ballot, version) = copy.stamp();
+                    let (register, birth) = (Arc::clone(&copy.register), Some(Arc::clone(&copy.birth)));
+                    self.send(from, Item::Write { task, ballot, version, register, birth });
+                }
+            }
+            Some(copy) if copy.ballot.driver == self.me.node => self.campaign(cx, task),
+            Some(_) if self.drivers.contains_key(&task) => {}
+            _ => self.send(from, Item::NotDriven { task, ballot: stamp.0 }),
+        }
+    }
+
+    /// The one thought to drive it does not.
+    pub(crate) fn on_not_driven(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot) {
+        let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
+        let driver = self.shelf.promised(&task).map(|promised| promised.driver);
+        let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
+        if still && (driver == Some(from) || rival == Some(from)) && self.shelf.copy(&task).is_some_and(Copy::is_live) {
+            self.campaign(cx, task);
+        }
+    }
+
+    /// Asks a driver that is back for what this node may have missed.
+    pub(crate) fn pull_from(&mut self, node: NodeId) {
+        let stale: Vec<Item> = self
+            .shelf
+            .live()
+            .iter()
+            .filter(|task| self.shelf.promised(task).is_some_and(|promised| promised.driver == node))
+            .filter_map(|task| self.shelf.copy(task))
+            .filter(|copy| copy.is_confirmed())
+            .map(|copy| Item::Pull { task: copy.birth.task, ballot: copy.ballot, version: copy.version })
+            .collect();
+        for item in stale {
+            self.send(node, item);
+        }
+    }
+
+    /// The record here is live and somebody should drive it: make sure that it is so.
+    pub(crate) fn watch_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        if self.drivers.contains_key(&task) {
+            return;
+        }
+        let confirmed = copy.is_confirmed();
+        let (ballot, version) = copy.stamp();
+        if let Some(rival) = self.rivals.get_mut(&task)
+            && rival.ballot.driver != self.me.node
+            && !rival.asked
+            && !self.roster.is_silent(&rival.ballot.driver)
+        {
+            rival.asked = true;
+            let driver = rival.ballot.driver;
+            self.send(driver, Item::Pull { task, ballot, version });
+            self.watch(cx, task, Duration::from_secs(2));
+            return;
+        }
+        let Some(driver) = self.shelf.promised(&task).map(|promised| promised.driver) else { return };
+        if driver == self.me.node || !confirmed || self.roster.is_silent(&driver) {
+            self.campaign(cx, task);
+        } else {
+            self.send(driver, Item::Pull { task, ballot, version });
+            self.watch(cx, task, Duration::from_secs(10));
+        }
+    }
+
+    /// A member is silent: its records are taken over by their other holders, the first of them at once.
+    pub(crate) fn driver_gone(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        let orphans: Vec<TaskId> = self
+            .shelf
+            .live()
+            .iter()
+            .filter(|task| self.shelf.promised(task).is_some_and(|promised| promised.driver == node))
+            .copied()
+            .collect();
+        for task in orphans {
+            self.watch(cx, task, Duration::ZERO);
+        }
+    }
+
+    /// Looks after the task in a while, later the further down its list of holders this node is.
+    pub(crate) fn watch(&mut self, cx: &mut Context<'_>, task: TaskId, after: Duration) {
+        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let rank = copy
+            .register
+            .holders
+            .iter()
+            .take_while(|holder| **holder != self.me)
+            .filter(|holder| !self.roster.is_silent(&holder.node))
+            .count();
+        let step = self.config.takeover_step * u32::try_from(rank).unwrap_or(u32::MAX);
+        self.timers.set(task, Kind::Watch, cx.now.mono + after + step);
+    }
+
+    pub(crate) fn known(&self, task: &TaskId) -> Option<Known> {
+        self.shelf.copy(task).map(|copy| Known {
+            digest: copy.birth.digest(),
+            holders: copy.register.holders.iter().map(|holder| holder.node).collect(),
+            confirmed: copy.is_confirmed(),
+        })
+    }
+}
+
+/// Whether a placement is what a gateway may place: first version, holders from the home list and a majority of it.
+fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
+    let home = &birth.home;
+    ballot.term == 0
+        && register.holders.first().is_some_and(|first| first.node == ballot.driver)
+        && register.joint.as_ref() == Some(home)
+        && register.holders.iter().all(|holder| home.contains(holder))
+        && register.holders.len() >= quorum::holders_needed(home.len())
+        && register.failed.is_empty()
+        && matches!(register.state, State::Assigned(attempt) if attempt.number == 1)
+}

@@ -1,0 +1,85 @@
+//! Copies on disks that are lost, or on members that have been silent for long, are made anew elsewhere.
+
+use crate::{driver::Driver, effect::Context, story::Event, tasks::Tasks};
+use mesh_proto::{
+    id::TaskId,
+    task::{Holder, Register},
+};
+use std::ops::Bound;
+
+/// Records looked at in one round: bounds the time of a round, not the work it begins.
+const SCAN: usize = 20_000;
+
+impl Tasks {
+    /// One round: the first present holder of each record with a lost one takes it over, which replaces what is lost.
+    /// Not while partitioned, when it would be the others that are alive.
+    pub(crate) fn repair(&mut self, cx: &mut Context<'_>) {
+        let (now, delay) = (cx.now.mono, self.config.repair_delay);
+        if self.roster.is_partitioned() {
+            return;
+        }
+        let start = self.repair_cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut hurt: Vec<TaskId> = Vec::new();
+        let mut last = None;
+        for (scanned, (task, copy)) in self.shelf.copies().range((start, Bound::Unbounded)).enumerate() {
+            if scanned >= SCAN || hurt.len() >= self.config.repair_rate as usize {
+                break;
+            }
+            last = Some(*task);
+            let holders = &copy.register.holders;
+            let is_short = holders.len() < self.wanted_copies();
+            let is_hurt = is_short || holders.iter().any(|holder| self.roster.is_lost(holder, now, delay));
+            let first = holders.iter().find(|holder| **holder == self.me || self.roster.is_present(holder));
+            if is_hurt && copy.is_confirmed() && first == Some(&self.me) {
+                hurt.push(*task);
+            }
+        }
+        self.repair_cursor = last;
+        for task in hurt {
+            match self.drivers.get(&task) {
+                None => self.campaign(cx, task),
+                Some(Driver::Driving(_)) => self.replace_lost(cx, task),
+                Some(Driver::Campaigning(_)) => {}
+            }
+        }
+    }
+
+    fn wanted_copies(&self) -> usize {
+        let present =
+            self.roster.iter().filter(|(node, seat)| seat.holds && (seat.connected || **node == self.me.node));
+        self.config.copies.min(present.count())
+    }
+
+    /// The driver's part: a write whose holders are the present ones and the closest members that are not yet among them.
+    pub(crate) fn replace_lost(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let (now, delay) = (cx.now.mono, self.config.repair_delay);
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let register = copy.register_to_change();
+        // One change at a time, and none before the last is settled.
+        if register.joint.is_some() || !reign.in_force && register.ending().is_none() && reign.acked.len() > 1 {
+            return;
+        }
+        let (lost, kept): (Vec<Holder>, Vec<Holder>) =
+            register.holders.iter().copied().partition(|holder| self.roster.is_lost(holder, now, delay));
+        let wanted = self.wanted_copies();
+        if lost.is_empty() && kept.len() >= wanted || self.roster.is_partitioned() {
+            return;
+        }
+        let candidates = self.roster.home(&task, self.config.home + register.holders.len() + 1);
+        let fresh: Vec<Holder> = candidates
+            .into_iter()
+            .filter(|holder| (self.roster.is_present(holder) || *holder == self.me) && !kept.contains(holder))
+            .take(wanted.saturating_sub(kept.len()))
+            .collect();
+        let holders: Vec<Holder> = kept.iter().chain(&fresh).copied().collect();
+        if holders.is_empty() || holders == register.holders || fresh.is_empty() && kept.len() < wanted {
+            return;
+        }
+        self.counters.repairs += 1;
+        for (lost, by) in lost.iter().zip(&fresh) {
+            self.tell(cx.now, task, Event::Replaced { lost: lost.node, by: by.node });
+        }
+        self.write(cx, task, Register { joint: Some(register.holders.clone()), holders, ..register });
+    }
+}

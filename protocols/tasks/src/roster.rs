@@ -1,0 +1,183 @@
+//! The members as the task layer sees them, and where a task has its home.
+
+use mesh_proto::{
+    id::{Digest, NodeId, StoreId, TaskId},
+    task::Holder,
+    time::Mono,
+};
+use std::collections::BTreeMap;
+
+/// One member.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its present disk. Copies on another were lost with it.
+    pub store: StoreId,
+    /// Joined, not left, role full or worker: by what it is, not by whether it can be reached.
+    pub holds: bool,
+    /// It can be talked to.
+    pub connected: bool,
+    /// The queue to it is full: nothing is sent until it drains.
+    pub full: bool,
+    /// Since when it is believed to be gone. A hint: it says when to try, never who is right.
+    pub silent_since: Option<Mono>,
+    /// When it last said anything.
+    pub heard: Mono,
+    /// As it last said.
+    pub load: Load,
+    /// Its place in the id space.
+    point: [u8; 32],
+}
+
+/// How busy a node said it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    pub slots: u32,
+    pub running: u32,
+    pub queued: u32,
+}
+
+impl Load {
+    pub fn has_free_slot(&self) -> bool {
+        self.running + self.queued < self.slots
+    }
+}
+
+/// The member table, reduced to what tasks need.
+#[derive(Debug)]
+pub struct Roster {
+    me: NodeId,
+    seats: BTreeMap<NodeId, Seat>,
+}
+
+impl Roster {
+    pub fn new(me: Holder, holds: bool) -> Self {
+        let mut roster = Self { me: me.node, seats: BTreeMap::new() };
+        roster.admit(me.node, me.store, holds);
+        if let Some(seat) = roster.seats.get_mut(&me.node) {
+            seat.connected = true;
+        }
+        roster
+    }
+
+    /// A member is known, or known anew.
+    pub fn admit(&mut self, node: NodeId, store: StoreId, holds: bool) {
+        let seat = self.seats.entry(node).or_insert_with(|| Seat {
+            store,
+            holds,
+            connected: false,
+            full: false,
+            silent_since: None,
+            heard: Mono::default(),
+            load: Load::default(),
+            point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
+        });
+        seat.store = store;
+        seat.holds = holds;
+    }
+
+    pub fn seat(&self, node: &NodeId) -> Option<&Seat> {
+        self.seats.get(node)
+    }
+
+    pub fn seat_mut(&mut self, node: &NodeId) -> Option<&mut Seat> {
+        self.seats.get_mut(node)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &Seat)> {
+        self.seats.iter()
+    }
+
+    /// Something can be sent to it now.
+    pub fn can_send(&self, node: &NodeId) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.connected && !seat.full)
+    }
+
+    /// That very disk is there and can be talked to.
+    pub fn is_present(&self, holder: &Holder) -> bool {
+        self.seats.get(&holder.node).is_some_and(|seat| seat.connected && seat.store == holder.store)
+    }
+
+    /// Believed to be gone, or never known.
+    pub fn is_silent(&self, node: &NodeId) -> bool {
+        self.seats.get(node).is_none_or(|seat| !seat.connected && seat.silent_since.is_some())
+    }
+
+    /// That disk will not come back, or has been away for so long that its copies are to be made anew.
+    pub fn is_lost(&self, holder: &Holder, now: Mono, delay: std::time::Duration) -> bool {
+        match self.seats.get(&holder.node) {
+            None => true,
+            Some(seat) => {
+                !seat.holds
+                    || seat.store != holder.store
+                    || seat.silent_since.is_some_and(|since| !seat.connected && now.since(since) >= delay)
+            }
+        }
+    }
+
+    /// Fewer than half of the other members that hold tasks can be talked to.
+    pub fn is_partitioned(&self) -> bool {
+        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds);
+        let (known, reached) =
+            others.fold((0, 0), |(known, reached), (_, seat)| (known + 1, reached + usize::from(seat.connected)));
+        reached * 2 < known
+    }
+
+    /// The `length` members closest to the id, **whether or not reachable now**: the same at all nodes that know the
+    /// same members. Distance is the XOR of Kademlia (Maymounkov and Mazières 2002, section 2.1).
+    pub fn home(&self, task: &TaskId, length: usize) -> Vec<Holder> {
+        let mut nearest: Vec<([u8; 32], Holder)> = Vec::with_capacity(length + 1);
+        for (node, seat) in self.seats.iter().filter(|(_, seat)| seat.holds) {
+            let distance: [u8; 32] = std::array::from_fn(|i| seat.point[i] ^ task.as_bytes()[i]);
+            if nearest.len() == length && nearest.last().is_some_and(|(last, _)| *last <= distance) {
+                continue;
+            }
+            let at = nearest.partition_point(|(other, _)| *other < distance);
+            nearest.insert(at, (distance, Holder { node: *node, store: seat.store }));
+            nearest.truncate(length);
+        }
+        nearest.into_iter().map(|(_, holder)| holder).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn node(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 32])
+    }
+
+    proptest! {
+        #[test]
+        fn the_home_list_is_the_closest_members_in_order(ids in proptest::collection::btree_set(any::<u8>(), 1..40),
+                                                        task in any::<[u8; 32]>(), length in 1usize..7) {
+            let first = *ids.iter().next().unwrap();
+            let mut roster = Roster::new(Holder { node: node(first), store: StoreId(0) }, true);
+            for id in &ids {
+                roster.admit(node(*id), StoreId(u64::from(*id)), true);
+            }
+            let task = TaskId::from_bytes(task);
+            let mut all: Vec<_> = roster.iter().map(|(node, seat)| {
+                let distance: Vec<u8> = seat.point.iter().zip(task.as_bytes()).map(|(a, b)| a ^ b).collect();
+                (distance, *node)
+            }).collect();
+            all.sort();
+            let expected: Vec<_> = all.into_iter().take(length).map(|(_, node)| node).collect();
+            let home: Vec<_> = roster.home(&task, length).into_iter().map(|holder| holder.node).collect();
+            prop_assert_eq!(home, expected);
+        }
+    }
+
+    #[test]
+    fn reachability_does_not_move_a_home() {
+        let mut roster = Roster::new(Holder { node: node(1), store: StoreId(1) }, true);
+        roster.admit(node(2), StoreId(2), true);
+        roster.admit(node(3), StoreId(3), false);
+        let task = TaskId::from_bytes([9; 32]);
+        let before = roster.home(&task, 5);
+        assert_eq!(before.len(), 2);
+        roster.seat_mut(&node(2)).unwrap().connected = true;
+        assert_eq!(roster.home(&task, 5), before);
+    }
+}

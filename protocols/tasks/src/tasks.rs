@@ -1,0 +1,307 @@
+//! The task layer of one node: its copies, what it drives, what it waits for on behalf of users, what it runs.
+
+use crate::{
+    Config, Fact,
+    candidate::Rival,
+    counters::Counters,
+    driver::Driver,
+    effect::{Answer, Context, Effect},
+    executor::Executor,
+    gateway::Gateway,
+    roster::{Load, Roster},
+    shelf::Shelf,
+    story::{Event, Story},
+    timers::{Kind, Timers},
+};
+use mesh_proto::{
+    id::{NetworkId, NodeId, StoreId, TaskId},
+    task::{Holder, Item},
+    time::{Mono, Now},
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// One node's task layer.
+///
+/// Facts come back by [`Tasks::apply`] (and [`Tasks::load`]) before anything else, then [`Tasks::restarted`] once. All
+/// other calls may come in any order. After each, [`Tasks::take_items`] has what is to be sent.
+pub struct Tasks {
+    pub(crate) config: Config,
+    pub(crate) network: NetworkId,
+    pub(crate) me: Holder,
+    pub(crate) roster: Roster,
+    pub(crate) shelf: Shelf,
+    pub(crate) drivers: BTreeMap<TaskId, Driver>,
+    pub(crate) rivals: BTreeMap<TaskId, Rival>,
+    /// Nodes that wait for the end of a task held here.
+    pub(crate) followers: BTreeMap<TaskId, BTreeSet<NodeId>>,
+    pub(crate) gateway: Gateway,
+    pub(crate) executor: Executor,
+    pub(crate) timers: Timers,
+    pub(crate) story: Story,
+    pub(crate) counters: Counters,
+    /// There is room for new work on the disk.
+    pub(crate) has_room: bool,
+    pub(crate) repair_cursor: Option<TaskId>,
+    pub(crate) next_tick: Mono,
+    outgoing: BTreeMap<NodeId, Vec<Item>>,
+    /// What this node says to itself.
+    local: VecDeque<Item>,
+}
+
+impl Tasks {
+    pub fn new(config: Config, network: NetworkId, me: Holder, holds: bool) -> Self {
+        Self {
+            network,
+            me,
+            roster: Roster::new(me, holds),
+            shelf: Shelf::default(),
+            drivers: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            gateway: Gateway::default(),
+            executor: Executor::default(),
+            timers: Timers::default(),
+            story: Story::new(config.story_max),
+            counters: Counters::default(),
+            has_room: true,
+            repair_cursor: None,
+            next_tick: Mono::default(),
+            outgoing: BTreeMap::new(),
+            local: VecDeque::new(),
+            config,
+        }
+    }
+
+    // Restoring.
+
+    pub fn apply(&mut self, fact: Fact) {
+        self.shelf.apply(fact);
+    }
+
+    /// Whether the key was one of this layer's.
+    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<bool, mesh_proto::codec::DecodeError> {
+        self.shelf.load(key, value)
+    }
+
+    pub fn take_changes(&mut self, put: impl FnMut(Vec<u8>, Option<Vec<u8>>)) {
+        self.shelf.take_changes(put);
+    }
+
+    /// After a restart nothing under an old ballot of its own is written: every live record that it drove is prepared
+    /// anew, since writes that were sent may not have reached this disk.
+    pub fn restarted(&mut self, cx: &mut Context<'_>) {
+        let live: Vec<TaskId> = self.shelf.live().iter().copied().collect();
+        for task in live {
+            self.timers.set(task, Kind::Watch, cx.now.mono + self.config.settle_after);
+            self.watch_deadline(cx, task);
+        }
+        let kept: Vec<TaskId> = self.shelf.outbox().keys().map(|(task, _)| *task).collect();
+        for task in kept {
+            self.timers.set(task, Kind::Report, cx.now.mono + self.config.settle_after);
+        }
+        self.drain_local(cx);
+    }
+
+    // The mesh.
+
+    /// A member is known, or known anew.
+    pub fn member(&mut self, cx: &mut Context<'_>, node: NodeId, store: StoreId, holds: bool) {
+        self.roster.admit(node, store, holds);
+        self.drain_local(cx);
+    }
+
+    pub fn up(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        if let Some(seat) = self.roster.seat_mut(&node) {
+            seat.connected = true;
+            seat.full = false;
+            seat.silent_since = None;
+            seat.heard = cx.now.mono;
+        }
+        self.resend(cx, node);
+        self.drain_local(cx);
+    }
+
+    pub fn down(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        if let Some(seat) = self.roster.seat_mut(&node) {
+            seat.connected = false;
+        }
+        self.replace_placements(cx, node);
+        self.drain_local(cx);
+    }
+
+    /// A member is believed to be gone: its connection stayed closed, or nothing came over it.
+    pub fn silent(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        if let Some(seat) = self.roster.seat_mut(&node) {
+            seat.connected = false;
+            seat.silent_since.get_or_insert(cx.now.mono);
+        }
+        self.replace_placements(cx, node);
+        self.executor_gone(cx, node);
+        self.driver_gone(cx, node);
+        self.followed_gone(cx, node);
+        self.drain_local(cx);
+    }
+
+    pub fn full(&mut self, node: NodeId) {
+        if let Some(seat) = self.roster.seat_mut(&node) {
+            seat.full = true;
+        }
+    }
+
+    pub fn writable(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        if let Some(seat) = self.roster.seat_mut(&node)
+            && seat.full
+        {
+            seat.full = false;
+            self.resend(cx, node);
+        }
+        self.drain_local(cx);
+    }
+
+    pub fn load_of(&mut self, node: NodeId, load: Load) {
+        if let Some(seat) = self.roster.seat_mut(&node) {
+            seat.load = load;
+        }
+    }
+
+    pub fn disk(&mut self, has_room: bool) {
+        self.has_room = has_room;
+    }
+
+    /// A frame from a connected member.
+    pub fn items(&mut self, cx: &mut Context<'_>, from: NodeId, items: Vec<Item>) {
+        if let Some(seat) = self.roster.seat_mut(&from) {
+            seat.heard = cx.now.mono;
+        }
+        for item in items {
+            self.item(cx, from, item);
+        }
+        self.drain_local(cx);
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        Some(self.timers.next().map_or(self.next_tick, |next| next.min(self.next_tick)))
+    }
+
+    pub fn handle_deadline(&mut self, cx: &mut Context<'_>) {
+        while let Some((task, kind)) = self.timers.pop(cx.now.mono) {
+            match kind {
+                Kind::Place => self.place_due(cx, task),
+                Kind::Submit => self.submit_due(cx, task),
+                Kind::Follow => self.follow_due(cx, task),
+                Kind::Watch => self.watch_due(cx, task),
+                Kind::Ballot => self.ballot_due(cx, task),
+                Kind::Ask => self.ask_due(cx, task),
+                Kind::Backoff => self.backoff_due(cx, task),
+                Kind::Deadline => self.deadline_due(cx, task),
+                Kind::Report => self.report_due(cx, task),
+                Kind::Cancel => self.cancel_due(cx, task),
+                Kind::Wish => {}
+            }
+        }
+        if self.next_tick <= cx.now.mono {
+            self.next_tick = cx.now.mono + crate::config::TICK;
+            self.repair(cx);
+            self.retire(cx);
+        }
+        self.drain_local(cx);
+    }
+
+    /// What is to be sent, by destination.
+    pub fn take_items(&mut self) -> BTreeMap<NodeId, Vec<Item>> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    fn item(&mut self, cx: &mut Context<'_>, from: NodeId, item: Item) {
+        match item {
+            Item::Place { birth, ballot, register, supersedes } => {
+                self.on_place(cx, from, birth, ballot, register, supersedes);
+            }
+            Item::Born { task, ballot } => self.on_born(cx, task, ballot),
+            Item::Abandon { task, ballot } => self.on_abandon(cx, task, ballot),
+            Item::Prepare { task, ballot, born } => self.on_prepare(cx, from, task, ballot, born),
+            Item::Write { task, ballot, version, register, birth } => {
+                self.on_write(cx, from, task, (ballot, version), register, birth);
+            }
+            Item::Pull { task, ballot, version } => self.on_pull(cx, from, task, (ballot, version)),
+            Item::Follow { task } => self.on_follow(cx, from, task),
+            Item::Cancel { task } => self.on_cancel(cx, from, task),
+
+            Item::Placed { task, ballot } => self.on_placed(cx, from, task, ballot),
+            Item::Taken { task, known } => self.on_taken(cx, from, task, known),
+            Item::NotMine { task, .. } => self.on_not_placed(cx, from, task, None),
+            Item::Busy { task, retry_ms } => self.on_not_placed(cx, from, task, Some(retry_ms)),
+            Item::TooOld { task, floor } => {
+                self.placement_too_old(cx, task, floor);
+                self.forgotten_elsewhere(cx, task, floor);
+            }
+            Item::Following { task, known } => self.on_following(cx, task, known),
+            Item::Unknown { task } => self.on_unknown(cx, from, task),
+            Item::Ended { task, digest, register } => self.on_ended(cx, task, digest, register),
+
+            Item::Promise { task, ballot, held } => self.on_promise(cx, from, task, ballot, held),
+            Item::Refused { task, ballot, promised } => self.on_refused(cx, task, ballot, promised),
+            Item::Wrote { task, ballot, version } => self.on_wrote(cx, from, task, (ballot, version)),
+            Item::LacksBirth { task, ballot } => self.on_lacks_birth(from, task, ballot),
+            Item::NotDriven { task, ballot } => self.on_not_driven(cx, from, task, ballot),
+            Item::Running { task, attempt } => self.on_running(cx, from, task, attempt),
+            Item::NotRunning { task, attempt, why } => self.on_not_running(cx, from, task, attempt, &why),
+            Item::Report { task, attempt, outcome } => self.on_report(cx, from, task, attempt, &outcome),
+
+            Item::Assign { task, attempt, birth } => self.on_assign(cx, from, task, attempt, birth),
+            Item::Ask { task, attempt } => self.on_ask(cx, from, task, attempt),
+            Item::Settled { task, attempt } => self.on_settled(cx, task, attempt),
+            Item::DrivenBy { task, driver } => self.on_driven_by(cx, task, driver),
+        }
+    }
+
+    /// After a reconnection, all that the other may have missed.
+    fn resend(&mut self, cx: &mut Context<'_>, node: NodeId) {
+        self.resend_placements(cx, node);
+        self.resend_ballots(cx, node);
+        self.pull_from(node);
+        self.report_to(cx, node);
+    }
+
+    // Shared by the roles.
+
+    pub(crate) fn persist(&mut self, cx: &mut Context<'_>, fact: Fact) {
+        self.shelf.apply(fact.clone());
+        cx.effects.push(Effect::Persist(fact));
+    }
+
+    /// To a node that can be reached, or to itself. What cannot be sent is sent again on `up`, by whoever still means it.
+    pub(crate) fn send(&mut self, to: NodeId, item: Item) {
+        if to == self.me.node {
+            self.local.push_back(item);
+        } else if self.roster.can_send(&to) {
+            self.outgoing.entry(to).or_default().push(item);
+        }
+    }
+
+    pub(crate) fn answer(&mut self, cx: &mut Context<'_>, answer: Answer) {
+        cx.effects.push(Effect::Answer(answer));
+    }
+
+    pub(crate) fn tell(&mut self, now: Now, task: TaskId, event: Event) {
+        self.story.tell(now.wall, task, event);
+    }
+
+    pub(crate) fn drain_local(&mut self, cx: &mut Context<'_>) {
+        while let Some(item) = self.local.pop_front() {
+            self.item(cx, self.me.node, item);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a node can say about tasks, for people.
+
+use crate::{driver::Driver, tasks::Tasks};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{How, State},
+    time::Wall,
+};
+
+/// Where a task is in its life, as this node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    Waiting,
+    Running,
+    Ended(How),
+}
+
+impl TaskState {
+    /// `waiting running done failed cancelled deadline_passed`
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Ended(How::Done) => "done",
+            Self::Ended(How::Failed) => "failed",
+            Self::Ended(How::Cancelled) => "cancelled",
+            Self::Ended(How::DeadlinePassed) => "deadline_passed",
+        }
+    }
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub held: usize,
+    pub held_live: usize,
+    pub driving: usize,
+    pub placing: usize,
+    pub following: usize,
+    pub queued: usize,
+    pub running: u32,
+    pub outbox: usize,
+}
+
+impl Tasks {
+    pub fn totals(&self) -> Totals {
+        Totals {
+            held: self.shelf.copies().len(),
+            held_live: self.shelf.live().len(),
+            driving: self.drivers.len(),
+            placing: self.gateway.placing_len(),
+            following: self.gateway.following.len(),
+            queued: self.executor.queued(),
+            running: self.executor.running(),
+            outbox: self.shelf.outbox().len(),
+        }
+    }
+
+    /// As this node holds it; `None` where it does not.
+    pub fn state_of(&self, task: &TaskId) -> Option<TaskState> {
+        let copy = self.shelf.copy(task)?;
+        Some(match &copy.register.state {
+            State::Ended(ending) => TaskState::Ended(ending.how),
+            State::Assigned(_) if self.is_running(task) => TaskState::Running,
+            State::Assigned(_) => TaskState::Waiting,
+        })
+    }
+
+    /// It runs here, or this node drives it and its executor said that it has it.
+    pub fn is_running(&self, task: &TaskId) -> bool {
+        self.executor.is_running(task)
+            || matches!(self.drivers.get(task), Some(Driver::Driving(reign)) if reign.running)
+    }
+
+    /// Where this node drives the task: the holders whose word is still being waited for.
+    pub fn waiting_for(&self, task: &TaskId) -> Option<Vec<NodeId>> {
+        let copy = self.shelf.copy(task)?;
+        let everyone = crate::driver::everyone(&copy.register);
+        match self.drivers.get(task)? {
+            Driver::Driving(reign) => {
+                Some(everyone.filter(|holder| !reign.acked.contains(holder)).map(|holder| holder.node).collect())
+            }
+            Driver::Campaigning(campaign) => {
+                Some(everyone.filter(|holder| !campaign.has(holder)).map(|holder| holder.node).collect())
+            }
+        }
+    }
+
+    /// What happened here to a task, in order.
+    pub fn story_of(&self, task: &TaskId) -> Vec<(Wall, String)> {
+        self.story.of(task).map(|(at, event)| (at, event.to_string())).collect()
+    }
+}

@@ -41,13 +41,7 @@ pub fn run_of(task: TaskId, attempt: u32, spec: &Spec, holds: &[Hold], in_place:
     let stdin = source(&spec.input, &mut paths, in_place)?;
     let mut inputs = Vec::new();
     for file in &spec.files {
-        match source(&file.content, &mut paths, in_place)? {
-            Source::File(path) => inputs.push((file.name.clone(), path)),
-            Source::Inline(_) | Source::Null => {
-                let why = format!("input file `{}` is not a blob: a file goes up as one, whatever its size", file.name);
-                return Err(Box::new(Outcome::failed(FailureKind::CannotStart, why)));
-            }
-        }
+        inputs.push((file.name.clone(), source(&file.content, &mut paths, in_place)?));
     }
     let (program, outputs) = match &spec.program {
         Program::Exec(exec) => {

@@ -61,6 +61,15 @@ pub fn place<E>(
 
 const COPY_BYTES: u64 = 16 << 20;
 
+/// Lays a small input into the task's directory.
+pub fn write(work: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let target = work.join(name);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target)?.write_all(bytes)
+}
+
 /// Takes over the named outputs. Nothing of the task runs any more, so what is looked at does not change.
 /// `all`: a missing one is a failure; else it is left out.
 pub fn collect(order: &Order, all: bool) -> Result<Vec<(String, Kept)>, Failure> {

@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::spawn::{self, Command, Ended, Guard, SpawnError, Waited};
 use super::tree;
 use crate::executor::outcome::{Failure, Status};
-use crate::executor::protocol::{FromGuard, Kept, Order, Report, Stdin, ToGuard};
+use crate::executor::protocol::{FromGuard, Kept, Order, Report, Content, ToGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
@@ -117,11 +117,15 @@ impl<'a> Job<'a> {
             return Ok(Err(prepare("directory", &error)));
         }
         for (name, source) in &order.inputs {
-            let copied = directory::place(&order.work, name, source, || {
-                self.listen(control)?;
-                self.check_time();
-                Ok(())
-            })?;
+            let copied = match source {
+                Content::Null => directory::write(&order.work, name, &[]),
+                Content::Inline(bytes) => directory::write(&order.work, name, bytes),
+                Content::File(source) => directory::place(&order.work, name, source, || {
+                    self.listen(control)?;
+                    self.check_time();
+                    Ok(())
+                })?,
+            };
             if let Err(error) = copied {
                 return Ok(Err(prepare(&format!("input `{name}`"), &error)));
             }
@@ -130,9 +134,9 @@ impl<'a> Job<'a> {
             }
         }
         let stdin = match &order.stdin {
-            Stdin::Null => File::open("/dev/null").map(OwnedFd::from),
-            Stdin::Inline(bytes) => spawn::memory_file(bytes),
-            Stdin::File(path) => File::open(path).map(OwnedFd::from),
+            Content::Null => File::open("/dev/null").map(OwnedFd::from),
+            Content::Inline(bytes) => spawn::memory_file(bytes),
+            Content::File(path) => File::open(path).map(OwnedFd::from),
         };
         Ok(stdin.map_err(|error| prepare("standard input", &error)))
     }

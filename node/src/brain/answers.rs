@@ -1,7 +1,7 @@
 //! Who waits for which answers.
 
-use crate::api::brain::{ANSWER_QUEUE, Answers, Brain, BrainGone};
 use super::Inbox;
+use crate::api::brain::{ANSWER_QUEUE, Answers, Brain, BrainGone};
 use futures::future::BoxFuture;
 use mesh_coordinator::{Answer, Command, Input, RequestId};
 use std::{

@@ -58,10 +58,7 @@ pub enum Waited {
 pub fn inbox() -> (Inbox, Outbox) {
     let (outside, from_outside) = mpsc::channel(WAITING);
     let (inside, from_inside) = mpsc::unbounded_channel();
-    (
-        Inbox { outside, inside },
-        Outbox { outside: from_outside, inside: from_inside, waker: Waker::noop().clone() },
-    )
+    (Inbox { outside, inside }, Outbox { outside: from_outside, inside: from_inside, waker: Waker::noop().clone() })
 }
 
 impl Outbox {

@@ -57,6 +57,10 @@ impl Directory {
         self.0.members.write().unwrap_or_else(PoisonError::into_inner).insert(member.node, known);
     }
 
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.0.members.read().unwrap_or_else(PoisonError::into_inner).contains_key(&node)
+    }
+
     /// An entry that somebody sent, if it is what it says.
     pub fn verify(&self, bytes: &Octets) -> Option<Member> {
         let digest = Digest::of("meshd member entry", &[bytes]);

@@ -7,7 +7,7 @@ use super::config::ExecConfig;
 use super::logs::out_directory;
 use super::outcome::{Failure, Level, Outcome};
 use super::pool::{Desk, Executor};
-use super::protocol::{Order, Content, ToGuard, frame};
+use super::protocol::{Content, Order, ToGuard, frame};
 use super::run::{Program, Run, Source};
 use mesh_proto::id::TaskId;
 use slot::{Job, Slot};

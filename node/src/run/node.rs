@@ -59,7 +59,7 @@ pub enum StartError {
 
 /// A node at work.
 pub struct Node {
-    dir: DataDir,
+    dir: Arc<DataDir>,
     served: api::Served,
     threads: brain::Running,
     network: network::NetworkHandle,
@@ -72,7 +72,7 @@ impl Node {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { loaded } = options;
         let config = &loaded.config;
-        let dir = DataDir::lock(&config.node.data_dir)?;
+        let dir = Arc::new(DataDir::lock(&config.node.data_dir)?);
         let identity = Identity::load(dir.path(), clock::wall())?;
         let token = ApiToken::load_or_create(&dir)?;
         let directory = Directory::new(identity.genesis.clone());
@@ -156,7 +156,7 @@ impl Node {
         let unready = readiness::Readiness::default();
         let mut background = vec![
             runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone())),
-            runtime.spawn(peers::remember(network.clone(), dir.path().to_owned())),
+            runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
             runtime.spawn(readiness::watch(unready.clone(), brain.clone())),
         ];
         background.extend(super::blobs::serve(&network, &blobs).map(|serving| runtime.spawn(serving)));
@@ -233,4 +233,3 @@ impl Node {
 
 /// The file in which `run` says where its API listens, for the verbs that ask it.
 pub const API_ADDRESS: &str = "api-address";
-

@@ -44,9 +44,7 @@ pub fn run_of(task: TaskId, attempt: u32, spec: &Spec, holds: &[Hold], in_place:
         inputs.push((file.name.clone(), source(&file.content, &mut paths, in_place)?));
     }
     let (program, outputs) = match &spec.program {
-        Program::Exec(exec) => {
-            (Exec::Exec { argv: exec.argv.clone(), env: exec.env.clone() }, exec.outputs.clone())
-        }
+        Program::Exec(exec) => (Exec::Exec { argv: exec.argv.clone(), env: exec.env.clone() }, exec.outputs.clone()),
         Program::Sleep { ms } => (Exec::Sleep(Duration::from_millis(*ms)), Vec::new()),
         Program::Sha256 => (Exec::Sha256, Vec::new()),
         Program::Echo | Program::Manifest { .. } => (Exec::Echo, Vec::new()),

@@ -11,7 +11,7 @@ pub use replicas::Replicas;
 use crate::{
     blob::{BlobStore, Hold},
     brain::Inbox,
-    executor::{Executors, ExecutorEvent, Outcome as Ran, Run, RunError},
+    executor::{ExecutorEvent, Executors, Outcome as Ran, Run, RunError},
 };
 use mesh_coordinator::Input;
 use mesh_proto::{
@@ -65,8 +65,7 @@ impl Work {
         in_place: bool,
     ) -> Self {
         let running = Mutex::default();
-        let work =
-            Self(Arc::new(Shared { executors, blobs, replicas, inbox, runtime, in_place, running }));
+        let work = Self(Arc::new(Shared { executors, blobs, replicas, inbox, runtime, in_place, running }));
         work.0.runtime.spawn(work.clone().collect(events));
         work
     }
@@ -80,7 +79,9 @@ impl Work {
         let task = birth.task;
         let spec = match Spec::decode(&birth.spec) {
             Ok(spec) => spec,
-            Err(error) => return self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string())),
+            Err(error) => {
+                return self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string()));
+            }
         };
         match &spec.program {
             // Both come by the hundred a turn: nothing is spawned or looked up for them.

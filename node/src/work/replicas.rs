@@ -5,11 +5,7 @@ use crate::{
     network::NetworkHandle,
 };
 use mesh_proto::id::{BlobId, NodeId};
-use std::{
-    future::Future,
-    io,
-    time::Duration,
-};
+use std::{future::Future, io, time::Duration};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 /// How long a peer keeps a blob for a record that is still to name it.
@@ -48,6 +44,12 @@ impl Replicas {
         }
         providers.truncate(8);
         providers
+    }
+
+    /// Copies that there can be: no more than there are nodes to hold them.
+    pub fn wanted(&self) -> usize {
+        let peers = self.network.peers().into_iter().filter(|peer| peer.guest.member.role.works()).count();
+        self.copies.min(peers + 1)
     }
 
     /// Has other nodes keep a blob of this one, until there are enough copies or nobody is left to ask. Returns who has

@@ -6,7 +6,7 @@ use crate::{
 use mesh_membership::{Member, Members};
 use mesh_proto::{
     codec::DecodeError,
-    id::{BlobId, LogPosition, NetworkId, NodeId, StoreId},
+    id::{LogPosition, NetworkId, NodeId, StoreId},
     task::{FRAME_TARGET, Frame, Holder, Item},
     time::{Mono, Now},
 };
@@ -189,11 +189,6 @@ impl Coordinator {
         self.position
     }
 
-    /// Which of these blobs a record that this node holds, or a result that it keeps, needs here.
-    pub fn referenced(&self, blobs: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
-        self.tasks.shelf().referenced(self.node(), blobs)
-    }
-
     pub fn node(&self) -> NodeId {
         self.config.me.node
     }
@@ -330,6 +325,10 @@ impl Coordinator {
             Command::Show { task } => self.ask_all(now, request, Question::Show(task)),
             Command::List { filter } => self.ask_all(now, request, Question::List(filter)),
             Command::Resolve { prefix } => self.ask_all(now, request, Question::Resolve(prefix)),
+            Command::Referenced { blobs } => {
+                let found = self.tasks.shelf().referenced(self.node(), &blobs.into_iter().collect());
+                self.requests.only(request, Answer::Referenced(found));
+            }
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);

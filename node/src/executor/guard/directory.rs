@@ -4,7 +4,7 @@ use crate::executor::outcome::Failure;
 use crate::executor::protocol::{INLINE_BYTES, INLINE_FILES_BYTES, Kept, Order};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 

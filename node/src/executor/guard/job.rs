@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::spawn::{self, Command, Ended, Guard, SpawnError, Waited};
 use super::tree;
 use crate::executor::outcome::{Failure, Status};
-use crate::executor::protocol::{FromGuard, Kept, Order, Report, Content, ToGuard};
+use crate::executor::protocol::{Content, FromGuard, Kept, Order, Report, ToGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;

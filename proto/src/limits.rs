@@ -15,7 +15,7 @@ pub const ADDRESS_BYTES: usize = 512;
 /// one member make all others dial at random.
 pub const ADDRESSES: usize = 16;
 
-/// A credential: two certificates, four keys and signatures; measured at 330 bytes.
+/// A credential: two certificates, four keys and signatures; 322 bytes as a rule.
 pub const CREDENTIAL_BYTES: usize = 1024;
 /// A member entry: at most two credentials, sixteen addresses and 150 bytes of fields.
 pub const MEMBER_BYTES: usize = 12 * 1024;
@@ -25,7 +25,7 @@ pub const WELCOME_MEMBERS: usize = 64;
 /// A knock or a request to be admitted: a credential, sixteen addresses and 150 bytes of fields. Small, because anybody
 /// on the internet may send one.
 pub const ADMIT_REQUEST_BYTES: usize = 12 * 1024;
-/// The answer: [`WELCOME_MEMBERS`] entries. Usual entries have 600 bytes; `Welcome::new` takes what fits.
+/// The answer: [`WELCOME_MEMBERS`] entries. Usual entries have 500 to 700 bytes; `Welcome::new` takes what fits.
 pub const ADMIT_REPLY_BYTES: usize = 128 * 1024;
 
 /// Bootstrap addresses in an invite token. A token is pasted by people and shown as a QR code: it has to stay short.

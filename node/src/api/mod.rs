@@ -1,1 +1,175 @@
 //! The HTTP API, one route family a file.
+//!
+//! It is written against what it needs and no more: a [`brain::Brain`] to ask, and the [`Ports`] for bytes, logs and
+//! the network. It holds no state of its own but open requests. [`serve`] answers on a thread of its own and carries
+//! out what is asked on the node's runtime, so that `/livez` answers when that runtime or the brain hangs.
+
+pub mod access;
+pub mod blobs;
+pub mod brain;
+pub mod content;
+mod events;
+mod extract;
+pub mod jobs;
+pub mod logs;
+pub mod members;
+mod meters;
+mod node;
+mod openapi;
+pub mod probes;
+pub mod problem;
+mod pulse;
+pub mod result;
+mod server;
+pub mod submission;
+pub mod tasks;
+#[cfg(test)]
+mod tests;
+pub mod view;
+
+pub use access::{Hosts, Principal, Tokens};
+pub use meters::Meters;
+pub use problem::{Code, Problem};
+pub use pulse::Pulse;
+pub use server::{ServeError, Served, serve};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use mesh_proto::{id::NetworkId, time::Wall};
+use std::{ops::Deref, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// What the API is made of.
+pub struct Shared {
+    pub network: NetworkId,
+    pub ports: Ports,
+    pub access: Access,
+    pub limits: Limits,
+    pub meters: Meters,
+    /// Ends long answers (waits, streams) when the node shuts down.
+    pub closing: CancellationToken,
+}
+
+/// What the API asks of the rest of the node.
+#[derive(Clone)]
+pub struct Ports {
+    pub brain: Arc<dyn brain::Brain>,
+    pub blobs: Arc<dyn blobs::Blobs>,
+    pub logs: Arc<dyn logs::Logs>,
+    pub membership: Arc<dyn members::Membership>,
+    /// The connections of now.
+    pub peers: Arc<dyn Fn() -> Vec<members::PeerView> + Send + Sync>,
+    /// The text of `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Why the node is not ready for work; empty if it is.
+    pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// The configuration in force as `config show --output json` has it.
+    pub config: Arc<serde_json::Value>,
+    pub pulse: Pulse,
+}
+
+/// Who may ask, and by what name.
+#[derive(Clone, Default)]
+pub struct Access {
+    pub tokens: Tokens,
+    pub hosts: Hosts,
+}
+
+/// Bounds of the API.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a JSON body. Default 2 MiB: the largest task with every byte escaped.
+    pub body: usize,
+    /// Items of one job that are placed and not ended before its stream is read on. Default 8,192.
+    pub window: u32,
+    /// Items in one command to the brain. Default 256, at most the brain's 1,024.
+    pub batch: usize,
+    /// How long an item of a job is offered again while nodes answer busy or are out of reach. Default 10 s.
+    pub patience: Duration,
+    /// Longest `?wait=`. Default 10 min.
+    pub wait: Duration,
+    /// How long the brain or the log may stand still before `/livez` fails. Default 5 s.
+    pub stall: Duration,
+    /// How long open requests may go on once the node shuts down. Default 5 s.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 2 * 1024 * 1024,
+            window: 8_192,
+            batch: 256,
+            patience: Duration::from_secs(10),
+            wait: Duration::from_secs(600),
+            stall: Duration::from_secs(5),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Api {
+    pub fn new(network: NetworkId, ports: Ports, access: Access, mut limits: Limits, meters: Meters) -> Self {
+        // A batch larger than the window would wait for places forever.
+        limits.batch = limits.batch.clamp(1, limits.window.max(1) as usize);
+        Self(Arc::new(Shared { network, ports, access, limits, meters, closing: CancellationToken::new() }))
+    }
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Every `/v1` route, behind the checks of token and name.
+pub fn router(api: &Api) -> Router {
+    let (routes, _) = documented().split_for_parts();
+    routes
+        .fallback(async || Problem::new(Code::NoSuchRoute, "see /v1/openapi.json for the routes there are"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "see /v1/openapi.json for the methods of this route")
+        })
+        // Bodies are read under our own limits, by what each route takes.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(api.clone(), meters::count))
+        .layer(middleware::from_fn_with_state(api.clone(), access::guard))
+        .with_state(api.clone())
+}
+
+fn documented() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(tasks::list::list, tasks::submit::submit))
+        .routes(routes!(tasks::show::show, tasks::cancel::delete))
+        .routes(routes!(tasks::cancel::cancel))
+        .routes(routes!(tasks::result::result))
+        .routes(routes!(tasks::result::stdout))
+        .routes(routes!(tasks::result::stderr))
+        .routes(routes!(tasks::result::file))
+        .routes(routes!(logs::logs))
+        .routes(routes!(jobs::list::list, jobs::submit::submit))
+        .routes(routes!(jobs::show::show))
+        .routes(routes!(jobs::results::results))
+        .routes(routes!(jobs::cancel::cancel))
+        .routes(routes!(members::list))
+        .routes(routes!(members::forget))
+        .routes(routes!(members::peers))
+        .routes(routes!(blobs::list, blobs::put))
+        .routes(routes!(blobs::get, blobs::remove))
+        .routes(routes!(node::status))
+        .routes(routes!(node::config))
+        .routes(routes!(events::events))
+        .routes(routes!(openapi::document))
+}
+
+/// This node's date.
+pub(crate) fn now() -> Wall {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -92,10 +92,6 @@ impl Admission {
         Self { genesis, network, node, credential, store, instance, directory, addresses }
     }
 
-    pub fn network(&self) -> NetworkId {
-        self.network
-    }
-
     pub fn instance(&self) -> u64 {
         self.instance
     }
@@ -163,12 +159,7 @@ impl Admission {
         Ok(Guest { member, credential, version, store, instance, addresses: Addresses::default(), members })
     }
 
-    fn judge(
-        &self,
-        peer: NodeId,
-        credential: &Credential,
-        versions: WireVersions,
-    ) -> Result<(Member, u16), Refusal> {
+    fn judge(&self, peer: NodeId, credential: &Credential, versions: WireVersions) -> Result<(Member, u16), Refusal> {
         let version = versions.common(WireVersions::OURS).ok_or(Refusal::Version(WireVersions::OURS))?;
         let standing = self.directory.standing(peer);
         let member = credential.verify_peer(&self.genesis, peer, standing, now()).map_err(|error| {

@@ -48,8 +48,8 @@ impl Driver {
 
     fn on_substream(&mut self, event: substream::Event) {
         match event {
-            substream::Event::Up { node, connection, .. } => self.up(node, connection),
-            substream::Event::Down { node, .. } => {
+            substream::Event::Up { node, connection } => self.up(node, connection),
+            substream::Event::Down { node } => {
                 if self.peers.write().connected.remove(&node).is_some() {
                     self.metrics.members.dec();
                 }
@@ -122,7 +122,14 @@ impl Driver {
                     kad::InboundRequest::PutRecord { source, .. } => NodeId::from_peer_id(source),
                     _ => None,
                 };
-                let judged = kademlia::judge(&mut self.swarm.behaviour_mut().gate.inner_mut().kademlia, request);
+                let peers = self.peers.read();
+                let known = |peer: &PeerId| {
+                    let node = NodeId::from_peer_id(peer);
+                    node.and_then(|node| peers.addresses().get(&node).cloned()).unwrap_or_default()
+                };
+                let kademlia = &mut self.swarm.behaviour_mut().gate.inner_mut().kademlia;
+                let judged = kademlia::judge(kademlia, request, known);
+                drop(peers);
                 match (judged, source) {
                     (Ok(()), _) => {}
                     (Err(reason), Some(node)) => self.violation(node, reason),
@@ -138,7 +145,10 @@ impl Driver {
         let Some(lookup) = self.state.lookups.get_mut(&id) else { return };
         let mut closest = Vec::new();
         match (lookup, result) {
-            (Lookup::Providers { found, .. }, QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. }))) => {
+            (
+                Lookup::Providers { found, .. },
+                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
+            ) => {
                 for node in providers.iter().filter_map(NodeId::from_peer_id) {
                     if !found.contains(&node) {
                         found.push(node);
@@ -150,9 +160,11 @@ impl Driver {
                     Ok(found) => found.peers,
                     Err(GetClosestPeersError::Timeout { peers, .. }) => peers,
                 };
-                closest.extend(peers.into_iter().filter_map(|peer| {
-                    NodeId::from_peer_id(&peer.peer_id).map(|node| (node, peer.addrs))
-                }));
+                closest.extend(
+                    peers
+                        .into_iter()
+                        .filter_map(|peer| NodeId::from_peer_id(&peer.peer_id).map(|node| (node, peer.addrs))),
+                );
             }
             _ => {}
         }

@@ -1,0 +1,59 @@
+use crate::api::{
+    Api, Problem,
+    extract::Params,
+    submission::show_date,
+    tasks::list::{next_cursor, page},
+};
+use axum::{Json, extract::State};
+use mesh_coordinator::{ListFilter, TaskSummary};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// From the `next` of the page before.
+    cursor: Option<String>,
+    /// Default 100, at most 1,000.
+    limit: Option<u32>,
+}
+
+/// A line of the list of jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobRow {
+    pub job: String,
+    /// As its record shows it.
+    pub name: String,
+    pub count: u64,
+    pub placed: String,
+    /// The task that is the job's record.
+    pub record: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobPage {
+    pub jobs: Vec<JobRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Lists the jobs whose records nodes in reach hold.
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(Paging), responses((status = 200, body = JobPage)))]
+pub async fn list(State(api): State<Api>, Params(paging): Params<Paging>) -> Result<Json<JobPage>, Problem> {
+    let limit = paging.limit.unwrap_or(100).clamp(1, 1_000);
+    let after = paging.cursor.map(|cursor| cursor.parse()).transpose().map_err(Problem::malformed)?;
+    let rows = page(&api, ListFilter { jobs_only: true, after, limit, ..ListFilter::default() }).await?;
+    let next = next_cursor(&rows, limit).map(|task| task.to_string());
+    Ok(Json(JobPage { jobs: rows.iter().filter_map(row).collect(), next }))
+}
+
+fn row(summary: &TaskSummary) -> Option<JobRow> {
+    let (job, _) = summary.job?;
+    Some(JobRow {
+        job: job.to_string(),
+        name: summary.program.clone(),
+        count: summary.count.unwrap_or_default(),
+        placed: show_date(summary.placed),
+        record: summary.task.to_string(),
+    })
+}

@@ -1,0 +1,120 @@
+//! `/v1/members` and `/v1/peers`: who belongs to the mesh, and who is connected.
+
+use super::{Api, Code, Problem, brain::BrainGone};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use futures::future::BoxFuture;
+use mesh_coordinator::{Answer, Command, MemberView};
+use mesh_proto::id::NodeId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the API needs of the member table besides reading it.
+pub trait Membership: Send + Sync + 'static {
+    /// Takes a node out of the member table for good, mesh-wide.
+    fn forget(&self, node: NodeId) -> BoxFuture<'_, Result<(), ForgetError>>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForgetError {
+    #[error("{0} is no member")]
+    Unknown(NodeId),
+    #[error("a node does not forget itself: stop it with `--leave` instead")]
+    Myself,
+    #[error("this node may not remove members")]
+    NotAllowed,
+}
+
+/// A member of the network: an admitted identity, connected or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberRow {
+    pub node: String,
+    /// One life of its disk.
+    pub store: String,
+    /// `full worker relay client`
+    pub role: String,
+    /// `self alive silent left forgotten`
+    pub state: String,
+    pub addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<u32>,
+    /// Milliseconds since it was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_ms: Option<u64>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerView {
+    pub node: String,
+    pub address: String,
+    /// This node dialled.
+    pub outbound: bool,
+    /// `tcp quic websocket memory`
+    pub transport: String,
+    /// Of the last ping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
+    pub connected_ms: u64,
+}
+
+/// Members as this node knows them.
+#[utoipa::path(get, path = "/v1/members", tag = "mesh", responses((status = 200, body = Vec<MemberRow>)))]
+pub async fn list(State(api): State<Api>) -> Result<Json<Vec<MemberRow>>, Problem> {
+    match api.ports.brain.ask(Command::Members).await?.one().await {
+        Some(Answer::Members(members)) => Ok(Json(members.iter().map(MemberRow::from).collect())),
+        _ => Err(BrainGone.into()),
+    }
+}
+
+/// Takes a member out for good: one whose machine will not come back. What it held is copied elsewhere.
+#[utoipa::path(
+    delete, path = "/v1/members/{id}", tag = "mesh", params(("id" = String, Path, description = "Peer id")),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn forget(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let node = id.parse().map_err(Problem::malformed)?;
+    api.ports.membership.forget(node).await.map_err(|error| {
+        let code = match error {
+            ForgetError::Unknown(_) => Code::NotFound,
+            ForgetError::Myself => Code::Conflict,
+            ForgetError::NotAllowed => Code::Forbidden,
+        };
+        Problem::new(code, error.to_string())
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// This node's connections.
+#[utoipa::path(get, path = "/v1/peers", tag = "mesh", responses((status = 200, body = Vec<PeerView>)))]
+pub async fn peers(State(api): State<Api>) -> Json<Vec<PeerView>> {
+    Json((api.ports.peers)())
+}
+
+impl From<&MemberView> for MemberRow {
+    fn from(member: &MemberView) -> Self {
+        // Slots, running, queued: as a heartbeat has them.
+        let (slots, running, queued) = match member.load {
+            Some((slots, running, queued)) => (Some(slots), Some(running), Some(queued)),
+            None => (None, None, None),
+        };
+        Self {
+            node: member.node.to_string(),
+            store: member.store.to_string(),
+            role: member.role.clone(),
+            state: member.state.clone(),
+            addresses: member.addresses.clone(),
+            slots,
+            running,
+            queued,
+            heard_ms: member.heard_ms,
+        }
+    }
+}

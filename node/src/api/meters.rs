@@ -1,0 +1,80 @@
+use super::Api;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use std::time::Instant;
+
+/// What the API counts of itself. Labels are bounded: routes by their pattern, statuses by their hundred.
+#[derive(Clone)]
+pub struct Meters {
+    requests: Family<RequestLabels, Counter>,
+    latency: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    pub(super) panics: Counter,
+    pub(super) items: Counter,
+    pub(super) results: Counter,
+    pub(super) streams: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+impl Meters {
+    pub fn new(registry: &mut Registry) -> Self {
+        let meters = Self {
+            latency: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_5, 2.0, 16))),
+            requests: Family::default(),
+            panics: Counter::default(),
+            items: Counter::default(),
+            results: Counter::default(),
+            streams: Gauge::default(),
+        };
+        registry.register(
+            "mesh_api_requests",
+            "Requests answered, by route, method and status",
+            meters.requests.clone(),
+        );
+        registry.register(
+            "mesh_api_request_duration_seconds",
+            "From request to the head of its answer",
+            meters.latency.clone(),
+        );
+        registry.register("mesh_api_panics", "Panics caught in handlers", meters.panics.clone());
+        registry.register("mesh_api_job_items", "Items read from job streams", meters.items.clone());
+        registry.register("mesh_api_job_results", "Results written to job streams", meters.results.clone());
+        registry.register("mesh_api_streams", "Job and event streams open now", meters.streams.clone());
+        meters
+    }
+}
+
+/// Counts each request by the route that it matched.
+pub(super) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_string();
+    let method = request.method().to_string();
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    api.meters.latency.get_or_create(&RouteLabels { route: route.clone() }).observe(start.elapsed().as_secs_f64());
+    api.meters.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+    response
+}

@@ -1,0 +1,76 @@
+//! `/v1/status` and `/v1/config`: this node.
+
+use super::{Api, Problem, brain::BrainGone};
+use axum::{Json, extract::State};
+use mesh_coordinator::{Answer, Command, StatusView};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// This node at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeStatus {
+    pub node: String,
+    pub network: String,
+    pub store: String,
+    pub version: String,
+    pub ready: bool,
+    /// Why it is not ready.
+    pub reasons: Vec<String>,
+    /// Known members that may hold tasks, and how many of them can be talked to, itself included.
+    pub members: u32,
+    pub reachable: u32,
+    /// Records on this disk, and how many of them have not ended.
+    pub held: u64,
+    pub held_live: u64,
+    /// Tasks that this node drives, waits for on behalf of users, queues and runs.
+    pub driving: u64,
+    pub following: u64,
+    pub queued: u64,
+    pub running: u64,
+    pub slots: u32,
+    /// Results kept until their drivers have settled them.
+    pub outbox: u64,
+    pub disk_has_room: bool,
+    /// Since the start, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// This node's own state, from itself alone.
+#[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = NodeStatus)))]
+pub async fn status(State(api): State<Api>) -> Result<Json<NodeStatus>, Problem> {
+    match api.ports.brain.ask(Command::Status).await?.one().await {
+        Some(Answer::Status(view)) => Ok(Json(show(&api, *view))),
+        _ => Err(BrainGone.into()),
+    }
+}
+
+/// The configuration in force, each value with its origin.
+#[utoipa::path(get, path = "/v1/config", tag = "node", responses((status = 200, description = "As `config show --output json`")))]
+pub async fn config(State(api): State<Api>) -> Json<serde_json::Value> {
+    Json((*api.ports.config).clone())
+}
+
+fn show(api: &Api, view: StatusView) -> NodeStatus {
+    let reasons = (api.ports.unready)();
+    NodeStatus {
+        node: view.node.to_string(),
+        network: api.network.to_string(),
+        store: view.store.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        ready: reasons.is_empty(),
+        reasons,
+        members: view.members,
+        reachable: view.reachable,
+        held: view.held,
+        held_live: view.held_live,
+        driving: view.driving,
+        following: view.following,
+        queued: view.queued,
+        running: view.running,
+        slots: view.slots,
+        outbox: view.outbox,
+        disk_has_room: view.disk_has_room,
+        counters: view.counters.into_iter().collect(),
+    }
+}

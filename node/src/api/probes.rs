@@ -1,0 +1,57 @@
+//! What monitoring asks: needs no token, answers from the API's own thread.
+
+use super::{Api, access};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    middleware,
+    response::IntoResponse,
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Whether, and if not, why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Probe {
+    pub ok: bool,
+    pub reasons: Vec<String>,
+}
+
+pub fn router(api: &Api) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(api.clone(), access::guard_host))
+        .with_state(api.clone())
+}
+
+async fn livez(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
+    answer(stalls(&api))
+}
+
+async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
+    let mut reasons = stalls(&api);
+    reasons.extend((api.ports.unready)());
+    if api.closing.is_cancelled() {
+        reasons.push("shutting down".to_string());
+    }
+    answer(reasons)
+}
+
+async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], (api.ports.metrics)())
+}
+
+fn stalls(api: &Api) -> Vec<String> {
+    let stalled = api.ports.pulse.stalled(api.limits.stall);
+    stalled.into_iter().map(|(what, age)| format!("the {what} has not turned for {} ms", age.as_millis())).collect()
+}
+
+fn answer(reasons: Vec<String>) -> (StatusCode, Json<Probe>) {
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Probe { ok: reasons.is_empty(), reasons }))
+}

@@ -1,0 +1,159 @@
+use super::brain::BrainGone;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use mesh_coordinator::Refusal;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use utoipa::ToSchema;
+
+/// Why a request was not carried out, as RFC 9457 has it. `code` is stable; programs act on it, people read `detail`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    pub code: Code,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// When to try again, in milliseconds; also in `Retry-After`, in whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u32>,
+}
+
+/// The stable names of problems. Names are only ever added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// No token, or one that this node does not know.
+    Unauthorized,
+    /// The token's holder may not do this.
+    Forbidden,
+    /// The `Host` header names a host that this node does not answer for.
+    WrongHost,
+    /// Not what this route takes.
+    Malformed,
+    /// Larger than this route takes.
+    TooLarge,
+    /// Nobody in reach knows it.
+    NotFound,
+    /// More than one id begins so.
+    Ambiguous,
+    NoSuchRoute,
+    MethodNotAllowed,
+    /// The same key was used for another task.
+    Conflict,
+    /// The key is older than what the mesh remembers.
+    TooOld,
+    /// It has not ended yet.
+    NotEnded,
+    /// Too few holders answered.
+    Unavailable,
+    /// No room now.
+    Busy,
+    ShuttingDown,
+    Internal,
+}
+
+impl Code {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Ambiguous | Self::Conflict | Self::NotEnded => StatusCode::CONFLICT,
+            Self::TooOld => StatusCode::GONE,
+            Self::Unavailable | Self::Busy | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "A token is needed",
+            Self::Forbidden => "Not allowed",
+            Self::WrongHost => "Not a name of this node",
+            Self::Malformed => "Malformed request",
+            Self::TooLarge => "Request too large",
+            Self::NotFound => "Not known here",
+            Self::Ambiguous => "More than one id begins so",
+            Self::NoSuchRoute => "No such route",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::Conflict => "Key used for another task",
+            Self::TooOld => "Key too old",
+            Self::NotEnded => "Not ended yet",
+            Self::Unavailable => "Too few nodes answered",
+            Self::Busy => "No room now",
+            Self::ShuttingDown => "Shutting down",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            title: code.title().to_string(),
+            status: code.status().as_u16(),
+            detail: detail.into(),
+            retry_ms: None,
+        }
+    }
+
+    #[must_use]
+    pub fn retry_after_ms(mut self, ms: u32) -> Self {
+        self.retry_ms = Some(ms);
+        self
+    }
+
+    pub fn malformed(detail: impl fmt::Display) -> Self {
+        Self::new(Code::Malformed, detail.to_string())
+    }
+}
+
+impl From<BrainGone> for Problem {
+    fn from(gone: BrainGone) -> Self {
+        Self::new(Code::ShuttingDown, gone.to_string()).retry_after_ms(2_000)
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let (code, retry) = match refusal {
+            Refusal::Conflict => (Code::Conflict, None),
+            Refusal::TooOld { .. } => (Code::TooOld, None),
+            Refusal::Unavailable { retry_ms, .. } => (Code::Unavailable, Some(*retry_ms)),
+            Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
+            Refusal::Malformed(_) => (Code::Malformed, None),
+        };
+        Self { retry_ms: retry, ..Self::new(code, refusal.to_string()) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry = self.retry_ms;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(ms) = retry {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,74 @@
+use crate::api::{Api, Problem, brain::BrainGone, extract::Params, view::TaskRow};
+use axum::{Json, extract::State};
+use mesh_coordinator::{Answer, Command, ListFilter};
+use mesh_proto::id::TaskId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// States that a list can be asked for.
+const STATES: [&str; 6] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed"];
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// `waiting running done failed cancelled deadline_passed`. Default: all.
+    state: Option<String>,
+    /// Only items of this job.
+    job: Option<String>,
+    /// Only tasks whose present executor is this node.
+    node: Option<String>,
+    /// From the `next` of the page before.
+    cursor: Option<String>,
+    /// Default 100, at most 1,000.
+    limit: Option<u32>,
+}
+
+/// A page of tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page {
+    pub tasks: Vec<TaskRow>,
+    /// Give it as `cursor` for what follows; none on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Lists the tasks that nodes in reach hold, in the order of their ids.
+#[utoipa::path(
+    get, path = "/v1/tasks", tag = "tasks", params(Filter),
+    responses((status = 200, body = Page), (status = 400, body = Problem))
+)]
+pub async fn list(State(api): State<Api>, Params(filter): Params<Filter>) -> Result<Json<Page>, Problem> {
+    if let Some(state) = &filter.state
+        && !STATES.contains(&state.as_str())
+    {
+        return Err(Problem::malformed(format_args!("a state is one of {}", STATES.join(" "))));
+    }
+    let limit = filter.limit.unwrap_or(100).clamp(1, 1_000);
+    let wanted = ListFilter {
+        job: filter.job.map(|job| job.parse()).transpose().map_err(Problem::malformed)?,
+        jobs_only: false,
+        state: filter.state,
+        executor: filter.node.map(|node| node.parse()).transpose().map_err(Problem::malformed)?,
+        after: filter.cursor.map(|cursor| cursor.parse()).transpose().map_err(Problem::malformed)?,
+        limit,
+    };
+    let rows = page(&api, wanted).await?;
+    let next = next_cursor(&rows, limit).map(|task| task.to_string());
+    Ok(Json(Page { tasks: rows.iter().map(TaskRow::from).collect(), next }))
+}
+
+/// One page as the brain gives it.
+pub async fn page(api: &Api, filter: ListFilter) -> Result<Vec<mesh_coordinator::TaskSummary>, Problem> {
+    match api.ports.brain.ask(Command::List { filter }).await?.one().await {
+        Some(Answer::Tasks(mut rows)) => {
+            rows.sort_by_key(|row| row.task);
+            Ok(rows)
+        }
+        _ => Err(BrainGone.into()),
+    }
+}
+
+/// What a page continues behind; none if it was not full.
+pub fn next_cursor(rows: &[mesh_coordinator::TaskSummary], limit: u32) -> Option<TaskId> {
+    (rows.len() >= limit as usize).then(|| rows.last().map(|row| row.task)).flatten()
+}

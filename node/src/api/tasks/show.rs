@@ -1,0 +1,26 @@
+use crate::api::{Api, Code, Problem, brain::BrainGone, extract::resolve_task, view::TaskInfo};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use mesh_coordinator::{Answer, Command, TaskView};
+use mesh_proto::id::TaskId;
+
+/// Shows a task: its state, for whom it waits, its result, and its whole story across nodes.
+#[utoipa::path(
+    get, path = "/v1/tasks/{id}", tag = "tasks", params(("id" = String, Path, description = "Or a unique prefix of at least 8 digits")),
+    responses((status = 200, body = TaskInfo), (status = 404, body = Problem), (status = 409, description = "Not unique", body = Problem))
+)]
+pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<TaskInfo>, Problem> {
+    let task = resolve_task(&api, &id).await?;
+    Ok(Json(TaskInfo::from(&*view(&api, task).await?)))
+}
+
+/// What the mesh knows of a task now.
+pub async fn view(api: &Api, task: TaskId) -> Result<Box<TaskView>, Problem> {
+    match api.ports.brain.ask(Command::Show { task }).await?.one().await {
+        Some(Answer::Task(view)) => Ok(view),
+        Some(_) => Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}"))),
+        None => Err(BrainGone.into()),
+    }
+}

@@ -1,0 +1,168 @@
+use super::{Scripted, api, bytes, request, send};
+use crate::api::{Api, Code, Limits, jobs::Line};
+use axum::body::Body;
+use mesh_coordinator::{Answer, Command, Refusal};
+use proptest::prelude::*;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+async fn lines(api: &Api, body: impl Into<Body>) -> Vec<Line> {
+    let response = send(api, request("POST", "/v1/jobs", body)).await;
+    let bytes = bytes(response).await;
+    String::from_utf8(bytes.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn job(items: impl IntoIterator<Item = String>) -> String {
+    let mut text = "{\"name\":\"test\",\"key\":\"k\",\"program\":\"echo\"}\n".to_string();
+    for item in items {
+        text.push_str(&item);
+        text.push('\n');
+    }
+    text
+}
+
+fn results(lines: &[Line]) -> BTreeMap<u64, String> {
+    let ended = lines.iter().filter_map(|line| match line {
+        Line::Ended { index, result } => Some((*index, result.stdout.clone().unwrap_or_default())),
+        _ => None,
+    });
+    ended.collect()
+}
+
+#[tokio::test]
+async fn every_item_comes_back_once_with_its_number() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let lines = lines(&api, job((0..1_000).map(|i| format!("{{\"stdin\":\"{i}\"}}")))).await;
+    assert!(matches!(&lines[0], Line::Job { key, .. } if key == "k"));
+    let found = results(&lines);
+    assert_eq!(found.len(), 1_000);
+    assert!(found.iter().all(|(index, stdout)| *stdout == index.to_string()));
+    let Some(Line::End(progress)) = lines.last() else { panic!("{:?}", lines.last()) };
+    assert_eq!((progress.read, progress.placed, progress.done, progress.refused), (1_000, 1_000, 1_000, 0));
+    // A thousand items and the record of the job, not a command for each.
+    assert_eq!(brain.specs().len(), 1_001);
+    assert!(brain.submits.load(Ordering::Relaxed) < 20);
+}
+
+#[tokio::test]
+async fn a_bad_item_is_refused_alone() {
+    let api = api(Scripted::new(), Limits::default());
+    let bad = ["{", "7", "{\"stdin\":1}", "{\"stdin_b64\":\"*\"}", "{\"argv\":[\"x\"]}", "\u{1}"];
+    let items = bad.iter().map(ToString::to_string).chain(["{\"stdin\":\"good\"}".to_string()]);
+    let lines = lines(&api, job(items)).await;
+    let refused: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Refused { index, code: Code::Malformed, .. } => Some(*index),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(refused, (0..6).collect::<Vec<_>>());
+    assert_eq!(results(&lines), BTreeMap::from([(6, "good".to_string())]));
+}
+
+#[tokio::test]
+async fn numbers_out_of_order_or_beyond_the_count_end_the_stream() {
+    let api = api(Scripted::new(), Limits::default());
+    let lines_of = |items: &[&str]| job(items.iter().map(ToString::to_string));
+    let lines = lines(&api, lines_of(&["{\"index\":5}", "{\"index\":5}"])).await;
+    assert!(matches!(lines.last(), Some(Line::Error { code: Code::Malformed, .. })), "{lines:?}");
+    let counted = "{\"program\":\"echo\",\"count\":1}\n{}\n{}\n";
+    let lines = self::lines(&api, counted).await;
+    assert!(matches!(lines.last(), Some(Line::Error { code: Code::Malformed, .. })), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_window_holds_the_client_back() {
+    let brain = Scripted::new().holding();
+    let limits = Limits { window: 8, batch: 4, ..Limits::default() };
+    let api = api(brain.clone(), limits);
+    let pulled = Arc::new(AtomicU64::new(0));
+    let counter = pulled.clone();
+    let header = futures::stream::iter([job([])]);
+    let items = futures::stream::iter((0..1_000).map(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        "{\"stdin\":\"x\"}\n".to_string()
+    }));
+    let body = Body::from_stream(futures::StreamExt::map(
+        futures::StreamExt::chain(header, items),
+        Ok::<_, std::convert::Infallible>,
+    ));
+    let collecting = tokio::spawn({
+        let api = api.clone();
+        async move { lines(&api, body).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The window, the batch that waits for it, and one line read ahead.
+    assert!(pulled.load(Ordering::Relaxed) <= 8 + 4 + 1, "{pulled:?}");
+    assert_eq!(brain.specs().len(), 8);
+    brain.ends.add_permits(1_000);
+    assert_eq!(results(&collecting.await.unwrap()).len(), 1_000);
+}
+
+#[tokio::test]
+async fn busy_items_are_offered_again_and_then_given_back() {
+    let tries = Arc::new(AtomicU64::new(0));
+    let count = tries.clone();
+    let brain = Scripted::with(move |command| match command {
+        Command::Submit { follow: true, .. } if count.fetch_add(1, Ordering::Relaxed) < 3 => {
+            Some(vec![Answer::Refused { index: 0, task: None, why: Refusal::Busy { retry_ms: 10 } }])
+        }
+        _ => None,
+    });
+    let lines = lines(&api(brain, Limits::default()), job(["{\"stdin\":\"late\"}".to_string()])).await;
+    assert_eq!(results(&lines), BTreeMap::from([(0, "late".to_string())]));
+    assert_eq!(tries.load(Ordering::Relaxed), 4);
+
+    let brain = Scripted::with(|command| match command {
+        Command::Submit { follow: true, .. } => {
+            Some(vec![Answer::Refused { index: 0, task: None, why: Refusal::Busy { retry_ms: 10 } }])
+        }
+        _ => None,
+    });
+    let limits = Limits { patience: Duration::from_millis(50), ..Limits::default() };
+    let lines = self::lines(&api(brain, limits), job(["{}".to_string()])).await;
+    let refused = lines.iter().any(|line| matches!(line, Line::Refused { index: 0, code: Code::Busy, .. }));
+    assert!(refused, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_forgotten() {
+    let brain = Scripted::new().holding();
+    let api = api(brain.clone(), Limits::default());
+    let response = send(&api, request("POST", "/v1/jobs", job((0..10).map(|_| "{}".to_string())))).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(response);
+    for _ in 0..100 {
+        if brain.left.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the brain was not told");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..400), header in any::<bool>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let api = api(Scripted::new(), Limits::default());
+            let mut sent = if header { job([]).into_bytes() } else { vec![] };
+            sent.extend(&body);
+            let response = send(&api, request("POST", "/v1/jobs", sent)).await;
+            assert!(response.status().as_u16() < 500);
+            bytes(response).await;
+            let response = send(&api, request("POST", "/v1/tasks", body.clone())).await;
+            assert!(response.status().as_u16() < 500);
+        });
+    }
+}

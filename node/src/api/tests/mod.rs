@@ -1,0 +1,141 @@
+//! The API against a scripted brain, by requests as a client would send them.
+
+mod access;
+mod brain;
+mod jobs;
+mod server;
+mod tasks;
+
+use super::{
+    Access, Api, Hosts, Limits, Meters, Ports, Pulse, Tokens,
+    blobs::{BlobError, Blobs, Opened, Stored},
+    logs::{Chunk, Logs, LogsError, Offsets},
+    members::{ForgetError, Membership},
+};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, Response, StatusCode, header},
+};
+use brain::Scripted;
+use bytes::Bytes;
+use futures::{
+    FutureExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream, StreamExt},
+};
+use mesh_proto::{
+    id::{BlobId, NetworkId, NodeId, TaskId},
+    task::BlobRef,
+    time::Wall,
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+};
+use tower::ServiceExt;
+
+pub const NETWORK: NetworkId = NetworkId::from_bytes([9; 32]);
+pub const NODE: NodeId = NodeId::from_bytes([1; 32]);
+
+/// An API with everything behind it made up.
+pub fn api(brain: Scripted, limits: Limits) -> Api {
+    let ports = Ports {
+        brain: Arc::new(brain),
+        blobs: Arc::new(Shelf::default()),
+        logs: Arc::new(NoLogs),
+        membership: Arc::new(NoMembership),
+        peers: Arc::new(Vec::new),
+        metrics: Arc::new(|| "# EOF\n".to_string()),
+        unready: Arc::new(Vec::new),
+        config: Arc::new(serde_json::json!({})),
+        pulse: Pulse::new(),
+    };
+    let access =
+        Access { tokens: Tokens::default().with("default", "secret"), hosts: Hosts::new([127, 0, 0, 1].into(), []) };
+    Api::new(NETWORK, ports, access, limits, Meters::new(&mut prometheus_client::registry::Registry::default()))
+}
+
+pub fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "127.0.0.1:7441")
+        .header(header::AUTHORIZATION, "Bearer secret")
+        .body(body.into())
+        .unwrap()
+}
+
+pub async fn send(api: &Api, request: Request<Body>) -> Response<Body> {
+    super::router(api).oneshot(request).await.unwrap()
+}
+
+pub async fn bytes(response: Response<Body>) -> Bytes {
+    to_bytes(response.into_body(), usize::MAX).await.unwrap()
+}
+
+/// The status and the JSON of an answer.
+pub async fn ask(api: &Api, request: Request<Body>) -> (StatusCode, serde_json::Value) {
+    let response = send(api, request).await;
+    let status = response.status();
+    let bytes = bytes(response).await;
+    (status, serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null))
+}
+
+/// Blobs in memory.
+#[derive(Default)]
+struct Shelf(Mutex<BTreeMap<BlobId, Bytes>>);
+
+impl Blobs for Shelf {
+    fn put(&self, bytes: BoxStream<'static, io::Result<Bytes>>) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+        async move {
+            let chunks: Vec<Bytes> = bytes.try_collect().await.map_err(|error| BlobError::Upload(error.to_string()))?;
+            let all = Bytes::from(chunks.concat());
+            let id = BlobId::from_bytes(*blake3::hash(&all).as_bytes());
+            let size = all.len() as u64;
+            self.0.lock().unwrap().insert(id, all);
+            Ok(BlobRef { id, size, nodes: vec![NODE] })
+        }
+        .boxed()
+    }
+
+    fn get(&self, id: BlobId, _: Vec<NodeId>) -> BoxFuture<'_, Result<Opened, BlobError>> {
+        let found = self.0.lock().unwrap().get(&id).cloned().ok_or(BlobError::NotFound(id));
+        let opened = found.map(|bytes| Opened { size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() });
+        futures::future::ready(opened).boxed()
+    }
+
+    fn list(&self, after: Option<BlobId>, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, BlobError>> {
+        let blobs = self.0.lock().unwrap();
+        let behind = blobs.iter().filter(|(id, _)| after.is_none_or(|after| **id > after)).take(limit);
+        let stored =
+            behind.map(|(id, bytes)| Stored { id: *id, size: bytes.len() as u64, added: Wall(0), referenced: false });
+        futures::future::ready(Ok(stored.collect())).boxed()
+    }
+
+    fn remove(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {
+        let removed = self.0.lock().unwrap().remove(&id).map(drop).ok_or(BlobError::NotFound(id));
+        futures::future::ready(removed).boxed()
+    }
+}
+
+struct NoLogs;
+
+impl Logs for NoLogs {
+    fn read(
+        &self,
+        _: TaskId,
+        _: Offsets,
+        _: bool,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<Chunk, LogsError>>, LogsError>> {
+        futures::future::ready(Err(LogsError::NotRunning)).boxed()
+    }
+}
+
+struct NoMembership;
+
+impl Membership for NoMembership {
+    fn forget(&self, node: NodeId) -> BoxFuture<'_, Result<(), ForgetError>> {
+        futures::future::ready(Err(ForgetError::Unknown(node))).boxed()
+    }
+}

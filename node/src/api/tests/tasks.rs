@@ -1,0 +1,108 @@
+use super::{Scripted, api, ask, request, send};
+use crate::api::{Limits, tasks::submit::IDEMPOTENCY_KEY};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, StatusCode, header},
+};
+use mesh_coordinator::{Answer, Command, Refusal};
+use mesh_proto::{id::TaskId, task::TaskKey, time::Wall};
+
+fn keyed(body: &str, key: &'static str) -> Request<Body> {
+    let mut request = request("POST", "/v1/tasks?wait=5s", body.to_string());
+    request.headers_mut().insert(IDEMPOTENCY_KEY, HeaderValue::from_static(key));
+    request
+}
+
+#[tokio::test]
+async fn a_task_comes_back_with_its_bytes() {
+    let api = api(Scripted::new(), Limits::default());
+    for (given, text, b64) in [(r#""stdin":"hi\n""#, Some("hi\n"), None), (r#""stdin_b64":"/wA=""#, None, Some("/wA="))]
+    {
+        let body = format!(r#"{{"program":"echo",{given}}}"#);
+        let (status, json) = ask(&api, request("POST", "/v1/tasks?wait=5s", body)).await;
+        assert_eq!(status, StatusCode::CREATED);
+        assert_eq!(json["result"]["stdout"].as_str(), text);
+        assert_eq!(json["result"]["stdout_b64"].as_str(), b64);
+        assert_eq!(json["result"]["exit_code"], 0);
+        assert_eq!(json["copies"], 3);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_is_the_same_task_and_another_task_under_its_key_a_conflict() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let body = r#"{"program":"echo","stdin":"a","terms":{"born":"2026-01-01T00:00:00Z"}}"#;
+    let (status, first) = ask(&api, keyed(body, "k")).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (status, second) = ask(&api, keyed(body, "k")).await;
+    assert_eq!((status, &second["task"], &second["existing"]), (StatusCode::OK, &first["task"], &true.into()));
+    let other = body.replace("\"a\"", "\"b\"");
+    let (status, problem) = ask(&api, keyed(&other, "k")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &"conflict".into()));
+    assert_eq!(brain.specs()[0].key, TaskKey::Own(b"k".to_vec()));
+}
+
+#[tokio::test]
+async fn a_task_that_takes_longer_than_the_wait_is_accepted() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let body = r#"{"program":{"sleep":{"ms":99999}}}"#;
+    let (status, json) = ask(&api, request("POST", "/v1/tasks?wait=20ms", body)).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    assert!(json["result"].is_null());
+    assert_eq!(brain.left.load(std::sync::atomic::Ordering::Relaxed), 1, "the brain is told that nobody waits");
+}
+
+#[tokio::test]
+async fn refusals_say_what_to_do() {
+    for (why, status, code, retry) in [
+        (Refusal::Busy { retry_ms: 1_500 }, 503, "busy", Some("2")),
+        (Refusal::Unavailable { reached: 1, needed: 2, retry_ms: 10 }, 503, "unavailable", Some("1")),
+        (Refusal::TooOld { born: Wall(1), floor: Wall(2) }, 410, "too_old", None),
+        (Refusal::Malformed("x".into()), 400, "malformed", None),
+    ] {
+        let brain = Scripted::with(move |command| match command {
+            Command::Submit { .. } => Some(vec![Answer::Refused { index: 0, task: None, why: why.clone() }]),
+            _ => None,
+        });
+        let response =
+            send(&api(brain, Limits::default()), request("POST", "/v1/tasks", r#"{"program":"echo"}"#)).await;
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap()), retry);
+        let problem: serde_json::Value = serde_json::from_slice(&super::bytes(response).await).unwrap();
+        assert_eq!(problem["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_must_be_unique() {
+    let brain = Scripted::with(|command| match command {
+        Command::Resolve { prefix } if prefix == "aaaaaaaa" => {
+            Some(vec![Answer::Matches(vec![TaskId::from_bytes([0xaa; 32]), TaskId::from_bytes([0xab; 32])])])
+        }
+        Command::Resolve { .. } => Some(vec![Answer::Matches(vec![])]),
+        _ => None,
+    });
+    let api = api(brain, Limits::default());
+    let (status, problem) = ask(&api, request("GET", "/v1/tasks/aaaaaaaa", "")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &"ambiguous".into()));
+    let (status, problem) = ask(&api, request("GET", "/v1/tasks/bbbbbbbb", "")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &"not_found".into()));
+}
+
+#[tokio::test]
+async fn blobs_go_up_and_come_down() {
+    let api = api(Scripted::new(), Limits::default());
+    let content = vec![0xa5u8; 100_000];
+    let (status, link) = ask(&api, request("PUT", "/v1/blobs", content.clone())).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(link["size"], 100_000);
+    let id = link["id"].as_str().unwrap();
+    for name in [id, &id[..8]] {
+        let response = send(&api, request("GET", &format!("/v1/blobs/{name}"), "")).await;
+        assert_eq!(super::bytes(response).await, content);
+    }
+    let response = send(&api, request("DELETE", &format!("/v1/blobs/{id}"), "")).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}

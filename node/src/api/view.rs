@@ -1,0 +1,233 @@
+//! Tasks as users read them before and after their end.
+
+use super::{
+    result::{TaskResult, state_name},
+    submission::{Command, ProgramSpec, show_date},
+};
+use mesh_coordinator::{TaskSummary, TaskView};
+use mesh_proto::task::{Payload, Priority, Program, Spec, State, TaskKey};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Everything known of a task, across nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskInfo {
+    pub task: String,
+    /// `waiting running done failed cancelled deadline_passed`
+    pub state: String,
+    /// Holders whose word is being waited for.
+    pub waiting_for: Vec<String>,
+    /// A majority of the holders is known to have what is shown on its disks.
+    pub in_force: bool,
+    /// Nodes that were asked and did not answer in time: what they know is not in here.
+    pub silent: Vec<String>,
+    pub spec: SpecInfo,
+    /// The node that it was submitted through, and when.
+    pub gateway: String,
+    pub placed: String,
+    pub driver: String,
+    pub term: u32,
+    pub version: u32,
+    pub holders: Vec<String>,
+    /// The attempt of now or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptInfo>,
+    /// Attempts that came to nothing, oldest first.
+    pub failed: Vec<AttemptInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<TaskResult>,
+    /// In order of time, each line with the node that it happened on.
+    pub story: Vec<StoryInfo>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpecInfo {
+    pub principal: String,
+    /// The key as text where it is text, else in hexadecimal.
+    pub key: String,
+    pub born: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramSpec>,
+    /// Of the record of a job: its name and how many items it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    pub priority: String,
+    pub time_limit_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    pub retries: u8,
+    /// Bytes of standard input; none if it comes by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin_bytes: Option<u64>,
+    pub files: Vec<String>,
+    pub trace: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ManifestInfo {
+    pub name: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttemptInfo {
+    pub number: u32,
+    pub node: String,
+    pub granted: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoryInfo {
+    pub at: String,
+    pub node: String,
+    pub what: String,
+}
+
+/// A line of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskRow {
+    pub task: String,
+    pub state: String,
+    pub program: String,
+    pub placed: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    pub attempts: u32,
+}
+
+impl From<&TaskSummary> for TaskRow {
+    fn from(summary: &TaskSummary) -> Self {
+        Self {
+            task: summary.task.to_string(),
+            state: summary.state.clone(),
+            program: summary.program.clone(),
+            placed: show_date(summary.placed),
+            job: summary.job.map(|(job, _)| job.to_string()),
+            index: summary.job.map(|(_, index)| index),
+            node: summary.executor.map(|node| node.to_string()),
+            attempts: summary.attempts,
+        }
+    }
+}
+
+impl From<&TaskView> for TaskInfo {
+    fn from(view: &TaskView) -> Self {
+        let register = &view.register;
+        let attempt = match &register.state {
+            State::Assigned(attempt) => Some(AttemptInfo {
+                number: attempt.number,
+                node: attempt.executor.to_string(),
+                granted: show_date(attempt.granted),
+                failed: None,
+                why: None,
+            }),
+            State::Ended(_) => None,
+        };
+        let state = match register.ending() {
+            Some(ending) => state_name(ending.how),
+            None if view.running => "running",
+            None => "waiting",
+        };
+        Self {
+            task: view.task.to_string(),
+            state: state.to_string(),
+            waiting_for: view.waiting_for.iter().map(ToString::to_string).collect(),
+            in_force: view.in_force,
+            silent: view.silent.iter().map(ToString::to_string).collect(),
+            spec: Spec::decode(&view.spec).map(|spec| SpecInfo::from(&spec)).unwrap_or_default(),
+            gateway: view.gateway.to_string(),
+            placed: show_date(view.placed),
+            driver: view.ballot.driver.to_string(),
+            term: view.ballot.term,
+            version: view.version.0,
+            holders: register.holders.iter().map(|holder| holder.node.to_string()).collect(),
+            attempt,
+            failed: register.failed.iter().map(AttemptInfo::from).collect(),
+            result: TaskResult::new(&view.task, register),
+            story: view.story.iter().map(StoryInfo::from).collect(),
+        }
+    }
+}
+
+impl From<&mesh_proto::task::FailedAttempt> for AttemptInfo {
+    fn from(failed: &mesh_proto::task::FailedAttempt) -> Self {
+        Self {
+            number: failed.attempt.number,
+            node: failed.attempt.executor.to_string(),
+            granted: show_date(failed.attempt.granted),
+            failed: Some(show_date(failed.at)),
+            why: Some(failed.why.clone()),
+        }
+    }
+}
+
+impl From<&mesh_coordinator::StoryLine> for StoryInfo {
+    fn from(line: &mesh_coordinator::StoryLine) -> Self {
+        Self { at: show_date(line.at), node: line.node.to_string(), what: line.what.clone() }
+    }
+}
+
+impl From<&Spec> for SpecInfo {
+    fn from(spec: &Spec) -> Self {
+        let (program, manifest) = match &spec.program {
+            Program::Manifest { name, count } => (None, Some(ManifestInfo { name: name.clone(), count: *count })),
+            Program::Echo => (Some(ProgramSpec::Echo), None),
+            Program::Sleep { ms } => (Some(ProgramSpec::Sleep { ms: *ms }), None),
+            Program::Sha256 => (Some(ProgramSpec::Sha256), None),
+            Program::Exec(exec) => {
+                let env = exec.env.iter().cloned().collect();
+                let command = Command { argv: exec.argv.clone(), env, outputs: exec.outputs.clone() };
+                (Some(ProgramSpec::Exec(command)), None)
+            }
+        };
+        let key = match &spec.key {
+            TaskKey::Own(key) | TaskKey::Item(key, _) | TaskKey::Manifest(key) => show_key(key),
+        };
+        Self {
+            principal: spec.principal.clone(),
+            key,
+            born: show_date(spec.born),
+            program,
+            manifest,
+            job: spec.job.map(|(job, _)| job.to_string()),
+            index: spec.job.map(|(_, index)| index),
+            priority: show_priority(spec.priority).to_string(),
+            time_limit_ms: spec.time_limit_ms,
+            deadline: spec.deadline.map(show_date),
+            retries: spec.retries,
+            stdin_bytes: Payload::size(&spec.input),
+            files: spec.files.iter().map(|file| file.name.clone()).collect(),
+            trace: data_encoding::HEXLOWER.encode(&spec.trace),
+        }
+    }
+}
+
+/// A key as text where it is printable, else in hexadecimal.
+pub fn show_key(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_string(),
+        _ => data_encoding::HEXLOWER.encode(key),
+    }
+}
+
+fn show_priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "low",
+        Priority::Medium => "medium",
+        Priority::High => "high",
+        Priority::Critical => "critical",
+    }
+}

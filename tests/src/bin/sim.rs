@@ -110,11 +110,17 @@ fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
     if arguments.campaign {
         record(arguments, &summary)?;
     }
-    if let Some(failure) = &summary.failure
+    if arguments.go_on {
+        for (seed, report) in &summary.failures {
+            let what = report.violation.as_ref().map_or_else(String::new, ToString::to_string);
+            println!("seed {seed} after {:.1} s: {what}", report.virtual_time as f64 / 1e6);
+        }
+    }
+    if let Some(failure) = summary.first_failure()
         && let Some(violation) = &failure.violation
     {
         let seed = failure.options.seed;
-        println!("{} seeds failed; seed {seed} at commit {}: {violation}", summary.failures, commit());
+        println!("{} seeds failed; seed {seed} at commit {}: {violation}", summary.failed, commit());
         println!("drawn: {:?}", failure.options);
         println!("again: {}", replay(arguments, seed));
         return Ok(ExitCode::FAILURE);
@@ -148,8 +154,8 @@ fn record(arguments: &Arguments, summary: &Summary) -> anyhow::Result<()> {
         "wire": arguments.wire,
         "all_faults": arguments.all_faults,
         "run": summary.seeds,
-        "failures": summary.failures,
-        "first_failure": summary.failure.as_ref().map(|failure| failure.options.seed),
+        "failures": summary.failed,
+        "first_failure": summary.first_failure().map(|failure| failure.options.seed),
         "seconds": summary.real_time.as_secs_f64(),
         "virtual_seconds": summary.virtual_time / 1_000_000,
         "tasks": summary.tasks,

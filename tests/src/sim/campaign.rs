@@ -2,6 +2,7 @@
 
 use super::{Report, count::Counts, options::Wanted, run, trace::Trace};
 use std::{
+    collections::BTreeMap,
     ops::Range,
     sync::{
         Mutex, PoisonError,
@@ -20,9 +21,9 @@ pub struct Summary {
     /// Microseconds, all worlds together.
     pub virtual_time: u64,
     pub real_time: Duration,
-    /// The failure with the lowest seed of those that were run.
-    pub failure: Option<Report>,
-    pub failures: u64,
+    /// Worlds that failed, by seed. Of all but the first few only the number is kept.
+    pub failures: BTreeMap<u64, Report>,
+    pub failed: u64,
 }
 
 /// Runs `seeds` on `threads` threads; stops at the first failure unless told to `go_on`.
@@ -53,7 +54,14 @@ pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) 
     summary
 }
 
+const KEPT: usize = 100;
+
 impl Summary {
+    /// The failure with the lowest seed of those that were run.
+    pub fn first_failure(&self) -> Option<&Report> {
+        self.failures.first_key_value().map(|(_, report)| report)
+    }
+
     fn take(&mut self, report: Report) {
         self.seeds += 1;
         self.counts.merge(&report.counts);
@@ -61,9 +69,10 @@ impl Summary {
         self.tasks += report.tasks;
         self.virtual_time += report.virtual_time;
         if report.violation.is_some() {
-            self.failures += 1;
-            if self.failure.as_ref().is_none_or(|known| report.options.seed < known.options.seed) {
-                self.failure = Some(report);
+            self.failed += 1;
+            self.failures.insert(report.options.seed, report);
+            if self.failures.len() > KEPT {
+                self.failures.pop_last();
             }
         }
     }

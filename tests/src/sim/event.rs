@@ -68,14 +68,6 @@ impl Queue {
     pub fn pop(&mut self) -> Option<(u64, Event)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
-
-    pub fn len(&self) -> usize {
-        self.heap.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
-    }
 }
 
 impl PartialEq for Entry {
@@ -124,10 +116,6 @@ impl<T> Slab<T> {
         }
     }
 
-    pub fn get(&self, slot: u32) -> Option<&T> {
-        self.places.get(slot as usize)?.as_ref()
-    }
-
     pub fn take(&mut self, slot: u32) -> Option<T> {
         let value = self.places.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
@@ -137,15 +125,6 @@ impl<T> Slab<T> {
     /// All that are there, with their places, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.places.iter().enumerate().filter_map(|(slot, value)| Some((slot as u32, value.as_ref()?)))
-    }
-
-    /// How many are there.
-    pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -172,7 +151,7 @@ mod tests {
     fn places_are_used_again() {
         let mut slab = Slab::default();
         let (a, b) = (slab.put("a"), slab.put("b"));
-        assert_eq!((slab.take(a), slab.take(a), slab.len()), (Some("a"), None, 1));
+        assert_eq!((slab.take(a), slab.take(a)), (Some("a"), None));
         assert_eq!(slab.put("c"), a);
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(a, &"c"), (b, &"b")]);
     }

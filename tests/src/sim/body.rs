@@ -380,15 +380,15 @@ impl World {
             Kind::Lost => self.count(Count::ExecutionLost),
             Kind::Refused => self.count(Count::ExecutionRefused),
         }
-        let takes = course.takes;
+        let (takes, instant) = (course.takes, course.instant);
         let task = birth.task;
         let slot = self.ends.put(End { task, attempt, course });
         let machine = &mut self.nodes[node];
         let (id, slots, life) = (machine.id, machine.slots, machine.life);
         let Some(body) = &mut machine.body else { return };
-        body.executions.push(Running { task, attempt, slot });
-        let running = body.executions.len();
-        self.queue.push(self.at + takes, Event::Executed { node: node as u8, life, slot });
+        body.executions.push(Running { task, attempt, slot, instant });
+        let running = body.executions.iter().filter(|running| !running.instant).count();
+        self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u8, life, slot });
         let started = self.checks.executions.started(task, attempt, id, running, slots);
         self.checks.note(started);
         if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)

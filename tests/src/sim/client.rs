@@ -291,6 +291,7 @@ impl Clients {
             | Answer::Tasks(_)
             | Answer::Matches(_)
             | Answer::Status(_)
+            | Answer::Referenced(_)
             | Answer::Members(_) => reach.checks.answered(None, answer, reach.counts),
         }
     }

@@ -86,6 +86,7 @@ counts! {
     AnswerTasks "answer.tasks",
     AnswerMatches "answer.matches",
     AnswerStatus "answer.status",
+    AnswerReferenced "answer.referenced",
     AnswerMembers "answer.members",
     AnswerFinished "answer.finished",
     // What nodes say to each other.
@@ -264,6 +265,7 @@ impl Counts {
             Answer::Tasks(_) => Count::AnswerTasks,
             Answer::Matches(_) => Count::AnswerMatches,
             Answer::Status(_) => Count::AnswerStatus,
+            Answer::Referenced(_) => Count::AnswerReferenced,
             Answer::Members(_) => Count::AnswerMembers,
             Answer::Finished => Count::AnswerFinished,
         };

@@ -4,9 +4,9 @@ use super::{event::Event, trace::NOBODY};
 use mesh_coordinator::{Answer, Effect, Fact, Input, Message};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Frame, Item, Register},
+    task::{Frame, Register},
 };
-use std::{collections::BTreeMap, fmt::Write, mem::discriminant};
+use std::{collections::BTreeMap, fmt::Write};
 
 type Names = BTreeMap<NodeId, usize>;
 
@@ -58,7 +58,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Down { .. } => 4,
         Input::Full { .. } => 5,
         Input::Writable { .. } => 6,
-        Input::Member(member) => 7 ^ member.incarnation << 8,
+        Input::Member(member) | Input::Me(member) => 7 ^ member.incarnation << 8,
         Input::Task { frame, .. } => 8 ^ digest_frame(frame),
         Input::Control { .. } => 9,
         Input::Command { request, .. } => 10 ^ request.0 << 8,
@@ -90,7 +90,7 @@ pub fn input(input: &Input, names: &Names) -> String {
         Input::Down { node } => format!("down {}", name(node, names)),
         Input::Full { node } => format!("full {}", name(node, names)),
         Input::Writable { node } => format!("writable {}", name(node, names)),
-        Input::Member(member) => format!(
+        Input::Member(member) | Input::Me(member) => format!(
             "member {} {:?} {} store {}",
             name(&member.node, names),
             member.standing,
@@ -185,9 +185,4 @@ fn shorten(text: &str, names: &Names) -> String {
         text = text.replace(long, short);
     }
     text
-}
-
-/// Whether two items are of one kind.
-pub fn same_kind(a: &Item, b: &Item) -> bool {
-    discriminant(a) == discriminant(b)
 }

@@ -13,6 +13,8 @@ pub struct Running {
     pub attempt: u32,
     /// Where its end is kept.
     pub slot: u32,
+    /// Ends at once and needs no slot.
+    pub instant: bool,
 }
 
 /// How an execution will go.
@@ -22,6 +24,7 @@ pub struct Course {
     /// Microseconds.
     pub takes: u64,
     pub outcome: Outcome,
+    pub instant: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,10 @@ pub fn course(birth: &Birth, serial: u64, dice: &mut Dice, options: &Options, he
     let Ok(spec) = Spec::decode(&birth.spec) else {
         return failed(Kind::Refused, 1_000, FailureKind::CannotStart, "not a specification");
     };
+    if matches!(spec.program, Program::Echo | Program::Manifest { .. }) {
+        let takes = dice.range(0..=500);
+        return Course { kind: Kind::Well, takes, outcome: exited(0, serial, dice), instant: true };
+    }
     let limit = spec.time_limit_ms * 1000;
     let bad = if healed { 0 } else { options.bad_executions };
     let poisoned = spec.trace[0] == POISON;
@@ -50,7 +57,7 @@ pub fn course(birth: &Birth, serial: u64, dice: &mut Dice, options: &Options, he
     };
     let usual = match spec.program {
         Program::Sleep { ms } => ms * 1000,
-        Program::Echo | Program::Sha256 | Program::Exec(_) | Program::Manifest { .. } => dice.spread(200..=200_000),
+        _ => dice.spread(200..=200_000),
     };
     let (kind, takes) = match kind {
         Kind::Long => (kind, usual + dice.range(1_000_000..=20_000_000)),
@@ -67,7 +74,7 @@ pub fn course(birth: &Birth, serial: u64, dice: &mut Dice, options: &Options, he
         Kind::Refused => failed(kind, takes, FailureKind::NotAllowed, "not allowed here"),
         Kind::Well | Kind::Long | Kind::Hangs | Kind::Exits => {
             let code = i32::from(kind == Kind::Exits) * 3;
-            Course { kind, takes, outcome: exited(code, serial, dice) }
+            Course { kind, takes, outcome: exited(code, serial, dice), instant: false }
         }
     }
 }
@@ -91,5 +98,5 @@ fn exited(code: i32, serial: u64, dice: &mut Dice) -> Outcome {
 }
 
 fn failed(kind: Kind, takes: u64, why: FailureKind, message: &str) -> Course {
-    Course { kind, takes, outcome: Outcome::failed(why, message) }
+    Course { kind, takes, outcome: Outcome::failed(why, message), instant: false }
 }

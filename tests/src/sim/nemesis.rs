@@ -293,7 +293,7 @@ impl World {
         machine.me.standing = Standing::Left;
         machine.me.incarnation += 1;
         let member = machine.me.clone();
-        self.deliver(node, Input::Member(member));
+        self.deliver(node, Input::Me(member));
         self.cure_later(Cure::TakeAway(node), 20_000_000, 60_000_000);
     }
 

@@ -25,9 +25,9 @@ impl Wish {
         let mut key = number.to_le_bytes().to_vec();
         key.extend_from_slice(&dice.next().to_le_bytes());
         let program = match dice.below(100) {
-            0..=59 => Program::Echo,
-            60..=84 => Program::Sleep { ms: dice.spread(1..=2_000) },
-            85..=96 => Program::Sha256,
+            0..=39 => Program::Echo,
+            40..=69 => Program::Sleep { ms: dice.spread(1..=2_000) },
+            70..=96 => Program::Sha256,
             _ => Program::Manifest { name: "job".into(), count: 7 },
         };
         let is_manifest = matches!(program, Program::Manifest { .. });

@@ -112,8 +112,9 @@ impl World {
             self.at = at;
             self.step(event);
         }
+        let named = self.checks.found().map(|found| Violation::new(found.rule, self.named(&found.what)));
         Report {
-            violation: self.checks.found().cloned(),
+            violation: named,
             options: self.options,
             counts: self.counts,
             hash: self.trace.hash(),
@@ -121,6 +122,14 @@ impl World {
             virtual_time: self.at,
             tasks: self.clients.submitted() as u64,
         }
+    }
+
+    /// With short names for nodes.
+    fn named(&self, text: &str) -> String {
+        self.nodes.iter().fold(text.to_owned(), |text, node| {
+            let name = format!("n{}", node.index);
+            text.replace(&node.id.to_string(), &name).replace(&format!("{:?}", node.id), &name)
+        })
     }
 
     fn step(&mut self, event: Event) {

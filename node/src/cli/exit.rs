@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
+use crate::run::StartError;
 
 /// Why a verb did not do what it was asked, by who must act.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum Failure {
     /// The data directory. Exit code 2, or 70 where the file system refused.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The node does not start. Exit code 2, or 70 where the system refused.
+    #[error(transparent)]
+    Start(#[from] crate::run::StartError),
     /// Standard output or input. Exit code 70.
     #[error("standard output or input: {0}")]
     Stream(#[from] io::Error),
@@ -40,6 +44,8 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
+            Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
+            Self::Start(_) => INTERNAL,
         }
     }
 }

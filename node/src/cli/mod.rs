@@ -6,6 +6,7 @@ mod init;
 mod invite;
 mod join;
 mod output;
+mod run;
 mod settings;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Verb {
     Init(init::Init),
     /// Print a token by which another machine can join.
     Invite(invite::Invite),
+    /// Run a node of the network that its data directory belongs to.
+    Run(run::Run),
     /// Join the network of a token.
     Join(join::Join),
     /// Look at the configuration.
@@ -61,6 +64,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Init(verb) => verb.run(&cli.global, output),
         Verb::Invite(verb) => verb.run(&cli.global, output),
+        Verb::Run(verb) => verb.run(&cli.global),
         Verb::Join(verb) => verb.run(&cli.global, output),
         Verb::Config(verb) => verb.run(&cli.global, output),
     }

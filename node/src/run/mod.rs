@@ -3,6 +3,7 @@
 mod blobs;
 mod logs;
 mod membership;
+mod meters;
 mod node;
 mod own_entry;
 mod parts;

@@ -130,6 +130,12 @@ impl Coordinator {
         }
     }
 
+    /// The node stops in good order: what is queued or runs here is given back, so that others take it at once.
+    pub fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.tasks.give_back();
+        self.flush(now, effects);
+    }
+
     /// Due timers.
     pub fn handle_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.members.deadline() <= now.mono {

@@ -256,10 +256,8 @@ fn a_write_with_another_birth_replaces_the_one_held() {
     let mut node = Node::holding(1, &spec());
     let other = Arc::new(mesh_proto::task::Birth { gateway: at(3), ..mesh_proto::task::Birth::clone(&birth()) });
     let (ballot, version, register) = (ballot(1, 2), Version(2), Arc::new(second()));
-    let told = node.hear(
-        2,
-        Item::Write { task: task(), ballot, version, register: register.clone(), birth: Some(other.clone()) },
-    );
+    let told = node
+        .hear(2, Item::Write { task: task(), ballot, version, register: register.clone(), birth: Some(other.clone()) });
     let fact = Fact::Held { birth: other.clone(), ballot, version, register };
     assert_eq!(told, Told { facts: vec![fact], ..wrote((ballot, version)) });
     assert_eq!(node.tasks.shelf().copy(&task()).map(|copy| copy.birth.clone()), Some(other));

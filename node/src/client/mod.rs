@@ -251,7 +251,6 @@ async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, Cli
     }
 }
 
-
 /// An error with its causes, which hyper keeps to itself.
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

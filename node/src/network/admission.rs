@@ -163,12 +163,7 @@ impl Admission {
         Ok(Guest { member, credential, version, store, instance, addresses: Addresses::default(), members })
     }
 
-    fn judge(
-        &self,
-        peer: NodeId,
-        credential: &Credential,
-        versions: WireVersions,
-    ) -> Result<(Member, u16), Refusal> {
+    fn judge(&self, peer: NodeId, credential: &Credential, versions: WireVersions) -> Result<(Member, u16), Refusal> {
         let version = versions.common(WireVersions::OURS).ok_or(Refusal::Version(WireVersions::OURS))?;
         let standing = self.directory.standing(peer);
         let member = credential.verify_peer(&self.genesis, peer, standing, now()).map_err(|error| {

@@ -205,9 +205,7 @@ impl Target {
             (Some(peer), _) => {
                 DialOpts::peer_id(peer).condition(condition).addresses(addresses.clone()).allocate_new_port().build()
             }
-            (None, [address, ..]) => {
-                DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build()
-            }
+            (None, [address, ..]) => DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build(),
             (None, []) => unreachable!("a target has an address"),
         };
         (opts, addresses)

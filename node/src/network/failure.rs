@@ -34,7 +34,9 @@ pub enum JoinFailure {
     Unacceptable(Refusal),
     #[error("it took the connection and did not say whether it lets this node in")]
     NoVerdict,
-    #[error("this kind of address is not supported: use /ip4, /ip6, /dns4 or /dnsaddr with /tcp, /udp/…/quic-v1 or /ws")]
+    #[error(
+        "this kind of address is not supported: use /ip4, /ip6, /dns4 or /dnsaddr with /tcp, /udp/…/quic-v1 or /ws"
+    )]
     Unsupported,
     #[error("refused by a limit of this node: {0}")]
     Limit(String),
@@ -126,7 +128,9 @@ impl JoinFailure {
         match root_kind(error) {
             ErrorKind::ConnectionRefused => return Self::NobodyListens,
             ErrorKind::TimedOut => return Self::NoAnswer,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => return Self::NoRoute,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+                return Self::NoRoute;
+            }
             _ => {}
         }
         let text = innermost(error);

@@ -47,8 +47,7 @@ impl Reach {
 pub fn is_near_tcp(address: &Multiaddr) -> bool {
     let near = matches!(Reach::of(address), Reach::Machine | Reach::Local);
     let mut parts = address.iter().skip(1);
-    near && matches!(parts.next(), Some(Protocol::Tcp(_)))
-        && parts.all(|part| matches!(part, Protocol::P2p(_)))
+    near && matches!(parts.next(), Some(Protocol::Tcp(_))) && parts.all(|part| matches!(part, Protocol::P2p(_)))
 }
 
 /// The peer that an address names at its end, and the address without it.

@@ -184,8 +184,8 @@ type Incoming = HashMap<String, super::handle::Incoming>;
 fn incoming(config: &Config) -> Result<(Acceptors, Incoming), NetworkError> {
     let (mut accept, mut incoming) = (HashMap::new(), HashMap::new());
     for name in &config.stream_protocols {
-        let protocol =
-            StreamProtocol::try_from_owned((*name).to_owned()).map_err(|_| NetworkError::ProtocolName((*name).into()))?;
+        let protocol = StreamProtocol::try_from_owned((*name).to_owned())
+            .map_err(|_| NetworkError::ProtocolName((*name).into()))?;
         let (sender, receiver) = mpsc::channel(config.max_waiting_streams.max(1));
         accept.insert(protocol, sender);
         incoming.insert((*name).to_owned(), receiver);

@@ -138,7 +138,10 @@ impl Driver {
         let Some(lookup) = self.state.lookups.get_mut(&id) else { return };
         let mut closest = Vec::new();
         match (lookup, result) {
-            (Lookup::Providers { found, .. }, QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. }))) => {
+            (
+                Lookup::Providers { found, .. },
+                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
+            ) => {
                 for node in providers.iter().filter_map(NodeId::from_peer_id) {
                     if !found.contains(&node) {
                         found.push(node);
@@ -150,9 +153,11 @@ impl Driver {
                     Ok(found) => found.peers,
                     Err(GetClosestPeersError::Timeout { peers, .. }) => peers,
                 };
-                closest.extend(peers.into_iter().filter_map(|peer| {
-                    NodeId::from_peer_id(&peer.peer_id).map(|node| (node, peer.addrs))
-                }));
+                closest.extend(
+                    peers
+                        .into_iter()
+                        .filter_map(|peer| NodeId::from_peer_id(&peer.peer_id).map(|node| (node, peer.addrs))),
+                );
             }
             _ => {}
         }

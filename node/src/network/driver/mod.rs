@@ -19,10 +19,7 @@ use super::{
 };
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    core::ConnectedPoint,
-    kad::QueryId,
-    metrics::Metrics as Libp2pMetrics,
+    Multiaddr, PeerId, Swarm, core::ConnectedPoint, kad::QueryId, metrics::Metrics as Libp2pMetrics,
     swarm::ConnectionId,
 };
 use mesh_proto::id::{NetworkId, NodeId};

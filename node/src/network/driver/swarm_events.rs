@@ -2,12 +2,7 @@
 
 use super::{Connection, Driver};
 use crate::network::{
-    admission::Guest,
-    behaviour::BehaviourEvent,
-    dial::Pursuit,
-    discovery,
-    event::NetworkEvent,
-    failure::JoinFailure,
+    admission::Guest, behaviour::BehaviourEvent, dial::Pursuit, discovery, event::NetworkEvent, failure::JoinFailure,
     gate,
 };
 use libp2p::{
@@ -134,7 +129,8 @@ impl Driver {
     fn refused(&mut self, peer: PeerId, id: ConnectionId, role: gate::Role, failure: &gate::Failure) {
         let why = JoinFailure::of_admission(failure);
         self.metrics.admission(why.label());
-        let address = self.state.connections.get(&id).map(|connection| connection.endpoint.get_remote_address().clone());
+        let address =
+            self.state.connections.get(&id).map(|connection| connection.endpoint.get_remote_address().clone());
         tracing::debug!(%peer, ?address, ?role, %failure, "no admission");
         self.dialer.failed(id, why.is_lasting(), Instant::now(), rand::random());
         match (role, address) {

@@ -169,9 +169,7 @@ impl<H: ConnectionHandler> ConnectionHandler for Handler<H> {
                 .listen_protocol()
                 .map_upgrade(|upgrade| SelectUpgrade::new(door, Either::Left(SendWrapper(upgrade))))
                 .map_info(Some),
-            None => {
-                SubstreamProtocol::new(SelectUpgrade::new(door, Either::Right(SendWrapper(DeniedUpgrade))), None)
-            }
+            None => SubstreamProtocol::new(SelectUpgrade::new(door, Either::Right(SendWrapper(DeniedUpgrade))), None),
         }
     }
 

@@ -39,9 +39,18 @@ pub enum Role {
 #[derive(Debug)]
 pub enum Event<E> {
     /// Both sides let each other in.
-    Admitted { peer: PeerId, connection: ConnectionId, guest: Box<Guest> },
+    Admitted {
+        peer: PeerId,
+        connection: ConnectionId,
+        guest: Box<Guest>,
+    },
     /// The connection is being closed.
-    Refused { peer: PeerId, connection: ConnectionId, role: Role, why: Failure },
+    Refused {
+        peer: PeerId,
+        connection: ConnectionId,
+        role: Role,
+        why: Failure,
+    },
     Inner(E),
 }
 
@@ -113,8 +122,7 @@ impl<B: NetworkBehaviour> Gate<B> {
             return self.open(id, guest);
         }
         for id in stale {
-            self.effects
-                .push_back(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(id) });
+            self.effects.push_back(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(id) });
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stage = Stage::Waiting(guest);
@@ -138,8 +146,7 @@ impl<B: NetworkBehaviour> Gate<B> {
             Ok(handler) => handler,
             Err(denied) => {
                 tracing::debug!(%peer_id, %denied, "an admitted connection was denied");
-                self.effects
-                    .push_back(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) });
+                self.effects.push_back(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) });
                 return;
             }
         };
@@ -165,7 +172,8 @@ impl<B: NetworkBehaviour> Gate<B> {
         let peer_id = closed.peer_id;
         if let Stage::Inside { .. } = connection.stage {
             let remaining_established = self.inside(peer_id).count();
-            self.inner.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed { remaining_established, ..closed }));
+            self.inner
+                .on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed { remaining_established, ..closed }));
             self.open_waiting(peer_id);
         } else if connection.endpoint.is_dialer() {
             // For whoever inside asked for the dial: it came to nothing.
@@ -233,8 +241,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gate<B> {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
-        let outside =
-            self.connections.values().filter(|connection| matches!(connection.stage, Stage::Outside)).count();
+        let outside = self.connections.values().filter(|connection| matches!(connection.stage, Stage::Outside)).count();
         if outside >= self.max_unadmitted {
             return Err(ConnectionDenied::new(Denied::Crowded(outside)));
         }
@@ -283,8 +290,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gate<B> {
                 let Some(connection) = self.connections.get(&id) else { return };
                 if let Stage::Inside { guest } = &connection.stage {
                     let guest = guest.clone();
-                    self.effects
-                        .push_back(ToSwarm::GenerateEvent(Event::Admitted { peer, connection: id, guest }));
+                    self.effects.push_back(ToSwarm::GenerateEvent(Event::Admitted { peer, connection: id, guest }));
                 }
             }
             Report::Failed(why) => {

@@ -91,7 +91,7 @@ impl Inner {
                 None | Some(InUse::Leased) => {}
                 Some(by) => return Err(BlobError::InUse { id, by }),
             }
-            entry.lease_end = None;
+            (entry.lease_end, entry.lease_synced) = (None, None);
             entry.condemned = true;
         }
         if self.unreferenced(vec![id], &referenced).await?.is_empty() {

@@ -21,6 +21,10 @@ impl Inner {
         let _names = self.names();
         {
             let mut index = self.index();
+            if index.entries.get(&hold.id()).is_none_or(|entry| entry.life != hold.life()) {
+                // Removed meanwhile, or made anew.
+                return Err(BlobError::Damaged { id: hold.id() });
+            }
             index.remove(hold.id());
             self.measure(&index);
         }

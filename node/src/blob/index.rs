@@ -13,12 +13,17 @@ pub(super) struct Index {
     pub(super) reserved_bytes: u64,
     /// Interrupted downloads: bytes each.
     pub(super) partials: BTreeMap<BlobId, u64>,
+    lives: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) size: u64,
     pub(super) lease_end: Option<Instant>,
+    /// The part of the lease that a restart would find.
+    pub(super) lease_synced: Option<Instant>,
+    /// Tells this entry from one that had the same id before: a hold on that one is none on this.
+    pub(super) life: u64,
     pub(super) pinned: bool,
     /// Running executions, transfers and commits that need it now.
     pub(super) holds: u32,
@@ -29,6 +34,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Not yet durable, nor held.
+    pub(super) fn new(size: u64, lease_end: Option<Instant>, pinned: bool, life: u64) -> Self {
+        let (holds, durable, condemned) = (0, false, false);
+        Self { size, lease_end, lease_synced: lease_end, life, pinned, holds, durable, condemned }
+    }
+
     pub(super) fn leased(&self) -> bool {
         self.lease_end.is_some_and(|end| end > Instant::now())
     }
@@ -56,6 +67,11 @@ impl Index {
     /// The entry, if others may see it.
     pub(super) fn visible(&self, id: BlobId) -> Option<&Entry> {
         self.entries.get(&id).filter(|entry| entry.durable)
+    }
+
+    pub(super) fn next_life(&mut self) -> u64 {
+        self.lives += 1;
+        self.lives
     }
 
     pub(super) fn remove(&mut self, id: BlobId) -> Option<Entry> {

@@ -40,7 +40,9 @@ impl Layout {
             let path = entry.map_err(BlobError::io("listing", &temp))?.path();
             fs::remove_file(&path).map_err(BlobError::io("removing", &path))?;
         }
-        sync_dir(root).map_err(BlobError::io("syncing", root))?;
+        for dir in [Some(root), root.parent().filter(|parent| !parent.as_os_str().is_empty())].into_iter().flatten() {
+            sync_dir(dir).map_err(BlobError::io("syncing", dir))?;
+        }
         Ok(layout)
     }
 
@@ -99,6 +101,11 @@ pub(super) struct TempPath {
 }
 
 impl TempPath {
+    /// A file that stays where it is unless it is renamed: a download, which can be continued.
+    pub(super) fn lasting(path: PathBuf) -> Self {
+        Self { path, armed: false }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -165,8 +172,9 @@ impl DirSync {
         if done.failed {
             return Err(BlobError::io("syncing", &self.path)(io::Error::other("an earlier sync failed; restart")));
         }
+        let dir = File::open(&self.path).map_err(BlobError::io("opening", &self.path))?;
         let upto = self.asked.load(Ordering::SeqCst);
-        if let Err(error) = sync_dir(&self.path) {
+        if let Err(error) = dir.sync_all() {
             done.failed = true;
             return Err(BlobError::io("syncing", &self.path)(error));
         }

@@ -1,6 +1,6 @@
 //! What spares a blob without anybody's record: leases, durable and timed, and holds, of this process.
 
-use super::{error::BlobError, store::Inner};
+use super::{error::BlobError, index::Entry, store::Inner};
 use mesh_proto::id::BlobId;
 use std::{
     fs::{File, FileTimes},
@@ -17,20 +17,24 @@ pub struct Hold {
     inner: Arc<Inner>,
     id: BlobId,
     size: u64,
+    life: u64,
 }
 
 impl Hold {
     pub(super) fn take(inner: &Arc<Inner>, id: BlobId) -> Option<Self> {
         let mut index = inner.index();
         let entry = index.entries.get_mut(&id).filter(|entry| entry.durable)?;
-        entry.holds += 1;
-        entry.condemned = false;
-        Some(Self { inner: Arc::clone(inner), id, size: entry.size })
+        Some(Self::on(inner, id, entry))
     }
 
-    /// For an entry whose count was raised already.
-    pub(super) fn counted(inner: &Arc<Inner>, id: BlobId, size: u64) -> Self {
-        Self { inner: Arc::clone(inner), id, size }
+    pub(super) fn on(inner: &Arc<Inner>, id: BlobId, entry: &mut Entry) -> Self {
+        entry.holds += 1;
+        entry.condemned = false;
+        Self { inner: Arc::clone(inner), id, size: entry.size, life: entry.life }
+    }
+
+    pub(super) fn life(&self) -> u64 {
+        self.life
     }
 
     pub fn id(&self) -> BlobId {
@@ -50,7 +54,8 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(entry) = self.inner.index().entries.get_mut(&self.id) {
+        let mut index = self.inner.index();
+        if let Some(entry) = index.entries.get_mut(&self.id).filter(|entry| entry.life == self.life) {
             entry.holds = entry.holds.saturating_sub(1);
         }
     }
@@ -72,19 +77,29 @@ impl Inner {
     pub(super) fn renew_lease(&self, hold: &Hold, lease: Duration) -> Result<(), BlobError> {
         let lease = lease.min(self.config.lease_max);
         let end = Instant::now() + lease;
-        {
+        let path = hold.path();
+        let file = File::open(&path).map_err(BlobError::io("opening", &path))?;
+        let stamped = {
+            // Of two renewals the longer one is to stay on the disk.
+            let _names = self.names();
             let mut index = self.index();
             let Some(entry) = index.entries.get_mut(&hold.id) else { return Err(BlobError::NotFound { id: hold.id }) };
             // A program that ten thousand tasks name is uploaded as often: a lease that reaches nearly as far saves
             // the sync.
-            if entry.durable && entry.lease_end.is_some_and(|held| held + lease / 16 >= end) {
+            if entry.lease_synced.is_some_and(|synced| synced + lease / 16 >= end) {
                 return Ok(());
             }
-            entry.lease_end = entry.lease_end.max(Some(end));
+            let longest = entry.lease_end.max(Some(end)).unwrap_or(end);
+            entry.lease_end = Some(longest);
+            drop(index);
+            let left = longest.saturating_duration_since(Instant::now());
+            stamp(&file, left).map_err(BlobError::io("leasing", &path))?;
+            longest
+        };
+        file.sync_all().map_err(BlobError::io("syncing", &path))?;
+        if let Some(entry) = self.index().entries.get_mut(&hold.id) {
+            entry.lease_synced = entry.lease_synced.max(Some(stamped));
         }
-        let path = hold.path();
-        let file = File::open(&path).map_err(BlobError::io("opening", &path))?;
-        stamp(&file, lease).map_err(BlobError::io("leasing", &path))?;
-        file.sync_all().map_err(BlobError::io("syncing", &path))
+        Ok(())
     }
 }

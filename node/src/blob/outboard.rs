@@ -182,7 +182,7 @@ mod tests {
         /// Whatever the size and however it is cut up: the id is BLAKE3's, and the tree is bao's.
         #[test]
         fn the_streamed_tree_is_the_tree(size in sizes(), step in 1usize..70_000) {
-            let data: Vec<u8> = (0..size).map(|i| (i * 31 >> 7) as u8).collect();
+            let data: Vec<u8> = (0..size).map(|i| ((i * 31) >> 7) as u8).collect();
             let (mut builder, mut pairs) = (TreeBuilder::default(), Vec::new());
             for piece in data.chunks(step) {
                 builder.update(piece, &mut pairs);
@@ -190,8 +190,8 @@ mod tests {
             let id = builder.finish(&mut pairs);
             let mut expected = Vec::new();
             let root = outboard_post_order(&data[..], shape(size as u64), &mut expected).unwrap();
-            prop_assert_eq!(id.as_bytes(), blake3::hash(&data).as_bytes());
-            prop_assert_eq!(id.as_bytes(), root.as_bytes());
+            prop_assert_eq!(*id.as_bytes(), *blake3::hash(&data).as_bytes());
+            prop_assert_eq!(*id.as_bytes(), *root.as_bytes());
             prop_assert_eq!(pairs, expected);
         }
     }

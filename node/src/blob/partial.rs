@@ -15,7 +15,7 @@ use mesh_proto::id::BlobId;
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -42,6 +42,7 @@ pub(super) struct Partial {
     /// Bytes from the front that are verified and in the file.
     verified: AtomicU64,
     room: Mutex<Reservation>,
+    _rest: Rest,
     _turn: Turn,
 }
 
@@ -50,14 +51,11 @@ impl Partial {
     pub(super) async fn open(inner: &Arc<Inner>, id: BlobId, size: u64, turn: Turn) -> Result<Self, BlobError> {
         inner.check_size(size)?;
         let mut room = Reservation::none(inner);
-        // What lies here already is part of what is reserved; it must not count twice, nor be dropped for room.
-        let resumed = inner.index().partials.remove(&id);
-        if let Err(error) = room.grow_to(footprint(size)).await {
-            if let Some(bytes) = resumed {
-                inner.index().partials.insert(id, bytes);
-            }
-            return Err(error);
-        }
+        // What lies here already must not be paid for twice.
+        let resumed = inner.index().partials.get(&id).copied().unwrap_or(0);
+        room.grow_to(footprint(size).saturating_sub(resumed)).await?;
+        room.absorb(id);
+        let rest = Rest { inner: Arc::clone(inner), id };
         inner
             .disk(move |inner| {
                 let data = open(&inner.layout.partial_data(id))?;
@@ -71,6 +69,7 @@ impl Partial {
                     tree,
                     verified: AtomicU64::new(0),
                     room: Mutex::new(room),
+                    _rest: rest,
                     _turn: turn,
                 };
                 let path = partial.inner.layout.partial_data(id);
@@ -120,14 +119,18 @@ impl Partial {
     pub(super) fn finish(&self, lease: Duration) -> Result<super::Hold, BlobError> {
         let inner = Arc::clone(&self.inner);
         let file = self.data.try_clone().map_err(BlobError::io("opening", inner.layout.partial_data(self.id)))?;
-        let data = adopt(&inner, &inner.layout.partial_data(self.id))?;
-        let tree = adopt(&inner, &inner.layout.partial_tree(self.id))?;
+        // Renamed straight from here: a crash while a large blob is being synced must not cost its download.
+        let data = TempPath::lasting(inner.layout.partial_data(self.id));
+        let tree = TempPath::lasting(inner.layout.partial_tree(self.id));
         inner.step(Step::Written, data.path())?;
         let tree = (self.size > GROUP_BYTES as u64).then_some(tree);
         let complete = Complete { id: self.id, size: self.size, file, data, tree };
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let room = std::mem::replace(&mut *room, Reservation::none(&inner));
-        inner.commit(complete, lease, room).map(|(hold, _)| hold)
+        let (hold, _) = inner.commit(complete, lease, room)?;
+        // A small blob's empty tree, or what an upload of the same content made needless.
+        inner.remove_partial(self.id)?;
+        Ok(hold)
     }
 
     /// Walks tree and data as they would be sent, to the first item that is missing or wrong.
@@ -164,8 +167,13 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
-    /// What is left for a continuation goes on being counted. Nothing is left after `finish`.
+/// Counts what is left for a continuation, when a download ends. Nothing is left after [`Partial::finish`].
+struct Rest {
+    inner: Arc<Inner>,
+    id: BlobId,
+}
+
+impl Drop for Rest {
     fn drop(&mut self) {
         let length = |path: &Path| fs::metadata(path).map(|file| footprint(file.len())).unwrap_or(0);
         let layout = &self.inner.layout;
@@ -209,12 +217,13 @@ pub(super) const SEGMENT_BYTES: u64 = 512 << 10;
 fn open(path: &Path) -> Result<File, BlobError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map_err(BlobError::io("opening", path))
-}
-
-/// Renames a partial file to a temporary one, which goes if what follows fails.
-fn adopt(inner: &Inner, path: &Path) -> Result<TempPath, BlobError> {
-    let temp = inner.layout.temp();
-    fs::rename(path, temp.path()).map_err(BlobError::io("moving", path))?;
-    Ok(temp)
+    let file = match options.open(path) {
+        // A crash came after it had been protected and before it was renamed.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(BlobError::io("opening", path))?;
+            options.open(path)
+        }
+        file => file,
+    };
+    file.map_err(BlobError::io("opening", path))
 }

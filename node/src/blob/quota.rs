@@ -1,6 +1,7 @@
 //! Room is set aside before anything is written, and given back when it is not used after all.
 
 use super::{error::BlobError, index::Index, store::Inner};
+use mesh_proto::id::BlobId;
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
 /// Bytes set aside in the quota. Given back on drop, or turned into a stored blob.
@@ -51,6 +52,15 @@ impl Reservation {
         index.reserved_bytes += more;
         self.bytes += more;
         Ok(())
+    }
+
+    /// Takes over what an interrupted download has on the disk already.
+    pub(super) fn absorb(&mut self, id: BlobId) {
+        let mut index = self.inner.index();
+        if let Some(bytes) = index.partials.remove(&id) {
+            index.reserved_bytes = index.reserved_bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
     }
 
     /// Ends the reservation in the same breath in which its blob is counted.

@@ -64,23 +64,35 @@ impl Inner {
         mut stream: impl AsyncRead + AsyncWrite + Unpin,
         who: NodeId,
     ) -> Result<Served, ServeError> {
-        let served = self.answer(&mut stream, who).await;
-        // The last message must not be lost with the stream.
-        if matches!(served, Ok(_) | Err(ServeError::BadContent { .. })) {
-            self.within(stream.shutdown()).await?;
+        let Some(_place) = Place::take(self, who) else {
+            self.metrics.refused_streams.inc();
+            return self.turn_away(&mut stream).await;
+        };
+        let served = self.answer(&mut stream).await;
+        // The last message must not be lost with the stream; that it was taken is the other side's to say.
+        if matches!(served, Ok(_) | Err(ServeError::BadContent { .. }))
+            && let Err(error) = self.within(stream.shutdown()).await
+        {
+            tracing::debug!(%who, %error, "a stream was not closed in order");
         }
         served
+    }
+
+    /// A stream that has no place costs next to nothing, and not for long.
+    async fn turn_away(&self, stream: &mut (impl AsyncWrite + Unpin)) -> Result<Served, ServeError> {
+        let why = Refusal::Busy { retry_ms: RETRY_MS };
+        let told = tokio::time::timeout(TURN_AWAY, async {
+            wire::write(stream, &Reply::Refused(why.clone())).await?;
+            stream.shutdown().await
+        });
+        told.await.map_err(|_| ServeError::Timeout(TURN_AWAY))??;
+        Ok(Served::Refused(why))
     }
 
     async fn answer(
         self: &Arc<Self>,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        who: NodeId,
     ) -> Result<Served, ServeError> {
-        let Some(_place) = Place::take(self, who) else {
-            self.metrics.refused_streams.inc();
-            return self.refuse(stream, Refusal::Busy { retry_ms: RETRY_MS }).await;
-        };
         let request = match tokio::time::timeout(self.config.reply_timeout, wire::read(stream)).await {
             Err(_) => return Err(ServeError::Timeout(self.config.reply_timeout)),
             Ok(Ok(request)) => request,
@@ -206,6 +218,9 @@ impl Inner {
 
 /// After what time a peer that was refused may find a place.
 const RETRY_MS: u64 = 500;
+
+/// To tell a peer that we are busy.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// One of the streams that are served, in all and of this peer.
 struct Place {

@@ -163,33 +163,31 @@ impl Inner {
         }
         // Nobody writes to a blob by accident: not even its owner without a chmod.
         file.set_permissions(Permissions::from_mode(0o444)).map_err(BlobError::io("protecting", data.path()))?;
+        let lease_end = Instant::now().checked_add(lease);
         stamp(&file, lease).map_err(BlobError::io("leasing", data.path()))?;
         file.sync_all().map_err(BlobError::io("syncing", data.path()))?;
         self.step(Step::Synced, data.path())?;
 
         let (hold, new) = {
-            let names = self.names();
-            let present = self.index().entries.get_mut(&id).map(|entry| {
-                entry.holds += 1;
-                entry.condemned = false;
-            });
-            if present.is_some() {
-                (Hold::counted(self, id, size), false)
+            let _names = self.names();
+            let mut index = self.index();
+            if let Some(entry) = index.entries.get_mut(&id) {
+                (Hold::on(self, id, entry), false)
             } else {
+                drop(index);
                 if let Some(tree) = tree {
                     tree.rename(&self.layout.tree(id))?;
                 }
                 self.step(Step::TreeRenamed, data.path())?;
                 data.rename(&self.layout.data(id))?;
-                let mut index = self.index();
-                let lease_end = Some(Instant::now() + lease);
                 let pinned = self.layout.pin(id).exists();
-                let entry = Entry { size, lease_end, pinned, holds: 1, durable: false, condemned: false };
+                index = self.index();
+                let mut entry = Entry::new(size, lease_end, pinned, index.next_life());
+                let hold = Hold::on(self, id, &mut entry);
                 index.entries.insert(id, entry);
                 index.stored_bytes += footprint(size);
                 room.settle(&mut index);
-                drop(names);
-                (Hold::counted(self, id, size), true)
+                (hold, true)
             }
         };
         self.finish_commit(&hold, lease, new).inspect_err(|_| self.withdraw(&hold))?;
@@ -218,7 +216,11 @@ impl Inner {
         let _names = self.names();
         {
             let mut index = self.index();
-            if index.entries.get(&hold.id()).is_none_or(|entry| entry.durable || entry.holds > 1) {
+            if index
+                .entries
+                .get(&hold.id())
+                .is_none_or(|entry| entry.life != hold.life() || entry.durable || entry.holds > 1)
+            {
                 return;
             }
             index.remove(hold.id());
@@ -254,7 +256,8 @@ fn scan(layout: &Layout, config: &BlobConfig) -> Result<Index, BlobError> {
         let pinned = layout.pin(id).exists();
         let size = metadata.len();
         index.stored_bytes += footprint(size);
-        let entry = Entry { size, lease_end, pinned, holds: 0, durable: true, condemned: false };
+        let mut entry = Entry::new(size, lease_end, pinned, index.next_life());
+        entry.durable = true;
         index.entries.insert(id, entry);
     }
     for id in trees {

@@ -1,1 +1,78 @@
 //! The brain's thread and the commit pipeline behind it.
+//!
+//! Inputs come through the [`Inbox`]. The brain's thread lets the coordinator handle what has arrived and hands each
+//! turn's facts and effects to the commit thread, which makes one append and one sync for all that waits and only then
+//! carries out what rested on it. The brain goes on meanwhile.
+
+mod answers;
+pub mod clock;
+mod commit;
+mod frames;
+mod hands;
+mod inbox;
+mod restore;
+mod snapshot;
+mod thread;
+
+pub use answers::{BrainHandle, Waiting};
+pub use commit::LogState;
+pub use frames::{Doors, Frames};
+pub use hands::Hands;
+pub use inbox::{Gone, Inbox, Outbox, inbox};
+pub use restore::{RestoreError, Restored, restore};
+
+use crate::{api::Pulse, directory::Directory};
+use std::{
+    sync::{Arc, mpsc::sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// The three threads.
+pub struct Running {
+    brain: JoinHandle<()>,
+    commit: JoinHandle<()>,
+    store: JoinHandle<()>,
+}
+
+impl Running {
+    /// Waits for the end, which comes when the last [`Inbox`] is dropped.
+    pub fn join(self) {
+        for (name, thread) in [("brain", self.brain), ("store", self.store), ("commit", self.commit)] {
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread ended by a panic");
+            }
+        }
+    }
+}
+
+/// Starts the threads. A panic in any of them ends the process.
+pub fn start(
+    restored: Restored,
+    outbox: Outbox,
+    hands: Hands,
+    directory: Directory,
+    state: LogState,
+    pulse: Pulse,
+    pause: Duration,
+) -> std::io::Result<Running> {
+    let Restored { coordinator, log, store } = restored;
+    let hands = Arc::new(hands);
+    let (commits, jobs) = sync_channel(commit::WAITING);
+    let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone())?;
+    let commit = std::thread::Builder::new().name("commit".into()).spawn({
+        let (hands, state, pulse) = (Arc::clone(&hands), state.clone(), pulse.clone());
+        move || commit::run(log, &jobs, &hands, &state, &pulse)
+    })?;
+    let brain = std::thread::Builder::new().name("brain".into()).spawn(move || {
+        thread::Thread { coordinator, outbox, commits, hands, directory, snapshots, log: state, pulse, pause }.run();
+    })?;
+    Ok(Running { brain, commit, store })
+}
+
+/// What must not go on, stops: with a line that says why, and exit code 70.
+pub fn fatal(why: &str) -> ! {
+    tracing::error!("{why}: the node stops, so that nothing is said that is not on disk");
+    eprintln!("meshd: {why}: the node stops, so that nothing is said that is not on disk");
+    std::process::exit(70);
+}

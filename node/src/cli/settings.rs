@@ -69,3 +69,35 @@ pub(super) fn now() -> Wall {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+
+    fn global(data_dir: &std::path::Path) -> Global {
+        Global { data_dir: Some(data_dir.to_owned()), config: None, output: Format::Text }
+    }
+
+    #[test]
+    fn the_file_in_the_data_directory_is_read_and_flags_go_over_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meshd.toml");
+        assert_eq!(global(dir.path()).load(Vec::new()).unwrap().origin("tasks.copies"), Origin::Default);
+        std::fs::write(&path, "[tasks]\ncopies = 2\nblob_copies = 1").unwrap();
+        let loaded = global(dir.path()).load(vec![Override::text("tasks.copies", 1, "--copies")]).unwrap();
+        assert_eq!((loaded.config.tasks.copies, loaded.config.tasks.blob_copies), (1, 1));
+        assert_eq!(loaded.origin("tasks.blob_copies"), Origin::File(path));
+        assert_eq!(loaded.origin("node.data_dir"), Origin::Flag("--data-dir".to_owned()));
+    }
+
+    #[test]
+    fn a_named_file_may_set_the_data_directory_and_must_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("elsewhere.toml");
+        let named = Global { data_dir: None, config: Some(path.clone()), output: Format::Text };
+        assert!(matches!(named.load(Vec::new()), Err(Failure::Config(config::ConfigError::Read { .. }))));
+        std::fs::write(&path, "[node]\ndata_dir = \"/srv/mesh\"").unwrap();
+        assert_eq!(named.load(Vec::new()).unwrap().config.node.data_dir, PathBuf::from("/srv/mesh"));
+    }
+}

@@ -3,7 +3,7 @@
 //! Each value remembers which of the four gave it ([`Origin`]), so that `config show` can say so and an error can name
 //! the line to mend. Each part of the node owns a section: a struct with serde and [`Default`], and [`Section::check`]
 //! for what types cannot say. To add one, write the struct, add a field to [`Config`] and a line to
-//! [`Config::sections`], and a row for each key to `docs/configuration.md` (a test compares them).
+//! `Config::sections`, and a row for each key to `docs/configuration.md` (a test compares them).
 
 mod environment;
 mod keys;

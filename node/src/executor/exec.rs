@@ -7,7 +7,7 @@ use super::config::ExecConfig;
 use super::logs::out_directory;
 use super::outcome::{Failure, Level, Outcome};
 use super::pool::{Desk, Executor};
-use super::protocol::{Order, Stdin, ToGuard, frame};
+use super::protocol::{Content, Order, ToGuard, frame};
 use super::run::{Program, Run, Source};
 use mesh_proto::id::TaskId;
 use slot::{Job, Slot};
@@ -70,18 +70,22 @@ impl Exec {
             program,
             argv,
             env: variables,
-            stdin: match run.stdin {
-                Source::Null => Stdin::Null,
-                Source::Inline(bytes) => Stdin::Inline(bytes.to_vec()),
-                Source::File(path) => Stdin::File(path),
-            },
-            inputs: run.inputs,
+            stdin: content(run.stdin),
+            inputs: run.inputs.into_iter().map(|(name, source)| (name, content(source))).collect(),
             outputs: run.outputs,
             time_limit_us: micros(run.time_limit),
             lease_us: micros(self.config.lease),
             grace_us: micros(self.config.grace),
             limits: run.limits.within(self.config.limits),
         })
+    }
+}
+
+fn content(source: Source) -> Content {
+    match source {
+        Source::Null => Content::Null,
+        Source::Inline(bytes) => Content::Inline(bytes.to_vec()),
+        Source::File(path) => Content::File(path),
     }
 }
 

@@ -24,6 +24,7 @@ pub trait Executor: Send + Sync {
 
 /// What happens to executions that [`Executors::run`] did not end at once.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are of the large one")]
 pub enum ExecutorEvent {
     /// A command has been running for 50 ms. Those that end sooner are not announced, which saves a third of the
     /// messages where it matters.

@@ -34,8 +34,8 @@ pub struct Order {
     pub argv: Vec<String>,
     /// `NAME=value`, complete.
     pub env: Vec<String>,
-    pub stdin: Stdin,
-    pub inputs: Vec<(String, PathBuf)>,
+    pub stdin: Content,
+    pub inputs: Vec<(String, Content)>,
     pub outputs: Vec<String>,
     pub time_limit_us: u64,
     pub lease_us: u64,
@@ -43,8 +43,9 @@ pub struct Order {
     pub limits: Limits,
 }
 
+/// Bytes that a command is given.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Stdin {
+pub enum Content {
     Null,
     Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     File(PathBuf),

@@ -18,9 +18,9 @@ pub struct Run {
     pub program: Program,
     /// What the program reads. For `echo` and `sha256` the payload.
     pub stdin: Source,
-    /// Files to place in the task's directory: (relative path there, file here). They are copied (shared extents where
-    /// the file system can), never linked, so that a task cannot change a blob through them.
-    pub inputs: Vec<(String, PathBuf)>,
+    /// Files to place in the task's directory: (relative path there, what it holds). Files of this node are copied
+    /// (shared extents where the file system can), never linked, so that a task cannot change a blob through them.
+    pub inputs: Vec<(String, Source)>,
     /// Relative paths of regular files to take over when the command has ended. At most [`MAX_FILES`].
     pub outputs: Vec<String>,
     /// The command is killed after this long, by the guard. `sleep` ends as a failure.

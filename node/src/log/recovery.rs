@@ -196,10 +196,15 @@ fn frame_behind<F: DiskFile>(
 ) -> Result<bool, LogError> {
     let mut at = offset + ALIGN as u64;
     while at + HEADER as u64 <= size {
-        if key.read_header(window.get(at, HEADER)?, at, size - at).is_some() {
-            return Ok(true);
+        // Overlaps the next stretch by a header, so that none is missed between them.
+        let len = SEARCHED_AT_ONCE.min(size - at) as usize;
+        let stretch = window.get(at, len)?;
+        for (place, bytes) in (at..).zip(stretch.windows(HEADER)).step_by(ALIGN) {
+            if key.read_header(bytes, place, size - place).is_some() {
+                return Ok(true);
+            }
         }
-        at += ALIGN as u64;
+        at += (len - HEADER + ALIGN) as u64;
     }
     Ok(false)
 }
@@ -229,4 +234,5 @@ impl Header {
     }
 }
 
+const SEARCHED_AT_ONCE: u64 = 256 << 10;
 const CLEARED_AT_ONCE: u64 = 64 << 10;

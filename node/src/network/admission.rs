@@ -92,10 +92,6 @@ impl Admission {
         Self { genesis, network, node, credential, store, instance, directory, addresses }
     }
 
-    pub fn network(&self) -> NetworkId {
-        self.network
-    }
-
     pub fn instance(&self) -> u64 {
         self.instance
     }

@@ -26,12 +26,14 @@ const ADDRESSES: usize = 16;
 const TARGETS: usize = 2048;
 
 /// For how long a target is pursued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pursuit {
-    /// Until it is reached, and again when it is lost.
-    Always,
     /// One attempt at all its addresses.
     Once,
+    /// As long as it is seen on the local network.
+    WhileSeen,
+    /// Until it is reached, and again when it is lost.
+    Always,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Dialer {
             // The newest first: an old one that nobody uses any more falls out at the end.
             target.addresses.splice(0..0, addresses);
             target.addresses.truncate(ADDRESSES);
+            target.pursuit = target.pursuit.max(pursuit);
             if let State::Waiting(next) = &mut target.state {
                 *next = (*next).min(at);
             }
@@ -101,6 +104,11 @@ impl Dialer {
     /// No longer pursues a peer.
     pub fn remove(&mut self, peer: PeerId) {
         self.targets.retain(|_, target| target.peer != Some(peer));
+    }
+
+    /// A peer is no longer seen on the local network.
+    pub fn unseen(&mut self, peer: PeerId) {
+        self.targets.retain(|_, target| target.peer != Some(peer) || target.pursuit != Pursuit::WhileSeen);
     }
 
     /// What to dial now. Call until `None`.
@@ -155,7 +163,7 @@ impl Dialer {
         {
             target.peer = Some(peer);
         }
-        self.targets.retain(|_, target| target.peer != Some(peer) || target.pursuit == Pursuit::Always);
+        self.targets.retain(|_, target| target.peer != Some(peer) || target.pursuit != Pursuit::Once);
         for target in self.targets.values_mut().filter(|target| target.peer == Some(peer)) {
             target.state = State::Connected;
             target.failures = 0;

@@ -109,7 +109,8 @@ impl JoinFailure {
             DialError::Transport(errors) => {
                 errors.iter().map(|(address, error)| (address.clone(), Self::of_transport(error))).collect()
             }
-            DialError::NoAddresses => all(Self::NoRoute),
+            // The swarm leaves out the addresses it listens on; a dial of ours has at least one.
+            DialError::NoAddresses => all(Self::Itself),
             DialError::Denied { cause } => all(Self::Limit(cause.to_string())),
             // Somebody else dials or is connected already: no failure.
             DialError::DialPeerConditionFalse(_) | DialError::Aborted => Vec::new(),
@@ -133,6 +134,7 @@ impl JoinFailure {
             }
             _ => {}
         }
+        // A mesh node that does not want us says so behind the handshake; who hangs up within it is none.
         let text = innermost(error);
         let lower = text.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -140,13 +142,24 @@ impl JoinFailure {
             Self::NobodyListens
         } else if says(&["unreachable", "no route"]) {
             Self::NoRoute
+        } else if says(&["unsupported resolved address", "not supported"]) {
+            Self::Unsupported
         } else if says(&["record", "resolve", "dns", "name server", "nameserver", "lookup", "domain"]) {
             Self::Name(text)
         } else if says(&["timed out", "timeout", "time out"]) {
             Self::NoAnswer
-        } else if says(&["unsupported resolved address", "not supported"]) {
-            Self::Unsupported
-        } else if says(&["handshake", "noise", "negotiat", "protocol", "multistream", "unexpected end", "eof"]) {
+        } else if says(&[
+            "handshake",
+            "noise",
+            "negotiat",
+            "protocol",
+            "multistream",
+            "unexpected end",
+            "eof",
+            "reset",
+            "broken pipe",
+            "closed",
+        ]) {
             Self::NotAMeshNode(text)
         } else {
             Self::Broken(text)

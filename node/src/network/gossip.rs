@@ -29,7 +29,8 @@ pub enum Verdict {
     Accept,
     /// Not wrong, not useful: forget it.
     Ignore,
-    /// Wrong: forget it and count it against who sent it.
+    /// Provably wrong, as no honest member would have passed it on: forget it, and count it against who sent it. After
+    /// three in a few seconds that neighbour's gossip is no longer heard for a while.
     Reject,
 }
 

@@ -66,7 +66,7 @@ impl NetworkHandle {
         self.routes.send(to, class, frame)
     }
 
-    /// Tries once to reach a node, at these addresses. `Up` or `Unreachable` says what came of it.
+    /// Tries once to reach a node, at these addresses. `Up` says that it was; `Unreachable` why not, once for each cause.
     pub fn dial(&self, node: NodeId, addresses: Vec<Multiaddr>) -> Result<(), CommandError> {
         self.command(Command::Dial { node, addresses })
     }

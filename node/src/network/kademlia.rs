@@ -3,7 +3,7 @@
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     kad::{
-        self, Behaviour, BucketInserts, InboundRequest, ProviderRecord, StoreInserts,
+        self, Behaviour, BucketInserts, InboundRequest, StoreInserts,
         store::{MemoryStore, MemoryStoreConfig, RecordStore},
     },
 };
@@ -38,22 +38,29 @@ pub fn build(peer: PeerId, network: &NetworkId) -> Behaviour<MemoryStore> {
     Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
 }
 
-/// Keeps what may be kept of what peers want stored here. `Err` names what may not.
-pub fn judge(behaviour: &mut Behaviour<MemoryStore>, request: InboundRequest) -> Result<(), &'static str> {
+/// Keeps what may be kept of what peers want stored here. `Err` names what may not. `known` are a node's addresses.
+pub fn judge(
+    behaviour: &mut Behaviour<MemoryStore>,
+    request: InboundRequest,
+    known: impl Fn(&PeerId) -> Vec<Multiaddr>,
+) -> Result<(), &'static str> {
     match request {
-        InboundRequest::AddProvider { record: Some(record) } => add_provider(behaviour, record),
+        InboundRequest::AddProvider { record: Some(mut record) } => {
+            // libp2p hands on only records whose provider is the sender, which is a member, and puts into them only
+            // addresses that were confirmed. A record without addresses is kept and never told, so it gets those that
+            // we know.
+            if record.addresses.is_empty() {
+                record.addresses = known(&record.provider);
+            }
+            record.addresses.truncate(mesh_proto::limits::ADDRESSES);
+            behaviour.store_mut().add_provider(record).map_err(|_| "kademlia_provider")
+        }
         InboundRequest::PutRecord { .. } => Err("kademlia_record"),
         InboundRequest::AddProvider { record: None }
         | InboundRequest::FindNode { .. }
         | InboundRequest::GetProvider { .. }
         | InboundRequest::GetRecord { .. } => Ok(()),
     }
-}
-
-/// libp2p hands on only records whose provider is the sender, and only members can send.
-fn add_provider(behaviour: &mut Behaviour<MemoryStore>, mut record: ProviderRecord) -> Result<(), &'static str> {
-    record.addresses.truncate(mesh_proto::limits::ADDRESSES);
-    behaviour.store_mut().add_provider(record).map_err(|_| "kademlia_provider")
 }
 
 /// Whether others may be told of this address of a peer that we reach at `connected`. Loopback only says something to

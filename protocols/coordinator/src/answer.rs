@@ -1,10 +1,10 @@
 use mesh_proto::{
-    id::{JobId, NodeId, StoreId, TaskId},
+    id::{BlobId, JobId, NodeId, StoreId, TaskId},
     task::{Ballot, Octets, Register, Version},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What a node answers to a user. `index` counts the items of a `Submit`.
 #[derive(Clone, Debug)]
@@ -37,6 +37,7 @@ pub enum Answer {
     Task(Box<TaskView>),
     Tasks(Vec<TaskSummary>),
     Matches(Vec<TaskId>),
+    Referenced(BTreeSet<BlobId>),
     Status(Box<StatusView>),
     Members(Vec<MemberView>),
     /// The last answer to a request.

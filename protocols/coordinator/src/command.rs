@@ -1,5 +1,5 @@
 use mesh_proto::{
-    id::{JobId, NodeId, TaskId},
+    id::{BlobId, JobId, NodeId, TaskId},
     task::Octets,
 };
 
@@ -25,6 +25,8 @@ pub enum Command {
     List { filter: ListFilter },
     /// The ids that begin with these digits (of tasks): `Matches`.
     Resolve { prefix: String },
+    /// Which of these blobs a record held here needs on this disk: `Referenced`.
+    Referenced { blobs: Vec<BlobId> },
     /// `Status`, from this node alone.
     Status,
     /// `Members`, from this node alone.

@@ -6,7 +6,7 @@ use crate::{
 use mesh_membership::{Member, Members};
 use mesh_proto::{
     codec::DecodeError,
-    id::{BlobId, LogPosition, NetworkId, NodeId, StoreId},
+    id::{LogPosition, NetworkId, NodeId, StoreId},
     task::{FRAME_TARGET, Frame, Holder, Item},
     time::{Mono, Now},
 };
@@ -107,6 +107,10 @@ impl Coordinator {
             }
             Input::Full { node } => self.tasks.full(node),
             Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),
+            Input::Me(member) => {
+                self.members.set_me(member.clone());
+                self.news.push(member);
+            }
             Input::Member(member) => self.learn(now, member, effects),
             Input::Task { from, frame } => {
                 self.members.heard(now, from);
@@ -185,11 +189,6 @@ impl Coordinator {
         self.position
     }
 
-    /// Which of these blobs a record that this node holds, or a result that it keeps, needs here.
-    pub fn referenced(&self, blobs: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
-        self.tasks.shelf().referenced(self.node(), blobs)
-    }
-
     pub fn node(&self) -> NodeId {
         self.config.me.node
     }
@@ -223,7 +222,8 @@ impl Coordinator {
     fn up(&mut self, now: Now, node: NodeId, store: StoreId, effects: &mut Vec<Effect>) {
         self.members.up(now, node, store);
         let Some(member) = self.members.get(&node).cloned() else { return };
-        let table: Vec<Member> = self.members.others().filter(|other| other.node != node).cloned().collect();
+        let is_told = |other: &&Member| other.node != node && !other.entry.is_empty();
+        let table: Vec<Member> = self.members.others().filter(is_told).cloned().collect();
         let mine = [self.members.me().clone()];
         for part in mine.into_iter().chain(table).collect::<Vec<_>>().chunks(64) {
             self.control.push((node, ControlMessage::Members(part.to_vec())));
@@ -268,7 +268,10 @@ impl Coordinator {
                     self.changed_members.insert(member.node);
                     self.position = self.position.next();
                     effects.push(Effect::Persist(Fact::Member(member.clone())));
-                    self.news.push(member);
+                    // What was only seen at the door has no entry to pass on yet.
+                    if !member.entry.is_empty() {
+                        self.news.push(member);
+                    }
                 }
                 Asked::Heartbeat => {
                     let heartbeat = self.heartbeat();
@@ -322,6 +325,10 @@ impl Coordinator {
             Command::Show { task } => self.ask_all(now, request, Question::Show(task)),
             Command::List { filter } => self.ask_all(now, request, Question::List(filter)),
             Command::Resolve { prefix } => self.ask_all(now, request, Question::Resolve(prefix)),
+            Command::Referenced { blobs } => {
+                let found = self.tasks.shelf().referenced(self.node(), &blobs.into_iter().collect());
+                self.requests.only(request, Answer::Referenced(found));
+            }
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);

@@ -21,6 +21,8 @@ pub enum Input {
     Full { node: NodeId },
     /// The queue to it has room again.
     Writable { node: NodeId },
+    /// This node's own entry changed: it knows more of its addresses, or leaves.
+    Me(Member),
     /// A verified statement about a member, from its admission, from gossip or from an operator.
     Member(Member),
     /// A decoded and checked frame of `/mesh/task/1`.

@@ -201,6 +201,11 @@ impl Members {
         }
     }
 
+    /// This node's own entry is now this.
+    pub fn set_me(&mut self, me: Member) {
+        self.me = me;
+    }
+
     /// This node's own entry.
     pub fn me(&self) -> &Member {
         &self.me

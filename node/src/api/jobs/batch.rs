@@ -185,6 +185,7 @@ impl<'a> Open<'a> {
             | Answer::Matches(_)
             | Answer::Status(_)
             | Answer::Members(_)
+            | Answer::Referenced(_)
             | Answer::Finished => {}
         }
         Ok(())

@@ -12,6 +12,8 @@ pub struct Exec {
     /// Commands that tasks may run, by name or absolute path. Allowing a shell or an interpreter allows everything.
     /// Default: none.
     pub allow: Vec<String>,
+    /// Tasks may read files of this node by path (`--in-place`), for meshes that share a file system. Default: false.
+    pub in_place: bool,
     /// Commands that run at once. Default: the number of processors.
     pub slots: u32,
 }
@@ -19,7 +21,7 @@ pub struct Exec {
 impl Default for Exec {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-        Self { allow: Vec::new(), slots: u32::try_from(processors).unwrap_or(1).clamp(1, MOST_SLOTS) }
+        Self { allow: Vec::new(), in_place: false, slots: u32::try_from(processors).unwrap_or(1).clamp(1, MOST_SLOTS) }
     }
 }
 

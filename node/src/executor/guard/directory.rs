@@ -4,7 +4,7 @@ use crate::executor::outcome::Failure;
 use crate::executor::protocol::{INLINE_BYTES, INLINE_FILES_BYTES, Kept, Order};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,15 @@ pub fn place<E>(
 }
 
 const COPY_BYTES: u64 = 16 << 20;
+
+/// Lays a small input into the task's directory.
+pub fn write(work: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let target = work.join(name);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target)?.write_all(bytes)
+}
 
 /// Takes over the named outputs. Nothing of the task runs any more, so what is looked at does not change.
 /// `all`: a missing one is a failure; else it is left out.

@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::spawn::{self, Command, Ended, Guard, SpawnError, Waited};
 use super::tree;
 use crate::executor::outcome::{Failure, Status};
-use crate::executor::protocol::{FromGuard, Kept, Order, Report, Stdin, ToGuard};
+use crate::executor::protocol::{Content, FromGuard, Kept, Order, Report, ToGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
@@ -57,10 +57,12 @@ struct Job<'a> {
 /// Standard output and standard error.
 type Sinks = [Sink; 2];
 
-/// The first look at a running task, when it is also announced as running.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-/// Between later ones: process count, disk space.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between looks at a running task's number of processes. A few microseconds each, and a bomb doubles in less.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The look at which a task is announced as running.
+const ANNOUNCED_AT: u32 = 5;
+/// One look in so many is at followers and the disk, too.
+const WIDE_LOOK: u32 = 10;
 /// Between rounds of killing, where one round need not be enough.
 const KILL_AGAIN: Duration = Duration::from_millis(5);
 
@@ -73,7 +75,7 @@ impl<'a> Job<'a> {
             lease_end: now + Duration::from_micros(order.lease_us),
             limit_end: now + Duration::from_micros(order.time_limit_us),
             grace_end: None,
-            next_look: now + FIRST_LOOK,
+            next_look: now + LOOK_EVERY,
             looks: 0,
             first_pid: None,
             leader: None,
@@ -115,11 +117,15 @@ impl<'a> Job<'a> {
             return Ok(Err(prepare("directory", &error)));
         }
         for (name, source) in &order.inputs {
-            let copied = directory::place(&order.work, name, source, || {
-                self.listen(control)?;
-                self.check_time();
-                Ok(())
-            })?;
+            let copied = match source {
+                Content::Null => directory::write(&order.work, name, &[]),
+                Content::Inline(bytes) => directory::write(&order.work, name, bytes),
+                Content::File(source) => directory::place(&order.work, name, source, || {
+                    self.listen(control)?;
+                    self.check_time();
+                    Ok(())
+                })?,
+            };
             if let Err(error) = copied {
                 return Ok(Err(prepare(&format!("input `{name}`"), &error)));
             }
@@ -128,9 +134,9 @@ impl<'a> Job<'a> {
             }
         }
         let stdin = match &order.stdin {
-            Stdin::Null => File::open("/dev/null").map(OwnedFd::from),
-            Stdin::Inline(bytes) => spawn::memory_file(bytes),
-            Stdin::File(path) => File::open(path).map(OwnedFd::from),
+            Content::Null => File::open("/dev/null").map(OwnedFd::from),
+            Content::Inline(bytes) => spawn::memory_file(bytes),
+            Content::File(path) => File::open(path).map(OwnedFd::from),
         };
         Ok(stdin.map_err(|error| prepare("standard input", &error)))
     }
@@ -295,15 +301,17 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         self.next_look = now + LOOK_EVERY;
-        if self.looks == 0 {
+        self.looks += 1;
+        self.count_processes(guard);
+        if self.looks == ANNOUNCED_AT {
             control.send(&FromGuard::Running)?;
         }
-        self.looks += 1;
-        for sink in sinks.iter_mut() {
-            self.note_sink(sink.publish(&self.order.out));
+        if self.looks % WIDE_LOOK == ANNOUNCED_AT {
+            for sink in sinks.iter_mut() {
+                self.note_sink(sink.publish(&self.order.out));
+            }
+            self.look_at_disk();
         }
-        self.count_processes(guard);
-        self.look_at_disk();
         Ok(())
     }
 
@@ -339,7 +347,7 @@ impl<'a> Job<'a> {
     fn enforce(&mut self, guard: &Guard) {
         if self.killed || self.leader_status.is_some() {
             // Ended, or its leader has: what it left behind must not outlive the report.
-            tree::kill_round(guard.level, self.leader);
+            tree::kill_round(guard.level, self.leader, self.leader_status.is_some());
             self.killed = true;
         } else if self.grace_end.is_some() && !std::mem::replace(&mut self.told, true) {
             tree::signal(guard.level, self.leader, libc::SIGTERM);
@@ -368,7 +376,7 @@ impl<'a> Job<'a> {
     /// meshd is gone: no report, no grace.
     fn end_everything(&mut self, guard: &Guard) {
         while !self.reap() {
-            tree::kill_round(guard.level, self.leader);
+            tree::kill_round(guard.level, self.leader, self.leader_status.is_some());
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -22,6 +22,12 @@ pub struct Guard {
     stack: Vec<u128>,
     /// `/proc/loadavg`, whose last field is the last pid given out in the guard's namespace.
     last_pid: Option<std::fs::File>,
+    /// The namespace's own `pid_max`, and what was last written there.
+    pid_max: Option<(std::fs::File, u32)>,
+    /// In a user namespace of its own, where `RLIMIT_NPROC` counts the task's processes alone.
+    counted_alone: bool,
+    /// Of commands; the guard itself goes before them.
+    nice: c_int,
 }
 
 pub enum Entered {
@@ -48,9 +54,9 @@ pub fn enter(level: Level) -> io::Result<Entered> {
             settle(level, std::process::id() as i32).map(Entered::Guard)
         }
         Level::Namespace => {
-            unshare()?;
+            let counted_alone = unshare()?;
             match clone_sibling()? {
-                0 => in_namespace().map(Entered::Guard),
+                0 => in_namespace().map(|guard| Entered::Guard(Guard { counted_alone, ..guard })),
                 _ => Ok(Entered::Parent),
             }
         }
@@ -58,19 +64,20 @@ pub fn enter(level: Level) -> io::Result<Entered> {
 }
 
 /// New namespaces for pids (of children) and mounts; without the right to make them, inside a user namespace of our own
-/// in which this user is the same user.
-fn unshare() -> io::Result<()> {
+/// in which this user is the same user: then true.
+fn unshare() -> io::Result<bool> {
     const WANTED: c_int = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
     // SAFETY: takes no pointers; the process has one thread.
     if unsafe { libc::unshare(WANTED) } == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // SAFETY: as above.
     check(unsafe { libc::unshare(WANTED | libc::CLONE_NEWUSER) })?;
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+    std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    Ok(true)
 }
 
 /// Forks with this process's parent as parent: 0 in the child, the first process of the new namespace. meshd can wait
@@ -94,7 +101,19 @@ fn in_namespace() -> io::Result<Guard> {
     if std::fs::read_link("/proc/self")?.to_str() != Some("1") {
         return Err(io::Error::other("the mounted /proc shows another namespace"));
     }
-    settle(Level::Namespace, outer_pid)
+    let mut guard = settle(Level::Namespace, outer_pid)?;
+    guard.pid_max = own_pid_max();
+    Ok(guard)
+}
+
+/// The file that bounds the pids of this namespace alone, where the kernel has one (6.14). Before, the file of that
+/// name is the whole system's, and must not be touched.
+fn own_pid_max() -> Option<(std::fs::File, u32)> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next()?, numbers.next()?);
+    let file = std::fs::OpenOptions::new().write(true).open("/proc/sys/kernel/pid_max");
+    (version >= (6, 14)).then_some((file.ok()?, 0))
 }
 
 fn mount(source: &CStr, target: &CStr, kind: Option<&CStr>, flags: libc::c_ulong) -> io::Result<()> {
@@ -129,7 +148,19 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
         children
     };
     let last_pid = std::fs::File::open("/proc/loadavg").ok();
-    Ok(Guard { level, outer_pid, children, stack: vec![0; STACK_BYTES / 16], last_pid })
+    let stack = vec![0; STACK_BYTES / 16];
+    Ok(Guard { level, outer_pid, children, stack, last_pid, pid_max: None, counted_alone: false, nice: step_forward() })
+}
+
+/// Puts the guard before its commands in the line for a CPU: among the hundreds of processes of a fork bomb it would
+/// else wait for seconds whenever it looks (51 s to end one, measured on two CPUs). With the right to, it goes first
+/// itself; else commands are told to stand back. Returns how nice commands are.
+fn step_forward() -> c_int {
+    // SAFETY: take no pointers. (-1 may be a value, too; then commands are nice by -1 as their guard was.)
+    unsafe {
+        let now = libc::getpriority(libc::PRIO_PROCESS, 0);
+        if libc::setpriority(libc::PRIO_PROCESS, 0, -15) == 0 { now } else { (now + 10).min(19) }
+    }
 }
 
 const STACK_BYTES: usize = 64 << 10;
@@ -162,6 +193,7 @@ struct Child<'a> {
     directory: *const c_char,
     descriptors: [RawFd; 3],
     limits: &'a [(libc::__rlimit_resource_t, u64)],
+    nice: c_int,
     parent: libc::pid_t,
     /// Written by the child, read by the guard afterwards: 0, or what failed and why.
     failed: Step,
@@ -179,6 +211,7 @@ impl Guard {
     /// Starts a command in a session of its own and returns its pid (inside the namespace). The child borrows the
     /// guard's memory until it executes, as `vfork` does: nothing is copied, however large the guard.
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<i32, SpawnError> {
+        self.bound_pids(command.limits.processes);
         let string = |bytes: &OsStr| CString::new(bytes.as_bytes()).map_err(|error| SpawnError::Setup(error.into()));
         let strings = |words: &[String]| words.iter().map(|word| string(word.as_ref())).collect::<Result<Vec<_>, _>>();
         let (program, directory) = (string(command.program.as_os_str())?, string(command.directory.as_os_str())?);
@@ -190,7 +223,8 @@ impl Guard {
             env: env.as_ptr(),
             directory: directory.as_ptr(),
             descriptors: [command.stdin.as_raw_fd(), command.stdout.as_raw_fd(), command.stderr.as_raw_fd()],
-            limits: &resource_limits(command.limits),
+            limits: &self.resource_limits(command.limits),
+            nice: self.nice,
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             failed: Step::None,
             errno: 0,
@@ -211,6 +245,35 @@ impl Guard {
             Step::None => Ok(pid),
             Step::Setup => Err(SpawnError::Setup(io::Error::from_raw_os_error(errno))),
             Step::Exec => Err(SpawnError::Exec(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    fn resource_limits(&self, limits: &Limits) -> Vec<(libc::__rlimit_resource_t, u64)> {
+        let mut list = vec![
+            (libc::RLIMIT_CORE, 0),
+            (libc::RLIMIT_NOFILE, limits.open_files),
+            (libc::RLIMIT_FSIZE, limits.file_bytes),
+        ];
+        list.extend(limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)));
+        list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
+        if self.counted_alone {
+            // One above, so that a task at the limit is seen to pass it, and the guard is counted, too.
+            list.push((libc::RLIMIT_NPROC, u64::from(limits.processes) + 2));
+        }
+        list
+    }
+
+    /// Lets the kernel bound the pids of the namespace, where it can: a wall some way behind the limit, against what
+    /// forks faster than the guard looks.
+    fn bound_pids(&mut self, processes: u32) {
+        use std::os::unix::fs::FileExt;
+        // Pids under 300 are given out once only; less than 301 is refused.
+        let wall = processes.saturating_add(301).min(4 << 20);
+        if let Some((file, written)) = &mut self.pid_max
+            && *written != wall
+            && file.write_at(wall.to_string().as_bytes(), 0).is_ok()
+        {
+            *written = wall;
         }
     }
 
@@ -268,6 +331,7 @@ unsafe fn set_up(child: &Child<'_>) -> bool {
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) != 0 || libc::getppid() != child.parent {
             return false;
         }
+        libc::setpriority(libc::PRIO_PROCESS, 0, child.nice);
         // No program gains rights by set-user-id: as another user it could not be killed.
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
             return false;
@@ -297,14 +361,6 @@ unsafe fn set_up(child: &Child<'_>) -> bool {
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
         libc::chdir(child.directory) == 0
     }
-}
-
-fn resource_limits(limits: &Limits) -> Vec<(libc::__rlimit_resource_t, u64)> {
-    let mut list =
-        vec![(libc::RLIMIT_CORE, 0), (libc::RLIMIT_NOFILE, limits.open_files), (libc::RLIMIT_FSIZE, limits.file_bytes)];
-    list.extend(limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)));
-    list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
-    list
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {

@@ -2,7 +2,8 @@
 
 use super::spawn;
 use crate::executor::outcome::Level;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// How many processes and threads the task has: all but the guard itself.
 pub fn size(level: Level) -> std::io::Result<u32> {
@@ -22,16 +23,25 @@ pub fn signal(level: Level, leader: Option<i32>, signal: i32) {
 
 /// Stops first and kills then, so that no process makes another while the list is walked. One round: the caller repeats
 /// it until nothing is left to wait for.
-pub fn kill_round(level: Level, leader: Option<i32>) {
+pub fn kill_round(level: Level, leader: Option<i32>, reaped: bool) {
     if level == Level::Subreaper {
-        let mut known = 0;
+        // In one call what stayed in the command's group, however fast it forks: walking the list lost that race
+        // against a bomb by 32,000 processes. When the leader is reaped, its number may be another's by now; then there
+        // is a process of that number.
+        if let Some(leader) = leader
+            && (!reaped || !Path::new(&format!("/proc/{leader}")).exists())
+        {
+            spawn::kill(-leader, libc::SIGKILL);
+        }
+        let mut stopped = BTreeSet::new();
         loop {
-            let now = members(level).unwrap_or_default();
-            now.iter().for_each(|pid| spawn::kill(*pid, libc::SIGSTOP));
-            if now.len() <= known {
+            let new: Vec<i32> =
+                members(level).unwrap_or_default().into_iter().filter(|pid| !stopped.contains(pid)).collect();
+            if new.is_empty() {
                 break;
             }
-            known = now.len();
+            new.iter().for_each(|pid| spawn::kill(*pid, libc::SIGSTOP));
+            stopped.extend(new);
         }
     }
     signal(level, leader, libc::SIGKILL);

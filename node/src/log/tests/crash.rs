@@ -89,6 +89,22 @@ fn recovery_survives_the_loss_of_power() {
     assert!(crashes > 1_000, "only {crashes} crashes were tried");
 }
 
+/// The process is killed at each operation and the machine runs on: the next life finds everything, synced or not,
+/// and builds on it; then the power goes.
+#[test]
+fn what_a_killed_process_left_unsynced_is_durable_once_it_was_recovered() {
+    for trace in TRACES {
+        for n in 0.. {
+            let (disk, mut model, interrupted) = run(trace, n);
+            disk.restart();
+            recover(&disk, &mut model);
+            if !interrupted {
+                break;
+            }
+        }
+    }
+}
+
 /// Opens the log, works on it, loses the power once more, and looks again.
 fn recover(disk: &SimDisk, model: &mut Model) {
     let mut opened = open(disk).unwrap();
@@ -139,7 +155,7 @@ fn steps(disk: &SimDisk, trace: &[Step], model: &mut Model) -> Result<(), LogErr
 
 /// Walks through all sequences of choices, depth first.
 #[derive(Debug, Default)]
-struct Choices {
+pub(super) struct Choices {
     /// Of the present walk: chosen, out of how many.
     made: Vec<(usize, usize)>,
     at: usize,
@@ -148,7 +164,7 @@ struct Choices {
 
 impl Choices {
     /// Moves on to the next walk, if there is one and the limit is not reached.
-    fn next(&mut self, limit: usize) -> bool {
+    pub(super) fn next(&mut self, limit: usize) -> bool {
         self.at = 0;
         self.walks += 1;
         if self.walks == 1 {
@@ -163,7 +179,7 @@ impl Choices {
         false
     }
 
-    fn choose(&mut self, options: usize) -> usize {
+    pub(super) fn choose(&mut self, options: usize) -> usize {
         if self.at == self.made.len() {
             self.made.push((0, options));
         }

@@ -1,5 +1,5 @@
-use super::{super::*, contents, open, record};
-use crate::log::sim_disk::SimDisk;
+use super::{super::*, contents, crash::Choices, open, record};
+use crate::log::{segment::Name, sim_disk::SimDisk};
 use mesh_proto::id::LogPosition;
 
 #[test]
@@ -55,6 +55,68 @@ fn what_recovery_returns_is_durable_even_if_the_last_sync_had_failed() {
         let kept = contents(&log, LogPosition(0)).unwrap();
         assert_eq!(kept[..kept.len() - 1], found, "{failing}");
         assert_eq!(kept.last().unwrap(), b"next");
+    }
+}
+
+/// The proof behind a frame may not be on disk before the frame is.
+#[test]
+fn recovery_writes_what_was_only_cached_before_it_seals_it() {
+    let mut crashes = 0;
+    for m in 0..8 {
+        let mut choices = Choices::default();
+        while choices.next(256) {
+            let disk = SimDisk::new();
+            let mut log = open(&disk).unwrap().log;
+            log.append(b"first").unwrap();
+            log.commit().unwrap();
+            log.append(&record(7, 1500)).unwrap();
+            disk.fail_syncs(1);
+            log.commit().unwrap_err();
+            disk.restart();
+            disk.lose_power_after(m);
+            let returned = open(&disk).map(|opened| opened.log.last());
+            disk.crash_with(|options| choices.choose(options));
+            let log = open(&disk).unwrap_or_else(|error| panic!("power lost at {m}: {error}")).log;
+            assert!(log.last() >= returned.unwrap_or(LogPosition(1)));
+            crashes += 1;
+        }
+    }
+    assert!(crashes > 30, "{crashes}");
+}
+
+#[test]
+fn nothing_is_left_behind_a_cut_off_tail() {
+    for used_before in [false, true] {
+        let disk = SimDisk::new();
+        let mut log = open(&disk).unwrap().log;
+        if used_before {
+            for n in 0..3 {
+                log.append(&record(n, 3000)).unwrap();
+                log.commit().unwrap();
+                log.release(log.last()).unwrap();
+            }
+        }
+        log.append(&record(10, 1000)).unwrap();
+        log.commit().unwrap();
+        let kept = log.last();
+        log.append(&record(11, 2000)).unwrap();
+        disk.lose_power_after(1);
+        log.commit().unwrap_err();
+        // All sectors of the torn frame are there but for the first.
+        let mut sectors = 0;
+        disk.crash_with(|options| {
+            sectors += 1;
+            if sectors == 1 { 0 } else { options - 1 }
+        });
+        assert!(sectors > 3);
+        let log = open(&disk).unwrap().log;
+        assert_eq!(log.last(), kept);
+        disk.crash_with(|_| 0);
+        let live = Name::Live(if used_before { 4 } else { 1 }).to_string();
+        let content = disk.content(&live).unwrap();
+        let tail = 512 + 1040 + 32; // header, frame, seal
+        assert!(content[tail - 32..tail].iter().any(|&byte| byte != 0));
+        assert!(content[tail..].iter().all(|&byte| byte == 0));
     }
 }
 

@@ -48,8 +48,8 @@ impl Driver {
 
     fn on_substream(&mut self, event: substream::Event) {
         match event {
-            substream::Event::Up { node, connection, .. } => self.up(node, connection),
-            substream::Event::Down { node, .. } => {
+            substream::Event::Up { node, connection } => self.up(node, connection),
+            substream::Event::Down { node } => {
                 if self.peers.write().connected.remove(&node).is_some() {
                     self.metrics.members.dec();
                 }
@@ -122,7 +122,14 @@ impl Driver {
                     kad::InboundRequest::PutRecord { source, .. } => NodeId::from_peer_id(source),
                     _ => None,
                 };
-                let judged = kademlia::judge(&mut self.swarm.behaviour_mut().gate.inner_mut().kademlia, request);
+                let peers = self.peers.read();
+                let known = |peer: &PeerId| {
+                    let node = NodeId::from_peer_id(peer);
+                    node.and_then(|node| peers.addresses().get(&node).cloned()).unwrap_or_default()
+                };
+                let kademlia = &mut self.swarm.behaviour_mut().gate.inner_mut().kademlia;
+                let judged = kademlia::judge(kademlia, request, known);
+                drop(peers);
                 match (judged, source) {
                     (Ok(()), _) => {}
                     (Err(reason), Some(node)) => self.violation(node, reason),

@@ -3,7 +3,7 @@
 use super::{Connection, Driver};
 use crate::network::{
     admission::Guest, behaviour::BehaviourEvent, dial::Pursuit, discovery, event::NetworkEvent, failure::JoinFailure,
-    gate,
+    gate, kademlia,
 };
 use libp2p::{
     Multiaddr, PeerId, kad, mdns,
@@ -52,10 +52,8 @@ impl Driver {
                 self.addresses_changed();
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed to accept"),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                if let Err(error) = reason {
-                    tracing::error!(?addresses, %error, "no longer listening");
-                }
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
+                tracing::error!(?addresses, %error, "no longer listening");
             }
             _ => {}
         }
@@ -94,10 +92,14 @@ impl Driver {
     }
 
     fn on_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(found) = event else { return };
-        for (peer, address) in found {
-            let delay = discovery::delay(self.swarm.local_peer_id(), &peer);
-            self.pursue(Some(peer), vec![address], Pursuit::Always, delay);
+        match event {
+            mdns::Event::Discovered(found) => {
+                for (peer, address) in found {
+                    let delay = discovery::delay(self.swarm.local_peer_id(), &peer);
+                    self.pursue(Some(peer), vec![address], Pursuit::WhileSeen, delay);
+                }
+            }
+            mdns::Event::Expired(gone) => gone.iter().for_each(|(peer, _)| self.dialer.unseen(*peer)),
         }
     }
 
@@ -111,8 +113,9 @@ impl Driver {
             if outbound {
                 peers.learn(node, address.clone(), true);
             }
-            for address in guest.addresses.iter().filter_map(|text| text.parse().ok()) {
-                peers.learn(node, address, false);
+            let told = guest.addresses.iter().filter_map(|text| text.parse().ok());
+            for told in told.filter(|told| kademlia::is_worth_telling(told, &address)) {
+                peers.learn(node, told, false);
             }
         }
         drop(peers);

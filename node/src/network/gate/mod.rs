@@ -206,7 +206,10 @@ impl<B: NetworkBehaviour> Gate<B> {
     fn recipient(&self, peer: PeerId, wanted: NotifyHandler) -> Option<ConnectionId> {
         match wanted {
             NotifyHandler::Any => self.inside(peer).map(|(id, _)| id).next(),
-            NotifyHandler::One(wanted) => self.inside(peer).map(|(id, _)| id).find(|id| *id == wanted),
+            NotifyHandler::One(wanted) => {
+                let connection = self.connections.get(&wanted)?;
+                matches!(connection.stage, Stage::Inside { .. }).then_some(wanted)
+            }
         }
     }
 }

@@ -43,9 +43,9 @@ pub enum Notice {
 #[derive(Debug)]
 pub enum Event {
     /// Frames can be sent to this peer.
-    Up { peer: PeerId, node: NodeId, connection: ConnectionId },
+    Up { node: NodeId, connection: ConnectionId },
     /// A connection that carried frames is gone; those in flight may be lost.
-    Down { peer: PeerId, node: NodeId },
+    Down { node: NodeId },
 }
 
 /// The key of this peer is no ed25519 key. The gate admits no such peer, so this is never seen.
@@ -121,12 +121,12 @@ impl Behaviour {
             self.routes.remove(&node);
         }
         if was_up && (received || gone.is_some()) {
-            self.effects.push_back(ToSwarm::GenerateEvent(Event::Down { peer: peer_id, node }));
+            self.effects.push_back(ToSwarm::GenerateEvent(Event::Down { node }));
         }
         match &peer.carrier {
             Some(carrier) if was_up && received => {
                 let connection = carrier.connection;
-                self.effects.push_back(ToSwarm::GenerateEvent(Event::Up { peer: peer_id, node, connection }));
+                self.effects.push_back(ToSwarm::GenerateEvent(Event::Up { node, connection }));
             }
             _ => {
                 let effect = peer.choose_carrier(peer_id, &self.shared.frames);
@@ -195,7 +195,7 @@ impl NetworkBehaviour for Behaviour {
                 let Some(carrier) = peer.carrier.as_mut().filter(|carrier| carrier.connection == id) else { return };
                 carrier.ready = true;
                 self.routes.insert(node, carrier.outbound.clone());
-                self.effects.push_back(ToSwarm::GenerateEvent(Event::Up { peer: peer_id, node, connection: id }));
+                self.effects.push_back(ToSwarm::GenerateEvent(Event::Up { node, connection: id }));
             }
             Report::Receiving => {
                 if let Some(connection) = peer.connections.iter_mut().find(|connection| connection.id == id) {

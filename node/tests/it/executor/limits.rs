@@ -119,6 +119,7 @@ fn a_fork_bomb_is_ended_and_nothing_of_it_remains() {
         run.limits.processes = 64;
         run.time_limit = Duration::from_secs(20);
         let outcome = mesh.finish(run);
+        eprintln!("{level}: {:?} after {:?}", outcome.status, outcome.wall);
         let Failure::TooManyProcesses { limit: 64, seen } = failure(&outcome) else { panic!("{outcome:?}") };
         assert!(*seen > 64);
         assert_eq!(with_argument(&mark), Vec::<i32>::new());

@@ -190,3 +190,24 @@ async fn streams_of_other_protocols_are_taken_in_turn_and_bounded() {
     }
     assert!(first.handle.open_stream(second.node, "/mesh/nothing/1").await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_peer_displaces_the_connection_of_its_earlier_run() {
+    let network = Network::new("restart");
+    let mut survivor = network.member().listen(QUIC).start().await;
+    let earlier = network.member();
+    let (secret, credential) = (earlier.secret, earlier.credential.clone());
+    // It does not go away, as a machine whose power failed does not.
+    let earlier = earlier.start().await;
+    earlier.handle.dial(survivor.node, survivor.addresses.clone()).unwrap();
+    assert_eq!(survivor.up().await, earlier.node);
+    let mut later = network.member().bootstrap(&survivor.address());
+    (later.secret, later.credential) = (secret, credential);
+    let mut later = later.start().await;
+    assert_eq!(later.up().await, survivor.node);
+    assert_eq!(survivor.down().await, earlier.node);
+    assert_eq!(survivor.up().await, later.node);
+    survivor.handle.send(later.node, Class::Task, Bytes::from_static(b"to the later run")).unwrap();
+    let (_, _, frame) = within(Duration::from_secs(5), later.frames.recv()).await.unwrap();
+    assert_eq!(frame, "to the later run");
+}

@@ -37,14 +37,19 @@ pub struct Network {
 
 impl Network {
     pub fn new(name: &str) -> Self {
-        let maker = SecretKey::from_bytes(&rand::random());
+        Self::of_maker(&rand::random(), name)
+    }
+
+    /// The same network in every process that has the maker's key.
+    pub fn of_maker(maker: &[u8; 32], name: &str) -> Self {
+        let maker = SecretKey::from_bytes(maker);
         let genesis = Genesis {
             name: name.parse().unwrap(),
-            nonce: rand::random(),
+            nonce: [7; 32],
             maker: maker.node_id(),
             engine: Engine::Pbft,
             open: false,
-            created: now(),
+            created: Wall(0),
             committee: Founders::alone(maker.node_id()),
         };
         Self { maker, genesis }
@@ -81,10 +86,6 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn node(&self) -> NodeId {
-        SecretKey::from_bytes(&self.secret).node_id()
-    }
-
     pub fn listen(mut self, address: &str) -> Self {
         self.config.listen.push(address.parse().unwrap());
         self

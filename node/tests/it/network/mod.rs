@@ -6,4 +6,5 @@ mod gate;
 mod gossip;
 mod harness;
 mod joining;
+mod kill;
 mod lookups;

@@ -1,0 +1,109 @@
+//! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
+
+use super::{fatal, hands::Hands};
+use crate::{
+    api::Pulse,
+    log::{Disk, Log},
+};
+use mesh_coordinator::Effect;
+use mesh_proto::id::LogPosition;
+use prometheus_client::metrics::counter::Counter;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+/// What the brain hands over after each turn.
+pub enum Job {
+    /// Encoded facts in order, and what may be done once they are on disk.
+    Batch { records: Vec<Vec<u8>>, effects: Vec<Effect> },
+    /// The store has absorbed all records up to here.
+    Release(LogPosition),
+    /// Everything before this is done; say so and end.
+    Stop,
+}
+
+/// Batches that wait for the disk. The brain goes on while there are fewer; then the disk is the bound.
+pub const WAITING: usize = 64;
+
+/// What others may know of the log.
+#[derive(Clone, Default)]
+pub struct LogState {
+    /// Bytes since the last release: when to write the store.
+    pub bytes: Arc<AtomicU64>,
+    /// Bytes that new work may still take.
+    pub headroom: Arc<AtomicU64>,
+    pub syncs: Counter,
+    pub records: Counter,
+}
+
+/// Runs until `Stop`. A failed append or sync ends the process with every waiting effect undone: a promise that was
+/// forgotten is one that may be contradicted.
+pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state: &LogState, pulse: &Pulse) {
+    let mut waiting: Vec<Effect> = Vec::new();
+    let mut records = 0u64;
+    loop {
+        pulse.log_turned();
+        let first = match jobs.recv_timeout(Duration::from_secs(1)) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                note_headroom(&log, state);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut release = None;
+        let mut stop = false;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Batch { records: encoded, effects } => {
+                    for record in &encoded {
+                        if let Err(error) = log.append(record) {
+                            fatal(&format!("the log refused a record: {error}"));
+                        }
+                    }
+                    records += encoded.len() as u64;
+                    waiting.extend(effects);
+                }
+                Job::Release(upto) => release = Some(upto),
+                Job::Stop => stop = true,
+            }
+            next = jobs.try_recv().ok();
+        }
+        if records > 0 {
+            if let Err(error) = log.commit() {
+                fatal(&format!("the log cannot be written: {error}"));
+            }
+            state.records.inc_by(records);
+            state.syncs.inc();
+            records = 0;
+        }
+        for effect in waiting.drain(..) {
+            hands.carry_out(effect);
+        }
+        if let Some(upto) = release
+            && let Err(error) = log.release(upto)
+        {
+            fatal(&format!("the log cannot be released: {error}"));
+        }
+        state.bytes.store(log.bytes_since_release(), Ordering::Relaxed);
+        if release.is_some() {
+            note_headroom(&log, state);
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+fn note_headroom<D: Disk>(log: &Log<D>, state: &LogState) {
+    match log.headroom() {
+        Ok(bytes) => state.headroom.store(bytes, Ordering::Relaxed),
+        Err(error) => tracing::warn!(%error, "cannot tell how much room the disk has"),
+    }
+}

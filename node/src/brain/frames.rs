@@ -1,0 +1,115 @@
+//! From bytes of a peer to an input: decoded and checked on the network's tasks, not on the brain's thread.
+
+use super::Inbox;
+use crate::{
+    directory::Directory,
+    network::{Class, FrameHandler, Violation},
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use mesh_coordinator::{ControlMessage, Input};
+use mesh_proto::{
+    codec,
+    id::NodeId,
+    task::{FRAME_LIMIT, Frame},
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// A control message holds at most 64 entries of members, or 1,000 summaries.
+const CONTROL_LIMIT: usize = 1024 * 1024;
+
+/// Members of which the brain has been told that they are up. Their frames wait until then: the two come by different
+/// ways.
+#[derive(Clone, Default)]
+pub struct Doors(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    open: RwLock<HashSet<NodeId>>,
+    changed: Notify,
+}
+
+impl Doors {
+    pub fn open(&self, node: NodeId) {
+        self.0.open.write().unwrap_or_else(PoisonError::into_inner).insert(node);
+        self.0.changed.notify_waiters();
+    }
+
+    pub fn close(&self, node: NodeId) {
+        self.0.open.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
+    }
+
+    fn is_open(&self, node: NodeId) -> bool {
+        self.0.open.read().unwrap_or_else(PoisonError::into_inner).contains(&node)
+    }
+
+    /// Whether the door opened within a second.
+    async fn pass(&self, node: NodeId) -> bool {
+        if self.is_open(node) {
+            return true;
+        }
+        let opened = async {
+            loop {
+                let changed = self.0.changed.notified();
+                if self.is_open(node) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), opened).await.is_ok()
+    }
+}
+
+/// Decodes frames for the brain.
+pub struct Frames {
+    pub inbox: Inbox,
+    pub doors: Doors,
+    pub directory: Directory,
+}
+
+impl FrameHandler for Frames {
+    fn frame(&self, from: NodeId, class: Class, frame: Bytes) -> BoxFuture<'_, Result<(), Violation>> {
+        Box::pin(async move {
+            let inputs = match class {
+                Class::Task => {
+                    let frame: Frame =
+                        codec::decode(&frame, FRAME_LIMIT).map_err(|_| Violation { reason: "task_frame" })?;
+                    vec![Input::Task { from, frame }]
+                }
+                Class::Control => self.control(from, &frame)?,
+                Class::Consensus | Class::Bulk => return Err(Violation { reason: "unused_class" }),
+            };
+            if !self.doors.pass(from).await {
+                return Ok(());
+            }
+            for input in inputs {
+                if self.inbox.send(input).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Frames {
+    /// Entries of members are verified here, one by one; what does not verify is left out.
+    fn control(&self, from: NodeId, frame: &[u8]) -> Result<Vec<Input>, Violation> {
+        let message: ControlMessage =
+            codec::decode(frame, CONTROL_LIMIT).map_err(|_| Violation { reason: "control_frame" })?;
+        match message {
+            ControlMessage::Members(members) => Ok(members
+                .iter()
+                .filter_map(|member| self.directory.verify(&member.entry))
+                .map(Input::Member)
+                .collect()),
+            other => Ok(vec![Input::Control { from, message: other }]),
+        }
+    }
+}

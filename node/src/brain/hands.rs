@@ -1,0 +1,71 @@
+//! Carries effects out. Dull: one short arm each.
+
+use super::{Inbox, answers::Waiting};
+use crate::{
+    network::{Class, CommandError, NetworkHandle, SendError},
+    work::Work,
+};
+use bytes::Bytes;
+use libp2p::Multiaddr;
+use mesh_coordinator::{Effect, Input, Message};
+use mesh_proto::{codec, id::NodeId};
+use tokio::runtime::Handle;
+
+/// Everything that an effect may need.
+pub struct Hands {
+    pub network: NetworkHandle,
+    pub waiting: Waiting,
+    pub work: Work,
+    pub inbox: Inbox,
+    pub runtime: Handle,
+}
+
+impl Hands {
+    /// The caller has seen to it that what the effect rests on is on disk.
+    pub fn carry_out(&self, effect: Effect) {
+        match effect {
+            // Appended by the commit thread before anything that rests on it.
+            Effect::Persist(_) => {}
+            Effect::Send { to, message, .. } => self.send(to, &message),
+            Effect::Answer { request, answers, .. } => self.waiting.say(request, answers, &self.runtime),
+            Effect::Execute { birth, attempt, .. } => self.work.execute(&birth, attempt),
+            Effect::Cancel { task, attempt } => self.work.cancel(task, attempt),
+            Effect::Dial { node, addresses } => self.dial(node, &addresses),
+            Effect::Disconnect { node } => note(self.network.disconnect(node)),
+        }
+    }
+
+    fn send(&self, to: NodeId, message: &Message) {
+        let (class, bytes) = match message {
+            Message::Task(frame) => (Class::Task, codec::encode_into(Vec::with_capacity(4096), frame)),
+            Message::Control(message) => (Class::Control, codec::encode(message)),
+        };
+        match self.network.send(to, class, Bytes::from(bytes)) {
+            Ok(()) => {}
+            // Its `Down` is on its way to the brain, or has been there: what matters is said again on `Up`.
+            Err(SendError::NotConnected) => {}
+            Err(SendError::Full) => self.say(Input::Full { node: to }),
+            Err(error @ SendError::TooLarge) => tracing::error!(%to, %class, %error, "not sent: a bug"),
+        }
+    }
+
+    fn dial(&self, node: NodeId, addresses: &[String]) {
+        let addresses: Vec<Multiaddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        if !addresses.is_empty() {
+            note(self.network.dial(node, addresses));
+        }
+    }
+
+    fn say(&self, input: Input) {
+        if self.inbox.answer(input).is_err() {
+            tracing::debug!("the brain has ended");
+        }
+    }
+}
+
+/// A network that is too busy for a command now is asked again by the brain's own timers.
+fn note(result: Result<(), CommandError>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "the network did not take a command");
+    }
+}

@@ -1,0 +1,13 @@
+//! `meshd run`: puts the parts together, and takes them apart again in order.
+
+mod blobs;
+mod logs;
+mod membership;
+mod node;
+mod own_entry;
+mod parts;
+mod peers;
+mod pump;
+mod readiness;
+
+pub use node::{Node, Options, StartError};

@@ -1,0 +1,235 @@
+//! A running node.
+
+use super::{
+    blobs::NodeBlobs, logs::NodeLogs, membership::NodeMembership, own_entry::OwnEntry, parts, peers, pump, readiness,
+};
+use crate::{
+    api::{self, Api, Pulse},
+    blob::{self, BlobStore},
+    brain::{self, BrainHandle, Doors, Frames, Hands, LogState, Restored, Waiting, clock},
+    config::Loaded,
+    directory::Directory,
+    executor::{self, Executors},
+    identity::{ApiToken, DataDir, Identity, IdentityError, Peers, read_bootstrap},
+    log::NewLog,
+    metrics::Metrics,
+    network::{self, NetworkIdentity},
+    work::{Replicas, Work},
+};
+use libp2p::Multiaddr;
+use mesh_proto::id::StoreId;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+
+/// What a node is started with.
+pub struct Options {
+    pub loaded: Loaded,
+}
+
+/// Why a node does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Restore(#[from] brain::RestoreError),
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
+    #[error(transparent)]
+    Executor(#[from] executor::ConfigError),
+    #[error("exec.allow: {0}")]
+    Allow(#[from] executor::AllowError),
+    #[error(transparent)]
+    Blob(#[from] blob::OpenError),
+    #[error("cannot serve the API on {address}: {error}; is another node running? Choose another with --api-listen")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error(transparent)]
+    Serve(#[from] api::ServeError),
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A node at work.
+pub struct Node {
+    dir: Arc<DataDir>,
+    served: api::Served,
+    threads: brain::Running,
+    network: network::NetworkHandle,
+    background: Vec<tokio::task::JoinHandle<()>>,
+    brain: BrainHandle,
+}
+
+impl Node {
+    /// Starts everything. Must be called on a tokio runtime, which then carries the node.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { loaded } = options;
+        let config = &loaded.config;
+        let dir = Arc::new(DataDir::lock(&config.node.data_dir)?);
+        let identity = Identity::load(dir.path(), clock::wall())?;
+        let token = ApiToken::load_or_create(&dir)?;
+        let directory = Directory::new(identity.genesis.clone());
+
+        // The brain, from the disk.
+        let new = NewLog { store_id: StoreId(rand::random()), salt: rand::random() };
+        let restored = brain::restore(&dir, &parts::log_config(config), new, |store| {
+            parts::coordinator_config(config, &identity, store)
+        })?;
+        directory.fill(&restored.coordinator);
+        let store = restored.coordinator.store();
+        let (inbox, outbox) = brain::inbox();
+        let doors = Doors::default();
+
+        // The network.
+        let mut metrics = Metrics::new();
+        let frames = Frames { inbox: inbox.clone(), doors: doors.clone(), directory: directory.clone() };
+        let (remembered, skipped) = Peers::load(dir.path())?;
+        if skipped > 0 {
+            tracing::warn!(skipped, "lines of the file of remembered peers could not be read");
+        }
+        let network_identity = NetworkIdentity {
+            keypair: parts::keypair(&identity),
+            genesis: identity.genesis.clone(),
+            credential: identity.credential.clone(),
+            store,
+            directory: Arc::new(directory.clone()),
+            remembered: parts::remembered(&remembered),
+        };
+        let bootstrap = parts::bootstrap(config, &read_bootstrap(dir.path())?);
+        let network_config = parts::network_config(config, bootstrap);
+        let (network, events) =
+            network::start(network_config, network_identity, Arc::new(frames), metrics.registry_mut()).await?;
+
+        // What runs tasks.
+        let blobs = BlobStore::open(dir.file("blobs"), parts::blob_config(config))?;
+        blobs.metrics().register(metrics.registry_mut());
+        let (ended, ends) = mpsc::channel(1024);
+        let executors = Executors::start(parts::executor_config(config, &dir)?, ended)?;
+        let replicas = Replicas { network: network.clone(), copies: config.tasks.blob_copies as usize };
+        let runtime = Handle::current();
+        let work = Work::new(
+            executors,
+            ends,
+            blobs.clone(),
+            replicas.clone(),
+            inbox.clone(),
+            runtime.clone(),
+            config.exec.in_place,
+        );
+
+        // The threads.
+        let waiting = Waiting::default();
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone());
+        let hands = Hands {
+            network: network.clone(),
+            waiting,
+            work: work.clone(),
+            inbox: inbox.clone(),
+            runtime: runtime.clone(),
+        };
+        let state = LogState::default();
+        state.headroom.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        parts::register_log(&state, metrics.registry_mut());
+        let pulse = Pulse::new();
+        let pause = mesh_membership::Config::default().heartbeat * 2;
+        let Restored { coordinator, log, store: kept } = restored;
+        let threads = brain::start(
+            Restored { coordinator, log, store: kept },
+            outbox,
+            hands,
+            directory.clone(),
+            state,
+            pulse.clone(),
+            pause,
+        )
+        .map_err(StartError::Thread)?;
+
+        // What goes on beside.
+        let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone());
+        let unready = readiness::Readiness::default();
+        let mut background = vec![
+            runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone())),
+            runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
+            runtime.spawn(readiness::watch(unready.clone(), brain.clone())),
+        ];
+        background.extend(super::blobs::serve(&network, &blobs).map(|serving| runtime.spawn(serving)));
+        background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
+        background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
+
+        // The API, last: whoever asks finds a whole node.
+        let meters = api::Meters::new(metrics.registry_mut());
+        let metrics = Arc::new(Mutex::new(metrics));
+        let encode = move || match metrics.lock().unwrap_or_else(PoisonError::into_inner).encode() {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, "metrics cannot be encoded");
+                String::new()
+            }
+        };
+        let ports = api::Ports {
+            brain: Arc::new(brain.clone()),
+            blobs: Arc::new(NodeBlobs::new(blobs, replicas)),
+            logs: Arc::new(NodeLogs::new(network.clone(), work, brain.clone())),
+            membership: Arc::new(NodeMembership::new(&identity, inbox.clone(), directory.clone())),
+            peers: Arc::new({
+                let network = network.clone();
+                move || peers::views(&network)
+            }),
+            metrics: Arc::new(encode),
+            unready: Arc::new(move || unready.reasons()),
+            config: Arc::new(parts::shown(&loaded)),
+            pulse,
+        };
+        let listen = config.api.listen;
+        let listener = TcpListener::bind(listen).map_err(|error| StartError::Listen { address: listen, error })?;
+        if !listen.ip().is_loopback() {
+            tracing::warn!(%listen, "the API is reachable from other machines and speaks plain HTTP: put TLS in front");
+        }
+        let access = api::Access {
+            tokens: api::Tokens::default().with("default", token.as_str()),
+            hosts: api::Hosts::new(listen.ip(), []),
+        };
+        let network_id = identity.genesis.network_id();
+        let api = Api::new(network_id, ports, access, api::Limits::default(), meters);
+        let served = api::serve(listener, api, runtime)?;
+        parts::write_api_address(&dir, served.address())?;
+        Ok(Self { dir, served, threads, network, background, brain })
+    }
+
+    /// Where the API listens.
+    pub fn api(&self) -> SocketAddr {
+        self.served.address()
+    }
+
+    /// Where peers can reach this node.
+    pub fn listening(&self) -> Vec<Multiaddr> {
+        self.network.listening()
+    }
+
+    /// Takes no more requests, ends what runs, and leaves a disk from which the next start goes on. Blocks.
+    pub fn stop(self) {
+        let Self { dir, served, threads, network, background, brain } = self;
+        served.close();
+        for task in background {
+            task.abort();
+        }
+        // The brain ends when nobody can tell it anything any more; a handle may live on in a request that hangs.
+        drop((network, brain));
+        let ended = std::thread::spawn(move || threads.join());
+        let until = std::time::Instant::now() + Duration::from_secs(3);
+        while !ended.is_finished() && std::time::Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        drop(dir);
+    }
+}
+
+/// The file in which `run` says where its API listens, for the verbs that ask it.
+pub const API_ADDRESS: &str = "api-address";

@@ -1,0 +1,124 @@
+//! From the operator's configuration to what each part takes.
+
+use super::{StartError, node::API_ADDRESS};
+use crate::{
+    blob::BlobConfig,
+    brain::LogState,
+    config::{Config, Loaded},
+    directory,
+    executor::{Allowed, ExecConfig, ExecutorConfig},
+    identity::{DataDir, Identity, Peers},
+    log::LogConfig,
+    network,
+};
+use libp2p::{Multiaddr, identity::Keypair};
+use mesh_proto::{
+    address::Addresses,
+    id::{NodeId, StoreId},
+};
+use prometheus_client::registry::Registry;
+use std::{net::SocketAddr, time::Duration};
+
+pub fn log_config(config: &Config) -> LogConfig {
+    LogConfig { segment_size: config.log.segment_size.bytes(), free_segments: config.log.free_segments as usize }
+}
+
+pub fn coordinator_config(config: &Config, identity: &Identity, store: StoreId) -> mesh_coordinator::Config {
+    let now = crate::brain::clock::wall();
+    let me = directory::own_entry(&identity.key, &identity.genesis, &identity.credential, store, &[], now);
+    mesh_coordinator::Config {
+        network: identity.genesis.network_id(),
+        seed: rand::random(),
+        me,
+        membership: mesh_membership::Config::default(),
+        tasks: mesh_tasks::Config {
+            copies: config.tasks.copies as usize,
+            retention: config.tasks.retention.get(),
+            retained_max: config.tasks.max_ended as usize,
+            slots: config.exec.slots,
+            ..mesh_tasks::Config::default()
+        },
+    }
+}
+
+pub fn keypair(identity: &Identity) -> Keypair {
+    let mut secret = identity.key.to_bytes();
+    Keypair::ed25519_from_bytes(&mut secret[..]).unwrap_or_else(|_| unreachable!("32 bytes are an ed25519 key"))
+}
+
+pub fn remembered(peers: &Peers) -> Vec<(NodeId, Vec<Multiaddr>)> {
+    let parse = |addresses: &Addresses| addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    peers.iter().map(|peer| (peer.node, parse(&peer.addresses))).collect()
+}
+
+/// What the operator named, then what came with the invitation.
+pub fn bootstrap(config: &Config, invited: &Addresses) -> Vec<Multiaddr> {
+    let mut all = config.network.bootstrap.clone();
+    for address in invited.iter().filter_map(|address| address.parse().ok()) {
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    all
+}
+
+pub fn network_config(config: &Config, bootstrap: Vec<Multiaddr>) -> network::Config {
+    let section = &config.network;
+    network::Config {
+        listen: section.listen.clone(),
+        external: section.external.clone(),
+        bootstrap,
+        mdns: section.mdns,
+        max_connections: section.max_connections,
+        max_connections_per_peer: section.max_connections_per_peer,
+        max_pending_incoming: section.max_pending_incoming,
+        max_unadmitted: section.max_unadmitted as usize,
+        admission_timeout: section.admission_timeout.get(),
+        idle_timeout: section.idle_timeout.get(),
+        stream_protocols: vec![crate::blob::PROTOCOL, super::logs::PROTOCOL],
+        ..network::Config::default()
+    }
+}
+
+pub fn blob_config(config: &Config) -> BlobConfig {
+    BlobConfig {
+        quota_bytes: config.blob.quota.bytes(),
+        free_floor_bytes: config.blob.free_floor.bytes(),
+        upload_lease: config.blob.upload_lease.get(),
+        ..BlobConfig::default()
+    }
+}
+
+pub fn executor_config(config: &Config, dir: &DataDir) -> Result<ExecutorConfig, StartError> {
+    let exec = match config.exec.allow.is_empty() {
+        true => None,
+        false => {
+            let path = std::env::var("PATH").unwrap_or_default();
+            let allowed = Allowed::resolve(&config.exec.allow, &path)?;
+            for warning in allowed.warnings() {
+                tracing::warn!("exec.allow: {warning}");
+            }
+            Some(ExecConfig::new(allowed))
+        }
+    };
+    Ok(ExecutorConfig { slots: config.exec.slots as usize, directory: dir.file("tasks"), exec })
+}
+
+pub fn register_log(state: &LogState, registry: &mut Registry) {
+    registry.register("mesh_log_syncs", "Syncs of the log, each of which made a batch durable", state.syncs.clone());
+    registry.register("mesh_log_records", "Records appended to the log", state.records.clone());
+}
+
+/// The configuration as `config show --output json` prints it.
+pub fn shown(loaded: &Loaded) -> serde_json::Value {
+    serde_json::to_value(loaded.entries()).unwrap_or_default()
+}
+
+/// Where the verbs that ask this node find it.
+pub fn write_api_address(dir: &DataDir, address: SocketAddr) -> Result<(), StartError> {
+    let path = dir.file(API_ADDRESS);
+    std::fs::write(&path, format!("http://{address}\n")).map_err(|error| StartError::File { path, error })
+}
+
+/// How often things that are not urgent are done.
+pub const NOW_AND_THEN: Duration = Duration::from_secs(10);

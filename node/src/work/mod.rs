@@ -1,0 +1,211 @@
+//! From a granted attempt to its outcome: inputs are brought here, the executors run it, outputs are made durable where
+//! the outcome says, and the brain is told.
+
+mod inputs;
+mod outcome;
+mod outputs;
+mod replicas;
+
+pub use replicas::Replicas;
+
+use crate::{
+    blob::{BlobStore, Hold},
+    brain::Inbox,
+    executor::{ExecutorEvent, Executors, Outcome as Ran, Run, RunError},
+};
+use mesh_coordinator::Input;
+use mesh_proto::{
+    id::TaskId,
+    task::{Birth, FailureKind, Octets, Outcome, Payload, Program, Spec, Status},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
+
+/// A cancelled execution frees its slot a moment after the brain gave the slot to another: how long that one waits.
+const SLOT_WAIT: Duration = Duration::from_secs(30);
+const SLOT_POLL: Duration = Duration::from_millis(20);
+
+/// The executions of this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Work(Arc<Shared>);
+
+struct Shared {
+    executors: Executors,
+    blobs: BlobStore,
+    replicas: Replicas,
+    inbox: Inbox,
+    runtime: Handle,
+    /// Commands may read and write outside their own directory by `Payload::Path`.
+    in_place: bool,
+    running: Mutex<HashMap<(TaskId, u32), Running>>,
+}
+
+/// What an execution keeps while it lasts.
+#[derive(Default)]
+struct Running {
+    /// Inputs that are not collected meanwhile.
+    holds: Vec<Hold>,
+    /// Still fetching, or waiting for a slot.
+    preparing: Option<AbortHandle>,
+}
+
+impl Work {
+    /// `events` is the receiving end of what `executors` was started with.
+    pub fn new(
+        executors: Executors,
+        events: mpsc::Receiver<ExecutorEvent>,
+        blobs: BlobStore,
+        replicas: Replicas,
+        inbox: Inbox,
+        runtime: Handle,
+        in_place: bool,
+    ) -> Self {
+        let running = Mutex::default();
+        let work = Self(Arc::new(Shared { executors, blobs, replicas, inbox, runtime, in_place, running }));
+        work.0.runtime.spawn(work.clone().collect(events));
+        work
+    }
+
+    pub fn executors(&self) -> &Executors {
+        &self.0.executors
+    }
+
+    /// Starts an attempt. Never waits; the end comes as `Input::Executed`.
+    pub fn execute(&self, birth: &Arc<Birth>, attempt: u32) {
+        let task = birth.task;
+        let spec = match Spec::decode(&birth.spec) {
+            Ok(spec) => spec,
+            Err(error) => {
+                return self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string()));
+            }
+        };
+        match &spec.program {
+            // Both come by the hundred a turn: nothing is spawned or looked up for them.
+            Program::Manifest { .. } => self.ended(task, attempt, success(Payload::empty())),
+            Program::Echo if matches!(spec.input, Payload::Inline(_)) => self.ended(task, attempt, success(spec.input)),
+            _ if spec.blobs().next().is_none() => match inputs::run_of(task, attempt, &spec, &[], self.0.in_place) {
+                Ok(run) => self.start(run),
+                Err(outcome) => self.ended(task, attempt, *outcome),
+            },
+            _ => self.prepare(task, attempt, spec),
+        }
+    }
+
+    /// Stops an attempt. Its end, if one comes, is for the brain to ignore.
+    pub fn cancel(&self, task: TaskId, attempt: u32) {
+        if !self.0.executors.cancel(task, attempt)
+            && let Some(Running { preparing: Some(preparing), .. }) = self.lock().remove(&(task, attempt))
+        {
+            preparing.abort();
+        }
+    }
+
+    /// Fetches the inputs first.
+    fn prepare(&self, task: TaskId, attempt: u32, spec: Spec) {
+        let work = self.clone();
+        let handle = self.0.runtime.spawn(async move {
+            match inputs::fetch(&work.0.blobs, &work.0.replicas, &spec).await {
+                Ok(holds) => {
+                    let run = inputs::run_of(task, attempt, &spec, &holds, work.0.in_place);
+                    work.lock().insert((task, attempt), Running { holds, preparing: None });
+                    match run {
+                        Ok(run) => work.start(run),
+                        Err(outcome) => work.ended(task, attempt, *outcome),
+                    }
+                }
+                Err(error) => {
+                    let why = format!("an input cannot be had: {error}");
+                    work.ended(task, attempt, Outcome::failed(FailureKind::InputUnavailable, why));
+                }
+            }
+        });
+        let mut running = self.lock();
+        if !handle.is_finished() {
+            running.entry((task, attempt)).or_default().preparing = Some(handle.abort_handle());
+        }
+    }
+
+    fn start(&self, run: Run) {
+        let (task, attempt) = (run.task, run.attempt);
+        match self.0.executors.run(run.clone()) {
+            Ok(None) => {}
+            Ok(Some(ran)) => self.finish(task, attempt, ran),
+            Err(RunError::Busy { .. }) => self.wait_for_slot(run),
+            // It is running already, and its end will be told once.
+            Err(RunError::Duplicate { .. }) => tracing::debug!(%task, attempt, "granted again while it runs"),
+        }
+    }
+
+    fn wait_for_slot(&self, run: Run) {
+        let (task, attempt) = (run.task, run.attempt);
+        let work = self.clone();
+        let waiting = self.0.runtime.spawn(async move {
+            let until = tokio::time::Instant::now() + SLOT_WAIT;
+            loop {
+                tokio::time::sleep(SLOT_POLL).await;
+                match work.0.executors.run(run.clone()) {
+                    Ok(None) | Err(RunError::Duplicate { .. }) => return,
+                    Ok(Some(ran)) => return work.finish(task, attempt, ran),
+                    Err(RunError::Busy { .. }) if tokio::time::Instant::now() < until => {}
+                    Err(RunError::Busy { .. }) => {
+                        return work.ended(task, attempt, Outcome::failed(FailureKind::Lost, "no slot became free"));
+                    }
+                }
+            }
+        });
+        self.lock().entry((task, attempt)).or_default().preparing = Some(waiting.abort_handle());
+    }
+
+    async fn collect(self, mut events: mpsc::Receiver<ExecutorEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                ExecutorEvent::Started { .. } => {}
+                ExecutorEvent::Finished { task, attempt, outcome } => self.finish(task, attempt, outcome),
+            }
+        }
+    }
+
+    /// Small outputs go into the record as they are; the rest is made durable first.
+    fn finish(&self, task: TaskId, attempt: u32, ran: Ran) {
+        if let Some(outcome) = outcome::all_inline(&ran) {
+            self.ended(task, attempt, outcome);
+            return;
+        }
+        let work = self.clone();
+        self.0.runtime.spawn(async move {
+            let (blobs, replicas) = (&work.0.blobs, &work.0.replicas);
+            let outcome = match outputs::keep(blobs, replicas, &ran).await {
+                Ok(outcome) => outcome,
+                Err(error) => Outcome::failed(FailureKind::Lost, format!("its outputs cannot be kept: {error}")),
+            };
+            work.ended(task, attempt, outcome);
+        });
+    }
+
+    fn ended(&self, task: TaskId, attempt: u32, outcome: Outcome) {
+        self.lock().remove(&(task, attempt));
+        let outcome = Arc::new(outcome);
+        if self.0.inbox.answer(Input::Executed { task, attempt, outcome }).is_err() {
+            tracing::debug!(%task, attempt, "ended after the brain");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TaskId, u32), Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn success(stdout: Payload) -> Outcome {
+    Outcome {
+        status: Status::Exit(0),
+        stdout,
+        stderr: Payload::Inline(Octets::default()),
+        files: Vec::new(),
+        cpu_us: 0,
+        wall_us: 0,
+    }
+}

@@ -1,0 +1,67 @@
+//! What the executors say, as the record has it.
+
+use crate::executor::{Failure, Outcome as Ran, Output, Status as RanStatus};
+use mesh_proto::task::{Failure as Kept, FailureKind, INLINE_LIMIT, Octets, Outcome, Payload, Status};
+use std::time::Duration;
+
+/// Bytes of all outputs in a record together; above it the larger ones are blobs.
+pub const INLINE_TOTAL: usize = 64 * 1024;
+
+/// The outcome as it is, if all its outputs fit into the record.
+pub fn all_inline(ran: &Ran) -> Option<Outcome> {
+    let all = || [&ran.stdout, &ran.stderr].into_iter().chain(ran.files.iter().map(|(_, output)| output));
+    let total: u64 = all().map(Output::len).sum();
+    if total > INLINE_TOTAL as u64 {
+        return None;
+    }
+    let stdout = inline(&ran.stdout)?;
+    let stderr = inline(&ran.stderr)?;
+    let files = ran.files.iter().map(|(name, output)| Some((name.clone(), inline(output)?))).collect::<Option<_>>()?;
+    Some(outcome(ran, stdout, stderr, files))
+}
+
+/// The bytes, if the executors have them in memory and a record may hold them.
+pub fn inline(output: &Output) -> Option<Payload> {
+    match output {
+        Output::Inline(bytes) if bytes.len() <= INLINE_LIMIT => Some(Payload::Inline(Octets::from(bytes.as_ref()))),
+        Output::Inline(_) | Output::File { .. } => None,
+    }
+}
+
+pub fn outcome(ran: &Ran, stdout: Payload, stderr: Payload, files: Vec<(String, Payload)>) -> Outcome {
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let status = match &ran.status {
+        RanStatus::Exit(code) => Status::Exit(*code),
+        RanStatus::Signal(signal) => Status::Signal(*signal),
+        RanStatus::Failed(failure) => {
+            let message = failure.to_string().chars().take(170).collect();
+            Status::Failed(Kept { kind: kind(failure), message })
+        }
+    };
+    Outcome { status, stdout, stderr, files, cpu_us: micros(ran.cpu), wall_us: micros(ran.wall) }
+}
+
+fn kind(failure: &Failure) -> FailureKind {
+    match failure {
+        Failure::NotAllowed { .. } => FailureKind::NotAllowed,
+        Failure::ProgramMissing { .. }
+        | Failure::NotExecutable { .. }
+        | Failure::BadPath { .. }
+        | Failure::TooManyFiles { .. }
+        | Failure::TooLong { .. }
+        | Failure::BadArguments
+        | Failure::BadVariable { .. } => FailureKind::CannotStart,
+        Failure::TimeLimit { .. } => FailureKind::TimeLimit,
+        Failure::OutputTooLarge { .. } | Failure::FileTooLarge { .. } | Failure::FilesTooLarge { .. } => {
+            FailureKind::OutputTooLarge
+        }
+        Failure::TooManyProcesses { .. } => FailureKind::ResourceLimit,
+        Failure::OutputMissing { .. } | Failure::OutputRefused { .. } => FailureKind::BadOutput,
+        Failure::Cancelled => FailureKind::Cancelled,
+        Failure::DiskFull { .. }
+        | Failure::Prepare { .. }
+        | Failure::LeaseLost { .. }
+        | Failure::GuardLost
+        | Failure::GuardUnavailable { .. } => FailureKind::Lost,
+    }
+}

@@ -7,6 +7,7 @@ use crate::api::Code;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
+use crate::run::StartError;
 
 /// A task failed.
 pub(super) const FAILED: u8 = 1;
@@ -40,6 +41,9 @@ pub enum Failure {
     /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The node does not start. Exit code 2, or 70 where the system refused.
+    #[error(transparent)]
+    Start(#[from] Box<StartError>),
     /// A task ended otherwise than well, or was left: all has been said. The exit code is this.
     #[error("")]
     Ended(u8),
@@ -69,6 +73,10 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
+            Self::Start(error) => match **error {
+                StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. } => USAGE,
+                _ => INTERNAL,
+            },
             Self::Client(error) => code_of(error),
             Self::Ended(code) => *code,
         }

@@ -14,6 +14,7 @@ mod output;
 mod peer;
 mod program;
 mod results;
+mod run;
 mod settings;
 mod status;
 mod submit;
@@ -45,6 +46,8 @@ enum Verb {
     Invite(invite::Invite),
     /// Join the network of a token.
     Join(join::Join),
+    /// Run this machine's node.
+    Run(run::Run),
     /// Run one task and wait for its end.
     Submit(submit::Submit),
     /// Run one program over many inputs.
@@ -94,6 +97,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Init(verb) => verb.run(&cli.global, output),
         Verb::Invite(verb) => verb.run(&cli.global, output),
         Verb::Join(verb) => verb.run(&cli.global, output),
+        Verb::Run(verb) => verb.run(&cli.global),
         Verb::Submit(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Map(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Task(verb) => connect::block_on(verb.run(&cli.global, output)),

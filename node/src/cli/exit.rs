@@ -43,7 +43,7 @@ pub enum Failure {
     Client(#[from] ClientError),
     /// The node does not start. Exit code 2, or 70 where the system refused.
     #[error(transparent)]
-    Start(#[from] Box<StartError>),
+    Start(#[from] StartError),
     /// A task ended otherwise than well, or was left: all has been said. The exit code is this.
     #[error("")]
     Ended(u8),
@@ -73,10 +73,8 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
-            Self::Start(error) => match **error {
-                StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. } => USAGE,
-                _ => INTERNAL,
-            },
+            Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
+            Self::Start(_) => INTERNAL,
             Self::Client(error) => code_of(error),
             Self::Ended(code) => *code,
         }

@@ -44,10 +44,10 @@ enum Verb {
     Init(init::Init),
     /// Print a token by which another machine can join.
     Invite(invite::Invite),
+    /// Run a node of the network that its data directory belongs to.
+    Run(run::Run),
     /// Join the network of a token.
     Join(join::Join),
-    /// Run this machine's node.
-    Run(run::Run),
     /// Run one task and wait for its end.
     Submit(submit::Submit),
     /// Run one program over many inputs.
@@ -96,8 +96,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Init(verb) => verb.run(&cli.global, output),
         Verb::Invite(verb) => verb.run(&cli.global, output),
-        Verb::Join(verb) => verb.run(&cli.global, output),
         Verb::Run(verb) => verb.run(&cli.global),
+        Verb::Join(verb) => verb.run(&cli.global, output),
         Verb::Submit(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Map(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Task(verb) => connect::block_on(verb.run(&cli.global, output)),

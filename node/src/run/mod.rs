@@ -11,4 +11,4 @@ mod peers;
 mod pump;
 mod readiness;
 
-pub use node::{Node, Options, StartError};
+pub use node::{API_ADDRESS, Node, Options, StartError};

@@ -58,7 +58,8 @@ pub struct Known {
 #[serde(deny_unknown_fields)]
 pub enum Item {
     // Birth: gateway and holders.
-    /// Gateway to each named holder: keep this record. `supersedes` is the same gateway's earlier placement.
+    /// Gateway to each named holder: keep this record. `supersedes` is the first placement of the
+    /// same submission, by the same gateway: that one and all since are given up.
     #[serde(rename = "p")]
     Place {
         #[serde(rename = "i")]

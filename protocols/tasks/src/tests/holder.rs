@@ -58,10 +58,10 @@ fn a_placement_supersedes_the_same_gateways_earlier_one_whoever_is_its_first_hol
 
 #[test]
 fn a_placement_supersedes_one_before_the_last() {
-    // The placements with nonces 8 and 9 were lost on the way here.
+    // Of the placements with nonces 6 to 9 only the second came this far. All since the first are given up.
     let mut node = Node::holding(1, &spec());
     let (ballot, register) = (birth_ballot(2, 10), first_register(&[2, 1, 3], 2));
-    let told = node.hear(4, place(&birth(), ballot, &register, Some(birth_ballot(0, 7))));
+    let told = node.hear(4, place(&birth(), ballot, &register, Some(birth_ballot(0, 6))));
     assert_eq!(told, taken_up(&birth(), ballot, &register));
     // What it superseded comes late.
     let late = place(&birth(), birth_ballot(1, 9), &first_register(&[1, 2, 3], 2), Some(birth_ballot(0, 7)));

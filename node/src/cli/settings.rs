@@ -20,6 +20,12 @@ pub(super) struct Global {
     /// The configuration file; without it, meshd.toml in the data directory if there is one.
     #[arg(long, global = true, value_name = "FILE", env = "MESHD_CONFIG")]
     config: Option<PathBuf>,
+    /// The node to ask, like http://127.0.0.1:7441; several are tried in turn. Default: the one of the data directory.
+    #[arg(long, global = true, value_name = "URL", env = "MESHD_API", value_delimiter = ',')]
+    pub(super) api: Vec<String>,
+    /// The file with the API's token. Default: api-token in the data directory.
+    #[arg(long, global = true, value_name = "FILE", env = "MESHD_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
     /// The format of what is printed.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) output: Format,

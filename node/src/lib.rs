@@ -4,6 +4,7 @@ pub mod api;
 pub mod blob;
 pub mod brain;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod directory;
 pub mod executor;

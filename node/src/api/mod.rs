@@ -14,7 +14,7 @@ pub mod jobs;
 pub mod logs;
 pub mod members;
 mod meters;
-mod node;
+pub mod node;
 mod openapi;
 pub mod probes;
 pub mod problem;

@@ -3,8 +3,28 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::api::Code;
+use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
+use crate::run::StartError;
+
+/// A task failed.
+pub(super) const FAILED: u8 = 1;
+/// The command line is not as it must be, or names what is not there.
+pub(super) const USAGE: u8 = 2;
+/// No node answers.
+pub(super) const UNREACHABLE: u8 = 69;
+/// A bug, or the system refused.
+pub(super) const INTERNAL: u8 = 70;
+/// Refused for now.
+pub(super) const LATER: u8 = 75;
+/// Not allowed.
+pub(super) const FORBIDDEN: u8 = 77;
+/// The deadline passed.
+pub(super) const DEADLINE: u8 = 124;
+/// Detached by Ctrl-C: the work goes on.
+pub(super) const DETACHED: u8 = 130;
 
 /// Why a verb did not do what it was asked, by who must act.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +38,15 @@ pub enum Failure {
     /// The data directory. Exit code 2, or 70 where the file system refused.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The node does not start. Exit code 2, or 70 where the system refused.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A task ended otherwise than well, or was left: all has been said. The exit code is this.
+    #[error("")]
+    Ended(u8),
     /// Standard output or input. Exit code 70.
     #[error("standard output or input: {0}")]
     Stream(#[from] io::Error),
@@ -26,20 +55,48 @@ pub enum Failure {
 impl Failure {
     /// Prints the reason on standard error.
     pub fn report(&self) -> ExitCode {
-        // Whoever closed the other end of a pipe has read enough, and wants to hear no more.
-        if !matches!(self, Self::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            eprintln!("meshd: {self}");
+        match self {
+            // Whoever closed the other end of a pipe has read enough, and wants to hear no more.
+            Self::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Ended(_) => {}
+            Self::Client(ClientError::Refused(problem)) => {
+                let again = problem.retry_ms.map(|ms| format!("; try again in {ms} ms"));
+                eprintln!("meshd: {problem}{}", again.unwrap_or_default());
+            }
+            _ => eprintln!("meshd: {self}"),
         }
         ExitCode::from(self.code())
     }
 
     fn code(&self) -> u8 {
-        const USAGE: u8 = 2;
-        const INTERNAL: u8 = 70;
         match self {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
+            Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
+            Self::Start(_) => INTERNAL,
+            Self::Client(error) => code_of(error),
+            Self::Ended(code) => *code,
         }
+    }
+}
+
+fn code_of(error: &ClientError) -> u8 {
+    match error {
+        ClientError::NoNode { .. } | ClientError::Broken(_) => UNREACHABLE,
+        ClientError::Answer(_) => INTERNAL,
+        ClientError::Refused(problem) => match problem.code {
+            Code::Unauthorized | Code::Forbidden | Code::WrongHost => FORBIDDEN,
+            Code::Unavailable | Code::Busy | Code::ShuttingDown | Code::NotEnded => LATER,
+            Code::Internal => INTERNAL,
+            Code::Malformed
+            | Code::TooLarge
+            | Code::NotFound
+            | Code::Ambiguous
+            | Code::NoSuchRoute
+            | Code::MethodNotAllowed
+            | Code::Conflict
+            | Code::TooOld => USAGE,
+        },
     }
 }

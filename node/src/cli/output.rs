@@ -26,6 +26,35 @@ impl Output {
         Self { format }
     }
 
+    pub(super) fn is_text(self) -> bool {
+        self.format == Format::Text
+    }
+
+    /// Prints the things of a list: a line of JSON each, or a table.
+    pub(super) fn rows<T: Serialize, const N: usize>(
+        self,
+        head: [&str; N],
+        rows: &[T],
+        cells: impl Fn(&T) -> [String; N],
+    ) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.format == Format::Json {
+            for row in rows {
+                writeln!(stdout, "{}", serde_json::to_string(row).map_err(io::Error::other)?)?;
+            }
+            return Ok(());
+        }
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header(head.map(str::to_uppercase));
+        rows.iter().for_each(|row| {
+            table.add_row(cells(row));
+        });
+        for line in table.to_string().lines() {
+            writeln!(stdout, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
     /// Prints one thing, as a line of JSON or as `text` makes it.
     pub(super) fn put<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> io::Result<()> {
         let line = match self.format {

@@ -1,6 +1,6 @@
-use super::{Ending, Octets};
+use super::{Ending, Octets, Spec};
 use crate::{
-    bounded,
+    bounded, codec,
     id::{Digest, NodeId, StoreId, TaskId},
     limits,
     time::Wall,
@@ -36,9 +36,13 @@ impl Birth {
     }
 }
 
-/// The digest of an encoded specification.
+/// The digest of what an encoded specification asks for. When its key was drawn, its trace id and where its blobs are
+/// found are left out: a user's repeat under the same key, in another shell or through another node, has others of
+/// these and is the same task.
 pub fn spec_digest(spec: &[u8]) -> Digest {
-    Digest::of("meshd 2026 task spec", &[spec])
+    // What cannot be decoded was refused before; it still has a digest of its own.
+    let asked = Spec::decode(spec).map(|spec| codec::encode(&spec.asked()));
+    Digest::of("meshd 2026 task spec", &[asked.as_deref().unwrap_or(spec)])
 }
 
 /// A member's disk: the same member with another store holds and promised nothing of this.

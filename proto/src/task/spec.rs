@@ -201,6 +201,19 @@ impl Spec {
         task_id(network, &self.principal, &self.key)
     }
 
+    /// What was asked for, without what differs between repeats of one submission.
+    pub(super) fn asked(mut self) -> Self {
+        self.born = Wall::default();
+        self.trace = [0; 16];
+        let payloads = self.files.iter_mut().map(|file| &mut file.content).chain([&mut self.input]);
+        for payload in payloads {
+            if let super::Payload::Blob(blob) = payload {
+                blob.nodes.clear();
+            }
+        }
+        self
+    }
+
     /// Every blob it needs.
     pub fn blobs(&self) -> impl Iterator<Item = &super::BlobRef> {
         self.input.blob().into_iter().chain(self.files.iter().filter_map(|file| file.content.blob()))

@@ -209,11 +209,11 @@ impl Tasks {
     /// The task ended: nothing of it is needed here any more.
     pub(crate) fn on_settled(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
         if self.executor.attempts.get(&task).is_some_and(|run| run.attempt == attempt) {
-            let was_running = self.executor.is_running(&task);
-            self.remove_attempt(cx, task);
-            if was_running {
+            // Before the slot is given to the next: effects are carried out in their order.
+            if self.executor.is_running(&task) {
                 cx.effects.push(Effect::Cancel { task, attempt });
             }
+            self.remove_attempt(cx, task);
         }
         if self.shelf.outbox().contains_key(&(task, attempt)) {
             self.counters.outbox_settled += 1;

@@ -6,9 +6,10 @@ use futures::{FutureExt, StreamExt};
 /// Longest line of a job: the largest task with its payload in base64 and its text escaped.
 pub const LINE_LIMIT: usize = 1024 * 1024;
 
-/// The lines of a request's body. Holds one line and one chunk at most.
+/// The lines of a body. Holds one line and one chunk at most.
 pub struct Lines {
     body: BodyDataStream,
+    limit: usize,
     buffer: BytesMut,
     /// Bytes of the buffer known to hold no line's end.
     scanned: usize,
@@ -16,8 +17,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn new(body: BodyDataStream) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, ended: false }
+    /// Lines longer than `limit` bytes are refused.
+    pub fn new(body: BodyDataStream, limit: usize) -> Self {
+        Self { body, limit, buffer: BytesMut::new(), scanned: 0, ended: false }
     }
 
     /// The next line that is not empty, without its end; `None` behind the last.
@@ -69,15 +71,15 @@ impl Lines {
                 None if self.ended && !self.buffer.is_empty() => self.buffer.split().freeze(),
                 None => {
                     self.scanned = self.buffer.len();
-                    return match self.scanned <= LINE_LIMIT {
+                    return match self.scanned <= self.limit {
                         true => Ok(None),
-                        false => Err(too_long()),
+                        false => Err(too_long(self.limit)),
                     };
                 }
             };
             self.scanned = 0;
-            if line.len() > LINE_LIMIT {
-                return Err(too_long());
+            if line.len() > self.limit {
+                return Err(too_long(self.limit));
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Some(line));
@@ -86,8 +88,8 @@ impl Lines {
     }
 }
 
-fn too_long() -> Problem {
-    Problem::new(Code::TooLarge, format!("a line of more than {LINE_LIMIT} bytes: put large inputs as blobs"))
+fn too_long(limit: usize) -> Problem {
+    Problem::new(Code::TooLarge, format!("a line of more than {limit} bytes: put large inputs as blobs"))
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
 
     fn lines(chunks: Vec<Vec<u8>>) -> Lines {
         let chunks = futures::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
-        Lines::new(Body::from_stream(chunks).into_data_stream())
+        Lines::new(Body::from_stream(chunks).into_data_stream(), LINE_LIMIT)
     }
 
     proptest! {

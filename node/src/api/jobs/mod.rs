@@ -18,5 +18,6 @@ pub mod show;
 pub mod submit;
 mod tally;
 
+pub use lines::Lines;
 pub use output::Line;
 pub use tally::Progress;

@@ -1,6 +1,6 @@
 use super::{
     batch::{self, Item, Stream},
-    lines::Lines,
+    lines::{LINE_LIMIT, Lines},
     output::{self, Gone, Line, Output},
     tally::Tally,
 };
@@ -80,7 +80,7 @@ pub async fn submit(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    let mut lines = Lines::new(request.into_body().into_data_stream());
+    let mut lines = Lines::new(request.into_body().into_data_stream(), LINE_LIMIT);
     let first = lines.next().await?.ok_or_else(|| Problem::malformed("a job begins with a line that is its header"))?;
     let header = serde_json::from_slice(&first).map_err(Problem::malformed)?;
     let job = Job::new(&api, &principal, header, &headers)?;

@@ -1,0 +1,136 @@
+//! Following a job's stream to its end, through broken connections.
+
+use std::collections::BTreeSet;
+
+use super::delivery::Delivery;
+use super::progress::Bar;
+use crate::api::Code;
+use crate::api::jobs::Line;
+use crate::cli::Failure;
+use crate::client::{Client, ClientError, JobLines};
+
+/// A job as its client sees it.
+pub(in crate::cli) struct Following {
+    /// Items that have not come to their last line.
+    pub(in crate::cli) open: BTreeSet<u64>,
+    pub(in crate::cli) bar: Bar,
+    pub(in crate::cli) delivery: Delivery,
+    pub(in crate::cli) failed: u64,
+    /// Refused for now: another try may do.
+    pub(in crate::cli) later: Option<u32>,
+    /// What went wrong, at most [`MOST_COMPLAINTS`].
+    pub(in crate::cli) complaints: Vec<String>,
+    pub(in crate::cli) job: Option<String>,
+    /// Asks for the first failure's end of it all.
+    pub(in crate::cli) fail_fast: bool,
+}
+
+/// The same error is not printed a thousand times.
+const MOST_COMPLAINTS: usize = 10;
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Ended {
+    /// With its last line.
+    Whole,
+    /// A task failed, and that was to be the end.
+    FailedFast,
+    /// By a broken connection.
+    Broken,
+}
+
+impl Following {
+    pub(in crate::cli) fn new(total: u64, delivery: Delivery, fail_fast: bool) -> Self {
+        Self {
+            open: (0..total).collect(),
+            bar: Bar::new(total),
+            delivery,
+            failed: 0,
+            later: None,
+            complaints: Vec::new(),
+            job: None,
+            fail_fast,
+        }
+    }
+
+    /// Reads a stream to its end.
+    pub(in crate::cli) async fn read(&mut self, client: &Client, mut lines: JobLines) -> Result<Ended, Failure> {
+        self.later = None;
+        loop {
+            let line = match lines.next().await {
+                Ok(Some(line)) => line,
+                // A stream without its last line was cut off.
+                Ok(None) | Err(ClientError::Broken(_)) => return Ok(Ended::Broken),
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(ended) = self.line(client, line).await? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn line(&mut self, client: &Client, line: Line) -> Result<Option<Ended>, Failure> {
+        match line {
+            Line::Job { job, .. } => self.job = Some(job),
+            Line::Placed { .. } => {}
+            Line::Progress(progress) => self.bar.placed(progress.placed),
+            Line::End(_) => return Ok(Some(Ended::Whole)),
+            Line::Error { code: Code::ShuttingDown, .. } => return Ok(Some(Ended::Broken)),
+            Line::Error { detail, .. } => return Err(Failure::Usage(detail)),
+            Line::Ended { index, result } => {
+                // After a retry what was told before is told again.
+                if !self.open.remove(&index) {
+                    return Ok(None);
+                }
+                let well = result.state == "done";
+                self.bar.ended(well);
+                if !well {
+                    let complaint = crate::cli::results::complaint(&result);
+                    let code = result.exit_code.map(|code| format!("exit code {code}"));
+                    let why = complaint.or(code).unwrap_or_default();
+                    self.complain(format!("{}: {why}", self.delivery.name(index)));
+                }
+                self.delivery.take(client, index, *result).await?;
+                if !well && self.fail_fast {
+                    return Ok(Some(Ended::FailedFast));
+                }
+            }
+            Line::Refused { index, code, detail, retry_ms } => match (code, retry_ms) {
+                (Code::ShuttingDown, _) | (_, Some(_)) => self.later = Some(retry_ms.unwrap_or(1_000)),
+                (_, None) => {
+                    if self.open.remove(&index) {
+                        self.bar.ended(false);
+                        self.complain(format!("{}: refused: {detail}", self.delivery.name(index)));
+                        self.delivery.skip(client, index).await?;
+                    }
+                }
+            },
+            Line::Missing { index, .. } => {
+                if self.open.remove(&index) {
+                    self.bar.ended(false);
+                    self.complain(format!("{}: no node in reach knows it", self.delivery.name(index)));
+                    self.delivery.skip(client, index).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.failed += 1;
+        if self.complaints.len() < MOST_COMPLAINTS {
+            self.complaints.push(complaint);
+        }
+    }
+
+    /// Says what went wrong.
+    pub(in crate::cli) fn report(&self) {
+        self.bar.clear();
+        for complaint in &self.complaints {
+            eprintln!("meshd: {complaint}");
+        }
+        if self.failed > self.complaints.len() as u64 {
+            eprintln!("meshd: and {} more", self.failed - self.complaints.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! `meshd map`: one program over many inputs.
+
+pub(super) mod delivery;
+pub(super) mod follow;
+mod grammar;
+mod items;
+mod paths;
+pub(super) mod progress;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use clap::Args;
+use serde::Serialize;
+
+use self::delivery::Delivery;
+use self::follow::{Ended, Following};
+use self::grammar::{Words, fill};
+use self::items::{Items, Way};
+use super::Failure;
+use super::exit::{DETACHED, FAILED, LATER};
+use super::output::Output;
+use super::program::TermFlags;
+use super::settings::Global;
+use super::submit::environment;
+use crate::api::jobs::submit::JobHeader;
+use crate::api::submission::{Command, ProgramSpec};
+use crate::client::{Ask, Client, ClientError, JobLines};
+use crate::config::Span;
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("program").required(true).args(["exec", "echo", "sleep", "sha256"]))]
+pub(super) struct Map {
+    /// Run a host command on each input: what follows `--`, with `{}` for the input.
+    #[arg(long)]
+    exec: bool,
+    /// Give each input back.
+    #[arg(long)]
+    echo: bool,
+    /// Hold a slot for so long, for each input.
+    #[arg(long, value_name = "TIME")]
+    sleep: Option<Span>,
+    /// The SHA-256 of each input.
+    #[arg(long)]
+    sha256: bool,
+    /// Feed each input to standard input, instead of laying it into the task's directory.
+    #[arg(long)]
+    stdin: bool,
+    /// Pass each input's path itself: for nodes that share a file system.
+    #[arg(long, conflicts_with = "stdin", requires = "exec")]
+    in_place: bool,
+    /// Lay results into DIR/INPUT/{stdout,stderr,exit_code,files}. Default: print standard output in the order of the
+    /// inputs.
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Bring back this file from each task's directory, `{}` standing for the input; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "exec")]
+    out: Vec<String>,
+    /// Set a variable in the command's environment, as NAME=VALUE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "exec")]
+    env: Vec<String>,
+    /// End the job at its first failure.
+    #[arg(long, conflicts_with = "detach")]
+    fail_fast: bool,
+    /// What people call the job. Default: the command.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    terms: TermFlags,
+    /// The command, then `:::` and the inputs, or `::::` and files that list them. Without either the list is read from
+    /// standard input.
+    #[arg(last = true, value_name = "COMMAND ::: INPUT")]
+    words: Vec<String>,
+}
+
+/// What a job came to, for programs.
+#[derive(Debug, Serialize)]
+struct Summary {
+    job: String,
+    key: String,
+    count: u64,
+    done: u64,
+    failed: u64,
+}
+
+/// How long a job is tried to be carried on without a single item ending.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Map {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let key = self.terms.key();
+        let items = Arc::new(self.items(&key)?);
+        let client = Arc::new(global.client()?);
+        if self.terms.detach {
+            let job = self.place(&client, &items, (0..items.count()).collect()).await?;
+            let summary = Summary { job, key, count: items.count(), done: 0, failed: 0 };
+            return Ok(output.put(&summary, |summary| summary.job.clone())?);
+        }
+        let delivery = Delivery::new(self.out_dir.clone(), true, output, items.names.clone());
+        let mut following = Following::new(items.count(), delivery, self.fail_fast);
+        let interrupted = tokio::select! {
+            ended = self.carry(&client, &items, &mut following) => {
+                following.bar.clear();
+                ended?;
+                false
+            }
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                true
+            }
+        };
+        following.bar.clear();
+        if interrupted {
+            return self.detach(&client, &items, &following, &key).await;
+        }
+        self.end(&client, output, &mut following, &key, items.count()).await
+    }
+
+    fn items(&self, key: &str) -> Result<Items, Failure> {
+        let Words { command, inputs } = Words::parse(&self.words)?;
+        if self.exec == command.is_empty() {
+            let what = if self.exec { "--exec needs a command before `:::`" } else { "only --exec takes a command" };
+            return Err(Failure::Usage(what.to_string()));
+        }
+        let paths = inputs.read()?;
+        let names = paths::names(&paths)?;
+        let way = match (self.in_place, self.stdin || !self.exec) {
+            (true, _) => Way::InPlace,
+            (false, true) => Way::Stdin,
+            (false, false) => Way::File,
+        };
+        if self.out.iter().any(|out| out.contains(grammar::HOLE)) {
+            return Err(Failure::Usage("--out takes a plain name: all items of a job bring back the same".to_string()));
+        }
+        let program = match (self.sleep, self.echo, self.sha256) {
+            (Some(span), ..) => ProgramSpec::Sleep { ms: u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX) },
+            (None, true, _) => ProgramSpec::Echo,
+            (None, false, true) => ProgramSpec::Sha256,
+            (None, false, false) => {
+                let argv = fill(&command, grammar::HOLE, false);
+                ProgramSpec::Exec(Command { argv, env: environment(&self.env)?, outputs: self.out.clone() })
+            }
+        };
+        let name = self.name.clone().unwrap_or_else(|| match command.is_empty() {
+            true => "map".to_string(),
+            false => command.join(" ").chars().take(60).collect(),
+        });
+        let count = Some(paths.len() as u64);
+        let header = JobHeader { name, key: Some(key.to_string()), program, terms: self.terms.terms(), count };
+        Ok(Items { header, command, way, paths, names, put: Mutex::default(), broken: Mutex::default() })
+    }
+
+    /// Submits and follows, again upon a broken connection, through whichever node answers: the job's key makes a
+    /// repeat harmless.
+    async fn carry(&self, client: &Arc<Client>, items: &Arc<Items>, following: &mut Following) -> Result<(), Failure> {
+        let mut moved = Instant::now();
+        let mut open = following.open.len();
+        while !following.open.is_empty() {
+            let outcome = self.attempt(client, items, following).await;
+            if let Some(failure) = take_broken(items) {
+                return Err(failure);
+            }
+            let error = match outcome {
+                Ok(Ended::FailedFast) => return Ok(()),
+                Ok(Ended::Whole) if following.open.is_empty() => return Ok(()),
+                Ok(Ended::Whole | Ended::Broken) => None,
+                Err(Failure::Client(error)) if error.is_worth_a_retry() => Some(error),
+                Err(failure) => return Err(failure),
+            };
+            if following.open.len() < open {
+                (open, moved) = (following.open.len(), Instant::now());
+            }
+            if moved.elapsed() > PATIENCE {
+                following.bar.clear();
+                eprintln!(
+                    "meshd: {open} items are open; the same command with --idempotency-key {} goes on",
+                    self.key_of(items)
+                );
+                return Err(error.map_or(Failure::Ended(LATER), Failure::Client));
+            }
+            tokio::time::sleep(Duration::from_millis(following.later.unwrap_or(300).into())).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        client: &Arc<Client>,
+        items: &Arc<Items>,
+        following: &mut Following,
+    ) -> Result<Ended, Failure> {
+        let wanted = following.open.iter().copied().collect();
+        let body = Body::from_stream(items.clone().lines(client.clone(), wanted));
+        let response = client.stream(&Ask::post("/v1/jobs"), body).await?;
+        following.read(client, JobLines::new(response)).await
+    }
+
+    /// Submits without waiting for the ends.
+    async fn place(&self, client: &Arc<Client>, items: &Arc<Items>, wanted: Vec<u64>) -> Result<String, Failure> {
+        let delivery = Delivery::new(None, false, Output::new(super::output::Format::Text), items.names.clone());
+        let mut following = Following::new(0, delivery, false);
+        let begun = Instant::now();
+        loop {
+            let body = Body::from_stream(items.clone().lines(client.clone(), wanted.clone()));
+            let outcome = match client.stream(&Ask::post("/v1/jobs?follow=false"), body).await {
+                Ok(response) => following.read(client, JobLines::new(response)).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Some(failure) = take_broken(items) {
+                return Err(failure);
+            }
+            match outcome {
+                Ok(Ended::Whole) if following.later.is_none() => {
+                    return following.job.ok_or_else(|| ClientError::Answer("a job without its id".to_string()).into());
+                }
+                Ok(_) if begun.elapsed() > PATIENCE => return Err(Failure::Ended(LATER)),
+                Ok(_) => {}
+                Err(Failure::Client(error)) if error.is_worth_a_retry() && begun.elapsed() < PATIENCE => {}
+                Err(failure) => return Err(failure),
+            }
+            tokio::time::sleep(Duration::from_millis(following.later.unwrap_or(300).into())).await;
+        }
+    }
+
+    /// Ctrl-C: what was not submitted yet is, and the job goes on without us.
+    async fn detach(
+        &self,
+        client: &Arc<Client>,
+        items: &Arc<Items>,
+        following: &Following,
+        key: &str,
+    ) -> Result<(), Failure> {
+        eprintln!("detaching: submitting what is left; Ctrl-C again gives that up");
+        let wanted = following.open.iter().copied().collect();
+        let job = tokio::select! {
+            job = self.place(client, items, wanted) => job?,
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                eprintln!("given up; the same command with --idempotency-key {key} goes on");
+                return Err(Failure::Ended(DETACHED));
+            }
+        };
+        eprintln!("detached; the job goes on. To attach: meshd job attach {job}; to end it: meshd job cancel {job}");
+        eprintln!("the same command with --idempotency-key {key} attaches as well, and lays out results by name");
+        Err(Failure::Ended(DETACHED))
+    }
+
+    async fn end(
+        &self,
+        client: &Client,
+        output: Output,
+        following: &mut Following,
+        key: &str,
+        count: u64,
+    ) -> Result<(), Failure> {
+        if self.fail_fast
+            && following.failed > 0
+            && let Some(job) = &following.job
+        {
+            client.send(&Ask::post(format!("/v1/jobs/{job}/cancel"))).await?;
+        }
+        following.delivery.finish(client).await?;
+        following.report();
+        let job = following.job.clone().unwrap_or_default();
+        if !output.is_text() {
+            let summary =
+                Summary { job, key: key.to_string(), count, done: following.bar.done, failed: following.failed };
+            output.put(&summary, |_| String::new())?;
+        }
+        match following.failed {
+            0 => Ok(()),
+            _ => Err(Failure::Ended(FAILED)),
+        }
+    }
+
+    fn key_of<'a>(&self, items: &'a Items) -> &'a str {
+        items.header.key.as_deref().unwrap_or_default()
+    }
+}
+
+fn take_broken(items: &Items) -> Option<Failure> {
+    items.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+}

@@ -1,0 +1,45 @@
+//! `meshd member list|forget`.
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::output::Output;
+use super::settings::Global;
+use crate::api::members::MemberRow;
+use crate::client::Ask;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Member {
+    /// List who belongs to the network, connected or not.
+    List,
+    /// Take a member out for good: one whose machine will not come back.
+    Forget(Forget),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    /// The member's peer id, whole.
+    node: String,
+}
+
+impl Member {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let client = global.client()?;
+        match self {
+            Self::List => {
+                let members: Vec<MemberRow> = client.ask(&Ask::get("/v1/members")).await?;
+                Ok(output.rows(["node", "role", "state", "running", "queued", "heard"], &members, |member| {
+                    let number = |value: Option<u32>| value.map_or(String::new(), |value| value.to_string());
+                    let heard = member.heard_ms.map_or(String::new(), |ms| format!("{:.1} s ago", ms as f64 / 1_000.0));
+                    let MemberRow { node, role, state, running, queued, .. } = member;
+                    [node.clone(), role.clone(), state.clone(), number(*running), number(*queued), heard]
+                })?)
+            }
+            Self::Forget(Forget { node }) => {
+                drop(client.send(&Ask::delete(format!("/v1/members/{node}"))).await?);
+                let said = serde_json::json!({ "node": node, "forgotten": true });
+                Ok(output.put(&said, |_| format!("{node} is no member any more"))?)
+            }
+        }
+    }
+}

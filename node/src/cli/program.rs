@@ -1,0 +1,98 @@
+//! What `submit` and `map` have in common: which program, on what terms.
+
+use std::path::Path;
+
+use clap::Args;
+use tokio::io::AsyncReadExt as _;
+
+use super::Failure;
+use super::settings::now;
+use crate::api::content::BlobLink;
+use crate::api::submission::{Terms, Urgency, show_date};
+use crate::client::{Client, ClientError};
+use crate::config::Span;
+
+/// The terms of a task.
+#[derive(Debug, Args)]
+pub(super) struct TermFlags {
+    /// How often to run the program again when it exits with another code than 0.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    retries: u8,
+    /// End it as failed if it has not ended after so long, counted from now.
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<Span>,
+    /// The longest run of one attempt. Default: 1h.
+    #[arg(long, value_name = "TIME")]
+    time_limit: Option<Span>,
+    /// What goes first where there is a queue.
+    #[arg(long, value_enum, default_value = "medium")]
+    priority: Urgency,
+    /// Makes a repeat harmless, through any node: the same key is the same work.
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+    /// Print the id and leave; do not wait for the end.
+    #[arg(long)]
+    pub(super) detach: bool,
+}
+
+impl TermFlags {
+    /// With the date of now as the key's: to be made once, before the first attempt.
+    pub(super) fn terms(&self) -> Terms {
+        let now = now();
+        Terms {
+            priority: self.priority,
+            time_limit_ms: self.time_limit.map(|span| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX)),
+            deadline: self.deadline.map(|span| show_date(now + span.get())),
+            retries: self.retries,
+            born: Some(show_date(now)),
+            trace: None,
+        }
+    }
+
+    /// The user's key, or 128 random bits drawn here, before the first attempt.
+    pub(super) fn key(&self) -> String {
+        self.idempotency_key.clone().unwrap_or_else(|| {
+            let drawn: [u8; 16] = rand::random();
+            data_encoding::HEXLOWER.encode(&drawn)
+        })
+    }
+}
+
+/// Bytes of an input: in the request where they are few, else as a blob put before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Text(String),
+    B64(String),
+    Blob(BlobLink),
+}
+
+/// Reads a file, and puts it as a blob if it is large.
+pub(super) async fn load(client: &Client, path: &Path) -> Result<Input, Failure> {
+    let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let mut start = Vec::with_capacity(4096);
+    let limit = mesh_proto::task::INLINE_LIMIT;
+    let mut head = file.take(limit as u64 + 1);
+    head.read_to_end(&mut start).await.map_err(unreadable)?;
+    if start.len() <= limit {
+        return Ok(inline(start));
+    }
+    loop {
+        let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+        let bytes = tokio_util::io::ReaderStream::with_capacity(file, 256 * 1024);
+        match client.put_blob(axum::body::Body::from_stream(bytes)).await {
+            Ok(blob) => return Ok(Input::Blob(blob)),
+            Err(ClientError::Refused(problem)) if problem.retry_ms.is_some_and(|ms| ms <= 5_000) => {
+                tokio::time::sleep(std::time::Duration::from_millis(problem.retry_ms.unwrap_or(100).into())).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+pub(super) fn inline(bytes: Vec<u8>) -> Input {
+    match String::from_utf8(bytes) {
+        Ok(text) => Input::Text(text),
+        Err(error) => Input::B64(data_encoding::BASE64.encode(error.as_bytes())),
+    }
+}

@@ -1,0 +1,212 @@
+//! Bringing results to where the user wants them.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use hyper::{Response, body::Incoming};
+
+use super::Failure;
+use super::exit::{DEADLINE, FAILED};
+use crate::api::content::BlobLink;
+use crate::api::result::TaskResult;
+use crate::client::{Ask, Client, piece};
+
+/// What one stream or file of a result is.
+enum Content<'a> {
+    Bytes(Vec<u8>),
+    /// To be fetched from this path of the API.
+    Remote(String),
+    Text(&'a str),
+}
+
+fn content<'a>(
+    text: Option<&'a String>,
+    b64: Option<&String>,
+    blob: Option<&BlobLink>,
+    route: impl FnOnce() -> String,
+) -> Result<Content<'a>, Failure> {
+    match (text, b64, blob) {
+        (_, _, Some(_)) => Ok(Content::Remote(route())),
+        (_, Some(b64), _) => {
+            let bytes = data_encoding::BASE64.decode(b64.as_bytes());
+            bytes.map(Content::Bytes).map_err(|error| Failure::Stream(io::Error::other(error)))
+        }
+        (text, None, None) => Ok(Content::Text(text.map_or("", String::as_str))),
+    }
+}
+
+fn stdout(result: &TaskResult) -> Result<Content<'_>, Failure> {
+    let route = || format!("/v1/tasks/{}/stdout", result.task);
+    content(result.stdout.as_ref(), result.stdout_b64.as_ref(), result.stdout_blob.as_ref(), route)
+}
+
+fn stderr(result: &TaskResult) -> Result<Content<'_>, Failure> {
+    let route = || format!("/v1/tasks/{}/stderr", result.task);
+    content(result.stderr.as_ref(), result.stderr_b64.as_ref(), result.stderr_blob.as_ref(), route)
+}
+
+/// Passes a task's standard output on to ours.
+pub(super) async fn print_stdout(client: &Client, result: &TaskResult) -> Result<(), Failure> {
+    copy(client, stdout(result)?, &mut io::stdout()).await
+}
+
+/// Passes a task's standard error on to ours.
+pub(super) async fn print_stderr(client: &Client, result: &TaskResult) -> Result<(), Failure> {
+    copy(client, stderr(result)?, &mut io::stderr()).await
+}
+
+/// Lays a result into `out/name`: `stdout`, `stderr`, `exit_code` and the named files. Whoever looks finds all of it
+/// or nothing: it is put together beside and renamed.
+pub(super) async fn lay_out(client: &Client, out: &Path, name: &str, result: &TaskResult) -> Result<(), Failure> {
+    let partial = out.join(".partial").join(&result.task);
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial)?;
+    }
+    std::fs::create_dir_all(&partial)?;
+    save(client, stdout(result)?, &partial.join("stdout")).await?;
+    save(client, stderr(result)?, &partial.join("stderr")).await?;
+    for file in &result.files {
+        let target = partial.join(inside(&file.name)?);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
+        save(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
+    }
+    std::fs::write(partial.join("exit_code"), format!("{}\n", exit_text(result)))?;
+    let target = out.join(name);
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    // The result of an earlier run of the same command.
+    if target.exists() {
+        std::fs::remove_dir_all(&target)?;
+    }
+    std::fs::rename(&partial, &target)?;
+    Ok(())
+}
+
+/// Removes what [`lay_out`] put things together in.
+pub(super) fn tidy(out: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(out.join(".partial")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Saves named output files below `out`.
+pub(super) async fn save_files(client: &Client, out: &Path, result: &TaskResult) -> Result<(), Failure> {
+    for file in &result.files {
+        let target = out.join(inside(&file.name)?);
+        if let Some(parent) = target.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
+        save(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
+    }
+    Ok(())
+}
+
+/// The exit code by which a verb passes a result on.
+pub(super) fn exit_code(result: &TaskResult) -> u8 {
+    match (result.state.as_str(), result.exit_code, result.signal) {
+        ("done", _, _) => 0,
+        ("deadline_passed", _, _) => DEADLINE,
+        // Codes beyond a byte cannot be passed on, and 0 would be taken for success.
+        (_, Some(code), _) => u8::try_from(code & 0xff).ok().filter(|code| *code != 0).unwrap_or(FAILED),
+        (_, None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(FAILED),
+        _ => FAILED,
+    }
+}
+
+/// Why a task did not end well, in a line for people; `None` if it did, or says it by its own code.
+pub(super) fn complaint(result: &TaskResult) -> Option<String> {
+    match (result.state.as_str(), &result.failure) {
+        (_, Some(failure)) => Some(format!("{}: {}", failure.kind, failure.message)),
+        ("done", None) => None,
+        ("failed", None) => result.signal.map(|signal| format!("killed by signal {signal}")),
+        (state, None) => Some(state.to_string()),
+    }
+}
+
+fn exit_text(result: &TaskResult) -> String {
+    match (result.exit_code, result.signal) {
+        (Some(code), _) => code.to_string(),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => complaint(result).unwrap_or_else(|| result.state.clone()),
+    }
+}
+
+async fn save(client: &Client, content: Content<'_>, path: &Path) -> Result<(), Failure> {
+    let mut file = std::fs::File::create(path)?;
+    copy(client, content, &mut file).await
+}
+
+async fn copy(client: &Client, content: Content<'_>, to: &mut impl io::Write) -> Result<(), Failure> {
+    match content {
+        Content::Bytes(bytes) => to.write_all(&bytes)?,
+        Content::Text(text) => to.write_all(text.as_bytes())?,
+        Content::Remote(route) => fetch(client.send(&Ask::get(route)).await?, to).await?,
+    }
+    Ok(to.flush()?)
+}
+
+/// Writes an answer's body as it comes; one that is shorter than announced is an error.
+pub(super) async fn fetch(mut response: Response<Incoming>, to: &mut impl io::Write) -> Result<(), Failure> {
+    while let Some(bytes) = piece(&mut response).await? {
+        to.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// A name that a node gave, as a path that stays inside: the mesh is not to be trusted with our file system.
+fn inside(name: &str) -> Result<PathBuf, Failure> {
+    let path = Path::new(name);
+    match !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_))) {
+        true => Ok(path.to_path_buf()),
+        false => Err(Failure::Stream(io::Error::other(format!("a node named an output file {name:?}")))),
+    }
+}
+
+pub(super) fn escape(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let escaped = name.bytes().map(|byte| match plain(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_a_node_stays_inside() {
+        assert!(inside("a/b").is_ok());
+        for bad in ["", "/etc/passwd", "../x", "a/../../x"] {
+            assert!(inside(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_failure_never_looks_like_success() {
+        let result = |state: &str, exit_code, signal| TaskResult {
+            state: state.into(),
+            exit_code,
+            signal,
+            ..TaskResult::default()
+        };
+        assert_eq!(exit_code(&result("done", Some(0), None)), 0);
+        assert_eq!(exit_code(&result("failed", Some(3), None)), 3);
+        assert_eq!(exit_code(&result("failed", Some(256), None)), FAILED);
+        assert_eq!(exit_code(&result("failed", None, Some(9))), 137);
+        assert_eq!(exit_code(&result("cancelled", None, None)), FAILED);
+        assert_eq!(exit_code(&result("deadline_passed", None, None)), DEADLINE);
+    }
+
+    #[test]
+    fn names_are_escaped_into_one_part_of_a_path() {
+        assert_eq!(escape("a b/c?%"), "a%20b%2Fc%3F%25");
+    }
+}

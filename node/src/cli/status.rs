@@ -1,0 +1,42 @@
+//! `meshd status`.
+
+use clap::Args;
+
+use super::Failure;
+use super::output::Output;
+use super::settings::Global;
+use crate::api::node::NodeStatus;
+use crate::client::Ask;
+
+#[derive(Debug, Args)]
+pub(super) struct Status {}
+
+impl Status {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let status: NodeStatus = global.client()?.ask(&Ask::get("/v1/status")).await?;
+        Ok(output.put(&status, show)?)
+    }
+}
+
+fn show(status: &NodeStatus) -> String {
+    let ready = match status.ready {
+        true => "yes".to_string(),
+        false => format!("no: {}", status.reasons.join("; ")),
+    };
+    let room = if status.disk_has_room { "" } else { "\ndisk      nearly full: new tasks are refused" };
+    format!(
+        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\noutbox    {}{room}",
+        status.node,
+        status.network,
+        status.version,
+        status.reachable,
+        status.members,
+        status.held,
+        status.held_live,
+        status.driving,
+        status.queued,
+        status.running,
+        status.slots,
+        status.outbox,
+    )
+}

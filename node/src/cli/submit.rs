@@ -1,0 +1,218 @@
+//! `meshd submit`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Failure;
+use super::exit::DETACHED;
+use super::output::Output;
+use super::program::{Input, TermFlags, inline, load};
+use super::results;
+use super::settings::Global;
+use crate::api::result::TaskResult;
+use crate::api::submission::{Command, FileSpec, ProgramSpec, TaskRequest};
+use crate::api::tasks::submit::Submitted;
+use crate::client::{Ask, Client, ClientError};
+use crate::config::Span;
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("program").required(true).args(["exec", "echo", "sleep", "sha256"]))]
+pub(super) struct Submit {
+    /// Run a host command: what follows `--`. Its name must be allowed on the nodes.
+    #[arg(long, requires = "words")]
+    exec: bool,
+    /// Give this text back.
+    #[arg(long, value_name = "TEXT")]
+    echo: Option<String>,
+    /// Hold a slot for so long.
+    #[arg(long, value_name = "TIME")]
+    sleep: Option<Span>,
+    /// The SHA-256 of a file.
+    #[arg(long, value_name = "FILE")]
+    sha256: Option<PathBuf>,
+    /// Feed this file to the command's standard input.
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    stdin: Option<PathBuf>,
+    /// Lay this file into the command's directory, under its own name or as NAME=FILE; may be repeated.
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    file: Vec<String>,
+    /// Bring back this file from the command's directory, to the same name here; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "exec")]
+    out: Vec<String>,
+    /// Where the files of --out go. Default: here.
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Set a variable in the command's environment, as NAME=VALUE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "exec")]
+    env: Vec<String>,
+    #[command(flatten)]
+    terms: TermFlags,
+    /// The command and its arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    words: Vec<String>,
+}
+
+/// How long one request waits; the client asks again until the end.
+const WAIT: &str = "60s";
+/// Requests in a row that no node answered, half a second apart, after which waiting is given up.
+const MOST_UNANSWERED: u32 = 60;
+
+impl Submit {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let client = global.client()?;
+        let request = self.request(&client).await?;
+        let route = if self.terms.detach { "/v1/tasks".to_string() } else { format!("/v1/tasks?wait={WAIT}") };
+        let ask = Ask::post(route).key(&self.terms.key()).json(&request);
+        let submitted = submit(&client, &ask).await?;
+        if self.terms.detach {
+            return Ok(output.put(&submitted, |submitted| submitted.task.clone())?);
+        }
+        let task = submitted.task.clone();
+        let result = tokio::select! {
+            result = finish(&client, submitted) => result?,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                eprintln!("detached; the task goes on. Its result: meshd task result {task}; to end it: meshd task cancel {task}");
+                return Err(Failure::Ended(DETACHED));
+            }
+        };
+        results::save_files(&client, self.out_dir.as_deref().unwrap_or(Path::new(".")), &result).await?;
+        report(&client, output, &result).await
+    }
+
+    async fn request(&self, client: &Client) -> Result<TaskRequest, Failure> {
+        let mut request = TaskRequest {
+            program: self.program()?,
+            terms: self.terms.terms(),
+            stdin: None,
+            stdin_b64: None,
+            stdin_blob: None,
+            stdin_path: None,
+            files: Vec::new(),
+        };
+        let stdin = match (&self.echo, self.stdin.as_ref().or(self.sha256.as_ref())) {
+            (Some(text), _) => Some(inline(text.clone().into_bytes())),
+            (None, Some(path)) => Some(load(client, path).await?),
+            (None, None) => None,
+        };
+        match stdin {
+            Some(Input::Text(text)) => request.stdin = Some(text),
+            Some(Input::B64(b64)) => request.stdin_b64 = Some(b64),
+            Some(Input::Blob(blob)) => request.stdin_blob = Some(blob),
+            None => {}
+        }
+        for given in &self.file {
+            let (name, path) = named(given)?;
+            request.files.push(file_spec(name, load(client, &path).await?));
+        }
+        Ok(request)
+    }
+
+    fn program(&self) -> Result<ProgramSpec, Failure> {
+        if let Some(span) = self.sleep {
+            return Ok(ProgramSpec::Sleep { ms: u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX) });
+        }
+        if self.echo.is_some() {
+            return Ok(ProgramSpec::Echo);
+        }
+        if self.sha256.is_some() {
+            return Ok(ProgramSpec::Sha256);
+        }
+        let env = environment(&self.env)?;
+        Ok(ProgramSpec::Exec(Command { argv: self.words.clone(), env, outputs: self.out.clone() }))
+    }
+}
+
+/// Variables given as NAME=VALUE.
+pub(super) fn environment(given: &[String]) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+    let pairs = given.iter().map(|pair| match pair.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err(Failure::Usage(format!("--env takes NAME=VALUE, not `{pair}`"))),
+    });
+    pairs.collect()
+}
+
+/// An input file of a task.
+pub(super) fn file_spec(name: String, input: Input) -> FileSpec {
+    let mut file = FileSpec { name, ..FileSpec::default() };
+    match input {
+        Input::Text(text) => file.text = Some(text),
+        Input::B64(b64) => file.b64 = Some(b64),
+        Input::Blob(blob) => file.blob = Some(blob),
+    }
+    file
+}
+
+/// `NAME=FILE`, or a file under its own name.
+fn named(given: &str) -> Result<(String, PathBuf), Failure> {
+    if let Some((name, path)) = given.split_once('=') {
+        return Ok((name.to_string(), path.into()));
+    }
+    let path = PathBuf::from(given);
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Failure::Usage(format!("`{given}` has no name to give the file in the task")))?;
+    Ok((name.to_string(), path))
+}
+
+/// Submits, again while it is refused for now or the connection breaks: the key makes that harmless.
+async fn submit(client: &Client, ask: &Ask) -> Result<Submitted, Failure> {
+    let mut left = 5;
+    loop {
+        match client.ask(ask).await {
+            Ok(submitted) => return Ok(submitted),
+            Err(ClientError::Broken(why)) if left > 0 => {
+                left -= 1;
+                tracing::debug!(%why, "submitting again");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits for the end.
+async fn finish(client: &Client, submitted: Submitted) -> Result<TaskResult, Failure> {
+    match submitted.result {
+        Some(result) => Ok(result),
+        None => await_result(client, &submitted.task).await,
+    }
+}
+
+/// Asks for a task's result until there is one.
+pub(super) async fn await_result(client: &Client, task: &str) -> Result<TaskResult, Failure> {
+    let mut unanswered = 0;
+    loop {
+        match client.ask(&Ask::get(format!("/v1/tasks/{task}/result?wait={WAIT}"))).await {
+            Ok(result) => return Ok(result),
+            Err(error @ (ClientError::NoNode { .. } | ClientError::Broken(_))) => {
+                unanswered += 1;
+                if unanswered == MOST_UNANSWERED {
+                    return Err(error.into());
+                }
+            }
+            // Not ended yet, or too few nodes for now.
+            Err(error) if error.is_worth_a_retry() => unanswered = 0,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Passes a result on: its bytes and its code.
+pub(super) async fn report(client: &Client, output: Output, result: &TaskResult) -> Result<(), Failure> {
+    if output.is_text() {
+        results::print_stdout(client, result).await?;
+        results::print_stderr(client, result).await?;
+        if let Some(complaint) = results::complaint(result) {
+            eprintln!("meshd: task {} failed: {complaint}", &result.task[..16.min(result.task.len())]);
+        }
+    } else {
+        output.put(result, |_| String::new())?;
+    }
+    match results::exit_code(result) {
+        0 => Ok(()),
+        code => Err(Failure::Ended(code)),
+    }
+}

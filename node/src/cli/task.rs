@@ -1,0 +1,221 @@
+//! `meshd task list|show|logs|cancel|result`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hyper::Response;
+
+use super::Failure;
+use super::output::Output;
+use super::results;
+use super::settings::Global;
+use super::submit::{await_result, report};
+use crate::api::logs::{LogEvent, Stream};
+use crate::api::result::TaskResult;
+use crate::api::tasks::list::Page;
+use crate::api::view::{TaskInfo, TaskRow};
+use crate::client::{Ask, Events};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// List the tasks that nodes in reach hold.
+    List(List),
+    /// Show a task and its whole story across nodes.
+    Show(One),
+    /// Print what a task writes.
+    Logs(Logs),
+    /// Ask for a task's end.
+    Cancel(One),
+    /// Print a task's output and exit with its code.
+    Result(ResultOf),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only tasks in this state: waiting, running, done, failed, cancelled or deadline_passed.
+    #[arg(long)]
+    state: Option<String>,
+    /// Only items of this job.
+    #[arg(long, value_name = "ID")]
+    job: Option<String>,
+    /// Only tasks that this node runs.
+    #[arg(long, value_name = "ID")]
+    node: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The task: its id, or the first 8 digits or more.
+    task: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// The task: its id, or the first 8 digits or more.
+    task: String,
+    /// Go on until the task ends.
+    #[arg(long, short)]
+    follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResultOf {
+    /// The task: its id, or the first 8 digits or more.
+    task: String,
+    /// Wait for its end.
+    #[arg(long)]
+    wait: bool,
+    /// Lay its output files into this directory.
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+}
+
+impl Task {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let client = global.client()?;
+        match self {
+            Self::List(list) => list.run(&client, output).await,
+            Self::Show(One { task }) => {
+                let info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{task}"))).await?;
+                Ok(output.put(&info, show)?)
+            }
+            Self::Logs(logs) => logs.run(&client).await,
+            Self::Cancel(One { task }) => {
+                let answer: Response<_> = client.send(&Ask::post(format!("/v1/tasks/{task}/cancel"))).await?;
+                drop(answer);
+                let said = serde_json::json!({ "task": task, "asked": true });
+                Ok(output.put(&said, |_| format!("asked for the end of {task}"))?)
+            }
+            Self::Result(ResultOf { task, wait, out_dir }) => {
+                let result: TaskResult = match wait {
+                    true => await_result(&client, task).await?,
+                    false => client.ask(&Ask::get(format!("/v1/tasks/{task}/result"))).await?,
+                };
+                if let Some(out) = out_dir {
+                    results::save_files(&client, out, &result).await?;
+                }
+                report(&client, output, &result).await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(&self, client: &crate::client::Client, output: Output) -> Result<(), Failure> {
+        let mut rows: Vec<TaskRow> = Vec::new();
+        let mut cursor: Option<String> = None;
+        while rows.len() < self.limit as usize {
+            let limit = (self.limit as usize - rows.len()).min(1_000);
+            let mut route = format!("/v1/tasks?limit={limit}");
+            for (name, value) in [("state", &self.state), ("job", &self.job), ("node", &self.node), ("cursor", &cursor)]
+            {
+                if let Some(value) = value {
+                    route.push_str(&format!("&{name}={}", results::escape(value)));
+                }
+            }
+            let page: Page = client.ask(&Ask::get(route)).await?;
+            rows.extend(page.tasks);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(output.rows(["task", "state", "program", "placed", "node", "attempts"], &rows, |row| {
+            let node = row.node.as_deref().map_or(String::new(), short_node);
+            [
+                short(&row.task),
+                row.state.clone(),
+                row.program.clone(),
+                row.placed.clone(),
+                node,
+                row.attempts.to_string(),
+            ]
+        })?)
+    }
+}
+
+impl Logs {
+    async fn run(&self, client: &crate::client::Client) -> Result<(), Failure> {
+        let route = format!("/v1/tasks/{}/logs?follow={}", self.task, self.follow);
+        let mut events = Events::new(client.send(&Ask::get(route)).await?);
+        while let Some(event) = events.next().await? {
+            match event.name.as_str() {
+                "output" => print(&event.data)?,
+                "error" => {
+                    eprintln!("meshd: {}", event.data);
+                    return Err(Failure::Ended(super::exit::LATER));
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn print(data: &str) -> Result<(), Failure> {
+    let event: LogEvent = serde_json::from_str(data).map_err(std::io::Error::other)?;
+    let bytes = match (event.text, event.b64) {
+        (Some(text), _) => text.into_bytes(),
+        (None, Some(b64)) => data_encoding::BASE64.decode(b64.as_bytes()).map_err(std::io::Error::other)?,
+        (None, None) => Vec::new(),
+    };
+    match event.stream {
+        Stream::Stdout => std::io::stdout().write_all(&bytes)?,
+        Stream::Stderr => std::io::stderr().write_all(&bytes)?,
+    }
+    Ok(())
+}
+
+fn show(info: &TaskInfo) -> String {
+    let mut text = format!("task      {}\nstate     {}\n", info.task, info.state);
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            text.push_str(&format!("{name:9} {value}\n"));
+        }
+    };
+    let program = info.spec.program.as_ref().and_then(|program| serde_json::to_string(program).ok());
+    line("program", program.unwrap_or_default());
+    line("job", info.spec.job.clone().unwrap_or_default());
+    line("key", info.spec.key.clone());
+    line("placed", format!("{} through {}", info.placed, info.gateway));
+    line("holders", info.holders.join("\n          "));
+    line("driver", info.driver.clone());
+    if let Some(attempt) = &info.attempt {
+        line("attempt", format!("{} on {}, granted {}", attempt.number, attempt.node, attempt.granted));
+    }
+    for failed in &info.failed {
+        line(
+            "failed",
+            format!("attempt {} on {}: {}", failed.number, failed.node, failed.why.as_deref().unwrap_or("")),
+        );
+    }
+    if let Some(result) = &info.result {
+        let code = result.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+        let node = result.node.as_deref().unwrap_or("nobody");
+        line("ended", format!("{}{code}, attempt {} on {node}", result.ended, result.attempt));
+    }
+    line("waits for", info.waiting_for.join(", "));
+    line("silent", info.silent.join(", "));
+    if !info.story.is_empty() {
+        text.push_str("\nstory\n");
+    }
+    for line in &info.story {
+        text.push_str(&format!("  {}  {}  {}\n", line.at, short_node(&line.node), line.what));
+    }
+    text.trim_end().to_string()
+}
+
+/// Enough of an id to name it.
+pub(super) fn short(id: &str) -> String {
+    id.chars().take(12).collect()
+}
+
+/// The end of a peer id: all begin alike.
+pub(super) fn short_node(id: &str) -> String {
+    let skip = id.chars().count().saturating_sub(8);
+    id.chars().skip(skip).collect()
+}

@@ -1,0 +1,26 @@
+use crate::api::Problem;
+
+/// Why a node did not do what it was asked, by who must act.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no node answers at {nodes} ({why}): start one with `meshd run`, or name another with --api")]
+    NoNode { nodes: String, why: String },
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// What was asked may have been done or not.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    #[error("an answer that this version does not understand: {0}")]
+    Answer(String),
+}
+
+impl ClientError {
+    /// Whether another try, at this node or another, may do.
+    pub fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::NoNode { .. } | Self::Broken(_) => true,
+            Self::Refused(problem) => problem.retry_ms.is_some(),
+            Self::Answer(_) => false,
+        }
+    }
+}

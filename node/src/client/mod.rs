@@ -1,0 +1,263 @@
+//! The HTTP client that the command line uses: warm connections, several nodes to turn to, streams of lines.
+
+mod error;
+mod events;
+
+pub use error::ClientError;
+pub use events::{Event, Events};
+
+use crate::api::{
+    Problem,
+    content::BlobLink,
+    jobs::{Line, Lines},
+    tasks::submit::IDEMPOTENCY_KEY,
+};
+use axum::body::{Body, to_bytes};
+use http_body_util::BodyExt;
+use hyper::{Method, Request, Response, body::Incoming, header};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Longest line of an answer: a result with every output inline.
+const LINE_LIMIT: usize = 8 * 1024 * 1024;
+/// Largest answer that is read whole.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// How long a node has to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A client of one mesh, through any of the nodes it was given.
+pub struct Client {
+    http: Http<HttpConnector, Body>,
+    /// `http://host:port`, without a slash behind.
+    nodes: Vec<String>,
+    /// The one that answered last.
+    current: AtomicUsize,
+    token: String,
+}
+
+/// What is asked for: everything of a request but the node.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    method: Method,
+    path: String,
+    key: Option<String>,
+    last_event: Option<String>,
+    body: Option<Vec<u8>>,
+}
+
+impl Ask {
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), key: None, last_event: None, body: None }
+    }
+
+    #[must_use]
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        // Own types serialize; what does not would be refused by the node as an empty body.
+        self.body = serde_json::to_vec(body).ok();
+        self
+    }
+
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_string());
+        self
+    }
+
+    #[must_use]
+    pub fn last_event(mut self, id: Option<String>) -> Self {
+        self.last_event = id;
+        self
+    }
+}
+
+impl Client {
+    /// # Panics
+    /// If `nodes` is empty.
+    pub fn new(nodes: Vec<String>, token: String) -> Self {
+        assert!(!nodes.is_empty(), "a client needs a node");
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let http = Http::builder(TokioExecutor::new()).build(connector);
+        let nodes = nodes.into_iter().map(|node| node.trim_end_matches('/').to_string()).collect();
+        Self { http, nodes, current: AtomicUsize::new(0), token }
+    }
+
+    /// The node that is asked first.
+    pub fn node(&self) -> &str {
+        &self.nodes[self.current.load(Ordering::Relaxed) % self.nodes.len()]
+    }
+
+    /// Asks, and reads the answer as JSON.
+    pub async fn ask<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, ClientError> {
+        let response = self.send(ask).await?;
+        let bytes = whole(response).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+
+    /// Asks, of the first node that takes the connection.
+    pub async fn send(&self, ask: &Ask) -> Result<Response<Incoming>, ClientError> {
+        let mut last = None;
+        let first = self.current.load(Ordering::Relaxed);
+        for turn in 0..self.nodes.len() {
+            let at = (first + turn) % self.nodes.len();
+            let body = ask.body.clone().map_or_else(Body::empty, Body::from);
+            match self.send_to(&self.nodes[at], ask, body).await {
+                Ok(response) => {
+                    self.current.store(at, Ordering::Relaxed);
+                    return checked(response).await;
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(self.unreachable(last))
+    }
+
+    /// Sends a body that is streamed, to the first node that is alive: what was read from a stream cannot be sent
+    /// again to another.
+    pub async fn stream(&self, ask: &Ask, body: Body) -> Result<Response<Incoming>, ClientError> {
+        self.find_alive().await?;
+        match self.send_to(self.node(), ask, body).await {
+            Ok(response) => checked(response).await,
+            Err(error) => Err(ClientError::Broken(describe(&error))),
+        }
+    }
+
+    /// Stores a blob.
+    pub async fn put_blob(&self, body: Body) -> Result<BlobLink, ClientError> {
+        let response = self.stream(&Ask::new(Method::PUT, "/v1/blobs"), body).await?;
+        serde_json::from_slice(&whole(response).await?).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+
+    /// Turns to the first node that answers at all.
+    pub async fn find_alive(&self) -> Result<(), ClientError> {
+        let mut last = None;
+        let first = self.current.load(Ordering::Relaxed);
+        for turn in 0..self.nodes.len() {
+            let at = (first + turn) % self.nodes.len();
+            match self.send_to(&self.nodes[at], &Ask::get("/livez"), Body::empty()).await {
+                Ok(response) => {
+                    // Read to its end, so that the connection is there for what follows.
+                    whole(response).await?;
+                    self.current.store(at, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(self.unreachable(last))
+    }
+
+    async fn send_to(
+        &self,
+        node: &str,
+        ask: &Ask,
+        body: Body,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        let mut request = Request::builder()
+            .method(&ask.method)
+            .uri(format!("{node}{}", ask.path))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        if ask.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(key) = &ask.key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if let Some(id) = &ask.last_event {
+            request = request.header("last-event-id", id);
+        }
+        // What the builder finds wrong is an address that is none; the request that goes out instead is refused as such.
+        let request = request.body(body).unwrap_or_default();
+        self.http.request(request).await
+    }
+
+    fn unreachable(&self, error: Option<hyper_util::client::legacy::Error>) -> ClientError {
+        let why = error.map_or_else(String::new, |error| describe(&error));
+        ClientError::NoNode { nodes: self.nodes.join(", "), why }
+    }
+}
+
+/// The lines of a job's answer.
+pub struct JobLines(Lines);
+
+impl JobLines {
+    pub fn new(response: Response<Incoming>) -> Self {
+        Self(lines(response))
+    }
+
+    /// `None` when the node closed the stream.
+    pub async fn next(&mut self) -> Result<Option<Line>, ClientError> {
+        let Some(line) = self.0.next().await.map_err(|problem| ClientError::Broken(problem.detail))? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&line).map(Some).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+}
+
+fn lines(response: Response<Incoming>) -> Lines {
+    Lines::new(Body::new(response.into_body()).into_data_stream(), LINE_LIMIT)
+}
+
+async fn whole(response: Response<Incoming>) -> Result<bytes::Bytes, ClientError> {
+    let body = Body::new(response.into_body());
+    to_bytes(body, ANSWER_LIMIT).await.map_err(|error| ClientError::Broken(error.to_string()))
+}
+
+/// The next piece of an answer's body; `None` behind its end.
+pub async fn piece(response: &mut Response<Incoming>) -> Result<Option<bytes::Bytes>, ClientError> {
+    loop {
+        match response.body_mut().frame().await {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(ClientError::Broken(error.to_string())),
+            // Trailers are not data.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+async fn checked(response: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let bytes = whole(response).await?;
+    match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+        Err(_) => Err(ClientError::Answer(format!("status {status}, and no problem document: is this a meshd?"))),
+    }
+}
+
+/// An error with its causes, which hyper keeps to itself.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,11 +1,13 @@
 //! The body of a node: all that touches the world. The brain is `mesh-coordinator`.
 
 pub mod api;
+pub mod bench;
 pub mod blob;
 pub mod brain;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod directory;
 pub mod executor;
 pub mod identity;

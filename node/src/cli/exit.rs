@@ -8,6 +8,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
 use crate::run::StartError;
+use crate::testnet::TestnetError;
 
 /// A task failed.
 pub(super) const FAILED: u8 = 1;
@@ -38,12 +39,15 @@ pub enum Failure {
     /// The data directory. Exit code 2, or 70 where the file system refused.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// The node does not start. Exit code 2, or 70 where the system refused.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A testnet. Exit code 2, 69 or 70.
+    #[error(transparent)]
+    Testnet(#[from] TestnetError),
     /// A task ended otherwise than well, or was left: all has been said. The exit code is this.
     #[error("")]
     Ended(u8),
@@ -76,6 +80,9 @@ impl Failure {
             Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
             Self::Start(_) => INTERNAL,
             Self::Client(error) => code_of(error),
+            Self::Testnet(TestnetError::Client(error)) => code_of(error),
+            Self::Testnet(error) if error.is_usage() => USAGE,
+            Self::Testnet(_) => INTERNAL,
             Self::Ended(code) => *code,
         }
     }

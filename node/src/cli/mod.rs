@@ -1,8 +1,10 @@
 //! The command line, one verb a file.
 
+mod bench;
 mod blob;
 mod config;
 mod connect;
+mod demo;
 mod exit;
 mod init;
 mod invite;
@@ -19,6 +21,7 @@ mod settings;
 mod status;
 mod submit;
 mod task;
+mod testnet;
 
 use std::process::ExitCode;
 
@@ -69,6 +72,14 @@ enum Verb {
     /// Store and fetch bytes by their hash.
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// See the mesh at work: five nodes on this machine, real tasks, and one node killed mid-way.
+    Demo(demo::Demo),
+    /// Play with a mesh of several nodes on this machine.
+    #[command(subcommand)]
+    Testnet(testnet::Testnet),
+    /// Measure a mesh on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -106,6 +117,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Member(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Blob(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Demo(verb) => connect::block_on(verb.run(output)),
+        Verb::Testnet(verb) => connect::block_on(verb.run(output)),
+        Verb::Bench(verb) => connect::block_on(verb.run(output)),
         Verb::Config(verb) => verb.run(&cli.global, output),
     }
 }

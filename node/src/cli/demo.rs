@@ -1,0 +1,61 @@
+//! `meshd demo`.
+
+use std::io::IsTerminal as _;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::Failure;
+use super::exit::FAILED;
+use super::output::Output;
+use super::testnet::how_to_use;
+use crate::demo;
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many nodes.
+    #[arg(long, default_value = "5", value_name = "N", value_parser = clap::value_parser!(u16).range(3..=50))]
+    nodes: u16,
+    /// How many files, one task each.
+    #[arg(long, default_value = "300", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    files: u32,
+    /// Leave the nodes running, and say how to use them.
+    #[arg(long)]
+    keep: bool,
+}
+
+impl Demo {
+    pub(super) async fn run(&self, output: Output) -> Result<(), Failure> {
+        let plan = demo::Plan {
+            binary: std::env::current_exe()?,
+            nodes: usize::from(self.nodes),
+            files: self.files as usize,
+            keep: self.keep,
+        };
+        let bar = match std::io::stderr().is_terminal() {
+            true => ProgressBar::with_draw_target(Some(self.files.into()), ProgressDrawTarget::stderr_with_hz(8)),
+            false => ProgressBar::hidden(),
+        };
+        let say = |line: &str| bar.suspend(|| eprintln!("{line}"));
+        let watch = |ended: usize| bar.set_position(ended as u64);
+        let ran = tokio::select! {
+            ran = demo::run(&plan, &say, &watch) => ran,
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                return Err(Failure::Ended(super::exit::DETACHED));
+            }
+        };
+        bar.finish_and_clear();
+        let (report, net) = ran?;
+        output.put(&report, demo::Report::text)?;
+        if let Some(net) = &net
+            && output.is_text()
+        {
+            println!("\n{}", how_to_use(net)?);
+        }
+        match report.is_right() {
+            true => Ok(()),
+            false => Err(Failure::Ended(FAILED)),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the processes of a testnet use of the machine, from `/proc`. Where there is none, figures are zero.
+
+use std::time::Duration;
+
+use super::Process;
+
+/// A constant of the system, such as the ticks of the clock in `/proc/PID/stat` or the size of a page.
+fn system(name: libc::c_int, usual: u64) -> u64 {
+    // SAFETY: `sysconf` takes no pointer and changes nothing.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|value| *value > 0).unwrap_or(usual)
+}
+
+fn page() -> u64 {
+    system(libc::_SC_PAGESIZE, 4096)
+}
+
+/// What a process and everything it started have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time, of children that have ended too.
+    pub cpu: Duration,
+    /// Bytes in RAM now.
+    pub resident: u64,
+}
+
+/// `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    state: char,
+    parent: u32,
+    /// Of the process and of its children that were waited for, in ticks.
+    ticks: u64,
+    children_ticks: u64,
+    pub(super) started: u64,
+    resident: u64,
+}
+
+impl Stat {
+    pub(super) fn read(pid: u32) -> Option<Self> {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The second field is the name in brackets, which may itself hold brackets and spaces.
+        let rest: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
+        let number = |at: usize| rest.get(at)?.parse::<u64>().ok();
+        // Fields are numbered from 1 in proc(5), and the first here is its third.
+        Some(Self {
+            state: rest.first()?.chars().next()?,
+            parent: u32::try_from(number(1)?).ok()?,
+            ticks: number(11)? + number(12)?,
+            children_ticks: number(13)? + number(14)?,
+            started: number(19)?,
+            resident: number(21)? * page(),
+        })
+    }
+
+    /// Ended, and nobody has waited for it.
+    pub(super) fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+impl Usage {
+    /// Of each of `processes` and everything below it. Zero of one that has ended.
+    pub fn of(processes: &[Option<Process>]) -> Vec<Self> {
+        let all = all();
+        processes.iter().map(|process| process.map_or_else(Self::default, |process| tree(&all, process.pid))).collect()
+    }
+}
+
+fn all() -> Vec<(u32, Stat)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, Stat::read(pid)?))).collect()
+}
+
+fn tree(all: &[(u32, Stat)], root: u32) -> Usage {
+    let mut open = vec![root];
+    let mut usage = Usage::default();
+    while let Some(pid) = open.pop() {
+        if let Some((_, stat)) = all.iter().find(|(other, _)| *other == pid) {
+            usage.cpu += duration(stat.ticks + stat.children_ticks);
+            usage.resident += stat.resident;
+        }
+        open.extend(all.iter().filter(|(_, stat)| stat.parent == pid).map(|(pid, _)| *pid));
+    }
+    usage
+}
+
+/// Processor time of this process: without its children, and of those it has waited for.
+pub fn own_cpu() -> (Duration, Duration) {
+    let stat = Stat::read(std::process::id());
+    stat.map_or_else(Default::default, |stat| (duration(stat.ticks), duration(stat.children_ticks)))
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / system(libc::_SC_CLK_TCK, 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_is_no_field() {
+        let line =
+            "77 (a) b)) S 5 77 77 0 -1 4194304 1 2 3 4 100 20 30 4 20 0 3 0 991 1000000 256 18446744073709551615";
+        let stat = Stat::parse(line).unwrap();
+        let wanted =
+            Stat { state: 'S', parent: 5, ticks: 120, children_ticks: 34, started: 991, resident: 256 * page() };
+        assert_eq!(stat, wanted);
+        assert_eq!(Stat::parse("77 (x) S"), None);
+    }
+
+    #[test]
+    fn a_tree_is_summed_to_its_leaves() {
+        let stat = |parent| Stat { state: 'S', parent, ticks: 100, children_ticks: 0, started: 1, resident: 10 };
+        let all = [(1, stat(0)), (2, stat(1)), (3, stat(2)), (4, stat(0))];
+        assert_eq!(tree(&all, 1), Usage { cpu: Duration::from_secs(3), resident: 30 });
+        assert_eq!(tree(&all, 9), Usage::default());
+    }
+}

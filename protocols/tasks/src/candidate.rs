@@ -46,6 +46,13 @@ pub struct Rival {
     pub asked: bool,
 }
 
+/// What a new driver adopts: the highest (ballot, version), except that among births, whose ballots no phase 1 has
+/// ordered, the one that was written upon stands above all others. It is complete; they never were, whatever their
+/// drivers' ids.
+fn precedence(held: &Held) -> (u32, bool, Ballot, Version) {
+    (held.ballot.term, held.version > Version::BIRTH, held.ballot, held.version)
+}
+
 impl Tasks {
     /// Phase 1 of Paxos, for a record that is held here. Does nothing while this node drives or campaigns already.
     pub(crate) fn campaign(&mut self, cx: &mut Context<'_>, task: TaskId) {
@@ -109,7 +116,7 @@ impl Tasks {
             }
         }
         let has = |holder: &Holder| campaign.promises.contains_key(holder);
-        let Some(best) = seen.iter().max_by_key(|held| (held.ballot, held.version)) else { return };
+        let Some(best) = seen.iter().max_by_key(|held| precedence(held)) else { return };
         let covered = match best.version == Version::BIRTH {
             false => quorum::is_met(&best.register, has),
             // This node was told that the birth is complete: no other can be.

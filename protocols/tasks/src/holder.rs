@@ -288,7 +288,7 @@ impl Tasks {
         self.shelf.copy(task).map(|copy| Known {
             digest: copy.birth.digest(),
             holders: copy.register.holders.iter().map(|holder| holder.node).collect(),
-            confirmed: copy.is_confirmed(),
+            confirmed: copy.is_bound(),
         })
     }
 }

@@ -47,6 +47,12 @@ impl Copy {
         self.confirmed || self.version > Version::BIRTH
     }
 
+    /// Safe to acknowledge: confirmed, and not by a settlement of the birth that its home list has yet to take.
+    pub fn is_bound(&self) -> bool {
+        let is_settlement = self.ballot.term > 0 && self.register.joint.as_ref() == Some(&self.birth.home);
+        self.is_confirmed() && (self.confirmed || self.in_force || !is_settlement)
+    }
+
     /// The register to write next: a birth that is known to be complete binds its home list no more.
     pub fn register_to_change(&self) -> Register {
         let mut register = Register::clone(&self.register);

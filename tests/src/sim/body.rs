@@ -127,18 +127,20 @@ impl World {
                     body.persisted = body.persisted.next();
                     body.waiting.push(fact);
                 }
-                Effect::Send { after, .. } | Effect::Answer { after, .. } | Effect::Execute { after, .. } => {
+                Effect::Send { after: LogPosition::START, .. } => self.perform(node, effect),
+                effect => {
+                    let after = after(&effect).unwrap_or(body.persisted);
                     if after > body.persisted {
                         let what = format!("n{node} waits for record {after}, the last is {}", body.persisted);
                         self.fail(Rule::DurableBeforeSaid, what);
                         return true;
                     }
-                    match after <= body.durable {
+                    // Behind all that waits: a cancellation must not overtake its execution.
+                    match after <= body.durable && body.gated.is_empty() {
                         true => self.perform(node, effect),
                         false => body.gated.push_back((after, effect)),
                     }
                 }
-                Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => self.perform(node, effect),
             }
         }
         let Some(body) = &self.nodes[node].body else { return false };
@@ -256,9 +258,9 @@ impl World {
     /// An effect that may happen, happens.
     fn perform(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Send { to, message, .. } => {
+            Effect::Send { to, message, after } => {
                 if let Some(&to) = self.by_id.get(&to) {
-                    self.send(node, to, message);
+                    self.send(node, to, message, after);
                 }
             }
             Effect::Answer { request, answers, .. } => {
@@ -282,7 +284,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, node: usize, to: usize, message: Message) {
+    fn send(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
         if !self.network.is_open(node, to) {
             // The body drops it: its brain will be told `Down`, or has been.
             self.count(Count::FrameLost);
@@ -291,7 +293,7 @@ impl World {
         if let Message::Task(frame) = &message {
             let store = self.nodes[node].store();
             for item in &frame.items {
-                self.checks.sent(store, item, &mut self.counts);
+                self.checks.sent(store, item, after, &mut self.counts);
             }
         }
         match self.network.send(self.at, (node, to), message, &mut self.queue, &mut self.counts) {
@@ -585,6 +587,14 @@ impl World {
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             self.network.mend(self.at, (peer, node), &mut self.queue);
         }
+    }
+}
+
+/// The record that an effect rests on, where it says so.
+fn after(effect: &Effect) -> Option<LogPosition> {
+    match effect {
+        Effect::Send { after, .. } | Effect::Answer { after, .. } | Effect::Execute { after, .. } => Some(*after),
+        Effect::Persist(_) | Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => None,
     }
 }
 

@@ -373,8 +373,10 @@ mod tests {
         }
         network.cut(0, 1);
         assert_eq!(drain(&mut network, &mut queue, &mut counts), [0; 0]);
-        network.send(500_000, (0, 1), beat(2), &mut queue, &mut counts);
-        network.mend(600_000, (0, 1), &mut queue);
+        let late = network.latency.1 + 1;
+        network.send(late, (0, 1), beat(2), &mut queue, &mut counts);
+        assert_eq!(drain(&mut network, &mut queue, &mut counts), [0; 0]);
+        network.mend(9 * late, (0, 1), &mut queue);
         assert_eq!(drain(&mut network, &mut queue, &mut counts), [0, 1, 2]);
     }
 

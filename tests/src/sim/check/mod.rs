@@ -21,7 +21,7 @@ pub use violation::{Rule, Violation};
 use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
-    id::{Digest, NodeId, StoreId, TaskId},
+    id::{Digest, LogPosition, NodeId, StoreId, TaskId},
     task::{Ending, Holder, How, Item, Outcome, Register, Version},
 };
 use mesh_tasks::Fact;
@@ -96,14 +96,20 @@ impl Checks {
         }
     }
 
-    /// `store` sends `item`.
-    pub fn sent(&mut self, store: StoreId, item: &Item, counts: &mut Counts) {
+    /// `store` sends `item`, which rests on its record `after`.
+    pub fn sent(&mut self, store: StoreId, item: &Item, after: LogPosition, counts: &mut Counts) {
         counts.item(item);
-        let result = self.check_sent(store, item, counts);
+        let result = self.check_sent(store, item, after, counts);
         self.note(result);
     }
 
-    fn check_sent(&mut self, store: StoreId, item: &Item, counts: &mut Counts) -> Result<(), Violation> {
+    fn check_sent(
+        &mut self,
+        store: StoreId,
+        item: &Item,
+        after: LogPosition,
+        counts: &mut Counts,
+    ) -> Result<(), Violation> {
         match item {
             Item::Place { birth, ballot, register, .. } => {
                 self.registers.seen(birth.task, (*ballot, Version::BIRTH), register)
@@ -119,29 +125,29 @@ impl Checks {
                 if let Some(held) = held {
                     self.registers.seen(*task, (held.ballot, held.version), &held.register)?;
                 }
-                self.check_promise(store, item)
+                self.check_promise(store, item, after)
             }
             Item::Placed { .. } | Item::Wrote { .. } | Item::Pull { .. } | Item::Refused { .. } => {
-                self.check_promise(store, item)
+                self.check_promise(store, item, after)
             }
             _ => Ok(()),
         }
     }
 
-    fn check_promise(&mut self, store: StoreId, item: &Item) -> Result<(), Violation> {
+    fn check_promise(&mut self, store: StoreId, item: &Item, after: LogPosition) -> Result<(), Violation> {
         let task = item.task();
         let was_written = |key: Key| {
             let history = self.registers.history(&task).unwrap_or_default();
             history.iter().any(|write| write.key == key && write.on.contains(&store))
         };
-        self.promises.sent(store, item, self.disks.record(store, &task), was_written)
+        self.promises.sent(store, item, after, self.disks.record(store, &task), was_written)
     }
 
     /// A user is told something of a task that it submitted with content `digest`, or asked for.
     pub fn answered(&mut self, digest: Option<Digest>, answer: &Answer, counts: &mut Counts) {
         counts.answer(answer);
         let result = match answer {
-            Answer::Placed { task, copies, .. } => {
+            Answer::Placed { task, copies, existing, .. } => {
                 let on: BTreeSet<StoreId> = self
                     .registers
                     .history(task)
@@ -149,7 +155,9 @@ impl Checks {
                     .iter()
                     .flat_map(|write| write.on.iter().copied())
                     .collect();
-                match on.len() < *copies as usize {
+                // Of what was there already its holders are named, of which a majority must have it; of what is new, all.
+                let least = if *existing { *copies as usize / 2 + 1 } else { *copies as usize };
+                match on.len() < least {
                     true => Err(Violation::new(
                         Rule::AcknowledgedIsHeld,
                         format!("{task}: said to be on {copies} disks, it was on {}", on.len()),

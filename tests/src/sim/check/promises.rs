@@ -7,7 +7,7 @@ use super::{
     violation::{Rule, Violation},
 };
 use mesh_proto::{
-    id::{StoreId, TaskId},
+    id::{LogPosition, StoreId, TaskId},
     task::{Ballot, Item, Version},
 };
 use std::collections::BTreeMap;
@@ -21,7 +21,8 @@ pub struct Promises {
 /// What one store said of one task.
 #[derive(Default)]
 struct Said {
-    promised: Option<Ballot>,
+    /// The highest promise, and the record that it rests on.
+    promised: Option<(Ballot, LogPosition)>,
     /// The highest that it said is on its disk.
     has: Option<Key>,
 }
@@ -35,11 +36,12 @@ impl Promises {
         }
     }
 
-    /// `store` sends `item`, with this on its disk. `was_written` tells whether a write was ever on its disk.
+    /// `store` sends `item`, which rests on its record `after`, with this on its disk. `was_written` tells whether a write was ever on its disk.
     pub fn sent(
         &mut self,
         store: StoreId,
         item: &Item,
+        after: LogPosition,
         disk: Option<&Record>,
         was_written: impl FnOnce(Key) -> bool,
     ) -> Result<(), Violation> {
@@ -55,13 +57,20 @@ impl Promises {
         };
         let said = self.stores.entry(store).or_default().entry(task).or_default();
         let fault = |rule, what: String| Err(Violation::new(rule, format!("{task}: store {store} {what}")));
+        // What was decided in one turn leaves by destination, not in the order of its making: only what was said in an
+        // earlier turn is taken back.
+        let promised_before = said.promised.filter(|(_, at)| *at < after).map(|(ballot, _)| ballot);
+        let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
         match kind {
             Kind::Has(key) => {
                 if !was_written(key) {
                     return fault(Rule::DurableBeforeSaid, format!("says it has {}, which was never there", show(key)));
                 }
-                // A repeat of what it accepted before it promised is no lie.
-                said.has = said.has.max(Some(key));
+                // A repeat of what it accepted before it promised is no lie. What was dropped meanwhile, because the
+                // gateway gave it up, binds nobody.
+                if on_disk >= Some(key) {
+                    said.has = said.has.max(Some(key));
+                }
             }
             Kind::IsAt(key) => {
                 if said.has.is_some_and(|has| key < has) {
@@ -69,7 +78,7 @@ impl Promises {
                 }
             }
             Kind::Promises(ballot, held) => {
-                if said.promised.is_some_and(|promised| ballot < promised) {
+                if promised_before.is_some_and(|promised| ballot < promised) {
                     return fault(Rule::PromisesKept, format!("promises {ballot} after a higher one"));
                 }
                 if said.has.is_some_and(|has| held.is_none_or(|held| held < has)) {
@@ -79,15 +88,16 @@ impl Promises {
                 if disk.and_then(|disk| disk.promised).is_none_or(|promised| promised < ballot) {
                     return fault(Rule::DurableBeforeSaid, format!("promises {ballot}, which is not on its disk"));
                 }
-                let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
                 if held > on_disk {
                     return fault(Rule::DurableBeforeSaid, "shows what is not on its disk".into());
                 }
-                said.promised = Some(ballot);
+                if said.promised.is_none_or(|(promised, _)| promised <= ballot) {
+                    said.promised = Some((ballot, after));
+                }
                 said.has = said.has.max(held);
             }
             Kind::Refuses(promised) => {
-                if said.promised.is_some_and(|said| promised < said) {
+                if promised_before.is_some_and(|said| promised < said) {
                     return fault(Rule::PromisesKept, format!("names {promised} as its promise after a higher one"));
                 }
             }
@@ -99,7 +109,7 @@ impl Promises {
     pub fn written(&mut self, store: StoreId, task: TaskId, key: Key) -> Result<(), Violation> {
         let said = self.stores.get(&store).and_then(|tasks| tasks.get(&task));
         match said.and_then(|said| said.promised) {
-            Some(promised) if key.0 < promised => Err(Violation::new(
+            Some((promised, _)) if key.0 < promised => Err(Violation::new(
                 Rule::PromisesKept,
                 format!("{task}: store {store} takes {} after it promised {promised}", show(key)),
             )),
@@ -131,6 +141,17 @@ mod tests {
 
     const STORE: StoreId = StoreId(1);
 
+    /// Says it on the strength of record `after`.
+    fn says(
+        promises: &mut Promises,
+        item: &Item,
+        after: u64,
+        disk: Option<&Record>,
+        was_written: bool,
+    ) -> Result<(), Violation> {
+        promises.sent(STORE, item, LogPosition(after), disk, |_| was_written)
+    }
+
     fn promise(term: u32, held: Option<Key>) -> Item {
         let held =
             held.map(|(ballot, version)| Held { birth: birth(1), ballot, version, register: register(&[0, 1, 2], 1) });
@@ -153,44 +174,44 @@ mod tests {
     #[test]
     fn what_is_said_and_not_on_disk_is_found() {
         let mut promises = Promises::default();
-        let said = promises.sent(STORE, &wrote(key(0, 1)), None, |_| false).unwrap_err();
+        let said = says(&mut promises, &wrote(key(0, 1)), 1, None, false).unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
-        let said = promises.sent(STORE, &promise(3, None), Some(&disk(2, None)), |_| true).unwrap_err();
+        let said = says(&mut promises, &promise(3, None), 2, Some(&disk(2, None)), true).unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
         let on_disk = disk(3, Some(key(0, 1)));
-        let said = promises.sent(STORE, &promise(3, Some(key(0, 2))), Some(&on_disk), |_| true).unwrap_err();
+        let said = says(&mut promises, &promise(3, Some(key(0, 2))), 3, Some(&on_disk), true).unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
-        promises.sent(STORE, &promise(3, Some(key(0, 1))), Some(&on_disk), |_| true).unwrap();
+        says(&mut promises, &promise(3, Some(key(0, 1))), 4, Some(&on_disk), true).unwrap();
     }
 
     #[test]
     fn a_promise_that_goes_down_is_found() {
         let mut promises = Promises::default();
         let on_disk = disk(9, None);
-        promises.sent(STORE, &promise(3, None), Some(&on_disk), |_| true).unwrap();
-        promises.sent(STORE, &promise(3, None), Some(&on_disk), |_| true).unwrap();
-        let said = promises.sent(STORE, &promise(2, None), Some(&on_disk), |_| true).unwrap_err();
+        says(&mut promises, &promise(3, None), 5, Some(&on_disk), true).unwrap();
+        says(&mut promises, &promise(3, None), 6, Some(&on_disk), true).unwrap();
+        let said = says(&mut promises, &promise(2, None), 7, Some(&on_disk), true).unwrap_err();
         assert_eq!(said.rule, Rule::PromisesKept);
         let refused = Item::Refused { task: task(1), ballot: ballot(1, 2), promised: ballot(2, 1) };
-        assert_eq!(promises.sent(STORE, &refused, None, |_| true).unwrap_err().rule, Rule::PromisesKept);
+        assert_eq!(says(&mut promises, &refused, 8, None, true).unwrap_err().rule, Rule::PromisesKept);
         assert_eq!(promises.written(STORE, task(1), key(2, 7)).unwrap_err().rule, Rule::PromisesKept);
         promises.written(STORE, task(1), key(3, 1)).unwrap();
         // Another life of the disk promised nothing.
-        promises.sent(StoreId(2), &promise(2, None), Some(&on_disk), |_| true).unwrap();
+        promises.sent(StoreId(2), &promise(2, None), LogPosition(9), Some(&on_disk), |_| true).unwrap();
     }
 
     #[test]
     fn a_record_that_is_taken_back_is_found() {
         let mut promises = Promises::default();
-        promises.sent(STORE, &wrote(key(0, 2)), None, |_| true).unwrap();
+        says(&mut promises, &wrote(key(0, 2)), 10, Some(&disk(0, Some(key(0, 2)))), true).unwrap();
         let on_disk = disk(9, Some(key(0, 1)));
         for held in [None, Some(key(0, 1))] {
-            let said = promises.sent(STORE, &promise(3, held), Some(&on_disk), |_| true).unwrap_err();
+            let said = says(&mut promises, &promise(3, held), 11, Some(&on_disk), true).unwrap_err();
             assert_eq!(said.rule, Rule::PromisesKept);
         }
         let pull = Item::Pull { task: task(1), ballot: ballot(0, 1), version: Version(1) };
-        assert_eq!(promises.sent(STORE, &pull, None, |_| true).unwrap_err().rule, Rule::PromisesKept);
+        assert_eq!(says(&mut promises, &pull, 12, None, true).unwrap_err().rule, Rule::PromisesKept);
         promises.dropped(STORE, &task(1));
-        promises.sent(STORE, &promise(3, None), Some(&on_disk), |_| true).unwrap();
+        says(&mut promises, &promise(3, None), 13, Some(&on_disk), true).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::state::{NodeState, State};
-use super::{Gateways, Process, TestnetError, Usage, layout, process, state, wait};
+use super::{Gateways, Process, TestnetError, Usage, layout, process, scratch, state, wait};
 use crate::api::node::NodeStatus;
 
 /// How a testnet is made.
@@ -112,6 +112,11 @@ impl Testnet {
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether what the nodes sync survives a loss of power: not where files live in memory.
+    pub fn is_on_disk(&self) -> bool {
+        scratch::is_on_disk(&self.dir)
     }
 
     /// The file with the token of all nodes' APIs.

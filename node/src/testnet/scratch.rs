@@ -27,11 +27,6 @@ impl Scratch {
     pub fn keep(&mut self) {
         self.kept = true;
     }
-
-    /// Whether what is synced here survives a loss of power: not where files live in memory.
-    pub fn is_durable(&self) -> bool {
-        is_on_disk(&self.path)
-    }
 }
 
 #[cfg(target_os = "linux")]

@@ -47,7 +47,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Deco
 /// [`decode`] for what is signed or hashed: the bytes must be the one encoding of the value.
 pub fn decode_canonical<T: DeserializeOwned + Serialize>(bytes: &[u8], limit: usize) -> Result<T, DecodeError> {
     let value: T = decode(bytes, limit)?;
-    if encode(&value) != bytes {
+    if encode_into(Vec::with_capacity(bytes.len()), &value) != bytes {
         return Err(DecodeError::NotCanonical);
     }
     Ok(value)

@@ -16,6 +16,7 @@ use crate::{
     key::SecretKey,
     member::{MemberEntry, merge},
     merkle::Leaf,
+    task::{Frame, Spec},
     time::Wall,
     token::Token,
 };
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -36,6 +37,8 @@ pub const TARGETS: [Target; 9] = [
     ("member", member),
     ("envelope", envelope),
     ("signed_leaf", signed_leaf),
+    ("task_spec", task_spec),
+    ("task_frame", task_frame),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -118,6 +121,36 @@ pub fn signed_leaf(bytes: &[u8]) -> bool {
         let [message, other] = [&b"message"[..], b"another"].map(|bytes| Leaf::new(Domain::Announcement, bytes));
         assert!(leaf.verify(&network, message).is_err() || leaf.verify(&network, other).is_err());
     })
+}
+
+pub fn task_spec(bytes: &[u8]) -> bool {
+    match Spec::decode(bytes) {
+        Ok(spec) => {
+            assert_eq!(codec::encode(&spec), bytes, "an accepted value encodes to the bytes it came from");
+            let network = known_genesis().network_id();
+            assert_eq!(Spec::decode(bytes).map(|again| again.id(&network)), Ok(spec.id(&network)));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Not canonical: the same frame may come in more than one encoding, but each is one value, whose own encoding is no
+/// longer and within what it says it weighs.
+pub fn task_frame(bytes: &[u8]) -> bool {
+    match Frame::decode(bytes) {
+        Ok(frame) => {
+            let again = codec::encode(&frame);
+            assert!(again.len() <= bytes.len(), "the encoding of our own is the shortest");
+            assert_eq!(Frame::decode(&again).as_ref(), Ok(&frame), "a frame survives its encoding");
+            for item in &frame.items {
+                let (weight, size) = (item.weight(), codec::encode(item).len());
+                assert!(weight * 5 >= size * 4 && weight <= size * 4, "{size} bytes weigh {weight}");
+            }
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// A payload for envelopes and leaves, as those of the protocols are.

@@ -47,6 +47,30 @@ pub const PATH_DIGESTS: usize = 16;
 /// A leaf's proof: a full path of 34 bytes a digest, key, signature, fields.
 pub const SIGNED_LEAF_BYTES: usize = 1024;
 
+/// Holders of a record, a home list, and whom an answer about a task names. A record has 3 of a home list of 5; while
+/// holders are replaced, those before and after are named side by side.
+pub const HOLDERS: usize = 16;
+/// Failed attempts in a record: [`RETRIES`] of the task's own, and those that lost nodes cost it.
+pub const FAILED_ATTEMPTS: usize = 64;
+/// How often a task may ask to be run again after a failure of its own.
+pub const RETRIES: u8 = 50;
+/// Files laid into a task's directory, and files kept from it. A task of more files is a job.
+pub const TASK_FILES: usize = 256;
+/// Arguments of a command. `xargs` makes commands of some thousand.
+pub const ARGUMENTS: usize = 4096;
+/// Variables set for a command.
+pub const VARIABLES: usize = 256;
+/// Nodes that a reference to a blob names.
+pub const BLOB_NODES: usize = 8;
+/// A path on a shared file system, as Linux bounds it.
+pub const PATH_BYTES: usize = 4096;
+/// Why an attempt failed or was given back, for people: 256 characters of any script.
+pub const REASON_BYTES: usize = 1024;
+/// An encoded task specification: arguments, environment and some inline files.
+pub const SPEC_BYTES: usize = 256 * 1024;
+/// Items in one task frame. A frame is closed at [`crate::task::FRAME_TARGET`] and no item weighs less than 32 bytes.
+pub const FRAME_ITEMS: usize = 16 * 1024;
+
 /// How far the clock of whoever dated a certificate may be ahead of ours. Machines without time synchronisation drift
 /// by seconds a day; five minutes is what Kerberos allows.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);

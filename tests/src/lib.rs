@@ -1,1 +1,3 @@
-//! Tests.
+//! What runs whole meshes of `meshd` to see them fail: the deterministic simulator.
+
+pub mod sim;

@@ -2,7 +2,7 @@
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
-    registry::{Registry, Unit},
+    registry::Registry,
 };
 
 /// Counters and gauges of a [`BlobStore`](super::BlobStore), all without labels.
@@ -29,31 +29,39 @@ impl BlobMetrics {
     /// Under full names: `registry` must not add a prefix.
     pub fn register(&self, registry: &mut Registry) {
         let bytes: [(&str, &str, &Counter); 4] = [
-            ("received", "Verified content received from peers", &self.received),
-            ("sent", "Content and hashes sent to peers", &self.sent),
-            ("ingested", "Content uploaded or left by executions on this node", &self.ingested),
-            ("collected", "Content removed because nothing needed it", &self.collected),
+            ("mesh_blob_received_bytes", "Verified content received from peers", &self.received),
+            ("mesh_blob_sent_bytes", "Content and hashes sent to peers", &self.sent),
+            ("mesh_blob_ingested_bytes", "Content uploaded or left by executions on this node", &self.ingested),
+            ("mesh_blob_collected_bytes", "Content removed because nothing needed it", &self.collected),
         ];
         for (name, help, counter) in bytes {
-            registry.register_with_unit(format!("mesh_blob_{name}"), help, Unit::Bytes, counter.clone());
+            registry.register(name, help, counter.clone());
         }
         let counts: [(&str, &str, &Counter); 8] = [
-            ("fetched_blobs", "Blobs fetched from peers", &self.fetched_blobs),
-            ("failed_fetches", "Fetches for which no provider had the whole blob", &self.failed_fetches),
-            ("verification_failures", "Chunks from peers that did not match their hash", &self.verification_failures),
-            ("damaged_blobs", "Blobs that were found damaged on this disk", &self.damaged_blobs),
-            ("refused_uploads", "Times that quota or disk had no room", &self.refused_uploads),
-            ("refused_streams", "Peers' requests refused because too many were being served", &self.refused_streams),
-            ("collections", "Collections that ran to their end", &self.collections),
-            ("collected_blobs", "Blobs removed because nothing needed them", &self.collected_blobs),
+            ("mesh_blob_fetched_blobs", "Blobs fetched from peers", &self.fetched_blobs),
+            ("mesh_blob_failed_fetches", "Fetches for which no provider had the whole blob", &self.failed_fetches),
+            (
+                "mesh_blob_verification_failures",
+                "Chunks from peers that did not match their hash",
+                &self.verification_failures,
+            ),
+            ("mesh_blob_damaged_blobs", "Blobs that were found damaged on this disk", &self.damaged_blobs),
+            ("mesh_blob_refused_uploads", "Times that quota or disk had no room", &self.refused_uploads),
+            (
+                "mesh_blob_refused_streams",
+                "Peers' requests refused because too many were being served",
+                &self.refused_streams,
+            ),
+            ("mesh_blob_collections", "Collections that ran to their end", &self.collections),
+            ("mesh_blob_collected_blobs", "Blobs removed because nothing needed them", &self.collected_blobs),
         ];
         for (name, help, counter) in counts {
-            registry.register(format!("mesh_blob_{name}"), help, counter.clone());
+            registry.register(name, help, counter.clone());
         }
         let stored = "Disk space of the blobs kept here, with their trees";
-        registry.register_with_unit("mesh_blob_store", stored, Unit::Bytes, self.store_bytes.clone());
+        registry.register("mesh_blob_store_bytes", stored, self.store_bytes.clone());
         let quota = "Disk space that blobs may take";
-        registry.register_with_unit("mesh_blob_quota", quota, Unit::Bytes, self.quota_bytes.clone());
+        registry.register("mesh_blob_quota_bytes", quota, self.quota_bytes.clone());
         registry.register("mesh_blob_store_blobs", "Blobs kept here", self.store_blobs.clone());
     }
 }

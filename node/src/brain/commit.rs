@@ -46,11 +46,13 @@ pub struct LogState {
 pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state: &LogState, pulse: &Pulse) {
     let mut waiting: Vec<Effect> = Vec::new();
     let mut records = 0u64;
+    let mut is_sealed = false;
     loop {
         pulse.log_turned();
         let first = match jobs.recv_timeout(Duration::from_secs(1)) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
+                rest(&mut log, &mut is_sealed);
                 note_headroom(&log, state);
                 continue;
             }
@@ -82,6 +84,7 @@ pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state:
             state.records.inc_by(records);
             state.syncs.inc();
             records = 0;
+            is_sealed = false;
         }
         for effect in waiting.drain(..) {
             hands.carry_out(effect);
@@ -96,9 +99,22 @@ pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state:
             note_headroom(&log, state);
         }
         if stop {
+            rest(&mut log, &mut is_sealed);
             return;
         }
     }
+}
+
+/// With nothing to do: the last batch is sealed, so that rot in it cannot pass for a torn write, and the next segment
+/// is made ready.
+fn rest<D: Disk>(log: &mut Log<D>, is_sealed: &mut bool) {
+    if *is_sealed {
+        return;
+    }
+    if let Err(error) = log.seal().and_then(|()| log.prepare()) {
+        fatal(&format!("the log cannot be written: {error}"));
+    }
+    *is_sealed = true;
 }
 
 fn note_headroom<D: Disk>(log: &Log<D>, state: &LogState) {

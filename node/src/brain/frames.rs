@@ -20,8 +20,11 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// A control message holds at most 64 entries of members, or 1,000 summaries.
-const CONTROL_LIMIT: usize = 1024 * 1024;
+/// A control message holds at most 64 entries of members.
+const CONTROL_LIMIT: usize = 256 * 1024;
+
+/// A reply holds at most 1,000 summaries, or one record with its outcome.
+const REPLY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Members of which the brain has been told that they are up. Their frames wait until then: the two come by different
 /// ways.
@@ -83,7 +86,8 @@ impl FrameHandler for Frames {
                     vec![Input::Task { from, frame }]
                 }
                 Class::Control => self.control(from, &frame)?,
-                Class::Consensus | Class::Bulk => return Err(Violation { reason: "unused_class" }),
+                Class::Bulk => reply(from, &frame)?,
+                Class::Consensus => return Err(Violation { reason: "unused_class" }),
             };
             if !self.doors.pass(from).await {
                 return Ok(());
@@ -95,6 +99,13 @@ impl FrameHandler for Frames {
             }
             Ok(())
         })
+    }
+}
+
+fn reply(from: NodeId, frame: &[u8]) -> Result<Vec<Input>, Violation> {
+    match codec::decode(frame, REPLY_LIMIT) {
+        Ok(message @ ControlMessage::Reply { .. }) => Ok(vec![Input::Control { from, message }]),
+        Ok(_) | Err(_) => Err(Violation { reason: "bulk_frame" }),
     }
 }
 

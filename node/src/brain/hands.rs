@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mesh_coordinator::{Effect, Input, Message};
+use mesh_coordinator::{ControlMessage, Effect, Input, Message};
 use mesh_proto::{codec, id::NodeId};
 use tokio::runtime::Handle;
 
@@ -38,6 +38,8 @@ impl Hands {
     fn send(&self, to: NodeId, message: &Message) {
         let (class, bytes) = match message {
             Message::Task(frame) => (Class::Task, codec::encode_into(Vec::with_capacity(4096), frame)),
+            // A reply may be large, and heartbeats must not wait behind it.
+            Message::Control(reply @ ControlMessage::Reply { .. }) => (Class::Bulk, codec::encode(reply)),
             Message::Control(message) => (Class::Control, codec::encode(message)),
         };
         match self.network.send(to, class, Bytes::from(bytes)) {

@@ -23,7 +23,11 @@ pub use restore::{RestoreError, Restored, restore};
 
 use crate::{api::Pulse, directory::Directory};
 use std::{
-    sync::{Arc, mpsc::sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::sync_channel,
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -33,11 +37,14 @@ pub struct Running {
     brain: JoinHandle<()>,
     commit: JoinHandle<()>,
     store: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Running {
-    /// Waits for the end, which comes when the last [`Inbox`] is dropped.
-    pub fn join(self) {
+    /// Lets the brain give back what it has not done, makes what it said durable, and waits for the end.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.brain.thread().unpark();
         for (name, thread) in [("brain", self.brain), ("store", self.store), ("commit", self.commit)] {
             if thread.join().is_err() {
                 tracing::error!(name, "a thread ended by a panic");
@@ -58,16 +65,21 @@ pub fn start(
 ) -> std::io::Result<Running> {
     let Restored { coordinator, log, store } = restored;
     let hands = Arc::new(hands);
+    let stop = Arc::new(AtomicBool::new(false));
     let (commits, jobs) = sync_channel(commit::WAITING);
     let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone())?;
     let commit = std::thread::Builder::new().name("commit".into()).spawn({
         let (hands, state, pulse) = (Arc::clone(&hands), state.clone(), pulse.clone());
         move || commit::run(log, &jobs, &hands, &state, &pulse)
     })?;
-    let brain = std::thread::Builder::new().name("brain".into()).spawn(move || {
-        thread::Thread { coordinator, outbox, commits, hands, directory, snapshots, log: state, pulse, pause }.run();
+    let brain = std::thread::Builder::new().name("brain".into()).spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            let log = state;
+            thread::Thread { coordinator, outbox, commits, hands, directory, snapshots, log, pulse, stop, pause }.run();
+        }
     })?;
-    Ok(Running { brain, commit, store })
+    Ok(Running { brain, commit, store, stop })
 }
 
 /// What must not go on, stops: with a line that says why, and exit code 70.

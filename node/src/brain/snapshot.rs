@@ -3,6 +3,7 @@
 
 use super::{commit::Job, fatal};
 use crate::store::Store;
+use mesh_coordinator::Changes;
 use mesh_proto::id::LogPosition;
 use std::{
     sync::{
@@ -15,8 +16,6 @@ use std::{
 
 /// Log bytes after which the store is brought up to date.
 const EVERY: u64 = 64 * 1024 * 1024;
-
-type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// One snapshot at a time.
 pub struct Snapshots {

@@ -11,7 +11,11 @@ use crate::{api::Pulse, directory::Directory};
 use mesh_coordinator::{Coordinator, Effect, Fact, Input};
 use mesh_proto::{codec, id::LogPosition, time::Mono};
 use std::{
-    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
+    },
     time::Duration,
 };
 
@@ -34,12 +38,14 @@ pub struct Thread {
     pub snapshots: Snapshots,
     pub log: LogState,
     pub pulse: Pulse,
+    /// Set when the node stops.
+    pub stop: Arc<AtomicBool>,
     /// A jump of the clock by more than this means that the process was frozen.
     pub pause: Duration,
 }
 
 impl Thread {
-    /// Runs until all senders of inputs are gone.
+    /// Runs until the node stops.
     pub fn run(mut self) {
         self.outbox.bind();
         let mut effects = Vec::new();
@@ -49,6 +55,9 @@ impl Thread {
         loop {
             self.pulse.brain_turned();
             self.finish_turn(&mut effects);
+            if self.stop.load(Ordering::Acquire) {
+                break;
+            }
             let first = match self.outbox.wait(self.coordinator.deadline(), IDLE, || clock::now().mono) {
                 Waited::Input(input) => Some(input),
                 Waited::Time => None,
@@ -68,6 +77,7 @@ impl Thread {
             }
             self.turn(now.mono, first, &mut effects);
         }
+        self.coordinator.stop(clock::now(), &mut effects);
         self.finish_turn(&mut effects);
         if self.commits.send(Job::Stop).is_err() {
             tracing::debug!("the commit thread ended first");

@@ -7,9 +7,8 @@ use super::Failure;
 use super::settings::Global;
 use crate::api::access::read_token;
 use crate::client::Client;
+use crate::run::API_ADDRESS;
 
-/// Where a running node writes the address that its API got.
-pub(crate) const API_ADDRESS: &str = "api-address";
 /// Where a node keeps the token of its API.
 const API_TOKEN: &str = "api-token";
 

@@ -41,7 +41,7 @@ pub enum Failure {
     Identity(#[from] IdentityError),
     /// The node does not start. Exit code 2, or 70 where the system refused.
     #[error(transparent)]
-    Start(#[from] crate::run::StartError),
+    Start(#[from] StartError),
     /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
     #[error(transparent)]
     Client(#[from] ClientError),

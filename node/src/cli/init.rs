@@ -2,7 +2,6 @@
 
 use clap::Args;
 use mesh_proto::genesis::NetworkName;
-use mesh_proto::id::{NetworkId, NodeId};
 use serde::Serialize;
 
 use super::Failure;
@@ -20,11 +19,11 @@ pub(super) struct Init {
     open: bool,
 }
 
-/// What was made, or joined.
+/// What was made, or joined. Ids as text: their own form is bytes, for the wire.
 #[derive(Debug, Serialize)]
 pub(super) struct Membership {
-    pub(super) node: NodeId,
-    pub(super) network: NetworkId,
+    pub(super) node: String,
+    pub(super) network: String,
     pub(super) name: String,
     pub(super) role: &'static str,
     pub(super) data_dir: String,
@@ -33,8 +32,8 @@ pub(super) struct Membership {
 impl Membership {
     pub(super) fn of(identity: &identity::Identity, dir: &DataDir) -> Self {
         Self {
-            node: identity.key.node_id(),
-            network: identity.genesis.network_id(),
+            node: identity.key.node_id().to_string(),
+            network: identity.genesis.network_id().to_string(),
             name: identity.genesis.name.to_string(),
             role: identity.credential.role().as_str(),
             data_dir: dir.path().display().to_string(),
@@ -55,5 +54,22 @@ impl Init {
         let dir = DataDir::lock(&config.node.data_dir)?;
         let identity = identity::init(&dir, self.name.clone(), self.open, now())?;
         Ok(output.put(&Membership::of(&identity, &dir), Membership::text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_proto::time::Wall;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_text_in_json() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::lock(temp.path()).unwrap();
+        let identity = identity::init(&dir, "lab".parse().unwrap(), false, Wall(1_700_000_000_000)).unwrap();
+        let json = serde_json::to_value(Membership::of(&identity, &dir)).unwrap();
+        assert_eq!(json["node"], identity.key.node_id().to_string());
+        assert_eq!(json["network"], identity.genesis.network_id().to_string());
     }
 }

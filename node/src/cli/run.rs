@@ -38,10 +38,16 @@ pub(super) struct Run {
     /// The format of the log.
     #[arg(long, value_name = "text|json")]
     log_format: Option<String>,
+    /// End when this process ends: of testnets, which leave nothing behind.
+    #[arg(long, value_name = "PID", hide = true)]
+    die_with: Option<i32>,
 }
 
 impl Run {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        if let Some(parent) = self.die_with {
+            die_with(parent)?;
+        }
         let loaded = global.load(self.overrides())?;
         start_log(&loaded);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -105,5 +111,16 @@ fn start_log(loaded: &Loaded) {
     match section.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Asks the system for a signal when `parent` dies; ends at once if it is dead already.
+fn die_with(parent: i32) -> Result<(), Failure> {
+    use rustix::process::{Signal, getppid};
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)?;
+    match getppid().map(rustix::process::Pid::as_raw_pid) {
+        Some(pid) if pid == parent => Ok(()),
+        _ => Err(Failure::Usage(format!("process {parent}, which started this node, has ended"))),
     }
 }

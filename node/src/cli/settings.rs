@@ -76,7 +76,13 @@ mod tests {
     use crate::config::Origin;
 
     fn global(data_dir: &std::path::Path) -> Global {
-        Global { data_dir: Some(data_dir.to_owned()), config: None, output: Format::Text }
+        Global {
+            data_dir: Some(data_dir.to_owned()),
+            config: None,
+            api: vec![],
+            token_file: None,
+            output: Format::Text,
+        }
     }
 
     #[test]
@@ -95,7 +101,8 @@ mod tests {
     fn a_named_file_may_set_the_data_directory_and_must_be_there() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("elsewhere.toml");
-        let named = Global { data_dir: None, config: Some(path.clone()), output: Format::Text };
+        let named =
+            Global { data_dir: None, config: Some(path.clone()), api: vec![], token_file: None, output: Format::Text };
         assert!(matches!(named.load(Vec::new()), Err(Failure::Config(config::ConfigError::Read { .. }))));
         std::fs::write(&path, "[node]\ndata_dir = \"/srv/mesh\"").unwrap();
         assert_eq!(named.load(Vec::new()).unwrap().config.node.data_dir, PathBuf::from("/srv/mesh"));

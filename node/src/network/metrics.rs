@@ -25,16 +25,23 @@ pub struct Metrics {
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("mesh_network");
-        registry.register("frames", "Frames by class and direction", metrics.frames.clone());
-        registry.register("frame_bytes", "Payload bytes of frames by class and direction", metrics.bytes.clone());
-        registry.register("queue_full", "Frames refused because a peer's queue was full", metrics.full.clone());
-        registry.register("refused", "Traffic refused, by reason", metrics.refused.clone());
-        registry.register("admissions", "Admissions by result", metrics.admissions.clone());
-        registry.register("dials", "Dialled addresses by result", metrics.dials.clone());
-        registry.register("members", "Admitted peers that are connected", metrics.members.clone());
-        registry.register("connections", "Established connections", metrics.connections.clone());
-        registry.register("blocked", "Peers that are blocked at present", metrics.blocked.clone());
+        registry.register("mesh_network_frames", "Frames by class and direction", metrics.frames.clone());
+        registry.register(
+            "mesh_network_frame_bytes",
+            "Payload bytes of frames by class and direction",
+            metrics.bytes.clone(),
+        );
+        registry.register(
+            "mesh_network_queue_full",
+            "Frames refused because a peer's queue was full",
+            metrics.full.clone(),
+        );
+        registry.register("mesh_network_refused", "Traffic refused, by reason", metrics.refused.clone());
+        registry.register("mesh_network_admissions", "Admissions by result", metrics.admissions.clone());
+        registry.register("mesh_network_dials", "Dialled addresses by result", metrics.dials.clone());
+        registry.register("mesh_network_members", "Admitted peers that are connected", metrics.members.clone());
+        registry.register("mesh_network_connections", "Established connections", metrics.connections.clone());
+        registry.register("mesh_network_blocked", "Peers that are blocked at present", metrics.blocked.clone());
         metrics
     }
 

@@ -3,6 +3,7 @@
 mod blobs;
 mod logs;
 mod membership;
+mod meters;
 mod node;
 mod own_entry;
 mod parts;
@@ -10,4 +11,4 @@ mod peers;
 mod pump;
 mod readiness;
 
-pub use node::{Node, Options, StartError};
+pub use node::{API_ADDRESS, Node, Options, StartError};

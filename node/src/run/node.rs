@@ -1,7 +1,8 @@
 //! A running node.
 
 use super::{
-    blobs::NodeBlobs, logs::NodeLogs, membership::NodeMembership, own_entry::OwnEntry, parts, peers, pump, readiness,
+    blobs::NodeBlobs, logs::NodeLogs, membership::NodeMembership, meters::BrainMeters, own_entry::OwnEntry, parts,
+    peers, pump, readiness,
 };
 use crate::{
     api::{self, Api, Pulse},
@@ -152,19 +153,21 @@ impl Node {
         .map_err(StartError::Thread)?;
 
         // What goes on beside.
+        let meters = BrainMeters::default();
+        metrics.registry_mut().register_collector(Box::new(meters.clone()));
         let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone());
         let unready = readiness::Readiness::default();
         let mut background = vec![
             runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone())),
             runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
-            runtime.spawn(readiness::watch(unready.clone(), brain.clone())),
+            runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())),
         ];
         background.extend(super::blobs::serve(&network, &blobs).map(|serving| runtime.spawn(serving)));
         background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
         background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
 
         // The API, last: whoever asks finds a whole node.
-        let meters = api::Meters::new(metrics.registry_mut());
+        let counted = api::Meters::new(metrics.registry_mut());
         let metrics = Arc::new(Mutex::new(metrics));
         let encode = move || match metrics.lock().unwrap_or_else(PoisonError::into_inner).encode() {
             Ok(text) => text,
@@ -197,7 +200,7 @@ impl Node {
             hosts: api::Hosts::new(listen.ip(), []),
         };
         let network_id = identity.genesis.network_id();
-        let api = Api::new(network_id, ports, access, api::Limits::default(), meters);
+        let api = Api::new(network_id, ports, access, api::Limits::default(), counted);
         let served = api::serve(listener, api, runtime)?;
         parts::write_api_address(&dir, served.address())?;
         Ok(Self { dir, served, threads, network, background, brain })
@@ -220,14 +223,14 @@ impl Node {
         for task in background {
             task.abort();
         }
-        // The brain ends when nobody can tell it anything any more; a handle may live on in a request that hangs.
-        drop((network, brain));
-        let ended = std::thread::spawn(move || threads.join());
+        drop(brain);
+        let ended = std::thread::spawn(move || threads.stop());
         let until = std::time::Instant::now() + Duration::from_secs(3);
         while !ended.is_finished() && std::time::Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        drop(dir);
+        // The last words have left through the network; only now may another process take the directory.
+        drop((network, dir));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether the node is ready for work, and if not, why.
 
+use super::meters::BrainMeters;
 use crate::{api::brain::Brain as _, brain::BrainHandle};
 use mesh_coordinator::{Answer, Command};
 use std::{
@@ -67,10 +68,13 @@ impl Readiness {
 }
 
 /// Asks the brain twice a second.
-pub async fn watch(readiness: Readiness, brain: BrainHandle) {
+pub async fn watch(readiness: Readiness, meters: BrainMeters, brain: BrainHandle) {
     loop {
         let Ok(answers) = brain.ask(Command::Status).await else { return };
         let answer = tokio::time::timeout(Duration::from_secs(5), answers.one()).await;
+        if let Ok(Some(Answer::Status(status))) = &answer {
+            meters.note(status);
+        }
         if !readiness.note(answer.ok()) {
             return;
         }

@@ -48,7 +48,7 @@ struct Shared {
 #[derive(Default)]
 struct Running {
     /// Inputs that are not collected meanwhile.
-    holds: Vec<Hold>,
+    _holds: Vec<Hold>,
     /// Still fetching, or waiting for a slot.
     preparing: Option<AbortHandle>,
 }
@@ -111,7 +111,7 @@ impl Work {
             match inputs::fetch(&work.0.blobs, &work.0.replicas, &spec).await {
                 Ok(holds) => {
                     let run = inputs::run_of(task, attempt, &spec, &holds, work.0.in_place);
-                    work.lock().insert((task, attempt), Running { holds, preparing: None });
+                    work.lock().insert((task, attempt), Running { _holds: holds, preparing: None });
                     match run {
                         Ok(run) => work.start(run),
                         Err(outcome) => work.ended(task, attempt, *outcome),

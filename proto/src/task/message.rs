@@ -1,6 +1,11 @@
 use super::{Attempt, Ballot, Birth, Outcome, Register, Version};
-use crate::id::{Digest, NodeId, TaskId};
-use crate::time::Wall;
+use crate::{
+    bounded,
+    codec::{self, DecodeError},
+    id::{Digest, NodeId, TaskId},
+    limits,
+    time::Wall,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -9,11 +14,21 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frame {
+    #[serde(deserialize_with = "bounded::list::<_, _, { limits::FRAME_ITEMS }>")]
     pub items: Vec<Item>,
+}
+
+impl Frame {
+    /// Reads one. Any CBOR of the same value will do: nothing in a frame is signed or hashed but the specifications,
+    /// whose bytes are kept as they came.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, super::FRAME_LIMIT)
+    }
 }
 
 /// A copy of a record as a holder has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Held {
     #[serde(rename = "i")]
     pub birth: Arc<Birth>,
@@ -27,10 +42,11 @@ pub struct Held {
 
 /// What a node says of a task that it holds already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Known {
     #[serde(rename = "g")]
     pub digest: Digest,
-    #[serde(rename = "h")]
+    #[serde(rename = "h", deserialize_with = "bounded::list::<_, _, { limits::HOLDERS }>")]
     pub holders: Vec<NodeId>,
     /// All its named holders are known to have it: safe to acknowledge.
     #[serde(rename = "c")]
@@ -39,9 +55,11 @@ pub struct Known {
 
 /// One thing about one task. The letters in the encoding are the wire's; the names are the field's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Item {
     // Birth: gateway and holders.
-    /// Gateway to each named holder: keep this record. `supersedes` is the same gateway's earlier placement.
+    /// Gateway to each named holder: keep this record. `supersedes` is the first placement of the
+    /// same submission, by the same gateway: that one and all since are given up.
     #[serde(rename = "p")]
     Place {
         #[serde(rename = "i")]
@@ -50,7 +68,7 @@ pub enum Item {
         ballot: Ballot,
         #[serde(rename = "r")]
         register: Arc<Register>,
-        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         supersedes: Option<Ballot>,
     },
     /// Holder to gateway: on disk here.
@@ -74,7 +92,7 @@ pub enum Item {
     NotMine {
         #[serde(rename = "i")]
         task: TaskId,
-        #[serde(rename = "h")]
+        #[serde(rename = "h", deserialize_with = "bounded::list::<_, _, { limits::HOLDERS }>")]
         home: Vec<NodeId>,
     },
     /// Holder to gateway: no room; ask again after so many milliseconds.
@@ -129,7 +147,7 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "b")]
         ballot: Ballot,
-        #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "h", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         held: Option<Held>,
     },
     /// Refused: a higher ballot was promised.
@@ -153,7 +171,7 @@ pub enum Item {
         version: Version,
         #[serde(rename = "r")]
         register: Arc<Register>,
-        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         birth: Option<Arc<Birth>>,
     },
     /// On disk here.
@@ -228,7 +246,7 @@ pub enum Item {
         #[serde(rename = "a")]
         attempt: u32,
         /// Why it was given back, if it was.
-        #[serde(rename = "y")]
+        #[serde(rename = "y", deserialize_with = "bounded::text::<_, { limits::REASON_BYTES }>")]
         why: String,
     },
     /// Executor to driver: what came of it; kept until settled.
@@ -330,35 +348,4 @@ impl Item {
             | Self::Cancel { task } => *task,
         }
     }
-
-    /// About how many bytes it takes in a frame: to know when a frame is full.
-    pub fn weight(&self) -> usize {
-        const SMALL: usize = 96;
-        let register = |register: &Register| {
-            let ending = register.ending().and_then(|ending| ending.outcome.as_ref()).map_or(0, outcome_weight);
-            160 + 48 * register.holders.len() + 160 * register.failed.len() + ending
-        };
-        match self {
-            Self::Place { birth, register: r, .. } => birth.spec.len() + 400 + register(r),
-            Self::Promise { held: Some(held), .. } => held.birth.spec.len() + 400 + register(&held.register),
-            Self::Write { birth, register: r, .. } => {
-                birth.as_ref().map_or(0, |birth| birth.spec.len() + 400) + register(r)
-            }
-            Self::Ended { register: r, .. } => register(r),
-            Self::Assign { birth, .. } => birth.spec.len() + 400,
-            Self::Report { outcome, .. } => SMALL + outcome_weight(outcome),
-            _ => SMALL,
-        }
-    }
-}
-
-fn outcome_weight(outcome: &Outcome) -> usize {
-    let payload = |payload: &super::Payload| match payload {
-        super::Payload::Inline(bytes) => bytes.len() + 8,
-        super::Payload::Blob(blob) => 64 + 34 * blob.nodes.len(),
-        super::Payload::Path(path) => path.len() + 8,
-    };
-    64 + payload(&outcome.stdout)
-        + payload(&outcome.stderr)
-        + outcome.files.iter().map(|(name, content)| name.len() + payload(content)).sum::<usize>()
 }

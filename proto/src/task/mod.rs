@@ -7,6 +7,7 @@ mod outcome;
 mod payload;
 mod record;
 mod spec;
+mod weight;
 
 pub use ballot::{Ballot, Version};
 pub use message::{Frame, Held, Item, Known};

@@ -1,9 +1,10 @@
 use super::Payload;
-use crate::{id::NodeId, time::Wall};
+use crate::{bounded, id::NodeId, limits, time::Wall};
 use serde::{Deserialize, Serialize};
 
 /// What one execution left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Outcome {
     #[serde(rename = "s")]
     pub status: Status,
@@ -11,7 +12,13 @@ pub struct Outcome {
     pub stdout: Payload,
     #[serde(rename = "e")]
     pub stderr: Payload,
-    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    /// By name, at most [`limits::TASK_FILES`].
+    #[serde(
+        rename = "f",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
+    )]
     pub files: Vec<(String, Payload)>,
     /// Processor time of the whole process tree, microseconds.
     #[serde(rename = "c")]
@@ -33,11 +40,12 @@ pub enum Status {
 
 /// Why there is no exit code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     #[serde(rename = "k")]
     pub kind: FailureKind,
-    /// For people; at most 512 bytes.
-    #[serde(rename = "m")]
+    /// For people; at most [`limits::REASON_BYTES`].
+    #[serde(rename = "m", deserialize_with = "bounded::text::<_, { limits::REASON_BYTES }>")]
     pub message: String,
 }
 
@@ -114,13 +122,14 @@ impl Outcome {
 
 /// How a task ended: written once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ending {
     #[serde(rename = "h")]
     pub how: How,
     /// The attempt whose outcome was accepted, and who ran it.
-    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub by: Option<(u32, NodeId)>,
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub outcome: Option<Outcome>,
     /// By the driver's clock.
     #[serde(rename = "a")]

@@ -1,5 +1,9 @@
 use super::{INLINE_LIMIT, Octets};
-use crate::id::{BlobId, NodeId};
+use crate::{
+    bounded,
+    id::{BlobId, NodeId},
+    limits,
+};
 use serde::{Deserialize, Serialize};
 
 /// Bytes that go into a task or come out of it.
@@ -7,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub enum Payload {
     /// At most [`INLINE_LIMIT`] bytes, in the record itself.
     #[serde(rename = "i")]
-    Inline(Octets),
+    Inline(#[serde(deserialize_with = "bounded::octets::<_, INLINE_LIMIT>")] Octets),
     /// A blob, durable on the nodes that the reference names.
     #[serde(rename = "b")]
     Blob(BlobRef),
     /// A path on a file system that all nodes share (`--in-place`).
     #[serde(rename = "p")]
-    Path(String),
+    Path(#[serde(deserialize_with = "bounded::text::<_, { limits::PATH_BYTES }>")] String),
 }
 
 impl Payload {
@@ -34,8 +38,8 @@ impl Payload {
     pub(super) fn is_within_limits(&self) -> bool {
         match self {
             Self::Inline(bytes) => bytes.len() <= INLINE_LIMIT,
-            Self::Blob(blob) => blob.nodes.len() <= 8,
-            Self::Path(path) => path.len() <= 4096,
+            Self::Blob(blob) => blob.nodes.len() <= limits::BLOB_NODES,
+            Self::Path(path) => path.len() <= limits::PATH_BYTES,
         }
     }
 
@@ -50,12 +54,13 @@ impl Payload {
 
 /// A blob by its hash, with the nodes on whose disks it was when this reference was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BlobRef {
     #[serde(rename = "i")]
     pub id: BlobId,
     /// Bytes.
     #[serde(rename = "s")]
     pub size: u64,
-    #[serde(rename = "n")]
+    #[serde(rename = "n", deserialize_with = "bounded::list::<_, _, { limits::BLOB_NODES }>")]
     pub nodes: Vec<NodeId>,
 }

@@ -1,18 +1,20 @@
 use super::{Ending, Octets, Spec};
 use crate::{
-    codec,
+    bounded, codec,
     id::{Digest, NodeId, StoreId, TaskId},
+    limits,
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
 
 /// The part of a record that never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Birth {
     #[serde(rename = "i")]
     pub task: TaskId,
     /// The encoded [`super::Spec`]; hashed and passed on as it is, decoded where it is run or shown.
-    #[serde(rename = "s")]
+    #[serde(rename = "s", deserialize_with = "bounded::octets::<_, { limits::SPEC_BYTES }>")]
     pub spec: Octets,
     /// When its key was drawn, as in the spec: what the retention floor is compared with.
     #[serde(rename = "b")]
@@ -23,7 +25,7 @@ pub struct Birth {
     #[serde(rename = "w")]
     pub placed: Wall,
     /// The home list it was placed from, closest first, at most 5 members, each with its store.
-    #[serde(rename = "h")]
+    #[serde(rename = "h", deserialize_with = "bounded::list::<_, _, { limits::HOLDERS }>")]
     pub home: Vec<Holder>,
 }
 
@@ -45,6 +47,7 @@ pub fn spec_digest(spec: &[u8]) -> Digest {
 
 /// A member's disk: the same member with another store holds and promised nothing of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Holder {
     #[serde(rename = "n")]
     pub node: NodeId,
@@ -54,22 +57,34 @@ pub struct Holder {
 
 /// The value of a task's replicated register: what a driver writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Register {
     /// Who keeps this record, the first being the driver of its birth. At most 5.
-    #[serde(rename = "h")]
+    #[serde(rename = "h", deserialize_with = "bounded::list::<_, _, { limits::HOLDERS }>")]
     pub holders: Vec<Holder>,
     /// The holders being replaced: until a later write drops them, every quorum needs a majority of them as well.
     /// A birth has its home list here, see `mesh-tasks`.
-    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "j",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded::optional_list::<_, _, { limits::HOLDERS }>"
+    )]
     pub joint: Option<Vec<Holder>>,
     #[serde(rename = "s")]
     pub state: State,
-    /// Attempts that came to nothing, oldest first; at most the poison limit.
-    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    /// Attempts that came to nothing, oldest first; at most [`limits::FAILED_ATTEMPTS`].
+    #[serde(
+        rename = "f",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::FAILED_ATTEMPTS }>"
+    )]
     pub failed: Vec<FailedAttempt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "registers are shared behind an `Arc`, and nearly all of them end")]
 pub enum State {
     /// An attempt was granted.
     #[serde(rename = "a")]
@@ -80,6 +95,7 @@ pub enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// From 1.
     #[serde(rename = "n")]
@@ -92,13 +108,14 @@ pub struct Attempt {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FailedAttempt {
     #[serde(rename = "a")]
     pub attempt: Attempt,
     #[serde(rename = "w")]
     pub at: Wall,
-    /// For people; at most 512 bytes.
-    #[serde(rename = "y")]
+    /// For people; at most [`limits::REASON_BYTES`].
+    #[serde(rename = "y", deserialize_with = "bounded::text::<_, { limits::REASON_BYTES }>")]
     pub why: String,
     /// The program ran and exited with another code than 0: counts against the task's own retries.
     #[serde(rename = "o")]

@@ -1,13 +1,16 @@
 use super::Payload;
 use crate::{
+    bounded,
     codec::{self, DecodeError},
     id::{Digest, JobId, NetworkId, TaskId},
+    limits,
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
 
 /// What a user asked for; never changes. Its encoding is hashed: same id and another digest is a conflict (409).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Whose task it is; part of its id. At most 64 bytes.
     #[serde(rename = "u")]
@@ -23,7 +26,12 @@ pub struct Spec {
     #[serde(rename = "i")]
     pub input: Payload,
     /// Files laid into the task's directory before it starts.
-    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "f",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
+    )]
     pub files: Vec<InputFile>,
     #[serde(rename = "q")]
     pub priority: Priority,
@@ -31,13 +39,14 @@ pub struct Spec {
     #[serde(rename = "l")]
     pub time_limit_ms: u64,
     /// When the answer is of no use any more.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub deadline: Option<Wall>,
-    /// How often a program that exits with another code than 0 is run again. Lost nodes are not counted here.
+    /// How often a program that exits with another code than 0 is run again. Lost nodes are not counted
+    /// here. At most [`limits::RETRIES`].
     #[serde(rename = "r")]
     pub retries: u8,
     /// The job it is an item of, and which one.
-    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "j", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub job: Option<(JobId, u64)>,
     /// One id from submission to result, as in W3C trace context.
     #[serde(rename = "t", with = "serde_bytes")]
@@ -59,6 +68,7 @@ pub enum TaskKey {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Program {
     /// Gives its input back.
     #[serde(rename = "e")]
@@ -78,18 +88,30 @@ pub enum Program {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExecSpec {
     /// The name as allowed, then its arguments.
-    #[serde(rename = "a")]
+    #[serde(rename = "a", deserialize_with = "bounded::list::<_, _, { limits::ARGUMENTS }>")]
     pub argv: Vec<String>,
-    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "e",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::VARIABLES }>"
+    )]
     pub env: Vec<(String, String)>,
     /// Files in the task's directory to be kept as results.
-    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "o",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
+    )]
     pub outputs: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InputFile {
     /// A relative path without `..`.
     #[serde(rename = "n")]
@@ -122,17 +144,19 @@ pub enum SpecError {
     NoCommand,
     #[error("`{0}` is not a relative path inside the task's directory")]
     BadPath(String),
+    #[error("{retries} retries, above the limit of {}", limits::RETRIES)]
+    TooManyRetries { retries: u8 },
     #[error("payload above the limit: send it as a blob")]
     PayloadTooLarge,
 }
 
 impl Spec {
     /// Bytes of a whole encoded specification: arguments, environment and some inline files.
-    pub const LIMIT: usize = 256 * 1024;
+    pub const LIMIT: usize = limits::SPEC_BYTES;
 
     /// Reads and checks one; the bytes must be its one encoding, since they are hashed.
     pub fn decode(bytes: &[u8]) -> Result<Self, SpecError> {
-        let spec: Self = codec::decode(bytes, Self::LIMIT)?;
+        let spec: Self = codec::decode_canonical(bytes, Self::LIMIT)?;
         spec.check()?;
         Ok(spec)
     }
@@ -145,7 +169,10 @@ impl Spec {
         };
         within("principal", self.principal.len(), 64)?;
         within("key", self.key.bytes().len(), 128)?;
-        within("files", self.files.len(), 256)?;
+        within("files", self.files.len(), limits::TASK_FILES)?;
+        if self.retries > limits::RETRIES {
+            return Err(SpecError::TooManyRetries { retries: self.retries });
+        }
         for file in &self.files {
             check_path(&file.name)?;
             if !file.content.is_within_limits() {
@@ -162,9 +189,9 @@ impl Spec {
                 if exec.argv.first().is_none_or(String::is_empty) {
                     return Err(SpecError::NoCommand);
                 }
-                within("arguments", exec.argv.len(), 4096)?;
-                within("environment", exec.env.len(), 256)?;
-                within("outputs", exec.outputs.len(), 256)?;
+                within("arguments", exec.argv.len(), limits::ARGUMENTS)?;
+                within("environment", exec.env.len(), limits::VARIABLES)?;
+                within("outputs", exec.outputs.len(), limits::TASK_FILES)?;
                 exec.outputs.iter().try_for_each(|path| check_path(path))
             }
         }

@@ -10,4 +10,6 @@ mod limits;
 mod member;
 mod sample;
 mod schema;
+mod task;
+mod task_sample;
 mod token;

@@ -1,6 +1,7 @@
 //! One network, its people, and one value at least of each shape that has a wire form. All from fixed keys and dates,
 //! so that their bytes are the same in every build.
 
+use crate::task_sample;
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
@@ -40,6 +41,8 @@ pub fn all() -> Vec<Sample> {
     samples.extend(replies());
     samples.extend(members());
     samples.extend(proofs());
+    samples.extend(task_sample::specs());
+    samples.extend(task_sample::frames());
     samples
 }
 
@@ -213,7 +216,7 @@ pub fn forgotten_at(number: u8, at: Wall) -> MemberEntry {
     MemberEntry::forgotten(&key(1), &network(), maker_credential(), key(number).node_id(), at)
 }
 
-fn sample<T: serde::Serialize>(name: &'static str, rule: &'static str, target: &'static str, value: &T) -> Sample {
+pub fn sample<T: serde::Serialize>(name: &'static str, rule: &'static str, target: &'static str, value: &T) -> Sample {
     Sample { name, rule: Some(rule), target, bytes: encode(value) }
 }
 

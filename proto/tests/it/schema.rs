@@ -15,25 +15,39 @@ fn encodings_are_as_the_schema_says() {
         let Some(rule) = sample.rule else { continue };
         rules.insert(rule);
         validate_cbor_bytes(rule, SCHEMA, &sample.bytes).unwrap_or_else(|error| panic!("{}: {error}", sample.name));
-        for other in
-            ["genesis", "credential", "admit-request", "admit-reply", "member-entry", "envelope", "signed-leaf"]
-        {
+        for other in OTHERS {
             let alike = [sample.name, other] == ["admit-known", "admit-request"]
                 || [sample.name, other] == ["admit-knock", "admit-reply"];
             let fits = validate_cbor_bytes(other, SCHEMA, &sample.bytes).is_ok();
             assert_eq!(fits, other == rule || alike, "{} as {other}", sample.name);
         }
     }
-    assert_eq!(rules.len(), 8);
+    assert_eq!(rules.len(), 10);
 }
 
-/// Changes each place of each sample in turn. Neither the schema nor the decoder may accept one: were the schema too
-/// wide, or wider than the decoder, it would show here.
+const OTHERS: [&str; 9] = [
+    "genesis",
+    "credential",
+    "admit-request",
+    "admit-reply",
+    "member-entry",
+    "envelope",
+    "signed-leaf",
+    "task-spec",
+    "task-frame",
+];
+
+/// Changes each place of each sample in turn. Neither the schema nor the decoder may accept one, but for what is free in
+/// a task: were the schema too wide, or wider than the decoder, it would show here.
 #[test]
 fn no_damaged_encoding_is() {
-    let mut tried = 0;
+    let (mut tried, mut refused) = (0, 0);
     for sample in sample::all() {
         let Some(rule) = sample.rule else { continue };
+        // Its items are damaged one by one.
+        if sample.name == "task-frame" {
+            continue;
+        }
         let (_, decoder) = TARGETS.into_iter().find(|(name, _)| *name == sample.target).unwrap();
         let mut reader = SliceReader::new(&sample.bytes);
         let whole = Value::decode(&mut reader).unwrap();
@@ -41,12 +55,22 @@ fn no_damaged_encoding_is() {
             let mut writer = BufWriter::new(Vec::new());
             damaged.encode(&mut writer).unwrap();
             let bytes = writer.into_inner();
-            assert!(validate_cbor_bytes(rule, SCHEMA, &bytes).is_err(), "the schema accepts {}, {place}", sample.name);
-            assert!(!decoder(&bytes), "the decoder accepts {}, {place}", sample.name);
+            let fits = validate_cbor_bytes(rule, SCHEMA, &bytes).is_ok();
+            let accepted = decoder(&bytes);
+            if rule.starts_with("task-") {
+                // Much of a task is its user's: another text or exit code is another task. But the two must agree.
+                assert!(fits || !accepted, "the decoder alone accepts {}, {place}", sample.name);
+                let checked = rule == "task-spec" && place.ends_with("text emptied") || place.ends_with("text changed");
+                assert!(accepted || !fits || checked, "the schema alone accepts {}, {place}", sample.name);
+            } else {
+                assert!(!fits, "the schema accepts {}, {place}", sample.name);
+                assert!(!accepted, "the decoder accepts {}, {place}", sample.name);
+            }
+            refused += usize::from(!accepted);
             tried += 1;
         }
     }
-    assert!(tried > 1000, "{tried}");
+    assert!(tried > 2500 && refused * 10 > tried * 9, "{refused} of {tried} refused");
 }
 
 /// Every value with one damage somewhere in it.

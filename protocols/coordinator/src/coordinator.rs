@@ -27,6 +27,9 @@ pub struct Config {
     pub tasks: mesh_tasks::Config,
 }
 
+/// Entries of the store, by key; no value is a removal.
+pub type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// The brain. Holds machines and wires; no rules of its own.
 pub struct Coordinator {
     pub(crate) config: Config,
@@ -130,6 +133,12 @@ impl Coordinator {
         }
     }
 
+    /// The node stops in good order: what is queued or runs here is given back, so that others take it at once.
+    pub fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.tasks.give_back();
+        self.flush(now, effects);
+    }
+
     /// Due timers.
     pub fn handle_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.members.deadline() <= now.mono {
@@ -174,7 +183,7 @@ impl Coordinator {
     // For the body.
 
     /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal.
-    pub fn take_changes(&mut self) -> (LogPosition, Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+    pub fn take_changes(&mut self) -> (LogPosition, Changes) {
         let mut changes = Vec::new();
         for node in std::mem::take(&mut self.changed_members) {
             let key = [MEMBER_KEY, node.as_bytes().as_slice()].concat();

@@ -25,7 +25,7 @@ mod requests;
 pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};
 pub use command::{Command, ListFilter, RequestId};
 pub use control::{ControlMessage, Heartbeat, Query, QueryReply};
-pub use coordinator::{Config, Coordinator};
+pub use coordinator::{Changes, Config, Coordinator};
 pub use effect::{Effect, Message};
 pub use fact::Fact;
 pub use input::Input;

@@ -28,7 +28,8 @@ pub struct Config {
     pub backoff: Duration,
     /// The longest pause. Default 10 s.
     pub backoff_max: Duration,
-    /// Attempts lost with their executors before a task is given up as poison. Default 5.
+    /// Attempts lost with their executors before a task is given up as poison. Default 5. With its own failures at
+    /// most as many as a record holds, `mesh_proto::limits::FAILED_ATTEMPTS`.
     pub poison_limit: u32,
     /// A copy on a silent node is replaced after this. Default 30 s.
     pub repair_delay: Duration,

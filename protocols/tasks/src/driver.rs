@@ -5,6 +5,7 @@ use crate::{
 };
 use mesh_proto::{
     id::{NodeId, TaskId},
+    limits,
     task::{
         Attempt, Ballot, Ending, FailedAttempt, FailureKind, Holder, How, Item, Outcome, Register, Spec, State, Status,
         Version,
@@ -206,7 +207,9 @@ impl Tasks {
         let mut register = copy.register_to_change();
         if let Some(failed) = pausing {
             register.failed = failed;
-        } else if let (State::Assigned(attempt), None) = (&register.state, by) {
+        } else if let State::Assigned(attempt) = &register.state
+            && by != Some((attempt.number, attempt.executor))
+        {
             let why = how_text(how).to_owned();
             register.failed.push(FailedAttempt { attempt: *attempt, at: cx.now.wall, why, own_fault: false });
         }
@@ -309,9 +312,14 @@ impl Tasks {
         self.counters.attempts_failed += 1;
         self.tell(cx.now, task, Event::AttemptFailed { attempt: number, why: why.clone() });
         self.timers.clear(task, Kind::Ask);
-        if !own_fault && lost + 1 >= self.config.poison_limit as usize {
+        // One more is kept free, for the attempt that is under way when the task ends.
+        let is_full = failures + 2 >= limits::FAILED_ATTEMPTS;
+        if is_full || !own_fault && lost + 1 >= self.config.poison_limit as usize {
             self.counters.poisoned += 1;
-            let text = format!("given up after {} lost attempts, the last: {why}", lost + 1);
+            let text = match own_fault {
+                true => format!("given up after {} failed attempts, the last: {why}", failures + 1),
+                false => format!("given up after {} lost attempts, the last: {why}", lost + 1),
+            };
             let outcome = Outcome::failed(FailureKind::Lost, text);
             self.end(cx, task, How::Failed, Some((number, attempt.executor)), Some(outcome));
             return;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What the task layer asks of its surroundings, in order. What it says to other nodes waits for
 /// [`crate::Tasks::take_items`], so that one frame carries all of a flush.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Persist(Fact),
     Execute { birth: Arc<Birth>, attempt: u32 },
@@ -25,7 +25,7 @@ pub struct Waiter {
 }
 
 /// What a gateway tells a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Placed { to: Waiter, task: TaskId, copies: u32, degraded: bool, existing: bool },
     Refused { to: Waiter, task: Option<TaskId>, why: Refusal },

@@ -43,21 +43,15 @@ pub struct Cancelling {
 impl Tasks {
     /// Says how a task ends: one `Ended` or `Missing`.
     pub fn follow(&mut self, cx: &mut Context<'_>, to: Waiter, task: TaskId) {
-        if self.gateway.following.contains_key(&task) {
-            if let Some(following) = self.gateway.following.get_mut(&task) {
-                following.waiters.push(to);
-            }
-        } else {
-            let following = Following {
-                waiters: vec![to],
-                unconfirmed: Vec::new(),
-                holders: Vec::new(),
-                digest: None,
-                unknown: BTreeSet::new(),
-                rounds: 0,
-            };
-            self.gateway.following.insert(task, following);
-        }
+        let following = self.gateway.following.entry(task).or_insert_with(|| Following {
+            waiters: Vec::new(),
+            unconfirmed: Vec::new(),
+            holders: Vec::new(),
+            digest: None,
+            unknown: BTreeSet::new(),
+            rounds: 0,
+        });
+        following.waiters.push(to);
         self.ask_holders(cx, task);
         self.drain_local(cx);
     }

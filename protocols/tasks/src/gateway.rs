@@ -33,6 +33,8 @@ struct Placing {
     waiters: Vec<Waiting>,
     birth: Arc<Birth>,
     ballot: Ballot,
+    /// Of its first placement: this one supersedes all since.
+    first: Option<Ballot>,
     register: Arc<Register>,
     acked: BTreeSet<Holder>,
     /// Members that will not hold it now, and the least time after which one of them would.
@@ -74,7 +76,7 @@ impl Tasks {
         let digest = || spec_digest(&encoded);
         self.counters.submitted += 1;
         if let Some(placing) = self.gateway.placing.get_mut(&task) {
-            match placing.birth.spec == encoded {
+            match placing.birth.spec == encoded || placing.birth.digest() == digest() {
                 true => placing.waiters.push(waiting),
                 false => self.conflict(cx, task, to),
             }
@@ -110,6 +112,7 @@ impl Tasks {
             waiters: vec![waiting],
             birth: Arc::new(birth),
             ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
+            first: None,
             register: Arc::new(Register {
                 holders: Vec::new(),
                 joint: None,
@@ -156,10 +159,10 @@ impl Tasks {
         placing.register =
             Arc::new(Register { holders, joint: Some(home), state: State::Assigned(attempt), failed: Vec::new() });
         let (birth, register, ballot) = (placing.birth.clone(), placing.register.clone(), placing.ballot);
-        let mut supersedes = None;
+        let supersedes = placing.first;
+        placing.first.get_or_insert(ballot);
         if let Some((old, earlier)) = before {
             self.counters.replaced_placements += 1;
-            supersedes = Some(old);
             for holder in earlier.holders.iter().filter(|holder| !register.holders.contains(holder)) {
                 self.send(holder.node, Item::Abandon { task, ballot: old });
             }
@@ -328,7 +331,7 @@ impl Tasks {
                 birth: placing.birth.clone(),
                 ballot: placing.ballot,
                 register: placing.register.clone(),
-                supersedes: None,
+                supersedes: placing.first.filter(|first| *first != placing.ballot),
             })
             .collect();
         for item in again {

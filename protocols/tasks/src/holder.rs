@@ -26,7 +26,9 @@ impl Tasks {
                 self.send(from, Item::Placed { task, ballot });
                 return;
             }
-            let given_up = !copy.is_confirmed() && supersedes == Some(copy.ballot) && copy.ballot < ballot;
+            // All that the gateway placed since are given up; which of them came this far it cannot know.
+            let is_earlier = supersedes.is_some_and(|first| first <= copy.ballot && copy.ballot < ballot);
+            let given_up = is_earlier && copy.birth.gateway == birth.gateway && !copy.is_confirmed();
             if !given_up || self.shelf.promised(&task).is_some_and(|promised| promised > ballot) {
                 let known = self.known(&task);
                 self.counters.taken += 1;

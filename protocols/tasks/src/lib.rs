@@ -39,6 +39,8 @@ mod roster;
 mod shelf;
 mod story;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod view;
 

@@ -29,6 +29,55 @@ fn is_majority(holders: &[Holder], has: &impl Fn(&Holder) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mesh_proto::{
+        id::{NodeId, StoreId},
+        task::{Attempt, State},
+        time::Wall,
+    };
+
+    fn holder(n: u8) -> Holder {
+        Holder { node: NodeId::from_bytes([n; 32]), store: StoreId(u64::from(n)) }
+    }
+
+    fn register(holders: &[u8], joint: Option<&[u8]>) -> Register {
+        let list = |numbers: &[u8]| numbers.iter().map(|n| holder(*n)).collect();
+        let attempt = Attempt { number: 1, executor: holder(1).node, granted: Wall(0) };
+        Register { holders: list(holders), joint: joint.map(list), state: State::Assigned(attempt), failed: vec![] }
+    }
+
+    #[test]
+    fn a_joint_register_needs_a_majority_of_each_list() {
+        let old = [1, 2, 3];
+        // (holders, joint, who has it, met, met by the holders alone)
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8], bool, bool);
+        let cases: [Case<'_>; 12] = [
+            (&[1, 2, 3], None, &[1], false, false),
+            (&[1, 2, 3], None, &[1, 3], true, true),
+            (&[1, 2, 3], None, &[4, 5, 6], false, false),
+            (&[1], None, &[1], true, true),
+            (&[1, 2], None, &[1], false, false),
+            (&[], None, &[1, 2, 3], false, false),
+            (&[4, 5, 6], Some(&old), &[4, 5, 6], false, true),
+            (&[4, 5, 6], Some(&old), &[1, 2, 3], false, false),
+            (&[4, 5, 6], Some(&old), &[1, 2, 5], false, false),
+            (&[4, 5, 6], Some(&old), &[1, 2, 5, 6], true, true),
+            (&[2, 3, 4], Some(&old), &[2, 3], true, true),
+            (&[1, 2, 3], Some(&[1, 2, 3, 4, 5]), &[1, 2], false, true),
+        ];
+        for (holders, joint, has, met, met_by_holders) in cases {
+            let register = register(holders, joint);
+            let has = |holder: &Holder| has.contains(&holder.node.as_bytes()[0]);
+            assert_eq!(is_met(&register, has), met, "{register:?}");
+            assert_eq!(is_met_by_holders(&register, has), met_by_holders, "{register:?}");
+        }
+    }
+
+    #[test]
+    fn another_disk_of_a_holder_does_not_count() {
+        let register = register(&[1, 2, 3], None);
+        let other = |n: u8| Holder { store: StoreId(99), ..holder(n) };
+        assert!(!is_met(&register, |asked| [other(1), other(2), holder(3)].contains(asked)));
+    }
 
     #[test]
     fn two_majorities_share_a_node() {

@@ -82,8 +82,8 @@ impl Driver {
             BehaviourEvent::Gate(gate::Event::Admitted { peer, connection, guest }) => {
                 self.admitted(peer, connection, *guest);
             }
-            BehaviourEvent::Gate(gate::Event::Refused { peer, connection, role, why }) => {
-                self.refused(peer, connection, role, &why);
+            BehaviourEvent::Gate(gate::Event::Refused { peer, connection, address, role, why }) => {
+                self.refused(peer, connection, address, role, &why);
             }
             BehaviourEvent::Limits(never) | BehaviourEvent::Memory(never) | BehaviourEvent::Blocked(never) => {
                 match never {}
@@ -129,16 +129,21 @@ impl Driver {
         }
     }
 
-    fn refused(&mut self, peer: PeerId, id: ConnectionId, role: gate::Role, failure: &gate::Failure) {
+    fn refused(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        address: Multiaddr,
+        role: gate::Role,
+        failure: &gate::Failure,
+    ) {
         let why = JoinFailure::of_admission(failure);
         self.metrics.admission(why.label());
-        let address =
-            self.state.connections.get(&id).map(|connection| connection.endpoint.get_remote_address().clone());
-        tracing::debug!(%peer, ?address, ?role, %failure, "no admission");
+        tracing::debug!(%peer, %address, ?role, %failure, "no admission");
         self.dialer.failed(id, why.is_lasting(), Instant::now(), rand::random());
-        match (role, address) {
-            (gate::Role::Asker, Some(address)) => self.unreachable(address, Some(peer), why),
-            _ => self.metrics.refused("stranger"),
+        match role {
+            gate::Role::Asker => self.unreachable(address, Some(peer), why),
+            gate::Role::Door => self.metrics.refused("stranger"),
         }
     }
 }

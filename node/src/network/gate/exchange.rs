@@ -13,7 +13,7 @@
 //! may use every protocol at once.
 
 use crate::network::admission::{Admission, Guest};
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, future::BoxFuture};
 use libp2p::Stream;
 use mesh_proto::{
     admit::{AdmitReply, AdmitRequest, Refusal},
@@ -41,28 +41,41 @@ pub enum Failure {
     Lost(#[from] io::Error),
 }
 
+/// An admission that came to nothing on this side, and what is still to be said.
+pub struct Rejected {
+    pub failure: Failure,
+    /// Tells the peer why not. The connection is to stay until it ends.
+    pub farewell: BoxFuture<'static, ()>,
+}
+
+impl<F: Into<Failure>> From<F> for Rejected {
+    fn from(failure: F) -> Self {
+        Self { failure: failure.into(), farewell: futures::future::ready(()).boxed() }
+    }
+}
+
 /// Asks to be let in; the peer's credential is judged, and it has not been told how.
-pub async fn ask(mut stream: Stream, admission: &Admission, peer: NodeId) -> Result<(Stream, Guest), Failure> {
+pub async fn ask(mut stream: Stream, admission: &Admission, peer: NodeId) -> Result<(Stream, Guest), Rejected> {
     if admission.knocks_first(peer) {
         send(&mut stream, &AdmitRequest::Knock(admission.proof(peer))).await?;
         match reply(&mut stream).await? {
             AdmitReply::Known(proof) if admission.is_proved(&proof, peer) => {}
-            AdmitReply::Known(_) => return Err(Failure::Unacceptable(Refusal::Silent)),
-            AdmitReply::Refused(refusal) => return Err(Failure::Refused(refusal)),
-            AdmitReply::Welcome(_) => return Err(Failure::Foreign("a welcome to a knock".to_owned())),
+            AdmitReply::Known(_) => return Err(Failure::Unacceptable(Refusal::Silent).into()),
+            AdmitReply::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
+            AdmitReply::Welcome(_) => return Err(Failure::Foreign("a welcome to a knock".to_owned()).into()),
         }
     }
     send(&mut stream, &admission.enter(peer)).await?;
     send_bytes(&mut stream, &admission.instance().to_be_bytes()).await?;
     let welcome = match reply(&mut stream).await? {
         AdmitReply::Welcome(welcome) => welcome,
-        AdmitReply::Refused(refusal) => return Err(Failure::Refused(refusal)),
-        AdmitReply::Known(_) => return Err(Failure::Foreign("no answer to the request to enter".to_owned())),
+        AdmitReply::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
+        AdmitReply::Known(_) => return Err(Failure::Foreign("no answer to the request to enter".to_owned()).into()),
     };
     let instance = read_instance(&mut stream).await?;
     match admission.judge_welcome(peer, instance, *welcome) {
         Ok(guest) => Ok((stream, guest)),
-        Err(refusal) => Err(refuse(stream, refusal).await),
+        Err(refusal) => Err(refuse(stream, refusal)),
     }
 }
 
@@ -74,12 +87,12 @@ pub async fn confirm(mut stream: Stream, admission: &Admission, peer: NodeId) ->
 }
 
 /// Hears who asks; its credential is judged, and it has not been told how.
-pub async fn hear(mut stream: Stream, admission: &Admission, peer: NodeId) -> Result<(Stream, Guest), Failure> {
+pub async fn hear(mut stream: Stream, admission: &Admission, peer: NodeId) -> Result<(Stream, Guest), Rejected> {
     // At most a knock and a request.
     for _ in 0..2 {
         let bytes = read_bytes(&mut stream, limits::ADMIT_REQUEST_BYTES).await?;
         let Some(request) = AdmitRequest::decode(&bytes).ok().filter(|it| admission.is_proved(it.proof(), peer)) else {
-            return Err(refuse(stream, Refusal::Silent).await);
+            return Err(refuse(stream, Refusal::Silent));
         };
         match request {
             AdmitRequest::Knock(_) => send(&mut stream, &AdmitReply::Known(admission.proof(peer))).await?,
@@ -87,12 +100,12 @@ pub async fn hear(mut stream: Stream, admission: &Admission, peer: NodeId) -> Re
                 let instance = read_instance(&mut stream).await?;
                 return match admission.judge_enter(peer, instance, *enter) {
                     Ok(guest) => Ok((stream, guest)),
-                    Err(refusal) => Err(refuse(stream, refusal).await),
+                    Err(refusal) => Err(refuse(stream, refusal)),
                 };
             }
         }
     }
-    Err(refuse(stream, Refusal::Silent).await)
+    Err(refuse(stream, Refusal::Silent))
 }
 
 /// Lets the asker in, after this side has opened, and hears its verdict on us.
@@ -107,19 +120,22 @@ pub async fn welcome(mut stream: Stream, admission: &Admission, peer: NodeId) ->
 }
 
 /// Says why not, and gives the peer a moment to read it before the connection goes.
-async fn refuse(mut stream: Stream, refusal: Refusal) -> Failure {
-    let tell = async {
-        send(&mut stream, &AdmitReply::Refused(refusal.clone())).await?;
+fn refuse(mut stream: Stream, refusal: Refusal) -> Rejected {
+    let failure = Failure::Unacceptable(refusal.clone());
+    let tell = async move {
+        send(&mut stream, &AdmitReply::Refused(refusal)).await?;
         stream.close().await?;
         // The peer closes its side when it has read the reason. Whatever else it sends is not kept.
         let mut rest = [0; 64];
         while stream.read(&mut rest).await? > 0 {}
         Ok::<(), io::Error>(())
     };
-    if !matches!(tokio::time::timeout(LINGER, tell).await, Ok(Ok(()))) {
-        tracing::trace!("a refused peer did not wait for the reason");
-    }
-    Failure::Unacceptable(refusal)
+    let farewell = async {
+        if !matches!(tokio::time::timeout(LINGER, tell).await, Ok(Ok(()))) {
+            tracing::trace!("a refused peer did not wait for the reason");
+        }
+    };
+    Rejected { failure, farewell: farewell.boxed() }
 }
 
 const LINGER: Duration = Duration::from_secs(1);

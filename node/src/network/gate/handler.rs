@@ -3,7 +3,7 @@
 
 use super::{
     Role,
-    exchange::{self, Failure},
+    exchange::{self, Failure, Rejected},
 };
 use crate::network::admission::{self, Admission, Guest};
 use futures::{FutureExt, future, future::BoxFuture};
@@ -45,6 +45,8 @@ pub enum Report<E> {
     /// Both sides are open.
     Mutual,
     Failed(Failure),
+    /// After `Failed`: nothing is left to be said.
+    Over,
     Inner(E),
 }
 
@@ -53,13 +55,15 @@ enum Stage {
     /// Nothing was said yet; the asker has a substream to open, the door one to wait for.
     Before,
     /// The peer's credential is being heard and judged.
-    Judging(BoxFuture<'static, Result<(Stream, Guest), Failure>>),
+    Judging(BoxFuture<'static, Result<(Stream, Guest), Rejected>>),
     /// The behaviour was told, and makes the inner handler.
     Judged(Stream),
     /// Open on our side; the peer is being told.
     Telling(BoxFuture<'static, Result<(), Failure>>),
     Mutual,
-    Failed,
+    /// It failed, and the peer is being told why.
+    Leaving(BoxFuture<'static, ()>),
+    Over,
 }
 
 pub struct Handler<H: ConnectionHandler> {
@@ -96,7 +100,7 @@ impl<H: ConnectionHandler> Handler<H> {
     }
 
     fn open(&mut self, inner: H) {
-        match std::mem::replace(&mut self.stage, Stage::Failed) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Judged(stream) => {
                 self.inner = Some(inner);
                 let (admission, peer) = (self.admission.clone(), self.peer);
@@ -114,8 +118,14 @@ impl<H: ConnectionHandler> Handler<H> {
         if let Some(failure) = self.failures.pop_front() {
             return Poll::Ready(self.fail(failure));
         }
-        if matches!(self.stage, Stage::Mutual | Stage::Failed) {
-            return Poll::Pending;
+        match &mut self.stage {
+            Stage::Mutual | Stage::Over => return Poll::Pending,
+            Stage::Leaving(farewell) => {
+                ready!(farewell.poll_unpin(cx));
+                self.stage = Stage::Over;
+                return Poll::Ready(Report::Over);
+            }
+            Stage::Before | Stage::Judging(_) | Stage::Judged(_) | Stage::Telling(_) => {}
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(self.fail(Failure::Timeout));
@@ -126,7 +136,7 @@ impl<H: ConnectionHandler> Handler<H> {
                     self.stage = Stage::Judged(stream);
                     Poll::Ready(Report::Judged(Box::new(guest)))
                 }
-                Err(failure) => Poll::Ready(self.fail(failure)),
+                Err(rejected) => Poll::Ready(self.fail(rejected)),
             },
             Stage::Telling(telling) => match ready!(telling.poll_unpin(cx)) {
                 Ok(()) => {
@@ -135,12 +145,13 @@ impl<H: ConnectionHandler> Handler<H> {
                 }
                 Err(failure) => Poll::Ready(self.fail(failure)),
             },
-            Stage::Before | Stage::Judged(_) | Stage::Mutual | Stage::Failed => Poll::Pending,
+            Stage::Before | Stage::Judged(_) | Stage::Mutual | Stage::Leaving(_) | Stage::Over => Poll::Pending,
         }
     }
 
-    fn fail(&mut self, failure: Failure) -> Report<H::ToBehaviour> {
-        self.stage = Stage::Failed;
+    fn fail(&mut self, rejected: impl Into<Rejected>) -> Report<H::ToBehaviour> {
+        let Rejected { failure, farewell } = rejected.into();
+        self.stage = Stage::Leaving(farewell);
         Report::Failed(failure)
     }
 

@@ -24,6 +24,7 @@ use libp2p::{
 use mesh_proto::id::NodeId;
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -44,10 +45,11 @@ pub enum Event<E> {
         connection: ConnectionId,
         guest: Box<Guest>,
     },
-    /// The connection is being closed.
+    /// One side does not let the other in, or the connection was lost before it was said. It is gone soon, or already.
     Refused {
         peer: PeerId,
         connection: ConnectionId,
+        address: Multiaddr,
         role: Role,
         why: Failure,
     },
@@ -82,6 +84,8 @@ struct Connection {
 
 enum Stage {
     Outside,
+    /// Not let in, and reported so.
+    Refused,
     /// Admitted, but connections of an earlier run of the peer's process are still closing. gossipsub tells its
     /// subscriptions on the first connection to a peer only: a node that came back would hear nobody.
     Waiting(Box<Guest>),
@@ -175,13 +179,19 @@ impl<B: NetworkBehaviour> Gate<B> {
             self.inner
                 .on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed { remaining_established, ..closed }));
             self.open_waiting(peer_id);
-        } else if connection.endpoint.is_dialer() {
+            return;
+        }
+        if connection.endpoint.is_dialer() {
             // For whoever inside asked for the dial: it came to nothing.
             self.inner.on_swarm_event(FromSwarm::DialFailure(DialFailure {
                 peer_id: Some(peer_id),
                 error: &DialError::Aborted,
                 connection_id: closed.connection_id,
             }));
+        }
+        if !matches!(connection.stage, Stage::Refused) {
+            let why = Failure::Lost(io::Error::new(io::ErrorKind::ConnectionReset, "closed before admission"));
+            self.effects.push_back(connection.refused(closed.connection_id, why));
         }
     }
 
@@ -211,6 +221,14 @@ impl<B: NetworkBehaviour> Gate<B> {
                 matches!(connection.stage, Stage::Inside { .. }).then_some(wanted)
             }
         }
+    }
+}
+
+impl Connection {
+    fn refused<E, C>(&self, connection: ConnectionId, why: Failure) -> ToSwarm<Event<E>, C> {
+        let role = if self.endpoint.is_dialer() { Role::Asker } else { Role::Door };
+        let address = self.endpoint.get_remote_address().clone();
+        ToSwarm::GenerateEvent(Event::Refused { peer: self.peer, connection, address, role, why })
     }
 }
 
@@ -244,7 +262,11 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gate<B> {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<Self::ConnectionHandler, ConnectionDenied> {
-        let outside = self.connections.values().filter(|connection| matches!(connection.stage, Stage::Outside)).count();
+        let outside = self
+            .connections
+            .values()
+            .filter(|connection| matches!(connection.stage, Stage::Outside | Stage::Refused))
+            .count();
         if outside >= self.max_unadmitted {
             return Err(ConnectionDenied::new(Denied::Crowded(outside)));
         }
@@ -297,14 +319,18 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Gate<B> {
                 }
             }
             Report::Failed(why) => {
-                let role = match self.connections.get(&id).map(|connection| &connection.endpoint) {
-                    Some(endpoint) if endpoint.is_dialer() => Role::Asker,
-                    _ => Role::Door,
-                };
-                self.effects.extend([
-                    ToSwarm::GenerateEvent(Event::Refused { peer, connection: id, role, why }),
-                    ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(id) },
-                ]);
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    // What is inside stays so until the connection closes: the inner behaviours have to hear of it.
+                    if !matches!(connection.stage, Stage::Inside { .. }) {
+                        connection.stage = Stage::Refused;
+                    }
+                    let refused = connection.refused(id, why);
+                    self.effects.push_back(refused);
+                }
+            }
+            Report::Over => {
+                self.effects
+                    .push_back(ToSwarm::CloseConnection { peer_id: peer, connection: CloseConnection::One(id) });
             }
             Report::Inner(event) => self.inner.on_connection_handler_event(peer, id, event),
         }

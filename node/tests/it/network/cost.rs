@@ -42,7 +42,7 @@ struct Count {
 impl FrameHandler for Count {
     fn frame(&self, _: NodeId, _: Class, _: Bytes) -> BoxFuture<'_, Result<(), Violation>> {
         let returned = self.returned.fetch_add(1, Ordering::Relaxed) + 1;
-        if returned.is_multiple_of(WINDOW / 2) {
+        if returned.is_multiple_of(WINDOW / 2) || returned == ROUND_TRIPS {
             self.progress.notify_one();
         }
         futures::future::ready(Ok(())).boxed()

@@ -1,5 +1,8 @@
 //! A few brains in a world without faults: messages arrive in order and at once, disks are as fast as thought.
 
+mod draw;
+mod message;
+mod record;
 mod world;
 
 use mesh_coordinator::{Answer, Command, RequestId};

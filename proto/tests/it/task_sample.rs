@@ -1,0 +1,213 @@
+//! One specification of each kind of program, and one frame for each item there is.
+
+use crate::sample::{Sample, key, sample};
+use mesh_proto::{
+    fuzz::{NOW, known_genesis},
+    id::{BlobId, NodeId, StoreId, TaskId},
+    task::{
+        Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind, Frame, Held, Holder,
+        How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register, Spec, State, Status,
+        TaskKey, Version, job_id,
+    },
+    time::Wall,
+};
+use std::sync::Arc;
+
+pub fn specs() -> Vec<Sample> {
+    let exec = ExecSpec {
+        argv: vec!["sort".into(), "-n".into()],
+        env: vec![("LANG".into(), "C.UTF-8".into())],
+        outputs: vec!["out/sorted".into()],
+    };
+    let files = vec![
+        InputFile { name: "data/a".into(), content: inline(b"3\n1\n2\n") },
+        InputFile { name: "data/b".into(), content: Payload::Blob(blob()) },
+    ];
+    let job = Some((job_id(&known_genesis().network_id(), "ada", b"job"), 41));
+    let manifest = Program::Manifest { name: "squares".into(), count: 1_000_000 };
+    let exec = Spec {
+        key: TaskKey::Item(b"job".to_vec(), 41),
+        program: Program::Exec(exec),
+        input: Payload::Path("/shared/input".into()),
+        files,
+        priority: Priority::Critical,
+        deadline: Some(Wall(NOW.0 + 60_000)),
+        retries: 3,
+        job,
+        ..spec()
+    };
+    [
+        ("task-spec", spec()),
+        ("task-spec-sleep", Spec { program: Program::Sleep { ms: 250 }, priority: Priority::Low, ..spec() }),
+        ("task-spec-hash", Spec { program: Program::Sha256, priority: Priority::High, ..spec() }),
+        ("task-spec-exec", exec),
+        ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
+    ]
+    .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))
+    .into()
+}
+
+/// The samples of items, each in a frame of its own, and all in one.
+pub fn frames() -> Vec<Sample> {
+    let items = items();
+    let all = Frame { items: items.iter().map(|(_, item)| item.clone()).collect() };
+    let mut samples = vec![sample("task-frame", "task-frame", "task_frame", &all)];
+    for (name, item) in items {
+        samples.push(sample(name, "task-frame", "task_frame", &Frame { items: vec![item] }));
+    }
+    samples
+}
+
+pub fn items() -> Vec<(&'static str, Item)> {
+    let (task, ballot, version) = (task(), ballot(), Version(3));
+    let higher = Ballot { term: 2, nonce: u64::MAX, driver: node(4) };
+    let birth = Arc::new(birth());
+    let [first, changed, ended] = [register(), changed(), ended()].map(Arc::new);
+    let known = Known { digest: birth.digest(), holders: vec![node(2), node(3), node(4)], confirmed: true };
+    let held = Held { birth: birth.clone(), ballot, version, register: changed.clone() };
+    let attempt = Attempt { number: 2, executor: node(3), granted: NOW };
+    vec![
+        ("task-place", Item::Place { birth: birth.clone(), ballot, register: first.clone(), supersedes: None }),
+        (
+            "task-place-again",
+            Item::Place {
+                birth: birth.clone(),
+                ballot: Ballot { nonce: ballot.nonce + 1, ..ballot },
+                register: first,
+                supersedes: Some(ballot),
+            },
+        ),
+        ("task-placed", Item::Placed { task, ballot }),
+        ("task-taken", Item::Taken { task, known: known.clone() }),
+        ("task-not-mine", Item::NotMine { task, home: vec![node(5), node(6)] }),
+        ("task-busy", Item::Busy { task, retry_ms: 1000 }),
+        ("task-too-old", Item::TooOld { task, floor: NOW }),
+        ("task-born", Item::Born { task, ballot }),
+        ("task-abandon", Item::Abandon { task, ballot }),
+        ("task-prepare", Item::Prepare { task, ballot: higher, born: NOW }),
+        ("task-promise", Item::Promise { task, ballot: higher, held: Some(held) }),
+        ("task-promise-bare", Item::Promise { task, ballot: higher, held: None }),
+        ("task-refused", Item::Refused { task, ballot, promised: higher }),
+        ("task-write", Item::Write { task, ballot, version, register: changed, birth: None }),
+        (
+            "task-write-birth",
+            Item::Write { task, ballot, version, register: ended.clone(), birth: Some(birth.clone()) },
+        ),
+        ("task-wrote", Item::Wrote { task, ballot, version }),
+        ("task-lacks-birth", Item::LacksBirth { task, ballot }),
+        ("task-pull", Item::Pull { task, ballot, version }),
+        ("task-not-driven", Item::NotDriven { task, ballot }),
+        ("task-assign", Item::Assign { task, attempt, birth: birth.clone() }),
+        ("task-ask", Item::Ask { task, attempt: 2 }),
+        ("task-running", Item::Running { task, attempt: 2 }),
+        ("task-not-running", Item::NotRunning { task, attempt: 2, why: "its queue is full".into() }),
+        ("task-report", Item::Report { task, attempt: 2, outcome: Arc::new(outcome()) }),
+        ("task-report-failed", Item::Report { task, attempt: 2, outcome: Arc::new(failed_outcome()) }),
+        ("task-settled", Item::Settled { task, attempt: 2 }),
+        ("task-driven-by", Item::DrivenBy { task, driver: node(2) }),
+        ("task-follow", Item::Follow { task }),
+        ("task-following", Item::Following { task, known }),
+        ("task-unknown", Item::Unknown { task }),
+        ("task-ended", Item::Ended { task, digest: birth.digest(), register: ended }),
+        ("task-cancel", Item::Cancel { task }),
+    ]
+}
+
+/// Echo, with its input in the record.
+pub fn spec() -> Spec {
+    Spec {
+        principal: "ada".into(),
+        key: TaskKey::Own(b"a key".to_vec()),
+        born: NOW,
+        program: Program::Echo,
+        input: inline(b"hello"),
+        files: Vec::new(),
+        priority: Priority::Medium,
+        time_limit_ms: 60_000,
+        deadline: None,
+        retries: 0,
+        job: None,
+        trace: [0x22; 16],
+    }
+}
+
+pub fn task() -> TaskId {
+    spec().id(&known_genesis().network_id())
+}
+
+pub fn node(number: u8) -> NodeId {
+    key(number).node_id()
+}
+
+fn holder(number: u8) -> Holder {
+    Holder { node: node(number), store: StoreId(u64::from(number)) }
+}
+
+fn ballot() -> Ballot {
+    Ballot { term: 0, nonce: 0x0123_4567_89ab_cdef, driver: node(2) }
+}
+
+fn inline(bytes: &[u8]) -> Payload {
+    Payload::Inline(Octets::from(bytes))
+}
+
+fn blob() -> BlobRef {
+    BlobRef { id: BlobId::from_bytes([0x33; 32]), size: 1 << 33, nodes: vec![node(2), node(3)] }
+}
+
+pub fn birth() -> Birth {
+    let spec = mesh_proto::codec::encode(&spec()).into();
+    Birth {
+        task: task(),
+        spec,
+        born: NOW,
+        gateway: node(1),
+        placed: Wall(NOW.0 + 5),
+        home: (2..=6).map(holder).collect(),
+    }
+}
+
+fn register() -> Register {
+    Register {
+        holders: (2..=4).map(holder).collect(),
+        joint: Some(birth().home),
+        state: State::Assigned(Attempt { number: 1, executor: node(2), granted: NOW }),
+        failed: Vec::new(),
+    }
+}
+
+/// The second attempt, after the loss of the first.
+fn changed() -> Register {
+    let attempt = Attempt { number: 1, executor: node(2), granted: NOW };
+    let why = "its executor is gone".into();
+    Register {
+        joint: None,
+        state: State::Assigned(Attempt { number: 2, executor: node(3), granted: Wall(NOW.0 + 700) }),
+        failed: vec![FailedAttempt { attempt, at: Wall(NOW.0 + 600), why, own_fault: false }],
+        ..register()
+    }
+}
+
+fn ended() -> Register {
+    let ending = Ending { how: How::Done, by: Some((2, node(3))), outcome: Some(outcome()), at: Wall(NOW.0 + 900) };
+    Register { state: State::Ended(ending), ..changed() }
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        status: Status::Exit(0),
+        stdout: inline(b"1\n2\n3\n"),
+        stderr: Payload::empty(),
+        files: vec![("out/sorted".into(), Payload::Blob(blob()))],
+        cpu_us: 1500,
+        wall_us: 2500,
+    }
+}
+
+fn failed_outcome() -> Outcome {
+    Outcome {
+        status: Status::Failed(Failure { kind: FailureKind::TimeLimit, message: "ran longer than 60 s".into() }),
+        files: Vec::new(),
+        ..outcome()
+    }
+}

@@ -1,0 +1,91 @@
+//! Messages of `/mesh/control/1` survive their encoding, and no damage to it goes further than an error.
+
+use crate::draw::{any_digits, any_held, any_member, any_node, any_task, any_wall};
+use mesh_coordinator::{ControlMessage, Heartbeat, ListFilter, Query, QueryReply, StoryLine, TaskSummary};
+use mesh_proto::{
+    codec::{DecodeError, decode, encode},
+    id::JobId,
+};
+use proptest::{collection::vec, option, prelude::*};
+
+const LIMIT: usize = 1 << 20;
+
+fn any_job() -> impl Strategy<Value = JobId> {
+    any::<[u8; 32]>().prop_map(JobId::from_bytes)
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    let filter = (
+        option::of(any_job()),
+        any::<bool>(),
+        option::of(any_digits()),
+        option::of(any_node()),
+        option::of(any_task()),
+        any::<u32>(),
+    );
+    let filter = filter.prop_map(|(job, jobs_only, state, executor, after, limit)| ListFilter {
+        job,
+        jobs_only,
+        state,
+        executor,
+        after,
+        limit,
+    });
+    prop_oneof![any_task().prop_map(Query::Task), filter.prop_map(Query::List), any_digits().prop_map(Query::Prefix),]
+}
+
+fn any_summary() -> impl Strategy<Value = TaskSummary> {
+    let names = (any_digits(), any_digits());
+    let numbers = (option::of((any_job(), any::<u64>())), option::of(any::<u64>()), any::<u32>());
+    (any_task(), names, any_wall(), numbers, option::of(any_node())).prop_map(
+        |(task, (state, program), placed, (job, count, attempts), executor)| TaskSummary {
+            task,
+            state,
+            program,
+            placed,
+            job,
+            count,
+            executor,
+            attempts,
+        },
+    )
+}
+
+fn any_reply() -> impl Strategy<Value = QueryReply> {
+    let line = (any_wall(), any_node(), ".{0,40}").prop_map(|(at, node, what)| StoryLine { at, node, what });
+    let told = (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4));
+    prop_oneof![
+        told.prop_map(|(held, driving, running, story)| QueryReply::Task { held, driving, running, story }),
+        vec(any_summary(), 0..4).prop_map(QueryReply::List),
+        vec(any_task(), 0..4).prop_map(QueryReply::Prefix),
+    ]
+}
+
+fn any_message() -> impl Strategy<Value = ControlMessage> {
+    let heartbeat = any::<(u32, u32, u32)>().prop_map(|(slots, running, queued)| Heartbeat { slots, running, queued });
+    prop_oneof![
+        heartbeat.prop_map(ControlMessage::Heartbeat),
+        vec(any_member(), 0..4).prop_map(ControlMessage::Members),
+        (any::<u64>(), any_query()).prop_map(|(id, query)| ControlMessage::Query { id, query }),
+        (any::<u64>(), any_reply()).prop_map(|(id, reply)| ControlMessage::Reply { id, reply }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_message_survives_its_encoding(message in any_message(), cut in any::<prop::sample::Index>(),
+                                       flip in any::<(prop::sample::Index, u8)>()) {
+        let bytes = encode(&message);
+        let decoded = decode::<ControlMessage>(&bytes, LIMIT);
+        prop_assert_eq!(decoded.as_ref(), Ok(&message));
+        let cut = decode::<ControlMessage>(&bytes[..cut.index(bytes.len())], LIMIT);
+        prop_assert!(matches!(cut, Err(DecodeError::Malformed(_))), "{:?}", cut);
+        // Another value, or none: never a panic.
+        let mut flipped = bytes.clone();
+        flipped[flip.0.index(bytes.len())] ^= flip.1;
+        if let Ok(other) = decode::<ControlMessage>(&flipped, LIMIT) {
+            let again = decode::<ControlMessage>(&encode(&other), LIMIT);
+            prop_assert_eq!(again.as_ref(), Ok(&other));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+use super::{node::*, told::Told};
+use crate::Fact;
+use mesh_proto::task::{Ballot, Birth, Held, Item, Register, Spec, State, Version};
+use std::sync::Arc;
+
+/// The first holder, which has never heard that its birth is complete, and so asks for promises.
+fn campaigning() -> Node {
+    let mut node = Node::holding(0, &spec());
+    let told = node.pass_ms(1000);
+    let asked = |rank| (rank, Item::Prepare { task: task(), ballot: mine(), born: START });
+    let fact = Fact::Promised { task: task(), ballot: mine(), at: node.now.wall };
+    assert_eq!(told, Told { facts: vec![fact], sent: (1..5).map(asked).collect(), ..Told::nothing() });
+    node
+}
+
+fn mine() -> Ballot {
+    ballot(1, 0)
+}
+
+fn promise(held: Option<Held>) -> Item {
+    Item::Promise { task: task(), ballot: mine(), held }
+}
+
+/// The birth that the first holder has.
+fn ours() -> Held {
+    held(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1))
+}
+
+/// Another gateway's, of the same task or of another under the same key.
+fn theirs(spec: &Spec, ranks: &[usize]) -> Held {
+    let birth = Arc::new(Birth { gateway: at(3), ..Birth::clone(&birth_of(spec)) });
+    held(&birth, birth_ballot(ranks[0], 9), &first_register(ranks, ranks[0]))
+}
+
+fn another() -> Spec {
+    Spec { retries: 9, ..spec() }
+}
+
+/// The register that was written on taking office, and of which birth.
+fn adopted(told: &Told, node: &Node) -> (Arc<Birth>, Arc<Register>) {
+    let birth = node.tasks.shelf().copy(&task()).map(|copy| copy.birth.clone()).expect("held");
+    match told.facts.as_slice() {
+        [Fact::Written { ballot, version, register, .. } | Fact::Held { ballot, version, register, .. }] => {
+            assert_eq!((*ballot, *version), (mine(), Version(2)));
+            (birth, register.clone())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_unconfirmed_birth_needs_a_majority_of_its_holders_and_of_the_home_list() {
+    // With this node itself: a majority of its holders, and then of the home list.
+    let mut node = campaigning();
+    assert_eq!(node.hear(1, promise(Some(ours()))), Told::nothing());
+    let told = node.hear(3, promise(None));
+    let (_, register) = adopted(&told, &node);
+    assert_eq!(register.joint, Some(home()));
+    assert_eq!(register.holders, holders(&[0, 1, 3]), "those that promised, the named first");
+    assert_eq!(register.state, State::Assigned(attempt(1, 1)));
+    // The home list is not enough where the holders are not met.
+    let mut node = campaigning();
+    for rank in [3, 4] {
+        assert_eq!(node.hear(rank, promise(None)), Told::nothing());
+    }
+    assert_eq!(adopted(&node.hear(2, promise(None)), &node).1.holders, holders(&[0, 2, 3]));
+}
+
+#[test]
+fn a_confirmed_birth_needs_its_holders_alone() {
+    let mut node = Node::born(1, &spec());
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(0);
+    let told = node.hear(2, Item::Promise { task: task(), ballot: ballot(1, 1), held: Some(ours()) });
+    let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
+    // They bind it: the home list is not asked, and all three stay.
+    let complete = Register { joint: None, ..first_register(&[0, 1, 2], 1) };
+    assert_eq!(Register::clone(register), complete);
+}
+
+#[test]
+fn of_two_births_of_the_same_task_either_will_do() {
+    let mut node = campaigning();
+    let other = theirs(&spec(), &[1, 2, 3]);
+    assert_eq!(node.hear(1, promise(Some(other.clone()))), Told::nothing());
+    let told = node.hear(2, promise(Some(ours())));
+    // The home list is met, but of theirs only two of three must be: 1 and 2.
+    assert_eq!(adopted(&told, &node).0.spec, birth().spec);
+}
+
+#[test]
+fn of_two_tasks_under_one_key_the_one_that_cannot_be_complete_gives_way() {
+    // 1 and 2 are named in both, and hold the other: ours is not complete.
+    let mut node = campaigning();
+    let other = theirs(&another(), &[1, 2, 3]);
+    node.hear(1, promise(Some(other.clone())));
+    let told = node.hear(2, promise(Some(other.clone())));
+    assert_eq!(adopted(&told, &node).0, other.birth);
+    assert!(matches!(told.facts.as_slice(), [Fact::Held { .. }]), "{told:?}");
+    // 1 is named in both and holds ours: it is the other that is not.
+    let mut node = campaigning();
+    let lone = theirs(&another(), &[3, 1, 2]);
+    node.hear(3, promise(Some(lone)));
+    assert_eq!(node.hear(4, promise(None)), Told::nothing());
+    let told = node.hear(1, promise(Some(ours())));
+    assert_eq!(adopted(&told, &node).0, birth());
+}
+
+#[test]
+fn while_two_tasks_under_one_key_may_both_be_complete_nothing_is_decided() {
+    let other = theirs(&another(), &[2, 3, 4]);
+    for last in [Some(ours()), Some(other.clone())] {
+        let mut node = campaigning();
+        for (rank, held) in [(1, ours()), (3, other.clone()), (4, other.clone())] {
+            assert_eq!(node.hear(rank, promise(Some(held))), Told::nothing(), "{rank}");
+        }
+        // The one that is named in both.
+        let told = node.hear(2, promise(last.clone()));
+        assert_eq!(Some(adopted(&told, &node).0), last.map(|held| held.birth));
+    }
+}
+
+#[test]
+fn a_later_write_beats_every_birth() {
+    let mut node = campaigning();
+    let register = Register { joint: None, ..first_register(&[0, 1, 2], 2) };
+    let later = Held { version: Version(2), register: Arc::new(register.clone()), ..ours() };
+    let told = node.hear(2, promise(Some(later)));
+    let Some(Fact::Written { version, register: written, .. }) = told.facts.first() else { panic!("{told:?}") };
+    assert_eq!((*version, Register::clone(written)), (Version(3), register));
+}
+
+#[test]
+fn a_refused_candidate_steps_down_and_comes_back_above() {
+    let mut node = campaigning();
+    let higher = ballot(5, 2);
+    assert_eq!(
+        node.hear(1, Item::Refused { task: task(), ballot: birth_ballot(0, 7), promised: higher }),
+        Told::nothing()
+    );
+    node.hear(1, Item::Refused { task: task(), ballot: mine(), promised: higher });
+    assert_eq!(node.tasks.totals().driving, 0);
+    assert_eq!(node.hear(1, promise(Some(ours()))), Told::nothing(), "an old promise is of no use");
+    // First whoever refused is asked how far it is; when it does not drive the task, this node tries above it.
+    let told = node.pass_ms(200);
+    assert_eq!(told, Told::sent(2, Item::Pull { task: task(), ballot: birth_ballot(0, 7), version: Version::BIRTH }));
+    let told = node.hear(2, Item::NotDriven { task: task(), ballot: birth_ballot(0, 7) });
+    let fact = Fact::Promised { task: task(), ballot: ballot(6, 0), at: node.now.wall };
+    assert_eq!(told.facts, [fact]);
+}

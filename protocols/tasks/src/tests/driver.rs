@@ -1,0 +1,299 @@
+use super::{node::*, told::Told};
+use crate::{Config, Fact};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Ending, FailedAttempt, FailureKind, How, Item, Outcome, Register, Spec, State, Status, Version},
+};
+use std::sync::Arc;
+
+fn retrying(retries: u8) -> Spec {
+    Spec { retries, ..spec() }
+}
+
+fn report(number: u32, outcome: Outcome) -> Item {
+    Item::Report { task: task(), attempt: number, outcome: Arc::new(outcome) }
+}
+
+fn lost(number: u32) -> Item {
+    Item::NotRunning { task: task(), attempt: number, why: String::new() }
+}
+
+fn settled(number: u32) -> Item {
+    Item::Settled { task: task(), attempt: number }
+}
+
+/// The register of the one write among the facts.
+fn written(told: &Told) -> Register {
+    match told.facts.as_slice() {
+        [Fact::Written { register, .. }] => Register::clone(register),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All other holders have the present version on disk.
+fn confirm(node: &mut Node) -> Told {
+    let Some(((ballot, version), _)) = node.copy() else { panic!("nothing held") };
+    let mut told = node.hear(1, Item::Wrote { task: task(), ballot, version });
+    let more = node.hear(2, Item::Wrote { task: task(), ballot, version });
+    assert!(more.facts.is_empty());
+    told.sent.extend(more.sent);
+    told
+}
+
+/// Where the present attempt runs, and its number.
+fn current(node: &Node) -> (u32, usize) {
+    match node.copy() {
+        Some((_, Register { state: State::Assigned(attempt), .. })) => {
+            let rank = (0..5).find(|rank| at(*rank) == attempt.executor).expect("one of the five");
+            (attempt.number, rank)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ending(register: &Register) -> (How, Option<(u32, NodeId)>) {
+    match &register.state {
+        State::Ended(Ending { how, by, .. }) => (*how, *by),
+        State::Assigned(attempt) => panic!("{attempt:?}"),
+    }
+}
+
+#[test]
+fn a_result_is_written_and_in_force_with_a_majority_and_then_everyone_is_told() {
+    let mut node = Node::born(0, &spec());
+    let told = node.hear(1, report(1, exit(0)));
+    let at_now = node.now.wall;
+    let ending = Ending { how: How::Done, by: Some((1, at(1))), outcome: Some(exit(0)), at: at_now };
+    let register = Arc::new(Register { joint: None, state: State::Ended(ending), ..first_register(&[0, 1, 2], 1) });
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    let fact = Fact::Written { task: task(), ballot, version, register: register.clone() };
+    let write = |rank| (rank, Item::Write { task: task(), ballot, version, register: register.clone(), birth: None });
+    assert_eq!(told, Told { facts: vec![fact], sent: vec![write(1), write(2)], ..Told::nothing() });
+    let told = node.hear(2, Item::Wrote { task: task(), ballot, version });
+    let ended = Item::Ended { task: task(), digest: birth().digest(), register };
+    assert_eq!(told, Told { sent: vec![(1, settled(1)), (4, ended)], ..Told::nothing() });
+    assert_eq!(node.hear(1, Item::Wrote { task: task(), ballot, version }), Told::nothing());
+    assert_eq!(node.tasks.totals().driving, 0, "nothing is left to do");
+}
+
+#[test]
+fn an_end_never_changes() {
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    let end = node.copy();
+    // Not yet in force: neither another result nor a cancellation is written over it.
+    for item in [report(1, exit(1)), report(1, exit(0)), lost(1)] {
+        let told = node.hear(1, item);
+        assert_eq!(told.facts, [], "{told:?}");
+    }
+    node.hear(4, Item::Cancel { task: task() });
+    confirm(&mut node);
+    // In force: who reports late is settled.
+    for (from, item) in [(1, report(1, exit(0))), (3, report(2, exit(0)))] {
+        let number = if from == 1 { 1 } else { 2 };
+        assert_eq!(node.hear(from, item), Told::sent(from, settled(number)));
+    }
+    assert_eq!(node.pass_ms(3_600_000).facts, []);
+    assert_eq!(node.copy(), end);
+}
+
+#[test]
+fn a_program_that_fails_is_run_again_as_often_as_its_user_said() {
+    for retries in [0, 1, 3] {
+        let mut node = Node::born(0, &retrying(retries));
+        for failure in 0..u32::from(retries) {
+            let (number, executor) = current(&node);
+            assert_eq!(number, failure + 1);
+            // Nothing is written for it alone.
+            if executor == 0 {
+                let outcome = Arc::new(exit(1));
+                let told = node.call(|tasks, cx| tasks.executed(cx, task(), number, outcome));
+                assert_eq!(told, Told::nothing());
+            } else {
+                let told = node.hear(executor, report(number, exit(1)));
+                assert_eq!(told, Told::sent(executor, settled(number)));
+            }
+            let told = node.pass_ms(100 << failure);
+            let register = written(&told);
+            assert_eq!(register.failed.len() as u32, failure + 1);
+            assert!(register.failed.iter().all(|failed| failed.own_fault && failed.why == "exited with code 1"));
+            confirm(&mut node);
+        }
+        let (number, executor) = current(&node);
+        let register = written(&node.hear(executor, report(number, exit(1))));
+        assert_eq!(ending(&register), (How::Failed, Some((number, at(executor)))));
+        assert_eq!(register.failed.len(), usize::from(retries));
+    }
+}
+
+#[test]
+fn a_lost_attempt_does_not_count_against_the_tasks_own_retries() {
+    let mut node = Node::born(0, &retrying(1));
+    let mut fail = |item: &dyn Fn(u32) -> Item| {
+        let (number, executor) = current(&node);
+        node.hear(executor, item(number));
+        node.pass_ms(10_000);
+        confirm(&mut node);
+        current(&node).0
+    };
+    assert_eq!(fail(&lost), 2);
+    assert_eq!(fail(&|number| report(number, failure(FailureKind::CannotStart))), 3);
+    assert_eq!(fail(&|number| report(number, exit(1))), 4);
+    assert_eq!(fail(&lost), 5);
+    let (number, executor) = current(&node);
+    let register = written(&node.hear(executor, report(number, exit(1))));
+    assert_eq!(ending(&register).0, How::Failed);
+    let own: Vec<bool> = register.failed.iter().map(|failed| failed.own_fault).collect();
+    assert_eq!(own, [false, false, true, false]);
+}
+
+#[test]
+fn a_task_that_loses_its_executors_is_given_up_as_poison() {
+    let mut node = Node::born(0, &retrying(9));
+    for number in 1..5 {
+        let (current_number, executor) = current(&node);
+        assert_eq!(current_number, number);
+        node.hear(executor, lost(number));
+        node.pass_ms(10_000);
+        confirm(&mut node);
+    }
+    let (_, executor) = current(&node);
+    let told = node.hear(executor, lost(5));
+    let register = written(&told);
+    let State::Ended(Ending { how: How::Failed, outcome: Some(outcome), .. }) = &register.state else {
+        panic!("{register:?}")
+    };
+    let Status::Failed(failure) = &outcome.status else { panic!("{outcome:?}") };
+    assert_eq!(failure.kind, FailureKind::Lost);
+    assert!(failure.message.starts_with("given up after 5 lost attempts"), "{}", failure.message);
+    assert_eq!(register.failed.len(), 5);
+    assert_eq!(node.tasks.counters().poisoned, 1);
+}
+
+#[test]
+fn failed_attempts_never_exceed_what_a_record_holds() {
+    let config = Config { poison_limit: 1_000, backoff: std::time::Duration::ZERO, ..Config::default() };
+    let mut node = Node::with(0, config);
+    node.hear(4, place(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    for _ in 0..200 {
+        let Some((_, Register { state: State::Assigned(attempt), .. })) = node.copy() else { break };
+        let rank = (0..5).find(|rank| at(*rank) == attempt.executor).expect("one of the five");
+        node.hear(rank, lost(attempt.number));
+        node.pass_ms(1);
+        confirm(&mut node);
+    }
+    let (_, register) = node.copy().expect("held");
+    assert_eq!(ending(&register).0, How::Failed);
+    assert!(register.failed.len() <= mesh_proto::limits::FAILED_ATTEMPTS, "{}", register.failed.len());
+}
+
+#[test]
+fn pauses_double_to_their_longest() {
+    let mut node = Node::born(0, &retrying(12));
+    for pause in [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
+        let (number, executor) = current(&node);
+        node.hear(executor, report(number, exit(1)));
+        let told = node.pass_ms(pause - 1);
+        assert_eq!(told.facts, [], "{pause}");
+        assert_eq!(node.pass_ms(1).facts.len(), 1, "{pause}");
+        confirm(&mut node);
+    }
+}
+
+#[test]
+fn nothing_runs_before_its_attempt_is_in_force() {
+    let mut node = Node::born(0, &retrying(1));
+    node.hear(1, report(1, exit(1)));
+    let told = node.pass_ms(100);
+    let register = written(&told);
+    let State::Assigned(attempt) = register.state else { panic!("{register:?}") };
+    assert_eq!((attempt.number, attempt.executor), (2, at(0)), "the first that has not failed it");
+    assert_eq!(told.executed, []);
+    let told = node.hear(2, Item::Wrote { task: task(), ballot: birth_ballot(0, 7), version: Version(2) });
+    assert_eq!(told.executed, [(task(), 2)]);
+}
+
+#[test]
+fn a_late_success_of_an_attempt_given_up_is_accepted_and_who_runs_the_task_now_is_told() {
+    let mut node = Node::born(0, &spec());
+    // The second attempt goes to the third holder.
+    node.tasks.load_of(at(2), crate::Load { slots: 1, running: 0, queued: 0 });
+    node.tasks.load_of(at(0), crate::Load { slots: 1, running: 1, queued: 0 });
+    node.hear(1, lost(1));
+    node.pass_ms(100);
+    let (number, executor) = current(&node);
+    confirm(&mut node);
+    assert_eq!(number, 2);
+    let register = written(&node.hear(1, report(1, exit(0))));
+    assert_eq!(ending(&register), (How::Done, Some((1, at(1)))));
+    let told = confirm(&mut node);
+    assert!(told.sent.contains(&(1, settled(1))), "{told:?}");
+    if executor == 0 {
+        assert_eq!(told.cancelled, [(task(), 2)]);
+    } else {
+        assert!(told.sent.contains(&(executor, settled(2))), "{told:?}");
+    }
+}
+
+#[test]
+fn a_late_success_stops_the_attempt_of_another_node() {
+    let mut node = Node::born(0, &spec());
+    // This node's own attempt fails as well: the third attempt is on another.
+    node.hear(1, lost(1));
+    node.pass_ms(100);
+    confirm(&mut node);
+    assert_eq!(current(&node), (2, 0));
+    node.call(|tasks, cx| {
+        tasks.executed(cx, task(), 2, Arc::new(failure(FailureKind::CannotStart)));
+    });
+    node.pass_ms(200);
+    confirm(&mut node);
+    assert_eq!(current(&node), (3, 2));
+    node.hear(1, report(1, exit(0)));
+    let told = confirm(&mut node);
+    assert!(told.sent.contains(&(2, settled(3))), "the attempt under way is stopped: {told:?}");
+}
+
+#[test]
+fn a_result_of_an_attempt_that_was_never_granted_is_not_taken() {
+    let mut node = Node::born(0, &spec());
+    for (from, number) in [(2, 1), (1, 2)] {
+        assert_eq!(node.hear(from, report(number, exit(0))), Told::nothing());
+    }
+    assert_eq!(
+        node.hear(3, Item::Report { task: TaskId::from_bytes([8; 32]), attempt: 1, outcome: Arc::new(exit(0)) }),
+        Told::sent(3, Item::Unknown { task: TaskId::from_bytes([8; 32]) })
+    );
+    let mut other = Node::born(2, &spec());
+    let driven = Item::DrivenBy { task: task(), driver: at(0) };
+    assert_eq!(other.hear(1, report(1, exit(0))), Told::sent(1, driven), "a holder that does not drive it");
+}
+
+#[test]
+fn an_executor_that_is_gone_has_failed_its_attempt() {
+    let mut node = Node::born(0, &spec());
+    assert_eq!(node.call(|tasks, cx| tasks.silent(cx, at(1))), Told::nothing());
+    let register = written(&node.pass_ms(100));
+    let why = "its executor is gone".to_owned();
+    assert_eq!(register.failed, [FailedAttempt { attempt: attempt(1, 1), at: START, why, own_fault: false }]);
+    assert_eq!(current(&node), (2, 0));
+}
+
+#[test]
+fn a_cancelled_task_ends_and_its_executor_is_told() {
+    let mut node = Node::born(0, &spec());
+    let register = written(&node.hear(4, Item::Cancel { task: task() }));
+    assert_eq!(ending(&register), (How::Cancelled, None));
+    let told = confirm(&mut node);
+    assert!(told.sent.contains(&(1, settled(1))), "{told:?}");
+    assert!(told.sent.iter().any(|(to, item)| *to == 4 && matches!(item, Item::Ended { .. })), "{told:?}");
+}
+
+#[test]
+fn a_deadline_ends_a_task_when_it_passes() {
+    let mut node = Node::born(0, &Spec { deadline: Some(START + std::time::Duration::from_secs(1)), ..spec() });
+    assert_eq!(node.pass_ms(999).facts, []);
+    let register = written(&node.pass_ms(1));
+    assert_eq!(ending(&register), (How::DeadlinePassed, None));
+}

@@ -1,0 +1,11 @@
+//! One node among five, given inputs by hand: tables of (input, exact effects, state after).
+
+mod candidate;
+mod driver;
+mod executor;
+mod gateway;
+mod holder;
+mod node;
+mod retention;
+mod shelf;
+mod told;

@@ -1,0 +1,82 @@
+use super::{node::*, told::Told};
+use crate::{Config, Fact};
+use mesh_proto::{
+    id::TaskId,
+    task::{Item, Spec, TaskKey, Version},
+    time::Wall,
+};
+use std::{sync::Arc, time::Duration};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A task that ended here so many milliseconds after the start; its key was drawn then as well.
+fn end(node: &mut Node, key: u8, ms: u64) -> TaskId {
+    let born = Wall(START.0 + ms);
+    let spec = Spec { key: TaskKey::Own(vec![key]), born, ..spec() };
+    let birth = birth_of(&spec);
+    let register = Arc::new(ended(born));
+    let task = birth.task;
+    node.hear(0, Item::Write { task, ballot: ballot(1, 0), version: Version(2), register, birth: Some(birth) });
+    task
+}
+
+fn dropped(tasks: Vec<TaskId>) -> Told {
+    Told { facts: vec![Fact::Dropped { tasks }], ..Told::nothing() }
+}
+
+#[test]
+fn an_ended_task_is_kept_for_the_retention_and_a_minute() {
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    assert_eq!(node.pass(DAY + Duration::from_secs(60)), Told::nothing());
+    assert_eq!(node.pass(Duration::from_secs(1)), dropped(vec![task]));
+    assert_eq!(node.tasks.shelf().floor(), Wall(0), "the floor of age needs no record");
+    assert!(node.tasks.shelf().copies().is_empty() && node.tasks.shelf().ended().is_empty());
+}
+
+#[test]
+fn a_live_task_is_kept() {
+    let mut node = Node::born(1, &spec());
+    for _ in 0..3 {
+        node.pass(DAY);
+    }
+    assert!(node.tasks.shelf().copy(&task()).is_some());
+}
+
+#[test]
+fn more_than_may_be_kept_raises_the_floor_above_what_is_dropped() {
+    let mut node = Node::with(1, Config { retained_max: 2, ..Config::default() });
+    let tasks: Vec<TaskId> = (1..=4).map(|key| end(&mut node, key, u64::from(key))).collect();
+    let floor = Wall(START.0 + 3);
+    let facts = vec![Fact::Floor { floor }, Fact::Dropped { tasks: tasks[..2].to_vec() }];
+    assert_eq!(node.pass_ms(1000), Told { facts, ..Told::nothing() });
+    let kept: Vec<TaskId> = node.tasks.shelf().ended().iter().map(|(_, task)| *task).collect();
+    assert_eq!(kept, tasks[2..]);
+    // A key from below the floor may have run: its task is not taken.
+    let old = Spec { key: TaskKey::Own(vec![9]), born: Wall(floor.0 - 1), ..spec() };
+    let birth = birth_of(&old);
+    let told = node.hear(4, place(&birth, birth_ballot(0, 7), &first_register(&[0, 1, 2], 0), None));
+    assert_eq!(told, Told::sent(4, Item::TooOld { task: birth.task, floor }));
+}
+
+#[test]
+fn a_promise_that_nothing_came_of_is_kept_as_long() {
+    let mut node = Node::new(1);
+    node.hear(2, Item::Prepare { task: task(), ballot: ballot(1, 2), born: START });
+    assert_eq!(node.pass(DAY + Duration::from_secs(60)), Told::nothing());
+    assert_eq!(node.promised(), Some(ballot(1, 2)));
+    assert_eq!(node.pass(Duration::from_secs(1)), dropped(vec![task()]));
+    assert_eq!(node.promised(), None);
+}
+
+#[test]
+fn what_a_driver_has_not_brought_to_all_holders_is_kept() {
+    let mut node = Node::born(0, &spec());
+    let outcome = Arc::new(exit(0));
+    node.hear(1, Item::Report { task: task(), attempt: 1, outcome });
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    node.hear(1, Item::Wrote { task: task(), ballot, version });
+    assert!(node.pass(DAY * 2).facts.is_empty());
+    node.hear(2, Item::Wrote { task: task(), ballot, version });
+    assert_eq!(node.pass_ms(1000), dropped(vec![task()]));
+}

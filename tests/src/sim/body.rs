@@ -1,0 +1,581 @@
+//! What the body of a node does: one brain's thread, one commit thread, and the world around them.
+
+use super::{
+    check::Rule,
+    count::Count,
+    describe,
+    event::Event,
+    execution::{self, Kind, Running},
+    network::Notice,
+    node::{Body, INBOX, TURN},
+    world::{End, World},
+};
+use mesh_coordinator::{Config, ControlMessage, Effect, Fact, Input, Message};
+use mesh_proto::{
+    id::{LogPosition, TaskId},
+    task::{Birth, FailureKind, Outcome},
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+impl World {
+    /// An event inside one machine.
+    pub(super) fn local(&mut self, node: usize, life: u32, event: Event) {
+        let machine = &mut self.nodes[node];
+        if machine.life != life {
+            return;
+        }
+        let Some(body) = &mut machine.body else { return };
+        if machine.frozen.is_some() {
+            body.postponed.push(event);
+            return;
+        }
+        match event {
+            Event::Wake { .. } => {
+                body.waking = false;
+                self.turn(node);
+            }
+            Event::Timer { .. } => {
+                if body.timer == Some(self.at) {
+                    body.timer = None;
+                    self.turn(node);
+                }
+            }
+            Event::Commit { .. } => self.committed(node),
+            Event::Executed { slot, .. } => self.executed(node, slot),
+            Event::Absorb { .. } => {
+                body.wants_to_absorb = true;
+                self.absorb(node);
+                let next = self.at + self.options.absorb;
+                self.queue.push(next, event);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something arrives at a node that runs.
+    pub(super) fn deliver(&mut self, node: usize, input: Input) {
+        let Some(body) = &mut self.nodes[node].body else { return };
+        body.inbox.push_back(input);
+        if body.inbox.len() > INBOX {
+            self.fail(Rule::Bounded, format!("{INBOX} inputs wait at n{node}"));
+        }
+        self.wake(node);
+    }
+
+    pub(super) fn wake(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let Some(body) = &mut machine.body else { return };
+        if !body.waking {
+            body.waking = true;
+            let life = machine.life;
+            self.queue.push(self.at + self.options.batching, Event::Wake { node: node as u8, life });
+        }
+    }
+
+    /// One turn of the brain's thread: takes what has arrived, what is due, and lets the brain say what it has to.
+    fn turn(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let now = machine.clock.now(self.at);
+        let Some(body) = &mut machine.body else { return };
+        let mut effects = std::mem::take(&mut self.effects);
+        for _ in 0..TURN {
+            let Some(input) = body.inbox.pop_front() else { break };
+            self.trace.mix(describe::digest_input(&input));
+            self.trace.say(self.at, node, || format!("<- {}", describe::input(&input, &self.by_id)));
+            body.brain.handle(now, input, &mut effects);
+        }
+        if body.brain.deadline().is_some_and(|due| due <= now.mono) {
+            body.brain.handle_deadline(now, &mut effects);
+        }
+        body.brain.flush(now, &mut effects);
+        let more = !body.inbox.is_empty();
+        let lives = self.carry_out(node, &mut effects);
+        effects.clear();
+        self.effects = effects;
+        if lives {
+            if more {
+                self.wake(node);
+            }
+            self.set_timer(node);
+        }
+    }
+
+    fn set_timer(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let Some(body) = &mut machine.body else { return };
+        let Some(due) = body.brain.deadline() else { return };
+        // A brain that is never done with what is due shall not stop the time of the world.
+        let at = machine.clock.at(due).max(self.at + 1);
+        if body.timer.is_none_or(|set| set > at || set <= self.at) {
+            body.timer = Some(at);
+            self.queue.push(at, Event::Timer { node: node as u8, life: machine.life });
+        }
+    }
+
+    /// Carries effects out, in order. Whether the node outlives it.
+    fn carry_out(&mut self, node: usize, effects: &mut Vec<Effect>) -> bool {
+        for effect in effects.drain(..) {
+            self.trace.mix(describe::digest_effect(&effect));
+            self.trace.say(self.at, node, || format!("-> {}", describe::effect(&effect, &self.by_id)));
+            if !self.spend(node) {
+                return false;
+            }
+            let Some(body) = &mut self.nodes[node].body else { return false };
+            match effect {
+                Effect::Persist(fact) => {
+                    body.persisted = body.persisted.next();
+                    body.waiting.push(fact);
+                }
+                Effect::Send { after, .. } | Effect::Answer { after, .. } | Effect::Execute { after, .. } => {
+                    if after > body.persisted {
+                        let what = format!("n{node} waits for record {after}, the last is {}", body.persisted);
+                        self.fail(Rule::DurableBeforeSaid, what);
+                        return true;
+                    }
+                    match after <= body.durable {
+                        true => self.perform(node, effect),
+                        false => body.gated.push_back((after, effect)),
+                    }
+                }
+                Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => self.perform(node, effect),
+            }
+        }
+        let Some(body) = &self.nodes[node].body else { return false };
+        if body.brain.position() != body.persisted {
+            let what = format!("n{node} is at record {}, its brain at {}", body.persisted, body.brain.position());
+            self.fail(Rule::DiskKeeps, what);
+        }
+        self.commit(node);
+        true
+    }
+
+    /// One effect fewer until a prepared crash. Whether the node outlives it.
+    fn spend(&mut self, node: usize) -> bool {
+        let Some(body) = &mut self.nodes[node].body else { return false };
+        match &mut body.effects_left {
+            None => true,
+            Some(0) => {
+                self.count(Count::CrashBetweenEffects);
+                let power = self.fate.chance(300);
+                self.crash(node, power);
+                self.restart_later(node);
+                false
+            }
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
+    /// Begins a commit if there is something to write and none is under way.
+    fn commit(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let Some(body) = &mut machine.body else { return };
+        if !body.committing.is_empty() || body.waiting.is_empty() {
+            return;
+        }
+        std::mem::swap(&mut body.committing, &mut body.waiting);
+        let (low, high) = self.options.sync;
+        let takes = self.dice.range(low..=high) * machine.slow_disk;
+        let event = Event::Commit { node: node as u8, life: machine.life };
+        self.queue.push(self.at + takes, event);
+    }
+
+    /// The commit in flight is done: what waited for it happens now.
+    fn committed(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let store = machine.store();
+        let Some(body) = &mut machine.body else { return };
+        let mut facts = std::mem::take(&mut body.committing);
+        let expected = LogPosition(body.durable.0 + facts.len() as u64);
+        match body.storage.commit(&facts) {
+            Ok(durable) if durable == expected => body.durable = durable,
+            Ok(durable) => {
+                return self.fail(Rule::DiskKeeps, format!("n{node} wrote to {expected}, log says {durable}"));
+            }
+            Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot commit: {error}")),
+        }
+        for fact in facts.drain(..) {
+            self.on_disk(store, &fact);
+        }
+        loop {
+            let Some(body) = &mut self.nodes[node].body else { return };
+            if body.committing.is_empty() {
+                // Its memory serves the next commit.
+                std::mem::swap(&mut body.committing, &mut facts);
+            }
+            match body.gated.front() {
+                Some((after, _)) if *after <= body.durable => {}
+                _ => break,
+            }
+            let Some((_, effect)) = body.gated.pop_front() else { break };
+            if !self.spend(node) {
+                return;
+            }
+            self.perform(node, effect);
+        }
+        self.commit(node);
+        self.absorb(node);
+    }
+
+    pub(super) fn on_disk(&mut self, store: mesh_proto::id::StoreId, fact: &Fact) {
+        match fact {
+            Fact::Task(fact) => self.checks.persisted(store, fact, &mut self.counts),
+            Fact::Member(_) => self.counts.add(Count::FactMember),
+        }
+    }
+
+    /// Lets the store absorb the log, when it wants to and everything is on disk.
+    fn absorb(&mut self, node: usize) {
+        let Some(body) = &mut self.nodes[node].body else { return };
+        if !body.wants_to_absorb || body.durable != body.persisted {
+            return;
+        }
+        body.wants_to_absorb = false;
+        let done = body.storage.absorb(&mut body.brain);
+        let idle = body.storage.idle();
+        self.count(Count::Absorbed);
+        if let Err(error) = done {
+            self.fail(Rule::DiskKeeps, format!("n{node} cannot absorb: {error}"));
+        } else if let Err(error) = idle {
+            self.fail(Rule::DiskKeeps, format!("n{node} cannot seal: {error}"));
+        }
+    }
+
+    /// An effect that may happen, happens.
+    fn perform(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Send { to, message, .. } => {
+                if let Some(&to) = self.by_id.get(&to) {
+                    self.send(node, to, message);
+                }
+            }
+            Effect::Answer { request, answers, .. } => {
+                self.with_clients(|clients, reach| clients.answered(request, &answers, reach));
+            }
+            Effect::Execute { birth, attempt, .. } => self.execute(node, &birth, attempt),
+            Effect::Cancel { task, attempt } => self.cancel(node, task, attempt),
+            Effect::Dial { node: peer, .. } => {
+                if let Some(&peer) = self.by_id.get(&peer) {
+                    self.dial(node, peer);
+                }
+            }
+            Effect::Disconnect { node: peer } => {
+                if let Some(&peer) = self.by_id.get(&peer)
+                    && self.network.close(self.at, (node, peer), true, &mut self.queue)
+                {
+                    self.went_down(node, peer);
+                }
+            }
+            Effect::Persist(_) => {}
+        }
+    }
+
+    fn send(&mut self, node: usize, to: usize, message: Message) {
+        if !self.network.is_open(node, to) {
+            // The body drops it: its brain will be told `Down`, or has been.
+            self.count(Count::FrameLost);
+            return;
+        }
+        if let Message::Task(frame) = &message {
+            let store = self.nodes[node].store();
+            for item in &frame.items {
+                self.checks.sent(store, item, &mut self.counts);
+            }
+        }
+        match self.network.send(self.at, (node, to), message, &mut self.queue, &mut self.counts) {
+            Some(Notice::Full) => {
+                self.count(Count::QueueFull);
+                let peer = self.nodes[to].id;
+                self.deliver(node, Input::Full { node: peer });
+            }
+            Some(Notice::Writable) | None => {}
+        }
+    }
+
+    /// A frame arrives.
+    pub(super) fn frame(&mut self, from: usize, to: usize, event: Event) {
+        let running = self.nodes[to].is_running();
+        let (message, notice) = self.network.arrive(event, running, &mut self.queue, self.at, &mut self.counts);
+        if notice == Some(Notice::Writable) {
+            self.count(Count::QueueWritable);
+            let peer = self.nodes[to].id;
+            self.deliver(from, Input::Writable { node: peer });
+        }
+        let sender = self.nodes[from].id;
+        if let Some(Message::Control(ControlMessage::Members(_))) = &message
+            && let Some(body) = &mut self.nodes[to].body
+        {
+            body.ready = true;
+        }
+        match message {
+            Some(Message::Task(frame)) => self.deliver(to, Input::Task { from: sender, frame }),
+            Some(Message::Control(message)) => self.deliver(to, Input::Control { from: sender, message }),
+            None => {}
+        }
+    }
+
+    pub(super) fn dial(&mut self, node: usize, peer: usize) {
+        let takes = self.network.connect_time(node, peer);
+        let life = self.nodes[node].life;
+        self.queue.push(self.at + takes, Event::Dialed { from: node as u8, to: peer as u8, life });
+    }
+
+    /// A connection attempt has had its time.
+    pub(super) fn dialed(&mut self, from: usize, to: usize, life: u32) {
+        let cut = self.network.is_cut(from, to) || self.network.is_cut(to, from);
+        let up = |node: usize| self.nodes[node].is_running() && self.nodes[node].frozen.is_none();
+        if from == to || cut || self.nodes[from].life != life || !up(from) || !up(to) {
+            return;
+        }
+        let Some(old) = self.network.connect(from, to) else { return };
+        for ((node, peer), had_one) in [(from, to), (to, from)].into_iter().zip(old) {
+            if had_one {
+                match self.fate.chance(200) {
+                    true => self.count(Count::UpWithoutDown),
+                    false => self.went_down(node, peer),
+                }
+            }
+            let other = self.nodes[peer].me.clone();
+            let store = other.store;
+            let id = other.node;
+            self.deliver(node, Input::Member(other));
+            self.deliver(node, Input::Up { node: id, store });
+        }
+    }
+
+    pub(super) fn went_down(&mut self, node: usize, peer: usize) {
+        let peer = self.nodes[peer].id;
+        self.deliver(node, Input::Down { node: peer });
+    }
+
+    /// The body of a node that knows nobody tries one of the addresses that it was given.
+    pub(super) fn bootstrap(&mut self, node: usize, to: usize, life: u32) {
+        let body = &self.nodes[node].body;
+        if self.nodes[node].life != life || body.as_ref().is_none_or(|body| body.ready) {
+            return;
+        }
+        if node != to {
+            self.dial(node, to);
+        }
+        let knows = |other: &usize| self.nodes[*other].body.as_ref().is_some_and(|body| body.ready);
+        let others: Vec<usize> = self.members().into_iter().filter(knows).collect();
+        let to = if others.is_empty() { 0 } else { *self.dice.pick(&others) as u8 };
+        self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u8, to, life });
+    }
+
+    /// A user's request arrives.
+    pub(super) fn request(&mut self, node: usize, slot: u32) {
+        let Some((request, command)) = self.clients.arrived(slot) else { return };
+        match self.nodes[node].body.as_ref().is_some_and(|body| body.ready) {
+            true => self.deliver(node, Input::Command { request, command }),
+            false => self.with_clients(|clients, reach| clients.request_lost(request, reach)),
+        }
+    }
+
+    fn execute(&mut self, node: usize, birth: &Arc<Birth>, attempt: u32) {
+        self.serial += 1;
+        let course = execution::course(birth, self.serial, &mut self.dice, &self.options, self.healed.is_some());
+        self.count(Count::ExecutionStarted);
+        match course.kind {
+            Kind::Well => {}
+            Kind::Long => self.count(Count::ExecutionLong),
+            Kind::Hangs => self.count(Count::ExecutionHangs),
+            Kind::Exits => self.count(Count::ExecutionExits),
+            Kind::Lost => self.count(Count::ExecutionLost),
+            Kind::Refused => self.count(Count::ExecutionRefused),
+        }
+        let (takes, instant) = (course.takes, course.instant);
+        let task = birth.task;
+        let slot = self.ends.put(End { task, attempt, course });
+        let machine = &mut self.nodes[node];
+        let (id, slots, life) = (machine.id, machine.slots, machine.life);
+        let Some(body) = &mut machine.body else { return };
+        body.executions.push(Running { task, attempt, slot, instant });
+        let running = body.executions.iter().filter(|running| !running.instant).count();
+        self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u8, life, slot });
+        let started = self.checks.executions.started(task, attempt, id, running, slots);
+        self.checks.note(started);
+        if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)
+            && self.checks.registers.chosen(&task).is_some()
+        {
+            self.fail(Rule::Outbox, format!("n{node} begins attempt {attempt} of {task}, which has ended"));
+        }
+    }
+
+    fn executed(&mut self, node: usize, slot: u32) {
+        let Some(body) = &mut self.nodes[node].body else { return };
+        let Some(place) = body.executions.iter().position(|running| running.slot == slot) else { return };
+        body.executions.swap_remove(place);
+        if let Some(End { task, attempt, course }) = self.ends.take(slot) {
+            self.end_execution(node, task, attempt, course.outcome);
+        }
+    }
+
+    fn end_execution(&mut self, node: usize, task: TaskId, attempt: u32, outcome: Outcome) {
+        let outcome = Arc::new(outcome);
+        self.checks.finished(task, attempt, self.nodes[node].id, outcome.clone());
+        self.deliver(node, Input::Executed { task, attempt, outcome });
+    }
+
+    fn cancel(&mut self, node: usize, task: TaskId, attempt: u32) {
+        let Some(body) = &mut self.nodes[node].body else { return };
+        let wanted = |running: &Running| running.task == task && running.attempt == attempt;
+        let Some(place) = body.executions.iter().position(wanted) else { return };
+        let running = body.executions.swap_remove(place);
+        self.ends.take(running.slot);
+        self.count(Count::ExecutionCancelled);
+        if self.dice.chance(500) {
+            self.end_execution(node, task, attempt, Outcome::failed(FailureKind::Cancelled, "cancelled"));
+        }
+    }
+
+    /// A machine comes up and reads its disk.
+    pub(super) fn start(&mut self, node: usize, life: u32) {
+        let network = self.network_id;
+        let (seed, salt) = (self.dice.next(), self.dice.next());
+        let machine = &mut self.nodes[node];
+        if machine.life != life || machine.body.is_some() {
+            return;
+        }
+        machine.life += 1;
+        machine.me.incarnation += 1;
+        let config = Config {
+            network,
+            seed,
+            me: machine.me.clone(),
+            membership: self.options.membership.clone(),
+            tasks: self.options.tasks.clone(),
+        };
+        let fresh = machine.durable == LogPosition::START;
+        // Who made the network knows that he is alone.
+        let founds = node == 0 && machine.life == 1;
+        let loaded = match machine.medium.load(config, salt, machine.durable) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot start: {error}")),
+        };
+        machine.body = Some(Body {
+            brain: loaded.brain,
+            storage: loaded.storage,
+            inbox: VecDeque::from([Input::Restarted]),
+            waking: false,
+            ready: !fresh || founds,
+            timer: None,
+            durable: loaded.position,
+            persisted: loaded.position,
+            committing: Vec::new(),
+            waiting: Vec::new(),
+            gated: VecDeque::new(),
+            executions: Vec::new(),
+            effects_left: None,
+            wants_to_absorb: false,
+            postponed: Vec::new(),
+        });
+        let (store, life, id, full) = (machine.store(), machine.life, machine.id, machine.full_disk > 0);
+        if fresh && self.checks.disks.get(store).is_none() {
+            self.checks.disks.born(store, id);
+        }
+        for fact in loaded.surprises {
+            self.on_disk(store, &fact);
+        }
+        self.say(node, || format!("starts with store {store} at record {}", loaded.position));
+        if full {
+            self.deliver(node, Input::Disk { room: false });
+        }
+        if fresh {
+            self.queue.push(self.at, Event::Bootstrap { node: node as u8, to: 0, life });
+        }
+        let absorbs = self.at + self.dice.range(1..=self.options.absorb);
+        self.queue.push(absorbs, Event::Absorb { node: node as u8, life });
+        self.wake(node);
+    }
+
+    /// A process ends at once; with `power` the whole machine does, and nobody is told.
+    pub(super) fn crash(&mut self, node: usize, power: bool) {
+        let how = self.fate.below(4);
+        let seed = self.fate.next();
+        let machine = &mut self.nodes[node];
+        let Some(mut body) = machine.body.take() else { return };
+        machine.life += 1;
+        if !body.committing.is_empty() {
+            self.counts.add(Count::CrashInCommit);
+            let committed = match how {
+                0 => Ok(LogPosition::START),
+                1 => body.storage.commit(&body.committing),
+                torn => {
+                    machine.medium.fail_next_commit(torn == 3);
+                    body.storage.commit(&body.committing)
+                }
+            };
+            // A commit that fails here is the point of it.
+            if committed.is_err() {
+                self.counts.add(Count::TornTail);
+            }
+        }
+        machine.durable = body.durable;
+        self.counts.add(if power { Count::PowerLoss } else { Count::Crash });
+        match power {
+            true => machine.medium.crash(seed),
+            false => machine.medium.restart(),
+        }
+        let was_frozen = machine.frozen.take().is_some();
+        for running in body.executions.drain(..) {
+            self.counts.add(Count::ExecutionKilled);
+            self.ends.take(running.slot);
+        }
+        drop(body);
+        for peer in 0..self.nodes.len() {
+            if peer != node {
+                if was_frozen {
+                    self.network.mend(self.at, (peer, node), &mut self.queue);
+                }
+                self.network.close(self.at, (node, peer), !power, &mut self.queue);
+            }
+        }
+        self.say(node, || format!("crashes, power {power}"));
+        self.with_clients(|clients, reach| clients.gateway_lost(node, reach));
+    }
+
+    /// Stops a process for a while, as SIGSTOP does.
+    pub(super) fn freeze(&mut self, node: usize) -> bool {
+        let machine = &mut self.nodes[node];
+        if machine.body.is_none() || machine.frozen.is_some() {
+            return false;
+        }
+        machine.frozen = Some(self.at);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            self.network.cut(peer, node);
+        }
+        true
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let Some(since) = machine.frozen.take() else { return };
+        let gap = Duration::from_micros(self.at - since);
+        let long = gap > 2 * self.options.membership.heartbeat;
+        let Some(body) = &mut machine.body else { return };
+        // The brain's thread sees the gap before it looks at anything else.
+        if long {
+            body.inbox.push_front(Input::Paused { gap });
+        }
+        body.waking = false;
+        body.timer = None;
+        let postponed = std::mem::take(&mut body.postponed);
+        for event in postponed {
+            match event {
+                Event::Wake { .. } | Event::Timer { .. } => {}
+                _ => self.queue.push(self.at, event),
+            }
+        }
+        self.wake(node);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            self.network.mend(self.at, (peer, node), &mut self.queue);
+        }
+    }
+}
+
+/// For so long after the faults an execution may still begin that was granted before its task ended elsewhere.
+const EXECUTES_ENDED: u64 = 30_000_000;

@@ -1,0 +1,79 @@
+//! Many seeds, on some threads.
+
+use super::{Report, count::Counts, options::Wanted, run, trace::Trace};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What many seeds gave together.
+#[derive(Default)]
+pub struct Summary {
+    pub seeds: u64,
+    pub counts: Counts,
+    pub events: u64,
+    pub tasks: u64,
+    /// Microseconds, all worlds together.
+    pub virtual_time: u64,
+    pub real_time: Duration,
+    /// Worlds that failed, by seed. Of all but the first few only the number is kept.
+    pub failures: BTreeMap<u64, Report>,
+    pub failed: u64,
+}
+
+/// Runs `seeds` on `threads` threads; stops at the first failure unless told to `go_on`.
+pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) -> Summary {
+    let began = Instant::now();
+    let next = AtomicU64::new(seeds.start);
+    let stop = AtomicBool::new(false);
+    let summary = Mutex::new(Summary::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let report = run(seed, wanted, Trace::new(None));
+                    if report.violation.is_some() && !go_on {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    summary.lock().unwrap_or_else(PoisonError::into_inner).take(report);
+                }
+            });
+        }
+    });
+    let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.real_time = began.elapsed();
+    summary
+}
+
+const KEPT: usize = 100;
+
+impl Summary {
+    /// The failure with the lowest seed of those that were run.
+    pub fn first_failure(&self) -> Option<&Report> {
+        self.failures.first_key_value().map(|(_, report)| report)
+    }
+
+    fn take(&mut self, report: Report) {
+        self.seeds += 1;
+        self.counts.merge(&report.counts);
+        self.events += report.events;
+        self.tasks += report.tasks;
+        self.virtual_time += report.virtual_time;
+        if report.violation.is_some() {
+            self.failed += 1;
+            self.failures.insert(report.options.seed, report);
+            if self.failures.len() > KEPT {
+                self.failures.pop_last();
+            }
+        }
+    }
+}

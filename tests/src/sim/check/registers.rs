@@ -1,0 +1,284 @@
+//! Every register that any node ever wrote, sent or told of, and on which disks it was.
+
+use super::{
+    task_map::TaskMap,
+    violation::{Rule, Violation},
+};
+use mesh_proto::{
+    id::{StoreId, TaskId},
+    task::{Ballot, Ending, Holder, Register, Version},
+};
+use std::sync::Arc;
+
+/// Place in a record's history.
+pub type Key = (Ballot, Version);
+
+/// The histories of all tasks.
+#[derive(Default)]
+pub struct Registers {
+    tasks: TaskMap<History>,
+}
+
+/// All registers of one task.
+#[derive(Default)]
+pub struct History {
+    /// In order of their keys.
+    writes: Vec<Write>,
+    /// The lowest write of a terminal state that a majority had, and that state.
+    chosen: Option<(Key, Arc<Register>)>,
+}
+
+/// One write and how far it came.
+pub struct Write {
+    pub key: Key,
+    pub register: Arc<Register>,
+    /// Stores that had it on disk at some time.
+    pub on: Vec<StoreId>,
+}
+
+impl Registers {
+    /// A register was seen, wherever.
+    pub fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> Result<(), Violation> {
+        self.tasks.entry(task).or_default().seen(task, key, register).map(|_| ())
+    }
+
+    /// A register is on a disk.
+    pub fn on_disk(
+        &mut self,
+        task: TaskId,
+        key: Key,
+        register: &Arc<Register>,
+        store: StoreId,
+    ) -> Result<(), Violation> {
+        let history = self.tasks.entry(task).or_default();
+        let place = history.seen(task, key, register)?;
+        let write = &mut history.writes[place];
+        if !write.on.contains(&store) {
+            write.on.push(store);
+            if write.register.ending().is_some() && write.is_in_force() {
+                return history.choose(task, place);
+            }
+        }
+        Ok(())
+    }
+
+    /// How the task ended, once a majority of its holders had that on disk.
+    pub fn chosen(&self, task: &TaskId) -> Option<&Arc<Register>> {
+        self.tasks.get(task)?.chosen.as_ref().map(|(_, register)| register)
+    }
+
+    pub fn history(&self, task: &TaskId) -> Option<&[Write]> {
+        self.tasks.get(task).map(|history| history.writes.as_slice())
+    }
+
+    /// The histories of all tasks, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &[Write]> {
+        self.tasks.values().map(|history| history.writes.as_slice())
+    }
+
+    /// A node says that the task has ended so.
+    pub fn said_to_have_ended(&self, task: TaskId, register: &Register) -> Result<(), Violation> {
+        let fault = |what: String| Err(Violation::new(Rule::EndedIsChosen, format!("{task}: {what}")));
+        match (self.chosen(&task).and_then(|chosen| chosen.ending()), register.ending()) {
+            (_, None) => fault("said to have ended with a register that is not terminal".into()),
+            (None, Some(_)) => fault("said to have ended before a majority of its holders had it so".into()),
+            (Some(chosen), Some(said)) if chosen != said => {
+                fault(format!("said to have ended otherwise than it has: {}, not {}", brief(said), brief(chosen)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl History {
+    fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> Result<usize, Violation> {
+        // Almost always the newest or nearly so.
+        let place = self.writes.iter().rposition(|write| write.key <= key).map_or(0, |place| place + 1);
+        if let Some(before) = place.checked_sub(1).filter(|&before| self.writes[before].key == key) {
+            let known = &self.writes[before].register;
+            if Arc::ptr_eq(known, register) || known == register {
+                return Ok(before);
+            }
+            return Err(Violation::new(
+                Rule::OneRegister,
+                format!("{task}: two registers for {} {:?}: {known:?} and {register:?}", key.0, key.1),
+            ));
+        }
+        if let Some((chosen_key, chosen)) = &self.chosen
+            && key > *chosen_key
+            && !is_placement(key)
+            && chosen.ending() != register.ending()
+        {
+            return Err(Violation::new(
+                Rule::OneEnding,
+                format!(
+                    "{task}: ended at {} {:?} as {}, and yet at {} {:?} it is {}",
+                    chosen_key.0,
+                    chosen_key.1,
+                    state(chosen),
+                    key.0,
+                    key.1,
+                    state(register)
+                ),
+            ));
+        }
+        self.writes.insert(place, Write { key, register: register.clone(), on: Vec::new() });
+        Ok(place)
+    }
+
+    /// The terminal write at `place` has its majority.
+    fn choose(&mut self, task: TaskId, place: usize) -> Result<(), Violation> {
+        let write = &self.writes[place];
+        let fault = |key: Key, other: &Register| {
+            Err(Violation::new(
+                Rule::OneEnding,
+                format!(
+                    "{task}: a majority has it at {} {:?} as {}, and at {} {:?} it is {}",
+                    write.key.0,
+                    write.key.1,
+                    state(&write.register),
+                    key.0,
+                    key.1,
+                    state(other)
+                ),
+            ))
+        };
+        if let Some((key, chosen)) = &self.chosen
+            && chosen.ending() != write.register.ending()
+        {
+            return fault(*key, chosen);
+        }
+        if let Some(later) = self.writes[place..]
+            .iter()
+            .find(|later| !is_placement(later.key) && later.register.ending() != write.register.ending())
+        {
+            return fault(later.key, &later.register);
+        }
+        if self.chosen.as_ref().is_none_or(|(key, _)| write.key < *key) {
+            self.chosen = Some((write.key, write.register.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl Write {
+    /// Whether majorities of all sets of holders that it needs had it.
+    pub fn is_in_force(&self) -> bool {
+        let majority = |holders: &[Holder]| {
+            let have = holders.iter().filter(|holder| self.on.contains(&holder.store)).count();
+            have > holders.len() / 2
+        };
+        majority(&self.register.holders) && self.register.joint.as_deref().is_none_or(majority)
+    }
+}
+
+/// A gateway places without having prepared: that its ballot is higher than that of another birth says nothing, and
+/// the holders refuse it. Only what is written upon such a birth, after all its holders took it, must not be.
+fn is_placement(key: Key) -> bool {
+    key.0.term == 0 && key.1 == Version::BIRTH
+}
+
+fn state(register: &Register) -> String {
+    match register.ending() {
+        Some(ending) => brief(ending),
+        None => "not ended".into(),
+    }
+}
+
+fn brief(ending: &Ending) -> String {
+    format!("{:?} by {:?} at {}", ending.how, ending.by, ending.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::check::sample::{ballot, ended, register, task};
+    use mesh_proto::task::How;
+
+    const V1: Version = Version::BIRTH;
+    const S: [StoreId; 4] = [StoreId(0), StoreId(1), StoreId(2), StoreId(3)];
+
+    #[test]
+    fn two_registers_for_one_ballot_and_version_are_found() {
+        let mut registers = Registers::default();
+        let (a, b) = (register(&[0, 1, 2], 1), register(&[0, 1, 2], 2));
+        registers.seen(task(1), (ballot(0, 0), V1), &a).unwrap();
+        registers.seen(task(1), (ballot(0, 0), V1), &a.clone()).unwrap();
+        registers.seen(task(2), (ballot(0, 0), V1), &b).unwrap();
+        registers.seen(task(1), (ballot(0, 0), V1.next()), &b).unwrap();
+        let error = registers.on_disk(task(1), (ballot(0, 0), V1), &b, S[0]).unwrap_err();
+        assert_eq!(error.rule, Rule::OneRegister);
+    }
+
+    #[test]
+    fn an_ending_is_chosen_by_a_majority_and_not_before() {
+        let mut registers = Registers::default();
+        let end = ended(&[0, 1, 2], How::Done, 1);
+        let key = (ballot(0, 0), V1.next());
+        registers.on_disk(task(1), key, &end, S[0]).unwrap();
+        assert_eq!(registers.said_to_have_ended(task(1), &end).unwrap_err().rule, Rule::EndedIsChosen);
+        registers.on_disk(task(1), key, &end, S[3]).unwrap();
+        assert!(registers.chosen(&task(1)).is_none());
+        registers.on_disk(task(1), key, &end, S[1]).unwrap();
+        registers.said_to_have_ended(task(1), &end).unwrap();
+        let other = ended(&[0, 1, 2], How::Failed, 1);
+        assert_eq!(registers.said_to_have_ended(task(1), &other).unwrap_err().rule, Rule::EndedIsChosen);
+    }
+
+    #[test]
+    fn a_chosen_ending_never_changes() {
+        let end = ended(&[0, 1, 2], How::Done, 1);
+        let chosen = || {
+            let mut registers = Registers::default();
+            for store in [S[0], S[1]] {
+                registers.on_disk(task(1), (ballot(1, 0), V1), &end, store).unwrap();
+            }
+            registers
+        };
+        for other in [register(&[0, 1, 2], 3), ended(&[0, 1, 2], How::Cancelled, 1)] {
+            let later = chosen().seen(task(1), (ballot(2, 1), V1), &other).unwrap_err();
+            assert_eq!(later.rule, Rule::OneEnding);
+            // One that was under way before and had no chance is no fault.
+            chosen().seen(task(1), (ballot(0, 1), V1.next()), &other).unwrap();
+        }
+        // The same state under a higher ballot is a driver that finished what it found.
+        chosen().seen(task(1), (ballot(2, 1), V1), &end).unwrap();
+    }
+
+    #[test]
+    fn a_higher_write_that_did_not_know_is_found_when_the_lower_is_chosen() {
+        let mut registers = Registers::default();
+        registers.on_disk(task(1), (ballot(2, 1), V1), &ended(&[0, 1, 2], How::Failed, 1), S[2]).unwrap();
+        let end = ended(&[0, 1, 2], How::Done, 1);
+        registers.on_disk(task(1), (ballot(1, 0), V1), &end, S[0]).unwrap();
+        let error = registers.on_disk(task(1), (ballot(1, 0), V1), &end, S[1]).unwrap_err();
+        assert_eq!(error.rule, Rule::OneEnding);
+    }
+
+    #[test]
+    fn a_placement_of_what_has_ended_is_no_fault_and_a_write_upon_it_is() {
+        let mut registers = Registers::default();
+        let end = ended(&[0, 1, 2], How::Done, 1);
+        for store in [S[0], S[1]] {
+            registers.on_disk(task(1), (ballot(0, 0), V1.next()), &end, store).unwrap();
+        }
+        registers.seen(task(1), (ballot(0, 1), V1), &register(&[1, 2, 3], 1)).unwrap();
+        let error = registers.seen(task(1), (ballot(0, 1), V1.next()), &register(&[1, 2, 3], 1)).unwrap_err();
+        assert_eq!(error.rule, Rule::OneEnding);
+    }
+
+    #[test]
+    fn a_joint_register_needs_both_majorities() {
+        let mut registers = Registers::default();
+        let mut joint = (*ended(&[0, 1], How::Done, 1)).clone();
+        joint.joint = Some(register(&[2, 3], 1).holders.clone());
+        let joint = Arc::new(joint);
+        let key = (ballot(1, 0), V1);
+        for store in [S[0], S[1], S[2]] {
+            registers.on_disk(task(1), key, &joint, store).unwrap();
+            assert!(registers.chosen(&task(1)).is_none());
+        }
+        registers.on_disk(task(1), key, &joint, S[3]).unwrap();
+        assert!(registers.chosen(&task(1)).is_some());
+    }
+}

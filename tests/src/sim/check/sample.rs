@@ -1,0 +1,64 @@
+//! Small records for the checkers' own tests.
+
+use mesh_proto::{
+    id::{NodeId, StoreId, TaskId},
+    task::{Attempt, Ballot, Birth, Ending, Holder, How, Octets, Outcome, Payload, Register, State, Status},
+    time::Wall,
+};
+use std::sync::Arc;
+
+pub fn task(n: u8) -> TaskId {
+    TaskId::from_bytes([n; 32])
+}
+
+pub fn node(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 32])
+}
+
+pub fn ballot(term: u32, driver: u8) -> Ballot {
+    Ballot { term, driver: node(driver), nonce: 0 }
+}
+
+/// Node `n` with store `n`.
+pub fn holders(of: &[u8]) -> Vec<Holder> {
+    of.iter().map(|&n| Holder { node: node(n), store: StoreId(u64::from(n)) }).collect()
+}
+
+pub fn birth(n: u8) -> Arc<Birth> {
+    Arc::new(Birth {
+        task: task(n),
+        spec: Octets::default(),
+        gateway: node(0),
+        placed: Wall(1),
+        born: Wall(1),
+        home: holders(&[0, 1, 2]),
+    })
+}
+
+pub fn register(of: &[u8], attempt: u32) -> Arc<Register> {
+    let attempt = Attempt { number: attempt, executor: node(of[0]), granted: Wall(1) };
+    Arc::new(Register { holders: holders(of), joint: None, state: State::Assigned(attempt), failed: Vec::new() })
+}
+
+/// Ended by the first holder's attempt 1; the outcome, where there is one, says `mark`.
+pub fn ended(of: &[u8], how: How, mark: u8) -> Arc<Register> {
+    let ran = matches!(how, How::Done | How::Failed);
+    let ending = Ending {
+        how,
+        by: ran.then(|| (1, node(of[0]))),
+        outcome: ran.then(|| outcome(i32::from(how == How::Failed), mark)),
+        at: Wall(2),
+    };
+    Arc::new(Register { holders: holders(of), joint: None, state: State::Ended(ending), failed: Vec::new() })
+}
+
+pub fn outcome(code: i32, mark: u8) -> Outcome {
+    Outcome {
+        status: Status::Exit(code),
+        stdout: Payload::Inline(vec![mark].into()),
+        stderr: Payload::empty(),
+        files: Vec::new(),
+        cpu_us: 0,
+        wall_us: 0,
+    }
+}

@@ -1,0 +1,102 @@
+//! What users wanted of tasks and were told about them.
+
+use super::{
+    executions::Causes,
+    task_map::TaskMap,
+    violation::{Rule, Violation},
+};
+use mesh_proto::{
+    id::{Digest, TaskId},
+    task::{Ending, Register},
+};
+
+/// All tasks that a user ever asked for.
+#[derive(Default)]
+pub struct Users {
+    tasks: TaskMap<User>,
+}
+
+/// One task as its users see it.
+#[derive(Default)]
+pub struct User {
+    pub acknowledged: bool,
+    /// Of the content that was acknowledged.
+    digest: Option<Digest>,
+    told: Option<Ending>,
+    causes: Causes,
+}
+
+impl Users {
+    /// A task is going to be submitted.
+    pub fn wants(&mut self, task: TaskId, has_deadline: bool, is_manifest: bool) {
+        let causes = &mut self.tasks.entry(task).or_default().causes;
+        causes.has_deadline |= has_deadline;
+        causes.is_manifest |= is_manifest;
+    }
+
+    /// Somebody asked for it to be cancelled.
+    pub fn wants_end(&mut self, task: TaskId) {
+        self.tasks.entry(task).or_default().causes.cancel_wanted = true;
+    }
+
+    pub fn causes(&self, task: &TaskId) -> Causes {
+        self.tasks.get(task).map(|user| user.causes).unwrap_or_default()
+    }
+
+    pub fn acknowledged(&mut self, task: TaskId, digest: Option<Digest>) -> Result<(), Violation> {
+        let user = self.tasks.entry(task).or_default();
+        user.acknowledged = true;
+        match (user.digest, digest) {
+            (Some(first), Some(second)) if first != second => Err(Violation::new(
+                Rule::AcknowledgedIsHeld,
+                format!("{task}: acknowledged with two contents, {first:?} and {second:?}"),
+            )),
+            (None, Some(_)) => {
+                user.digest = digest;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn told_end(&mut self, task: TaskId, register: &Register) -> Result<(), Violation> {
+        let user = self.tasks.entry(task).or_default();
+        match (&user.told, register.ending()) {
+            (Some(first), Some(second)) if first != second => Err(Violation::new(
+                Rule::OneEnding,
+                format!("{task}: users were told two ends, {:?} and {:?}", first.how, second.how),
+            )),
+            (None, Some(ending)) => {
+                user.told = Some(ending.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::check::sample::{ended, task};
+    use mesh_proto::task::{How, spec_digest};
+
+    #[test]
+    fn two_contents_under_one_key_are_found() {
+        let mut users = Users::default();
+        let (a, b) = (Some(spec_digest(b"a")), Some(spec_digest(b"b")));
+        users.acknowledged(task(1), a).unwrap();
+        users.acknowledged(task(1), a).unwrap();
+        users.acknowledged(task(2), b).unwrap();
+        assert_eq!(users.acknowledged(task(1), b).unwrap_err().rule, Rule::AcknowledgedIsHeld);
+    }
+
+    #[test]
+    fn two_ends_of_one_task_are_found() {
+        let mut users = Users::default();
+        users.told_end(task(1), &ended(&[0], How::Done, 1)).unwrap();
+        users.told_end(task(1), &ended(&[1], How::Cancelled, 1)).unwrap_err();
+        let again = users.told_end(task(1), &ended(&[0], How::Done, 2)).unwrap_err();
+        assert_eq!(again.rule, Rule::OneEnding);
+    }
+}

@@ -1,0 +1,55 @@
+use std::fmt;
+
+/// What must never be, and was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub rule: Rule,
+    pub what: String,
+}
+
+/// What the checkers hold the mesh to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// No two registers of one task for one (ballot, version).
+    OneRegister,
+    /// A terminal state that a majority of the holders had on disk is the only one from then on.
+    OneEnding,
+    /// What is called ended is ended by a majority, and users are told one ending.
+    EndedIsChosen,
+    /// An accepted result was made by the execution that it names, an end has its cause.
+    ResultIsReal,
+    /// What was acknowledged is on as many disks as was said, and of one content.
+    AcknowledgedIsHeld,
+    /// What is said to be on disk is there.
+    DurableBeforeSaid,
+    /// Nothing that a store said is taken back, by it or after its restart.
+    PromisesKept,
+    /// No more executions at a time than there are slots.
+    Slots,
+    /// Queues keep to their bounds.
+    Bounded,
+    /// Healed, every acknowledged task ends in time and its user learns how.
+    Ends,
+    /// Healed, every retained record is on as many live disks as it should be in time.
+    Copies,
+    /// Healed, no executor keeps a result that is settled, and none begins what has ended.
+    Outbox,
+    /// Healed, new tasks are taken.
+    Takes,
+    /// What is committed is there after a crash.
+    DiskKeeps,
+    /// A machine panicked.
+    NoPanic,
+}
+
+impl Violation {
+    pub fn new(rule: Rule, what: impl Into<String>) -> Self {
+        Self { rule, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.what)
+    }
+}

@@ -1,0 +1,308 @@
+//! Every fault and every edge of a task's life, counted: what stayed at zero was not tested.
+
+use mesh_coordinator::{Answer, Refusal};
+use mesh_proto::task::{Item, State};
+use mesh_tasks::Fact;
+use std::fmt;
+
+macro_rules! counts {
+    ($($name:ident $text:literal,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Count { $($name,)* }
+
+        impl Count {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+counts! {
+    // What is done to the mesh.
+    Crash "fault.crash",
+    CrashBetweenEffects "fault.crash_between_effects",
+    CrashInCommit "fault.crash_in_commit",
+    PowerLoss "fault.power_loss",
+    CrashAll "fault.crash_all",
+    TornTail "fault.torn_tail",
+    DiskLost "fault.disk_lost",
+    Destroyed "fault.destroyed",
+    SlowDisk "fault.slow_disk",
+    DiskFull "fault.disk_full",
+    ConnectionBroken "fault.connection_broken",
+    FrameLost "fault.frame_lost",
+    FrameDuplicated "fault.frame_duplicated",
+    FrameStalled "fault.frame_stalled",
+    FrameReordered "fault.frame_reordered",
+    SlowLink "fault.slow_link",
+    Partition "fault.partition",
+    OneWayPartition "fault.one_way_partition",
+    BlackHole "fault.black_hole",
+    QueueFull "fault.queue_full",
+    QueueWritable "fault.queue_writable",
+    Paused "fault.paused",
+    WallForward "fault.wall_forward",
+    WallBack "fault.wall_back",
+    Joined "fault.joined",
+    Left "fault.left",
+    Forgotten "fault.forgotten",
+    UpWithoutDown "fault.up_without_down",
+    // What executions do.
+    ExecutionStarted "execution.started",
+    ExecutionLong "execution.long",
+    ExecutionHangs "execution.hangs",
+    ExecutionExits "execution.exit_code",
+    ExecutionLost "execution.lost",
+    ExecutionRefused "execution.refused",
+    ExecutionCancelled "execution.cancelled",
+    ExecutionKilled "execution.killed_with_node",
+    // What users do.
+    Submitted "user.submitted",
+    Retried "user.retried",
+    SubmittedTwice "user.submitted_twice",
+    SubmittedRival "user.submitted_rival",
+    CancelWanted "user.cancel",
+    Followed "user.followed",
+    Walked "user.left",
+    GatewayLost "user.gateway_lost",
+    TimedOut "user.timed_out",
+    // What users are told.
+    AnswerPlaced "answer.placed",
+    AnswerDegraded "answer.placed_degraded",
+    AnswerExisting "answer.placed_existing",
+    AnswerConflict "answer.conflict",
+    AnswerTooOld "answer.too_old",
+    AnswerUnavailable "answer.unavailable",
+    AnswerBusy "answer.busy",
+    AnswerMalformed "answer.malformed",
+    AnswerEnded "answer.ended",
+    AnswerMissing "answer.missing",
+    AnswerCancelAsked "answer.cancel_asked",
+    AnswerTask "answer.task",
+    AnswerTasks "answer.tasks",
+    AnswerMatches "answer.matches",
+    AnswerStatus "answer.status",
+    AnswerReferenced "answer.referenced",
+    AnswerMembers "answer.members",
+    AnswerFinished "answer.finished",
+    // What nodes say to each other.
+    Place "item.place",
+    PlaceAgain "item.place_superseding",
+    Placed "item.placed",
+    Taken "item.taken",
+    NotMine "item.not_mine",
+    Busy "item.busy",
+    TooOld "item.too_old",
+    Born "item.born",
+    Abandon "item.abandon",
+    Prepare "item.prepare",
+    Promise "item.promise",
+    PromiseEmpty "item.promise_without_record",
+    Refused "item.refused",
+    Write "item.write",
+    WriteWithBirth "item.write_with_birth",
+    Wrote "item.wrote",
+    LacksBirth "item.lacks_birth",
+    Pull "item.pull",
+    NotDriven "item.not_driven",
+    Assign "item.assign",
+    Ask "item.ask",
+    Running "item.running",
+    NotRunning "item.not_running",
+    Report "item.report",
+    Settled "item.settled",
+    DrivenBy "item.driven_by",
+    Follow "item.follow",
+    Following "item.following",
+    Unknown "item.unknown",
+    Ended "item.ended",
+    Cancel "item.cancel",
+    // What is on disk.
+    FactHeld "fact.held",
+    FactWritten "fact.written",
+    FactPromised "fact.promised",
+    FactDropped "fact.dropped",
+    FactFloor "fact.floor",
+    FactKept "fact.kept",
+    FactSettled "fact.settled",
+    FactMember "fact.member",
+    Absorbed "disk.absorbed",
+    // What becomes of tasks.
+    Takeover "task.takeover",
+    HoldersChange "task.holders_change",
+    HoldersChanged "task.holders_changed",
+    Reassigned "task.reassigned",
+    EndedDone "task.done",
+    EndedFailed "task.failed",
+    EndedPoison "task.poison",
+    EndedCancelled "task.cancelled",
+    EndedDeadline "task.deadline_passed",
+    Repaired "task.repaired",
+    Decoded "wire.decoded",
+}
+
+/// How often each happened.
+#[derive(Clone)]
+pub struct Counts(Vec<u64>);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(vec![0; Count::ALL.len()])
+    }
+}
+
+impl Counts {
+    pub fn add(&mut self, count: Count) {
+        self.0[count as usize] += 1;
+    }
+
+    pub fn of(&self, count: Count) -> u64 {
+        self.0[count as usize]
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, other) in self.0.iter_mut().zip(&other.0) {
+            *mine += other;
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Count, u64)> {
+        Count::ALL.iter().map(|&count| (count, self.of(count)))
+    }
+
+    /// What a run as a whole should have seen and has not.
+    pub fn missing(&self) -> Vec<Count> {
+        self.iter().filter(|(_, times)| *times == 0).map(|(count, _)| count).collect()
+    }
+
+    pub fn item(&mut self, item: &Item) {
+        self.add(match item {
+            Item::Place { supersedes: None, .. } => Count::Place,
+            Item::Place { supersedes: Some(_), .. } => Count::PlaceAgain,
+            Item::Placed { .. } => Count::Placed,
+            Item::Taken { .. } => Count::Taken,
+            Item::NotMine { .. } => Count::NotMine,
+            Item::Busy { .. } => Count::Busy,
+            Item::TooOld { .. } => Count::TooOld,
+            Item::Born { .. } => Count::Born,
+            Item::Abandon { .. } => Count::Abandon,
+            Item::Prepare { .. } => Count::Prepare,
+            Item::Promise { held: Some(_), .. } => Count::Promise,
+            Item::Promise { held: None, .. } => Count::PromiseEmpty,
+            Item::Refused { .. } => Count::Refused,
+            Item::Write { birth: None, .. } => Count::Write,
+            Item::Write { birth: Some(_), .. } => Count::WriteWithBirth,
+            Item::Wrote { .. } => Count::Wrote,
+            Item::LacksBirth { .. } => Count::LacksBirth,
+            Item::Pull { .. } => Count::Pull,
+            Item::NotDriven { .. } => Count::NotDriven,
+            Item::Assign { .. } => Count::Assign,
+            Item::Ask { .. } => Count::Ask,
+            Item::Running { .. } => Count::Running,
+            Item::NotRunning { .. } => Count::NotRunning,
+            Item::Report { .. } => Count::Report,
+            Item::Settled { .. } => Count::Settled,
+            Item::DrivenBy { .. } => Count::DrivenBy,
+            Item::Follow { .. } => Count::Follow,
+            Item::Following { .. } => Count::Following,
+            Item::Unknown { .. } => Count::Unknown,
+            Item::Ended { .. } => Count::Ended,
+            Item::Cancel { .. } => Count::Cancel,
+        });
+    }
+
+    pub fn fact(&mut self, fact: &Fact) {
+        let count = match fact {
+            Fact::Held { .. } => Count::FactHeld,
+            Fact::Written { register, ballot, .. } => {
+                if register.joint.is_some() {
+                    self.add(Count::HoldersChange);
+                } else if ballot.term > 0 {
+                    self.add(Count::HoldersChanged);
+                }
+                if let State::Assigned(attempt) = &register.state
+                    && attempt.number > 1
+                {
+                    self.add(Count::Reassigned);
+                }
+                Count::FactWritten
+            }
+            Fact::Promised { .. } => Count::FactPromised,
+            Fact::Dropped { .. } => Count::FactDropped,
+            Fact::Floor { .. } => Count::FactFloor,
+            Fact::Kept { .. } => Count::FactKept,
+            Fact::Settled { .. } => Count::FactSettled,
+        };
+        self.add(count);
+    }
+
+    pub fn answer(&mut self, answer: &Answer) {
+        let count = match answer {
+            Answer::Placed { degraded, existing, .. } => {
+                if *degraded {
+                    self.add(Count::AnswerDegraded);
+                }
+                match existing {
+                    true => Count::AnswerExisting,
+                    false => Count::AnswerPlaced,
+                }
+            }
+            Answer::Refused { why, .. } => match why {
+                Refusal::Conflict => Count::AnswerConflict,
+                Refusal::TooOld { .. } => Count::AnswerTooOld,
+                Refusal::Unavailable { .. } => Count::AnswerUnavailable,
+                Refusal::Busy { .. } => Count::AnswerBusy,
+                Refusal::Malformed(_) => Count::AnswerMalformed,
+            },
+            Answer::Ended { .. } => Count::AnswerEnded,
+            Answer::Missing { .. } => Count::AnswerMissing,
+            Answer::CancelAsked { .. } => Count::AnswerCancelAsked,
+            Answer::Task(_) => Count::AnswerTask,
+            Answer::Tasks(_) => Count::AnswerTasks,
+            Answer::Matches(_) => Count::AnswerMatches,
+            Answer::Status(_) => Count::AnswerStatus,
+            Answer::Referenced(_) => Count::AnswerReferenced,
+            Answer::Members(_) => Count::AnswerMembers,
+            Answer::Finished => Count::AnswerFinished,
+        };
+        self.add(count);
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (count, times)) in self.iter().enumerate() {
+            let gap = if index % 4 == 3 { "\n" } else { "  " };
+            write!(f, "{:<28}{times:>9}{gap}", count.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_happened_is_named() {
+        let mut counts = Counts::default();
+        for count in Count::ALL.iter().filter(|count| **count != Count::Partition) {
+            counts.add(*count);
+        }
+        assert_eq!(counts.missing(), [Count::Partition]);
+        let mut both = Counts::default();
+        both.merge(&counts);
+        both.merge(&counts);
+        assert_eq!((both.of(Count::Crash), both.of(Count::Partition)), (2, 0));
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        let names: std::collections::BTreeSet<_> = Count::ALL.iter().map(|count| count.name()).collect();
+        assert_eq!(names.len(), Count::ALL.len());
+    }
+}

@@ -1,0 +1,81 @@
+//! The second verdict: once nothing goes wrong any more, everything comes to rest in time.
+
+use super::{
+    check::{Rule, Violation},
+    event::Event,
+    world::World,
+};
+use mesh_proto::id::{StoreId, TaskId};
+
+impl World {
+    /// Looks whether all is as it must be. Whether there is nothing left to wait for.
+    pub(super) fn inspect(&mut self) -> bool {
+        let Some(healed) = self.healed else { return false };
+        let since = self.at - healed;
+        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled()];
+        let mut rests = since > LEAST;
+        for (late, bound) in late.into_iter().zip(self.bounds()) {
+            let Some(violation) = late else { continue };
+            rests = false;
+            if since > bound {
+                self.checks.note(Err(violation));
+            }
+        }
+        self.queue.push(self.at + 1_000_000, Event::Inspect);
+        rests
+    }
+
+    /// In the order of the things looked at, microseconds after the end of all faults.
+    fn bounds(&self) -> [u64; 4] {
+        let repair = self.options.tasks.repair_delay.as_micros() as u64;
+        [ENDS, ENDS, repair + ENDS, ENDS]
+    }
+
+    fn unended(&self) -> Option<Violation> {
+        let unended =
+            self.clients.acknowledged().find_map(|(task, waits)| match (self.checks.registers.chosen(&task), waits) {
+                (None, _) => Some((task, "has not ended")),
+                (Some(_), true) => Some((task, "has ended and its user was not told")),
+                (Some(_), false) => None,
+            });
+        unended.map(|(task, what)| Violation::new(Rule::Ends, format!("{task} {what}")))
+    }
+
+    fn not_taken(&self) -> Option<Violation> {
+        let before = self.at.saturating_sub(TAKES);
+        let task = self.clients.not_taken(before).next()?;
+        Some(Violation::new(Rule::Takes, format!("{task} is refused {} s after it was submitted", TAKES / 1_000_000)))
+    }
+
+    /// An acknowledged record with fewer copies than there should be.
+    fn missing_copies(&self) -> Option<Violation> {
+        let live: Vec<StoreId> =
+            self.nodes.iter().filter(|node| node.counts() && node.is_running()).map(|node| node.store()).collect();
+        let wanted = self.options.tasks.copies.min(self.members().len());
+        let copies = |task: &TaskId| self.checks.disks.holding(task).filter(|(store, _)| live.contains(store)).count();
+        let retained = |task: &TaskId| !self.options.forgetful || self.checks.registers.chosen(task).is_none();
+        let (task, have) = self
+            .clients
+            .acknowledged()
+            .filter(|(task, _)| retained(task))
+            .map(|(task, _)| (task, copies(&task)))
+            .find(|(_, have)| *have < wanted)?;
+        Some(Violation::new(Rule::Copies, format!("{task} is on {have} live disks of {wanted}")))
+    }
+
+    /// A result that an executor still keeps.
+    fn unsettled(&self) -> Option<Violation> {
+        self.nodes.iter().filter(|node| node.counts()).find_map(|node| {
+            let (task, attempt) = self.checks.disks.get(node.store())?.outbox().next()?;
+            let what = format!("n{} still keeps its result of attempt {attempt} of {task}", node.index);
+            Some(Violation::new(Rule::Outbox, what))
+        })
+    }
+}
+
+/// Microseconds after the faults in which everything has ended, everybody knows, and outboxes are empty.
+const ENDS: u64 = 60_000_000;
+/// Microseconds in which a healed mesh takes a task.
+const TAKES: u64 = 15_000_000;
+/// A world goes on for so long after its faults, so that new tasks are seen to be taken.
+const LEAST: u64 = 12_000_000;

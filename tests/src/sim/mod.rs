@@ -1,0 +1,60 @@
+//! The simulator: whole meshes of the real machines in one deterministic world, with everything going wrong.
+//!
+//! ```text
+//!   seed ──> Options ──> World ── events, one at a time, in order of virtual time
+//!                          ├─ Node × N    the real Coordinator, Log and Store; the simulated disk, clocks, executors
+//!                          ├─ Network     connections, their delays, cuts and ends
+//!                          ├─ Clients     users who submit, retry, follow, cancel, ask
+//!                          ├─ nemesis     what goes wrong, and how it ends
+//!                          └─ Checks      remember everything that was sent, said and on disk, across restarts
+//! ```
+//!
+//! There are two verdicts, after TigerBeetle's: whatever goes wrong, nothing false is ever said or kept
+//! ([`check::Rule`]); and when nothing goes wrong any more, everything comes to rest in bounded time. All chance comes
+//! from the seed: the same seed gives the same [`Report::hash`].
+
+mod body;
+pub mod campaign;
+pub mod check;
+mod client;
+mod clock;
+pub mod count;
+mod describe;
+mod dice;
+mod event;
+mod execution;
+mod healing;
+mod nemesis;
+mod network;
+mod node;
+pub mod options;
+mod report;
+mod storage;
+pub mod trace;
+mod wish;
+mod world;
+
+pub use report::Report;
+
+use check::{Rule, Violation};
+use count::Counts;
+use options::{Options, Wanted};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use trace::Trace;
+use world::World;
+
+/// Runs the world of one seed. A panic in it is a violation like others.
+pub fn run(seed: u64, wanted: &Wanted, trace: Trace) -> Report {
+    let options = Options::draw(seed, wanted);
+    let kept = options.clone();
+    // Nothing of the world is looked at after a panic.
+    catch_unwind(AssertUnwindSafe(|| World::new(options, trace).run())).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "a panic without a message".into());
+        let violation = Some(Violation::new(Rule::NoPanic, what));
+        Report { options: kept, violation, counts: Counts::default(), hash: 0, events: 0, virtual_time: 0, tasks: 0 }
+    })
+}

@@ -1,0 +1,99 @@
+//! A simulated machine: the body around a brain, as `meshd` has it, without threads.
+
+use super::{
+    clock::Clock,
+    event::Event,
+    execution::Running,
+    storage::{Medium, Storage},
+};
+use mesh_coordinator::{Coordinator, Effect, Fact, Input};
+use mesh_membership::Member;
+use mesh_proto::id::{LogPosition, NodeId, StoreId};
+use std::collections::VecDeque;
+
+/// One machine, running or not.
+pub struct Node {
+    pub index: usize,
+    pub id: NodeId,
+    /// What it says of itself: the store changes with a lost disk, the incarnation with every start.
+    pub me: Member,
+    pub clock: Clock,
+    pub medium: Medium,
+    /// Raised with every start and stop: events of another life are void.
+    pub life: u32,
+    /// What was durable when it last ran.
+    pub durable: LogPosition,
+    pub body: Option<Body>,
+    /// Stopped, as by SIGSTOP, since then.
+    pub frozen: Option<u64>,
+    /// Factor on the time of a commit.
+    pub slow_disk: u64,
+    /// Faults that leave no room on its disk.
+    pub full_disk: u32,
+    pub place: Place,
+    pub slots: u32,
+}
+
+/// Whether a machine counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Not part of the world yet.
+    Spare,
+    Member,
+    /// Its member was told to leave; it still helps to move what it holds.
+    Leaving,
+    /// Gone for good.
+    Gone,
+}
+
+/// A running process.
+pub struct Body {
+    pub brain: Coordinator,
+    pub storage: Storage,
+    /// What has arrived and was not looked at.
+    pub inbox: VecDeque<Input>,
+    /// A wake-up is on its way.
+    pub waking: bool,
+    /// Has a member table: its own from its disk, or a peer's. Without one it takes nothing from users, as it would
+    /// take itself for the whole mesh.
+    pub ready: bool,
+    /// The timer that is on its way.
+    pub timer: Option<u64>,
+    pub durable: LogPosition,
+    /// The number of the last fact persisted.
+    pub persisted: LogPosition,
+    /// Being written.
+    pub committing: Vec<Fact>,
+    /// To be written when that is done.
+    pub waiting: Vec<Fact>,
+    /// What must not happen before its facts are on disk, in order.
+    pub gated: VecDeque<(LogPosition, Effect)>,
+    pub executions: Vec<Running>,
+    /// Carries out so many more effects and then crashes.
+    pub effects_left: Option<u32>,
+    /// The store has its turn when everything is on disk.
+    pub wants_to_absorb: bool,
+    /// While frozen: what would have happened.
+    pub postponed: Vec<Event>,
+}
+
+/// Inputs that one turn of the brain's thread takes at most.
+pub const TURN: usize = 1024;
+
+/// Inputs that may wait: more means that the machine is overrun, which nothing here should cause.
+pub const INBOX: usize = 100_000;
+
+impl Node {
+    pub fn store(&self) -> StoreId {
+        self.me.store
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Whether it is a joined member's machine, up or not.
+    pub fn counts(&self) -> bool {
+        self.place == Place::Member
+    }
+}

@@ -1,0 +1,16 @@
+//! What came of one world.
+
+use super::{check::Violation, count::Counts, options::Options};
+
+/// The end of one run.
+pub struct Report {
+    pub options: Options,
+    pub violation: Option<Violation>,
+    pub counts: Counts,
+    /// The same for the same seed and build, always.
+    pub hash: u64,
+    pub events: u64,
+    /// Microseconds.
+    pub virtual_time: u64,
+    pub tasks: u64,
+}

@@ -1,0 +1,64 @@
+//! Tasks as users make them up.
+
+use super::{clock::WALL_AT_START, dice::Dice, execution::POISON};
+use mesh_proto::{
+    codec,
+    id::{Digest, NetworkId, TaskId},
+    task::{Octets, Payload, Priority, Program, Spec, TaskKey, spec_digest},
+    time::Wall,
+};
+
+/// A task that somebody wants, with what he may submit in its place under the same key.
+pub struct Wish {
+    pub id: TaskId,
+    pub spec: Octets,
+    pub digest: Digest,
+    /// Another task under the same key: one of the two at most is taken.
+    pub rival: Option<(Octets, Digest)>,
+    pub has_deadline: bool,
+    pub is_manifest: bool,
+}
+
+impl Wish {
+    pub fn draw(at: u64, number: u64, network: &NetworkId, dice: &mut Dice) -> Self {
+        let wall = WALL_AT_START + at / 1000;
+        let mut key = number.to_le_bytes().to_vec();
+        key.extend_from_slice(&dice.next().to_le_bytes());
+        let program = match dice.below(100) {
+            0..=39 => Program::Echo,
+            40..=69 => Program::Sleep { ms: dice.spread(1..=2_000) },
+            70..=96 => Program::Sha256,
+            _ => Program::Manifest { name: "job".into(), count: 7 },
+        };
+        let is_manifest = matches!(program, Program::Manifest { .. });
+        let mut trace = [0; 16];
+        trace[..8].copy_from_slice(&number.to_le_bytes());
+        trace[0] = if dice.chance(10) { POISON } else { trace[0] & 0x7f };
+        let bytes = if dice.chance(20) { dice.spread(100..=16_000) } else { dice.range(0..=100) };
+        let deadline = dice.chance(40).then(|| Wall(wall + dice.spread(500..=20_000)));
+        let spec = Spec {
+            principal: "user".into(),
+            key: TaskKey::Own(key),
+            born: Wall(wall),
+            program,
+            input: Payload::Inline(vec![9; bytes as usize].into()),
+            files: Vec::new(),
+            priority: *dice.pick(&[Priority::Low, Priority::Medium, Priority::High, Priority::Critical]),
+            time_limit_ms: dice.range(3_000..=15_000),
+            deadline,
+            retries: dice.below(3) as u8,
+            job: None,
+            trace,
+        };
+        let id = spec.id(network);
+        let rival = dice.chance(20).then(|| {
+            let other = Spec { time_limit_ms: spec.time_limit_ms + 1, ..spec.clone() };
+            let bytes = Octets::from(codec::encode(&other));
+            let digest = spec_digest(&bytes);
+            (bytes, digest)
+        });
+        let bytes = Octets::from(codec::encode(&spec));
+        let digest = spec_digest(&bytes);
+        Self { id, spec: bytes, digest, rival, has_deadline: deadline.is_some(), is_manifest }
+    }
+}

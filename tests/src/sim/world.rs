@@ -1,0 +1,268 @@
+//! One world: all its machines, users and faults, and the one loop that makes time pass.
+
+use super::{
+    check::{Checks, Rule, Violation},
+    client::{Clients, Reach},
+    clock::Clock,
+    count::{Count, Counts},
+    describe,
+    dice::Dice,
+    event::{Event, Queue, Slab},
+    execution::Course,
+    nemesis::Cure,
+    network::Network,
+    node::{Node, Place},
+    options::{Options, WARM_UP},
+    report::Report,
+    storage::{Medium, draw_clock},
+    trace::{NOBODY, Trace},
+};
+use mesh_coordinator::Effect;
+use mesh_membership::{Member, Role, Standing};
+use mesh_proto::{
+    id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
+    task::Octets,
+};
+use std::collections::BTreeMap;
+
+/// A world between two events.
+pub struct World {
+    pub(super) at: u64,
+    pub(super) options: Options,
+    pub(super) network_id: NetworkId,
+    pub(super) queue: Queue,
+    pub(super) nodes: Vec<Node>,
+    pub(super) by_id: BTreeMap<NodeId, usize>,
+    pub(super) network: Network,
+    pub(super) clients: Clients,
+    pub(super) checks: Checks,
+    pub(super) counts: Counts,
+    pub(super) trace: Trace,
+    /// What bodies draw.
+    pub(super) dice: Dice,
+    /// What faults draw.
+    pub(super) fate: Dice,
+    pub(super) cures: Slab<Cure>,
+    /// How executions in progress will end.
+    pub(super) ends: Slab<End>,
+    /// Of executions, so that no two results are alike.
+    pub(super) serial: u64,
+    pub(super) healed: Option<u64>,
+    /// Kept between events for its memory.
+    pub(super) effects: Vec<Effect>,
+    finished: bool,
+}
+
+/// How an execution will end.
+pub struct End {
+    pub task: TaskId,
+    pub attempt: u32,
+    pub course: Course,
+}
+
+impl World {
+    pub fn new(options: Options, trace: Trace) -> Self {
+        let mut dice = Dice::new(options.seed, 3);
+        let nodes: Vec<Node> = (0..options.nodes_max).map(|index| make_node(index, &options, &mut dice)).collect();
+        let mut network_id = [0; 32];
+        network_id[..8].copy_from_slice(&options.seed.to_le_bytes());
+        let network_id = NetworkId::from_bytes(network_id);
+        let mut world = Self {
+            at: 0,
+            network_id,
+            queue: Queue::default(),
+            by_id: nodes.iter().map(|node| (node.id, node.index)).collect(),
+            network: Network::new(nodes.len(), &options),
+            nodes,
+            clients: Clients::new(network_id, &options),
+            checks: Checks::default(),
+            counts: Counts::default(),
+            trace,
+            dice,
+            fate: Dice::new(options.seed, 4),
+            cures: Slab::default(),
+            ends: Slab::default(),
+            serial: 0,
+            healed: None,
+            effects: Vec::new(),
+            finished: false,
+            options,
+        };
+        world.prepare();
+        world
+    }
+
+    fn prepare(&mut self) {
+        for node in 0..self.options.nodes {
+            self.nodes[node].place = Place::Member;
+            let at = self.dice.range(0..=200_000);
+            self.queue.push(at, Event::Start { node: node as u8, life: 0 });
+        }
+        self.queue.push(WARM_UP, Event::Submit);
+        self.queue.push(WARM_UP, Event::Fault);
+        self.queue.push(WARM_UP, Event::Curious);
+        self.queue.push(self.options.heals_at(), Event::Heal);
+    }
+
+    /// Runs it to its end, or to the first thing that must not be.
+    pub fn run(mut self) -> Report {
+        while !self.finished && self.checks.found().is_none() {
+            let Some((at, event)) = self.queue.pop() else { break };
+            debug_assert!(at >= self.at, "time passes forwards");
+            self.at = at;
+            self.step(event);
+        }
+        let named = self.checks.found().map(|found| Violation::new(found.rule, self.named(&found.what)));
+        Report {
+            violation: named,
+            options: self.options,
+            counts: self.counts,
+            hash: self.trace.hash(),
+            events: self.trace.events(),
+            virtual_time: self.at,
+            tasks: self.clients.submitted() as u64,
+        }
+    }
+
+    /// With short names for nodes.
+    fn named(&self, text: &str) -> String {
+        self.nodes.iter().fold(text.to_owned(), |text, node| {
+            let name = format!("n{}", node.index);
+            text.replace(&node.id.to_string(), &name).replace(&format!("{:?}", node.id), &name)
+        })
+    }
+
+    fn step(&mut self, event: Event) {
+        self.note(&event);
+        match event {
+            Event::Wake { node, life }
+            | Event::Timer { node, life }
+            | Event::Commit { node, life }
+            | Event::Executed { node, life, .. }
+            | Event::Absorb { node, life } => self.local(node as usize, life, event),
+            Event::Frame { from, to, .. } => self.frame(from as usize, to as usize, event),
+            Event::Closed { from, to, .. } => {
+                if self.network.close_arrives(event) {
+                    self.went_down(to as usize, from as usize);
+                }
+            }
+            Event::Dialed { from, to, life } => self.dialed(from as usize, to as usize, life),
+            Event::Bootstrap { node, to, life } => self.bootstrap(node as usize, to as usize, life),
+            Event::Request { node, slot } => self.request(node as usize, slot),
+            Event::Submit => self.submit(),
+            Event::Client { task, step } => self.with_clients(|clients, reach| clients.step(task, step, reach)),
+            Event::Curious => {
+                self.with_clients(|clients, reach| clients.be_curious(reach));
+                let next = self.at + self.dice.range(500_000..=4_000_000);
+                self.queue.push(next, Event::Curious);
+            }
+            Event::Fault => self.fault(),
+            Event::Cure { slot } => self.cure(slot),
+            Event::Start { node, life } => self.start(node as usize, life),
+            Event::Crash { node, life } => {
+                if self.healed.is_none() && self.nodes[node as usize].life == life {
+                    self.crash(node as usize, false);
+                    self.restart_later(node as usize);
+                }
+            }
+            Event::Heal => self.heal(),
+            Event::Inspect => self.finished = self.inspect(),
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        let (kind, node) = describe::kind(event);
+        let reads = self.trace.reads() && describe::is_worth_a_line(event);
+        match reads {
+            true => self.trace.event(self.at, kind, node, || format!("{event:?}")),
+            false => {
+                self.trace.count();
+                self.trace.mix(self.at);
+                self.trace.mix(kind << 8 | node);
+            }
+        }
+    }
+
+    fn submit(&mut self) {
+        let mut many = 0;
+        self.with_clients(|clients, reach| many = clients.submit_new(reach));
+        let until = self.healed.map_or(u64::MAX, |healed| healed + SUBMITS_HEALED);
+        if self.at < until {
+            let mean = many * 1_000_000 / self.options.tasks_per_second;
+            let next = self.at + self.dice.range(mean / 2..=mean * 3 / 2);
+            self.queue.push(next, Event::Submit);
+        }
+    }
+
+    /// Lends the users what they use of the world.
+    pub(super) fn with_clients(&mut self, f: impl FnOnce(&mut Clients, &mut Reach<'_>)) {
+        let known = |node: &&Node| matches!(node.place, Place::Member);
+        let mut gateways: Vec<usize> = self.nodes.iter().filter(known).map(|node| node.index).collect();
+        // Users do not mostly run against nodes that are down: those that are up are there twice.
+        let up: Vec<usize> = gateways.iter().copied().filter(|node| self.nodes[*node].is_running()).collect();
+        gateways.extend(up);
+        let Self { at, queue, counts, checks, clients, .. } = self;
+        f(clients, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
+    }
+
+    pub(super) fn fail(&mut self, rule: Rule, what: impl Into<String>) {
+        self.checks.note(Err(Violation::new(rule, what)));
+    }
+
+    pub(super) fn count(&mut self, count: Count) {
+        self.counts.add(count);
+    }
+
+    pub(super) fn say(&mut self, node: usize, line: impl FnOnce() -> String) {
+        self.trace.say(self.at, node, line);
+    }
+
+    pub(super) fn say_all(&mut self, line: impl FnOnce() -> String) {
+        self.trace.say(self.at, NOBODY as usize, line);
+    }
+
+    /// Machines of joined members.
+    pub(super) fn members(&self) -> Vec<usize> {
+        self.nodes.iter().filter(|node| node.counts()).map(|node| node.index).collect()
+    }
+
+    /// Machines that run, of members or of such that leave.
+    pub(super) fn running(&self) -> Vec<usize> {
+        self.nodes.iter().filter(|node| node.is_running()).map(|node| node.index).collect()
+    }
+}
+
+/// Users go on to submit for so long after the faults, to see that the mesh takes tasks.
+const SUBMITS_HEALED: u64 = 10_000_000;
+
+fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
+    let mut key = [0; 32];
+    for part in key.chunks_mut(8) {
+        part.copy_from_slice(&dice.next().to_le_bytes());
+    }
+    let id = NodeId::from_bytes(key);
+    let clock: Clock = draw_clock(dice, options);
+    Node {
+        index,
+        id,
+        me: Member {
+            node: id,
+            store: StoreId(dice.next()),
+            role: if dice.chance(300) { Role::Worker } else { Role::Full },
+            standing: Standing::Joined,
+            incarnation: 0,
+            addresses: vec![format!("/memory/{}", index + 1)],
+            entry: Octets::default(),
+        },
+        clock,
+        medium: Medium::new(options),
+        life: 0,
+        durable: LogPosition::START,
+        body: None,
+        frozen: None,
+        slow_disk: 1,
+        full_disk: 0,
+        place: Place::Spare,
+        slots: options.slots,
+    }
+}

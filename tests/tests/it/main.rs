@@ -1,0 +1,3 @@
+//! Whole meshes.
+
+mod simulation;

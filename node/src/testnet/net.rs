@@ -232,6 +232,9 @@ impl Testnet {
         let started: Vec<usize> = (0..self.state.nodes.len())
             .filter(|node| running.contains(node) || self.children.contains_key(node))
             .collect();
+        if started.is_empty() {
+            return Ok(());
+        }
         let until = Instant::now() + self.patience;
         let gateways = self.gateways(&started)?;
         for (at, node) in started.iter().enumerate() {
@@ -239,6 +242,13 @@ impl Testnet {
             wait::whole(&gateways, at, *node, wanted, until, self.patience, &mut |node| self.ended(node)).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a node answers, whomever it reaches.
+    pub async fn wait_answers(&mut self, node: usize) -> Result<(), TestnetError> {
+        let gateways = self.gateways(&[node])?;
+        let until = Instant::now() + self.patience;
+        wait::answers(&gateways, node, until, self.patience, &mut |node| self.ended(node)).await
     }
 
     /// What a node says of itself.

@@ -49,8 +49,11 @@ impl Drop for Scratch {
         if self.kept {
             return;
         }
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("meshd: cannot remove {}: {error}", self.path.display());
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                eprintln!("meshd: cannot remove {}: {error}", self.path.display());
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 }

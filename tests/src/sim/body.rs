@@ -11,9 +11,10 @@ use super::{
     world::{End, World},
 };
 use mesh_coordinator::{Config, ControlMessage, Effect, Fact, Input, Message};
+use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, TaskId},
-    task::{Birth, FailureKind, Outcome},
+    task::{Birth, FailureKind, Octets, Outcome},
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -190,33 +191,42 @@ impl World {
         let mut facts = std::mem::take(&mut body.committing);
         let expected = LogPosition(body.durable.0 + facts.len() as u64);
         match body.storage.commit(&facts) {
-            Ok(durable) if durable == expected => body.durable = durable,
+            Ok(durable) if durable == expected => {}
             Ok(durable) => {
                 return self.fail(Rule::DiskKeeps, format!("n{node} wrote to {expected}, log says {durable}"));
             }
             Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot commit: {error}")),
         }
+        // Fact by fact, each with what waited for it: what is said rests on the facts before it, not on later ones that
+        // share its commit. After a crash in between the later ones are found on the disk.
         for fact in facts.drain(..) {
             self.on_disk(store, &fact);
-        }
-        loop {
             let Some(body) = &mut self.nodes[node].body else { return };
-            if body.committing.is_empty() {
-                // Its memory serves the next commit.
-                std::mem::swap(&mut body.committing, &mut facts);
-            }
-            match body.gated.front() {
-                Some((after, _)) if *after <= body.durable => {}
-                _ => break,
-            }
-            let Some((_, effect)) = body.gated.pop_front() else { break };
-            if !self.spend(node) {
+            body.durable = body.durable.next();
+            if !self.release(node) {
                 return;
+            }
+        }
+        let Some(body) = &mut self.nodes[node].body else { return };
+        // Its memory serves the next commit.
+        std::mem::swap(&mut body.committing, &mut facts);
+        self.commit(node);
+        self.absorb(node);
+    }
+
+    /// Carries out what waited for what is durable now. Whether the node outlives it.
+    fn release(&mut self, node: usize) -> bool {
+        loop {
+            let Some(body) = &mut self.nodes[node].body else { return false };
+            if body.gated.front().is_none_or(|(after, _)| *after > body.durable) {
+                return true;
+            }
+            let Some((_, effect)) = body.gated.pop_front() else { return true };
+            if !self.spend(node) {
+                return false;
             }
             self.perform(node, effect);
         }
-        self.commit(node);
-        self.absorb(node);
     }
 
     pub(super) fn on_disk(&mut self, store: mesh_proto::id::StoreId, fact: &Fact) {
@@ -337,7 +347,8 @@ impl World {
                     false => self.went_down(node, peer),
                 }
             }
-            let other = self.nodes[peer].me.clone();
+            // The door sees a credential; the signed entry comes later, from the peer itself or from others.
+            let other = Member { entry: Octets::default(), incarnation: 0, ..self.nodes[peer].me.clone() };
             let store = other.store;
             let id = other.node;
             self.deliver(node, Input::Member(other));

@@ -2,7 +2,7 @@
 
 use super::{count::Count, event::Event, node::Place, options::Fault, world::World};
 use mesh_coordinator::Input;
-use mesh_membership::{Member, Standing};
+use mesh_membership::{Member, Role, Standing};
 use mesh_proto::id::{LogPosition, StoreId};
 
 /// How a fault ends.
@@ -235,8 +235,16 @@ impl World {
         let mut left = times;
         if !running.is_empty() {
             let told = *self.fate.pick(&running);
-            let gone = &self.nodes[node].me;
-            let member = Member { standing: Standing::Forgotten, incarnation: gone.incarnation + 1, ..gone.clone() };
+            // The word of an operator says who is out, and nothing else of him.
+            let member = Member {
+                node: self.nodes[node].id,
+                store: StoreId(0),
+                role: Role::Client,
+                standing: Standing::Forgotten,
+                incarnation: u64::MAX,
+                addresses: Vec::new(),
+                entry: self.nodes[node].me.entry.clone(),
+            };
             self.count(Count::Forgotten);
             self.deliver(told, Input::Member(member));
             left -= 1;

@@ -252,7 +252,8 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
             standing: Standing::Joined,
             incarnation: 0,
             addresses: vec![format!("/memory/{}", index + 1)],
-            entry: Octets::default(),
+            // Stands for the signed entry, which is checked before a brain sees it.
+            entry: Octets::from(vec![1]),
         },
         clock,
         medium: Medium::new(options),

@@ -6,7 +6,7 @@ use super::{
 };
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{How, Outcome, Register},
+    task::{FailureKind, How, Outcome, Register, Status},
 };
 use std::sync::Arc;
 
@@ -73,6 +73,10 @@ impl Executions {
             _ => {}
         }
         let (Some((attempt, node)), Some(outcome)) = (ending.by, &ending.outcome) else { return Ok(()) };
+        if matches!(&outcome.status, Status::Failed(failure) if failure.kind == FailureKind::Lost) {
+            // Its executors are gone, and what came of them is the driver's word.
+            return Ok(());
+        }
         let made =
             |one: &Execution| one.attempt == attempt && one.node == node && one.outcome.as_deref() == Some(outcome);
         match self.tasks.get(&task).is_some_and(|executions| executions.iter().any(made)) {

@@ -171,6 +171,10 @@ impl Tasks {
                 return;
             }
         }
+        if from != self.me.node {
+            // Whoever writes won a majority that this node may not have been asked for: a reign here is over.
+            self.step_down(cx, task, ballot);
+        }
         self.rivals.remove(&task);
         match register.state {
             State::Ended(_) => {

@@ -16,7 +16,7 @@ pub enum Cure {
     EmptyDisk(usize),
     /// The operator tells some node, so many times yet, that this member is to be forgotten.
     Forget(usize, u32),
-    /// The machine of a member that left may be taken away, if nobody needs its disk.
+    /// The machine of a member that left is taken away.
     TakeAway(usize),
 }
 
@@ -292,10 +292,14 @@ impl World {
     }
 
     fn leave(&mut self, node: usize) {
-        if self.members().len() < 4 || !self.nodes[node].is_running() || self.nodes[node].frozen.is_some() {
+        let is_up = self.nodes[node].is_running() && self.nodes[node].frozen.is_none();
+        let store = self.nodes[node].store();
+        // The others do not talk to who left: with it goes its disk.
+        if self.members().len() < 4 || !is_up || !self.checks.may_lose(store) || self.network_needs(node) {
             return;
         }
         self.count(Count::Left);
+        self.checks.disks.leaves(store);
         let machine = &mut self.nodes[node];
         machine.place = Place::Leaving;
         machine.me.standing = Standing::Left;
@@ -306,12 +310,10 @@ impl World {
     }
 
     fn take_away(&mut self, node: usize) {
-        if self.healed.is_some() {
-            return;
-        }
-        match self.empty_disk(node) {
-            true => self.nodes[node].place = Place::Gone,
-            false => self.cure_later(Cure::TakeAway(node), 5_000_000, 10_000_000),
+        if self.healed.is_none() {
+            self.crash(node, true);
+            self.nodes[node].life += 1;
+            self.nodes[node].place = Place::Gone;
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Disk {
     pub node: NodeId,
     /// Not lost.
     pub intact: bool,
+    /// Its node left the mesh: nobody can ask it any more.
+    pub away: bool,
     records: TaskMap<Record>,
     /// Results in the outbox.
     kept: BTreeMap<(TaskId, u32), ()>,
@@ -38,7 +40,14 @@ impl Disks {
     pub fn born(&mut self, store: StoreId, node: NodeId) {
         self.disks.insert(
             store,
-            Disk { node, intact: true, records: TaskMap::default(), kept: BTreeMap::new(), floor: Wall(0) },
+            Disk {
+                node,
+                intact: true,
+                away: false,
+                records: TaskMap::default(),
+                kept: BTreeMap::new(),
+                floor: Wall(0),
+            },
         );
     }
 
@@ -50,12 +59,20 @@ impl Disks {
         }
     }
 
+    /// The node of the disk leaves the mesh, with the disk.
+    pub fn leaves(&mut self, store: StoreId) {
+        if let Some(disk) = self.disks.get_mut(&store) {
+            disk.away = true;
+        }
+    }
+
     pub fn get(&self, store: StoreId) -> Option<&Disk> {
         self.disks.get(&store)
     }
 
+    /// Whether the others can have what is on it, now or once its node is back.
     pub fn is_intact(&self, store: StoreId) -> bool {
-        self.disks.get(&store).is_some_and(|disk| disk.intact)
+        self.disks.get(&store).is_some_and(|disk| disk.intact && !disk.away)
     }
 
     pub fn record(&self, store: StoreId, task: &TaskId) -> Option<&Record> {

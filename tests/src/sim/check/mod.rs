@@ -84,6 +84,7 @@ impl Checks {
     ) -> Result<(), Violation> {
         let was_chosen = self.registers.chosen(&task).is_some();
         self.promises.written(store, task, key)?;
+        self.goes_up(store, task, key)?;
         self.registers.on_disk(task, key, register, store)?;
         match self.registers.chosen(&task) {
             Some(chosen) if !was_chosen => {
@@ -92,6 +93,19 @@ impl Checks {
                 }
                 self.executions.ended(task, chosen, self.users.causes(&task))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a disk has of a task only rises; but a gateway may replace a birth of its own that was not complete.
+    fn goes_up(&self, store: StoreId, task: TaskId, key: Key) -> Result<(), Violation> {
+        let held = self.disks.record(store, &task).and_then(|record| record.held.as_ref());
+        let is_birth = |(ballot, version): Key| ballot.term == 0 && version == Version::BIRTH;
+        match held.map(|(ballot, version, _)| (*ballot, *version)) {
+            Some(held) if key < held && !is_birth(held) => Err(Violation::new(
+                Rule::PromisesKept,
+                format!("{task}: store {store} goes back from {} {:?} to {} {:?}", held.0, held.1, key.0, key.1),
+            )),
             _ => Ok(()),
         }
     }
@@ -254,6 +268,21 @@ mod tests {
         assert_eq!(checks.found(), None);
         checks.answered(None, &placed(3), &mut counts);
         assert_eq!(checks.found().unwrap().rule, Rule::AcknowledgedIsHeld);
+    }
+
+    #[test]
+    fn a_disk_that_goes_back_is_found() {
+        let (mut checks, mut counts) = world(3);
+        let write = |term, version| Fact::Written {
+            task: task(1),
+            ballot: ballot(term, 0),
+            version: Version(version),
+            register: register(&[0, 1, 2], version),
+        };
+        checks.persisted(StoreId(0), &write(3, 9), &mut counts);
+        assert_eq!(checks.found(), None);
+        checks.persisted(StoreId(0), &write(2, 10), &mut counts);
+        assert_eq!(checks.found().unwrap().rule, Rule::PromisesKept);
     }
 
     #[test]

@@ -287,6 +287,23 @@ impl Tasks {
         }
     }
 
+    /// A member is back with another disk: what the old one promised, took and confirmed counts no more, where it has
+    /// not been acted on. Otherwise the new one could make the same majority once more for somebody else.
+    pub(crate) fn disk_lost(&mut self, cx: &mut Context<'_>, lost: Holder) {
+        for driver in self.drivers.values_mut() {
+            match driver {
+                Driver::Campaigning(campaign) => {
+                    campaign.promises.remove(&lost);
+                }
+                Driver::Driving(reign) => {
+                    reign.acked.remove(&lost);
+                }
+            }
+        }
+        self.gateway.disk_lost(&lost);
+        self.replace_placements(cx, lost.node);
+    }
+
     /// A holder that this node asked has outlived the record: it ended so long ago that it was forgotten.
     pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, task: TaskId, floor: Wall) {
         let Some(copy) = self.shelf.copy(&task) else { return };

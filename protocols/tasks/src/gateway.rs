@@ -55,6 +55,13 @@ impl Gateway {
         self.placing.get(task).is_some_and(|placing| placing.ballot == ballot)
     }
 
+    /// What this disk confirmed is gone.
+    pub(crate) fn disk_lost(&mut self, lost: &Holder) {
+        for placing in self.placing.values_mut() {
+            placing.acked.remove(lost);
+        }
+    }
+
     pub fn placing_len(&self) -> usize {
         self.placing.len()
     }

@@ -106,7 +106,11 @@ impl Tasks {
 
     /// A member is known, or known anew.
     pub fn member(&mut self, cx: &mut Context<'_>, node: NodeId, store: StoreId, holds: bool) {
+        let before = self.roster.seat(&node).map(|seat| Holder { node, store: seat.store });
         self.roster.admit(node, store, holds);
+        if let Some(lost) = before.filter(|before| before.store != store) {
+            self.disk_lost(cx, lost);
+        }
         self.drain_local(cx);
     }
 

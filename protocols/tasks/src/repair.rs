@@ -29,7 +29,9 @@ impl Tasks {
             let holders = &copy.register.holders;
             let is_short = holders.len() < self.wanted_copies();
             let is_hurt = is_short || holders.iter().any(|holder| self.roster.is_lost(holder, now, delay));
-            let first = holders.iter().find(|holder| **holder == self.me || self.roster.is_present(holder));
+            // Who left the mesh may still be connected, but takes nothing over.
+            let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
+            let first = holders.iter().find(|holder| **holder == self.me || stays(holder));
             if is_hurt && copy.is_confirmed() && first == Some(&self.me) {
                 hurt.push(*task);
             }

@@ -97,9 +97,9 @@ impl Roster {
         self.seats.get(&holder.node).is_some_and(|seat| seat.connected && seat.store == holder.store)
     }
 
-    /// Believed to be gone, or never known.
+    /// Believed to be gone, or never known. Of who is out of the mesh nobody says that it is silent: it just is away.
     pub fn is_silent(&self, node: &NodeId) -> bool {
-        self.seats.get(node).is_none_or(|seat| !seat.connected && seat.silent_since.is_some())
+        self.seats.get(node).is_none_or(|seat| !seat.connected && (seat.silent_since.is_some() || !seat.holds))
     }
 
     /// That disk will not come back, or has been away for so long that its copies are to be made anew.

@@ -124,7 +124,9 @@ impl Tasks {
                 State::Assigned(attempt) => self.grant(cx, task, attempt),
                 State::Ended(ending) => self.ended_in_force(cx, task, &register, ending.how),
             }
-            if register.joint.is_some() {
+            // A grant can fail at once and end the task: what is settled is what is in the record now.
+            let is_present = self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register));
+            if is_present && register.joint.is_some() {
                 let settled = Register { joint: None, ..Register::clone(&register) };
                 self.write(cx, task, settled);
                 return;

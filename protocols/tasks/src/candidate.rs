@@ -115,6 +115,16 @@ impl Tasks {
                 }
             }
         }
+        // A birth is settled against those that would be asked to take another one today as well: since it was placed,
+        // members may have come and gone.
+        let home = self.roster.home(&task, self.config.home);
+        if !confirmed {
+            for holder in &home {
+                if self.roster.is_present(holder) && campaign.asked.insert(holder.node) {
+                    to_ask.push(holder.node);
+                }
+            }
+        }
         let has = |holder: &Holder| campaign.promises.contains_key(holder);
         let Some(best) = seen.iter().max_by_key(|held| precedence(held)) else { return };
         let covered = match best.version == Version::BIRTH {
@@ -123,7 +133,7 @@ impl Tasks {
             true if confirmed && seen.iter().all(|held| held.ballot == best.ballot) => {
                 quorum::is_met_by_holders(&best.register, has)
             }
-            true => seen.iter().all(|held| quorum::is_met(&held.register, has)),
+            true => seen.iter().all(|held| quorum::is_met(&held.register, has)) && quorum::is_majority(&home, &has),
         };
         let winner = covered.then(|| self.choose_birth(task, best, &seen)).flatten();
         for node in to_ask {

@@ -22,7 +22,8 @@ pub fn is_met_by_holders(register: &Register, has: impl Fn(&Holder) -> bool) -> 
     is_majority(&register.holders, &has)
 }
 
-fn is_majority(holders: &[Holder], has: &impl Fn(&Holder) -> bool) -> bool {
+/// Whether a majority of these has it.
+pub fn is_majority(holders: &[Holder], has: &impl Fn(&Holder) -> bool) -> bool {
     holders.iter().filter(|holder| has(holder)).count() >= majority(holders.len())
 }
 

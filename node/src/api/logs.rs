@@ -7,7 +7,7 @@ use super::{
     tasks::show::view,
 };
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State as Shared},
     http::HeaderMap,
     response::sse::{Event, KeepAlive, Sse},
 };
@@ -15,10 +15,12 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use mesh_proto::{
     id::TaskId,
-    task::{Outcome, Payload},
+    task::{Outcome, Payload, State},
 };
 use serde::{Deserialize, Serialize};
-use std::{convert::Infallible, fmt, str::FromStr};
+use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{IntoParams, ToSchema};
 
 /// Where running tasks' output comes from: the executor's node, wherever it is.
@@ -62,6 +64,16 @@ pub struct Offsets {
     pub stderr: u64,
 }
 
+impl Offsets {
+    fn advance(&mut self, chunk: &Chunk) {
+        let length = chunk.bytes.len() as u64;
+        match chunk.stream {
+            Stream::Stdout => self.stdout += length,
+            Stream::Stderr => self.stderr += length,
+        }
+    }
+}
+
 impl fmt::Display for Offsets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.stdout, self.stderr)
@@ -103,7 +115,7 @@ pub struct LogEvent {
     responses((status = 200, body = LogEvent, content_type = "text/event-stream"), (status = 404, body = Problem))
 )]
 pub async fn logs(
-    State(api): State<Api>,
+    Shared(api): Shared<Api>,
     Path(id): Path<String>,
     Params(params): Params<Follow>,
     headers: HeaderMap,
@@ -117,7 +129,12 @@ pub async fn logs(
     let task = resolve_task(&api, &id).await?;
     let chunks = match view(&api, task).await?.register.ending() {
         Some(ending) => kept(&api, ending.outcome.as_ref(), from).await?,
-        None => api.ports.logs.read(task, from, follow).await.map_err(|error| match error {
+        None if follow => {
+            let (sender, chunks) = mpsc::channel(CHUNKS);
+            tokio::spawn(tell(api.clone(), task, from, sender));
+            ReceiverStream::new(chunks).boxed()
+        }
+        None => api.ports.logs.read(task, from, false).await.map_err(|error| match error {
             LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
             LogsError::Unreachable => Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000),
         })?,
@@ -130,6 +147,50 @@ pub async fn logs(
 }
 
 type Chunks = BoxStream<'static, Result<Chunk, LogsError>>;
+
+/// Chunks that wait for the reader.
+const CHUNKS: usize = 16;
+/// How often a task that does not run is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Tells what a task writes until it has ended: while it waits, through its attempts wherever they run, and what is
+/// left from its record.
+async fn tell(api: Api, task: TaskId, mut at: Offsets, chunks: mpsc::Sender<Result<Chunk, LogsError>>) {
+    let mut heard = None;
+    while !chunks.is_closed() && !api.closing.is_cancelled() {
+        let Ok(view) = view(&api, task).await else {
+            // Holders out of reach for a moment: the task is known to be there.
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
+        let ending = view.register.ending();
+        let attempt = match &view.register.state {
+            State::Assigned(attempt) => Some(attempt.number),
+            State::Ended(ending) => ending.by.map(|(attempt, _)| attempt),
+        };
+        if heard.is_some() && attempt != heard {
+            // Another attempt writes from the start.
+            at = Offsets::default();
+        }
+        heard = attempt;
+        let more = match ending {
+            Some(ending) => kept(&api, ending.outcome.as_ref(), at).await.ok(),
+            None => api.ports.logs.read(task, at, true).await.ok(),
+        };
+        if let Some(mut more) = more {
+            while let Some(Ok(chunk)) = more.next().await {
+                at.advance(&chunk);
+                if chunks.send(Ok(chunk)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if ending.is_some() {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
 
 /// The output of a task that has ended comes from its record.
 async fn kept(api: &Api, outcome: Option<&Outcome>, from: Offsets) -> Result<Chunks, Problem> {
@@ -167,11 +228,7 @@ fn event(chunk: Result<Chunk, LogsError>, at: &mut Offsets) -> Event {
         Ok(chunk) => chunk,
         Err(error) => return Event::default().event("error").data(error.to_string()),
     };
-    let length = chunk.bytes.len() as u64;
-    match chunk.stream {
-        Stream::Stdout => at.stdout += length,
-        Stream::Stderr => at.stderr += length,
-    }
+    at.advance(&chunk);
     let payload = Payload::Inline(chunk.bytes[..].into());
     let (text, b64) = match Shown::from(&payload) {
         Shown::Text(text) => (Some(text.to_string()), None),

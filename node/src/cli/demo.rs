@@ -1,6 +1,6 @@
 //! `meshd demo`.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -51,7 +51,7 @@ impl Demo {
         if let Some(net) = &net
             && output.is_text()
         {
-            println!("\n{}", how_to_use(net)?);
+            writeln!(std::io::stdout(), "\n{}", how_to_use(net)?)?;
         }
         match report.is_right() {
             true => Ok(()),

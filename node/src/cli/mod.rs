@@ -33,7 +33,7 @@ use settings::Global;
 
 /// A decentralized node for coordinating work: start one on each machine, and any of them takes a task.
 #[derive(Debug, Parser)]
-#[command(name = "meshd", version, arg_required_else_help = true)]
+#[command(name = "meshd", version = version::text(), arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -126,3 +126,4 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests;
+mod version;

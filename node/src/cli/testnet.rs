@@ -1,5 +1,6 @@
 //! `meshd testnet`: a mesh of several nodes on this machine.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -92,7 +93,11 @@ impl Testnet {
             Self::Kill(one) => Ok(one.place.open()?.kill(one.node)?),
             Self::Stop(one) => Ok(one.place.open()?.stop(one.node)?),
             Self::Cont(one) => Ok(one.place.open()?.cont(one.node)?),
-            Self::Restart(one) => Ok(one.place.open()?.restart(one.node)?),
+            Self::Restart(one) => {
+                let mut net = one.place.open()?;
+                net.restart(one.node)?;
+                Ok(net.wait_answers(one.node).await?)
+            }
         }
     }
 }
@@ -108,8 +113,7 @@ impl Up {
         let dir = std::path::absolute(self.place.dir())?;
         let net = testnet::Testnet::up(&dir, usize::from(self.nodes), &options).await?;
         if output.is_text() {
-            println!("{}", how_to_use(&net)?);
-            return Ok(());
+            return Ok(writeln!(std::io::stdout(), "{}", how_to_use(&net)?)?);
         }
         status(&net, output).await
     }

@@ -41,8 +41,8 @@ pub async fn run(
     watch: &dyn Fn(usize),
 ) -> Result<(Report, Option<Testnet>), TestnetError> {
     let begun = Instant::now();
-    let mut scratch = Scratch::new(None, "meshd-demo")?;
-    let files = seeded::files(&scratch.path().join("files"), plan.files, size_of)?;
+    let scratch = Scratch::new(None, "meshd-demo-files")?;
+    let files = seeded::files(scratch.path(), plan.files, size_of)?;
     let wanted: Vec<String> = files.iter().map(|(_, text)| hash(text)).collect();
     let named: Vec<(String, Vec<u8>)> = files
         .into_iter()
@@ -51,9 +51,10 @@ pub async fn run(
 
     let mut options = Options::new(plan.binary.clone());
     options.detached = plan.keep;
-    let mut net = Testnet::up(&scratch.path().join("net"), plan.nodes, &options).await?;
+    let mut ground = Scratch::new(None, "meshd-demo")?;
+    let mut net = Testnet::up(ground.path(), plan.nodes, &options).await?;
     if plan.keep {
-        scratch.keep();
+        ground.keep();
     }
     let up = begun.elapsed();
     say(&format!("{} nodes are up after {:.1} s, each a process of its own", plan.nodes, up.as_secs_f64()));

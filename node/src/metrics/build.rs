@@ -4,7 +4,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// The commit that was built, where whoever built it said so in `MESHD_COMMIT`.
-const COMMIT: &str = match option_env!("MESHD_COMMIT") {
+pub const COMMIT: &str = match option_env!("MESHD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };

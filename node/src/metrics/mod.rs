@@ -8,6 +8,8 @@
 mod build;
 mod process;
 
+pub use build::COMMIT;
+
 use std::fmt;
 
 use prometheus_client::encoding::text;

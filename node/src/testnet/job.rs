@@ -1,6 +1,6 @@
 //! A job as one client carries it to its end, whatever happens to the nodes meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,8 +50,8 @@ pub struct Told {
 pub struct Tracker {
     sent: Arc<Mutex<Vec<Option<Instant>>>>,
     told: Vec<Option<Told>>,
-    /// Acknowledged: on the disks of all its holders.
-    pub placed: BTreeSet<u64>,
+    /// Acknowledged, which is on the disks of all holders, with their ids.
+    pub placed: BTreeMap<u64, String>,
     pub ended: usize,
     /// Results that differ from what was told of the same item before: accepted twice.
     pub contradictions: Vec<String>,
@@ -72,7 +72,7 @@ impl Tracker {
         Self {
             sent: Arc::new(Mutex::new(vec![None; count])),
             told: (0..count).map(|_| None).collect(),
-            placed: BTreeSet::new(),
+            placed: BTreeMap::new(),
             ended: 0,
             contradictions: Vec::new(),
             repeats: 0,
@@ -178,8 +178,8 @@ impl Job {
                     tracker.end(index, *result, &mut seen);
                     watch(tracker)?;
                 }
-                Some(Line::Placed { index, .. }) => {
-                    tracker.placed.insert(index);
+                Some(Line::Placed { index, task, .. }) => {
+                    tracker.placed.insert(index, task);
                     watch(tracker)?;
                 }
                 Some(Line::Refused { index, detail, .. }) => tracker.last_error = format!("item {index}: {detail}"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::state::{NodeState, State};
-use super::{Gateways, Process, TestnetError, Usage, layout, process, state, wait};
+use super::{Gateways, Process, TestnetError, Usage, layout, process, scratch, state, wait};
 use crate::api::node::NodeStatus;
 
 /// How a testnet is made.
@@ -112,6 +112,11 @@ impl Testnet {
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether what the nodes sync survives a loss of power: not where files live in memory.
+    pub fn is_on_disk(&self) -> bool {
+        scratch::is_on_disk(&self.dir)
     }
 
     /// The file with the token of all nodes' APIs.
@@ -227,6 +232,9 @@ impl Testnet {
         let started: Vec<usize> = (0..self.state.nodes.len())
             .filter(|node| running.contains(node) || self.children.contains_key(node))
             .collect();
+        if started.is_empty() {
+            return Ok(());
+        }
         let until = Instant::now() + self.patience;
         let gateways = self.gateways(&started)?;
         for (at, node) in started.iter().enumerate() {
@@ -234,6 +242,13 @@ impl Testnet {
             wait::whole(&gateways, at, *node, wanted, until, self.patience, &mut |node| self.ended(node)).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a node answers, whomever it reaches.
+    pub async fn wait_answers(&mut self, node: usize) -> Result<(), TestnetError> {
+        let gateways = self.gateways(&[node])?;
+        let until = Instant::now() + self.patience;
+        wait::answers(&gateways, node, until, self.patience, &mut |node| self.ended(node)).await
     }
 
     /// What a node says of itself.

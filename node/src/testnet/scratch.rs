@@ -27,11 +27,6 @@ impl Scratch {
     pub fn keep(&mut self) {
         self.kept = true;
     }
-
-    /// Whether what is synced here survives a loss of power: not where files live in memory.
-    pub fn is_durable(&self) -> bool {
-        is_on_disk(&self.path)
-    }
 }
 
 #[cfg(target_os = "linux")]
@@ -54,8 +49,11 @@ impl Drop for Scratch {
         if self.kept {
             return;
         }
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("meshd: cannot remove {}: {error}", self.path.display());
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                eprintln!("meshd: cannot remove {}: {error}", self.path.display());
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Executor {
     running: u32,
     /// Results that home members said they know nothing of.
     unknown: BTreeMap<TaskId, BTreeSet<NodeId>>,
+    /// Who was sent a result since it was last offered to everybody: holders that each take the other for the driver
+    /// must not send it around in circles.
+    offered: BTreeMap<TaskId, BTreeSet<NodeId>>,
 }
 
 #[derive(Debug)]
@@ -184,6 +187,7 @@ impl Tasks {
             };
             self.counters.outbox_kept += 1;
             self.persist(cx, Fact::Kept { task, attempt, outcome: Arc::clone(&outcome), holders });
+            self.executor.offered.insert(task, BTreeSet::from([run.driver]));
             self.send(run.driver, Item::Report { task, attempt, outcome });
             self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again);
         }
@@ -218,6 +222,7 @@ impl Tasks {
         if self.shelf.outbox().contains_key(&(task, attempt)) {
             self.counters.outbox_settled += 1;
             self.executor.unknown.remove(&task);
+            self.executor.offered.remove(&task);
             self.persist(cx, Fact::Settled { task, attempt });
         }
     }
@@ -227,7 +232,11 @@ impl Tasks {
         if let Some(run) = self.executor.attempts.get_mut(&task) {
             run.driver = driver;
         }
-        for (attempt, outcome) in self.kept(task) {
+        let kept = self.kept(task);
+        if kept.is_empty() || !self.executor.offered.entry(task).or_default().insert(driver) {
+            return;
+        }
+        for (attempt, outcome) in kept {
             self.send(driver, Item::Report { task, attempt, outcome });
         }
     }
@@ -253,6 +262,8 @@ impl Tasks {
             return;
         }
         self.executor.unknown.remove(&task);
+        let all = kept.iter().flat_map(|(_, _, asked)| asked).copied().collect();
+        self.executor.offered.insert(task, all);
         for (attempt, outcome, asked) in kept {
             for node in asked {
                 self.send(node, Item::Report { task, attempt, outcome: Arc::clone(&outcome) });

@@ -76,7 +76,7 @@ impl Tasks {
         let digest = || spec_digest(&encoded);
         self.counters.submitted += 1;
         if let Some(placing) = self.gateway.placing.get_mut(&task) {
-            match placing.birth.spec == encoded {
+            match placing.birth.spec == encoded || placing.birth.digest() == digest() {
                 true => placing.waiters.push(waiting),
                 false => self.conflict(cx, task, to),
             }

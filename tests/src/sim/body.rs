@@ -10,7 +10,7 @@ use super::{
     node::{Body, INBOX, TURN},
     world::{End, World},
 };
-use mesh_coordinator::{Config, Effect, Fact, Input, Message};
+use mesh_coordinator::{Config, ControlMessage, Effect, Fact, Input, Message};
 use mesh_proto::{
     id::{LogPosition, TaskId},
     task::{Birth, FailureKind, Outcome},
@@ -304,6 +304,11 @@ impl World {
             self.deliver(from, Input::Writable { node: peer });
         }
         let sender = self.nodes[from].id;
+        if let Some(Message::Control(ControlMessage::Members(_))) = &message
+            && let Some(body) = &mut self.nodes[to].body
+        {
+            body.ready = true;
+        }
         match message {
             Some(Message::Task(frame)) => self.deliver(to, Input::Task { from: sender, frame }),
             Some(Message::Control(message)) => self.deliver(to, Input::Control { from: sender, message }),
@@ -347,22 +352,23 @@ impl World {
 
     /// The body of a node that knows nobody tries one of the addresses that it was given.
     pub(super) fn bootstrap(&mut self, node: usize, to: usize, life: u32) {
-        let knows_one = (0..self.nodes.len()).any(|peer| peer != node && self.network.is_open(node, peer));
-        if self.nodes[node].life != life || knows_one {
+        let body = &self.nodes[node].body;
+        if self.nodes[node].life != life || body.as_ref().is_none_or(|body| body.ready) {
             return;
         }
-        self.dial(node, to);
-        let others: Vec<usize> = self.members().into_iter().filter(|other| *other != node).collect();
-        if !others.is_empty() {
-            let to = *self.dice.pick(&others) as u8;
-            self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u8, to, life });
+        if node != to {
+            self.dial(node, to);
         }
+        let knows = |other: &usize| self.nodes[*other].body.as_ref().is_some_and(|body| body.ready);
+        let others: Vec<usize> = self.members().into_iter().filter(knows).collect();
+        let to = if others.is_empty() { 0 } else { *self.dice.pick(&others) as u8 };
+        self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u8, to, life });
     }
 
     /// A user's request arrives.
     pub(super) fn request(&mut self, node: usize, slot: u32) {
         let Some((request, command)) = self.clients.arrived(slot) else { return };
-        match self.nodes[node].is_running() {
+        match self.nodes[node].body.as_ref().is_some_and(|body| body.ready) {
             true => self.deliver(node, Input::Command { request, command }),
             false => self.with_clients(|clients, reach| clients.request_lost(request, reach)),
         }
@@ -443,6 +449,8 @@ impl World {
             tasks: self.options.tasks.clone(),
         };
         let fresh = machine.durable == LogPosition::START;
+        // Who made the network knows that he is alone.
+        let founds = node == 0 && machine.life == 1;
         let loaded = match machine.medium.load(config, salt, machine.durable) {
             Ok(loaded) => loaded,
             Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot start: {error}")),
@@ -452,6 +460,7 @@ impl World {
             storage: loaded.storage,
             inbox: VecDeque::from([Input::Restarted]),
             waking: false,
+            ready: !fresh || founds,
             timer: None,
             durable: loaded.position,
             persisted: loaded.position,

@@ -54,6 +54,9 @@ pub struct Body {
     pub inbox: VecDeque<Input>,
     /// A wake-up is on its way.
     pub waking: bool,
+    /// Has a member table: its own from its disk, or a peer's. Without one it takes nothing from users, as it would
+    /// take itself for the whole mesh.
+    pub ready: bool,
     /// The timer that is on its way.
     pub timer: Option<u64>,
     pub durable: LogPosition,

@@ -4,8 +4,12 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, StatusCode, header},
 };
-use mesh_coordinator::{Answer, Command, Refusal};
-use mesh_proto::{id::TaskId, task::TaskKey, time::Wall};
+use mesh_coordinator::{Answer, Command, Refusal, TaskView};
+use mesh_proto::{
+    id::TaskId,
+    task::{Attempt, Ballot, Ending, How, Octets, Outcome, Payload, Register, State, Status, TaskKey, Version},
+    time::Wall,
+};
 
 fn keyed(body: &str, key: &'static str) -> Request<Body> {
     let mut request = request("POST", "/v1/tasks?wait=5s", body.to_string());
@@ -105,4 +109,61 @@ async fn blobs_go_up_and_come_down() {
     }
     let response = send(&api, request("DELETE", &format!("/v1/blobs/{id}"), "")).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn logs_are_followed_from_the_wait_to_the_end() {
+    let looks = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let brain = Scripted::with(move |command| match command {
+        // Waiting at first: its output comes from the record once it has ended.
+        Command::Show { task } if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => {
+            Some(vec![Answer::Task(Box::new(view(*task, waiting())))])
+        }
+        Command::Show { task } => Some(vec![Answer::Task(Box::new(view(*task, ended())))]),
+        _ => None,
+    });
+    let api = api(brain, Limits::default());
+    let route = format!("/v1/tasks/{}/logs?follow=1", TaskId::from_bytes([7; 32]));
+    let text = super::bytes(send(&api, request("GET", &route, "")).await).await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert!(text.contains("\"text\":\"out\\n\"") && text.contains("id: 4-0"), "{text}");
+    assert!(text.ends_with("event: end\ndata: {}\n\n"), "{text}");
+    // Who has had it gets the end alone.
+    let mut again = request("GET", &route, "");
+    again.headers_mut().insert("last-event-id", HeaderValue::from_static("4-0"));
+    let text = super::bytes(send(&api, again).await).await;
+    assert_eq!(text, "event: end\ndata: {}\n\n");
+}
+
+fn waiting() -> State {
+    State::Assigned(Attempt { number: 1, executor: super::NODE, granted: Wall(1) })
+}
+
+fn ended() -> State {
+    let outcome = Outcome {
+        status: Status::Exit(0),
+        stdout: Payload::Inline(b"out\n"[..].into()),
+        stderr: Payload::empty(),
+        files: vec![],
+        cpu_us: 0,
+        wall_us: 0,
+    };
+    State::Ended(Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(9) })
+}
+
+fn view(task: TaskId, state: State) -> TaskView {
+    TaskView {
+        task,
+        spec: Octets::default(),
+        gateway: super::NODE,
+        placed: Wall(1),
+        ballot: Ballot { term: 0, driver: super::NODE, nonce: 0 },
+        version: Version::BIRTH,
+        register: std::sync::Arc::new(Register { holders: vec![], joint: None, state, failed: vec![] }),
+        in_force: true,
+        running: false,
+        waiting_for: vec![],
+        story: vec![],
+        silent: vec![],
+    }
 }

@@ -78,17 +78,17 @@ fn inputs_are_copies_and_cannot_change_their_source() {
         std::fs::write(&source, "precious").unwrap();
         std::fs::set_permissions(&source, PermissionsExt::from_mode(0o400)).unwrap();
         let mut run = mesh.sh("cat deep/er/in; echo spoiled > deep/er/in; cat deep/er/in; rm deep/er/in");
-        run.inputs = vec![("deep/er/in".into(), source.clone())];
+        run.inputs = vec![("deep/er/in".into(), Source::File(source.clone()))];
         let outcome = mesh.finish(run);
         assert_eq!(text(&outcome.stdout), "preciousspoiled\n");
         assert_eq!(std::fs::read_to_string(&source).unwrap(), "precious");
         for bad in ["../out", "/tmp/out", "a/../../b", ""] {
             let mut run = mesh.exec(&["true"]);
-            run.inputs = vec![(bad.into(), source.clone())];
+            run.inputs = vec![(bad.into(), Source::File(source.clone()))];
             assert_eq!(failure(&mesh.finish(run)), &Failure::BadPath { path: bad.into() });
         }
         let mut run = mesh.exec(&["true"]);
-        run.inputs = vec![("in".into(), "/no/such/blob".into())];
+        run.inputs = vec![("in".into(), Source::File("/no/such/blob".into()))];
         assert!(matches!(failure(&mesh.finish(run)), Failure::Prepare { .. }));
         assert!(mesh.left().is_empty());
     }

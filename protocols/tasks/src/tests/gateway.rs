@@ -210,6 +210,8 @@ fn a_repeat_is_the_same_task_and_another_under_its_key_a_conflict() {
     }
     let mut node = gateway();
     submit(&mut node, &spec());
+    // The same from another shell, with a trace of its own.
+    assert_eq!(submit(&mut node, &Spec { trace: [1; 16], ..spec() }), Told::nothing());
     let told = submit(&mut node, &other);
     let conflict = Answer::Refused { to: WAITER, task: Some(task), why: Refusal::Conflict };
     assert_eq!(told, Told { answers: vec![conflict], ..Told::nothing() });

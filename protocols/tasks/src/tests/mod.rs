@@ -7,4 +7,5 @@ mod gateway;
 mod holder;
 mod node;
 mod retention;
+mod shelf;
 mod told;

@@ -106,6 +106,7 @@ impl History {
         }
         if let Some((chosen_key, chosen)) = &self.chosen
             && key > *chosen_key
+            && !is_placement(key)
             && chosen.ending() != register.ending()
         {
             return Err(Violation::new(
@@ -147,8 +148,9 @@ impl History {
         {
             return fault(*key, chosen);
         }
-        if let Some(later) =
-            self.writes[place..].iter().find(|later| later.register.ending() != write.register.ending())
+        if let Some(later) = self.writes[place..]
+            .iter()
+            .find(|later| !is_placement(later.key) && later.register.ending() != write.register.ending())
         {
             return fault(later.key, &later.register);
         }
@@ -168,6 +170,12 @@ impl Write {
         };
         majority(&self.register.holders) && self.register.joint.as_deref().is_none_or(majority)
     }
+}
+
+/// A gateway places without having prepared: that its ballot is higher than that of another birth says nothing, and
+/// the holders refuse it. Only what is written upon such a birth, after all its holders took it, must not be.
+fn is_placement(key: Key) -> bool {
+    key.0.term == 0 && key.1 == Version::BIRTH
 }
 
 fn state(register: &Register) -> String {
@@ -231,7 +239,7 @@ mod tests {
             let later = chosen().seen(task(1), (ballot(2, 1), V1), &other).unwrap_err();
             assert_eq!(later.rule, Rule::OneEnding);
             // One that was under way before and had no chance is no fault.
-            chosen().seen(task(1), (ballot(0, 1), V1), &other).unwrap();
+            chosen().seen(task(1), (ballot(0, 1), V1.next()), &other).unwrap();
         }
         // The same state under a higher ballot is a driver that finished what it found.
         chosen().seen(task(1), (ballot(2, 1), V1), &end).unwrap();
@@ -244,6 +252,18 @@ mod tests {
         let end = ended(&[0, 1, 2], How::Done, 1);
         registers.on_disk(task(1), (ballot(1, 0), V1), &end, S[0]).unwrap();
         let error = registers.on_disk(task(1), (ballot(1, 0), V1), &end, S[1]).unwrap_err();
+        assert_eq!(error.rule, Rule::OneEnding);
+    }
+
+    #[test]
+    fn a_placement_of_what_has_ended_is_no_fault_and_a_write_upon_it_is() {
+        let mut registers = Registers::default();
+        let end = ended(&[0, 1, 2], How::Done, 1);
+        for store in [S[0], S[1]] {
+            registers.on_disk(task(1), (ballot(0, 0), V1.next()), &end, store).unwrap();
+        }
+        registers.seen(task(1), (ballot(0, 1), V1), &register(&[1, 2, 3], 1)).unwrap();
+        let error = registers.seen(task(1), (ballot(0, 1), V1.next()), &register(&[1, 2, 3], 1)).unwrap_err();
         assert_eq!(error.rule, Rule::OneEnding);
     }
 

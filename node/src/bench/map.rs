@@ -1,0 +1,196 @@
+//! One command over many files, by `meshd map` as users run it, against the same command run here one after another.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::figures::{ms, round};
+use super::probe::{Sample, cores, load};
+use super::{Ground, Place};
+use crate::testnet::{NodeState, TestnetError, own_cpu, seeded};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct MapPlan {
+    pub place: Place,
+    pub files: usize,
+    /// Bytes of each file.
+    pub size: usize,
+    /// The command and its arguments; the file comes behind.
+    pub command: Vec<String>,
+    /// Pass paths; else contents go through the mesh.
+    pub in_place: bool,
+}
+
+/// What a run of `map` measured. Keys are only ever added.
+#[derive(Clone, Debug, Serialize)]
+pub struct MapFigures {
+    /// `map`.
+    pub bench: &'static str,
+    pub nodes: usize,
+    pub replicas: usize,
+    pub durable: bool,
+    /// Bytes of a file.
+    pub payload_bytes: usize,
+    pub count: usize,
+    pub in_place: bool,
+    /// Processor time of the command on all files, one after another.
+    pub serial_cpu_ms: f64,
+    /// That, shared by all cores.
+    pub ideal_ms: f64,
+    /// From the start of `meshd map` to its end, with every result on disk.
+    pub wall_ms: f64,
+    /// `ideal_ms` by `wall_ms`.
+    pub efficiency: f64,
+    pub throughput_per_s: f64,
+    /// Of all nodes and the commands that they ran.
+    pub cpu_us_per_op: f64,
+    pub client_cpu_us_per_op: f64,
+    pub fsync_per_op: f64,
+    pub rss_mib_per_node: f64,
+    /// Files whose result is missing or differs from the serial run's.
+    pub lost: usize,
+    pub command: String,
+    pub cores: usize,
+    pub load_before: Option<f64>,
+    pub load_after: Option<f64>,
+    pub debug_build: bool,
+}
+
+impl MapPlan {
+    /// Sets up, runs, takes down.
+    pub async fn run(&self) -> Result<MapFigures, TestnetError> {
+        let ground = self.place.set_up().await?;
+        let figures = self.measure(&ground).await;
+        ground.take_down()?;
+        figures
+    }
+
+    async fn measure(&self, ground: &Ground) -> Result<MapFigures, TestnetError> {
+        let load_before = load();
+        let work = crate::testnet::Scratch::new(ground.dir().parent(), "meshd-bench-map")?;
+        let dir = work.path();
+        let files = seeded::files(&dir.join("files"), self.files, |_| self.size)?;
+        let paths: Vec<PathBuf> = files.into_iter().map(|(path, _)| path).collect();
+        // The nodes are idle meanwhile.
+        let (serial, serial_cpu) = self.serially(&paths, &dir.join("serial"))?;
+
+        let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
+        let gateways = ground.net.gateways(&order)?;
+        let before = Sample::take(&ground.net, &gateways).await?;
+        let client_before = own_cpu().1;
+        let begun = Instant::now();
+        let results = dir.join("results");
+        self.through_the_mesh(ground, &paths, &results)?;
+        let wall = begun.elapsed();
+        let client_cpu = own_cpu().1.saturating_sub(client_before);
+        let after = Sample::take(&ground.net, &gateways).await?;
+
+        let lost = paths.iter().zip(&serial).filter(|(path, serial)| !same(&result_of(&results, path), serial)).count();
+        let ideal = serial_cpu.div_f64(cores() as f64);
+        let per_task = |time: Duration| round(time.as_secs_f64() * 1e6 / self.files as f64);
+        let largest = before.resident.iter().max().copied().unwrap_or_default();
+        Ok(MapFigures {
+            bench: "map",
+            nodes: ground.net.nodes().len(),
+            replicas: ground.net.nodes().len().min(3),
+            durable: ground.net.is_on_disk(),
+            payload_bytes: self.size,
+            count: self.files,
+            in_place: self.in_place,
+            serial_cpu_ms: ms(serial_cpu),
+            ideal_ms: ms(ideal),
+            wall_ms: ms(wall),
+            efficiency: round(ideal.as_secs_f64() / wall.as_secs_f64()),
+            throughput_per_s: round(self.files as f64 / wall.as_secs_f64()),
+            cpu_us_per_op: per_task(after.cpu.saturating_sub(before.cpu)),
+            client_cpu_us_per_op: per_task(client_cpu),
+            fsync_per_op: round((after.syncs - before.syncs) / self.files as f64),
+            rss_mib_per_node: round(largest as f64 / f64::from(1 << 20)),
+            lost,
+            command: self.command.join(" "),
+            cores: cores(),
+            load_before,
+            load_after: load(),
+            debug_build: cfg!(debug_assertions),
+        })
+    }
+
+    /// Runs the command on each file, one after another. Returns the results and the processor time it took.
+    fn serially(&self, paths: &[PathBuf], into: &Path) -> Result<(Vec<PathBuf>, Duration), TestnetError> {
+        std::fs::create_dir_all(into).map_err(TestnetError::io("make", into))?;
+        let before = own_cpu().1;
+        let mut results = Vec::with_capacity(paths.len());
+        let program = self.command.first().cloned().unwrap_or_default();
+        for (index, path) in paths.iter().enumerate() {
+            let result = into.join(index.to_string());
+            let stdout = File::create(&result).map_err(TestnetError::io("make", &result))?;
+            let mut command = Command::new(&program);
+            command.args(&self.command[1..]).arg(path).stdin(Stdio::null()).stdout(stdout);
+            run(&mut command)?;
+            results.push(result);
+        }
+        Ok((results, own_cpu().1.saturating_sub(before)))
+    }
+
+    fn through_the_mesh(&self, ground: &Ground, paths: &[PathBuf], into: &Path) -> Result<(), TestnetError> {
+        let mut command = Command::new(&self.place.binary);
+        let apis: Vec<String> = ground.net.nodes().iter().map(NodeState::api).collect();
+        command.env("MESHD_API", apis.join(",")).env("MESHD_TOKEN_FILE", ground.net.token_file());
+        command.args(["map", "--exec", "--out-dir"]).arg(into);
+        if self.in_place {
+            command.arg("--in-place");
+        }
+        command.arg("--").args(&self.command).args(["{}", ":::"]).args(paths);
+        run(command.stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+}
+
+/// Runs a command to its end, which must be a good one.
+fn run(command: &mut Command) -> Result<(), TestnetError> {
+    let program = PathBuf::from(command.get_program());
+    let output = command.stderr(Stdio::piped()).output().map_err(TestnetError::io("run", &program))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let error = std::io::Error::other(format!("{}: {}", output.status, said.trim()));
+            Err(TestnetError::Io { what: "run", path: program, error })
+        }
+    }
+}
+
+/// Where `map` lays the standard output of the task of `path`.
+fn result_of(results: &Path, path: &Path) -> PathBuf {
+    results.join(path.strip_prefix("/").unwrap_or(path)).join("stdout")
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((std::fs::read(one), std::fs::read(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+impl MapFigures {
+    /// For people.
+    pub fn text(&self) -> String {
+        format!(
+            "`{}` on {} files of {} bytes, {}, {} nodes\n  {:.0} ms, of which {:.0} ms are the command's own work on {} cores: efficiency {:.3}\n  CPU-µs a task: nodes {:.0} (serially {:.0}), client {:.0}   syncs a task: {:.3}\n  results that differ from the serial run's: {}",
+            self.command,
+            self.count,
+            self.payload_bytes,
+            if self.in_place { "in place" } else { "contents through the mesh" },
+            self.nodes,
+            self.wall_ms,
+            self.ideal_ms,
+            self.cores,
+            self.efficiency,
+            self.cpu_us_per_op,
+            self.serial_cpu_ms * 1000.0 / self.count as f64,
+            self.client_cpu_us_per_op,
+            self.fsync_per_op,
+            self.lost,
+        )
+    }
+}

@@ -169,7 +169,12 @@ impl Tasks {
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
         let register = if adopted.version == Version::BIRTH {
-            self.settle_birth(&adopted, register, &campaign.promises)
+            let is_complete =
+                self.shelf.copy(&task).is_some_and(|copy| copy.ballot == adopted.ballot && copy.confirmed);
+            match is_complete {
+                true => Register { joint: None, ..register },
+                false => self.settle_birth(&adopted, register, &campaign.promises),
+            }
         } else {
             register
         };

@@ -482,6 +482,16 @@ impl Tasks {
         }
     }
 
+    /// Somebody is gone: whatever waits for a majority looks for it among the others now.
+    pub(crate) fn hasten_writes(&mut self, cx: &mut Context<'_>) {
+        let waiting = |driver: &Driver| matches!(driver, Driver::Driving(reign) if !reign.in_force);
+        let tasks: Vec<TaskId> =
+            self.drivers.iter().filter(|(_, driver)| waiting(driver)).map(|(task, _)| *task).collect();
+        for task in tasks {
+            self.timers.set(task, Kind::Ballot, cx.now.mono);
+        }
+    }
+
     pub(crate) fn watch_deadline(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         if let Ok(Spec { deadline: Some(deadline), .. }) = Spec::decode(&copy.birth.spec) {

@@ -142,6 +142,7 @@ impl Tasks {
         self.replace_placements(cx, node);
         self.executor_gone(cx, node);
         self.driver_gone(cx, node);
+        self.hasten_writes(cx);
         self.followed_gone(cx, node);
         self.drain_local(cx);
     }

@@ -21,12 +21,14 @@ struct Listener {
     batches: mpsc::Sender<Vec<Answer>>,
     /// What did not fit: merged into one batch. A request of n items has at most 2n + 1 answers in all.
     held_back: Vec<Answer>,
+    /// Somebody waits for room to pass it on.
+    is_flushing: bool,
 }
 
 impl Waiting {
     fn listen(&self, request: RequestId) -> mpsc::Receiver<Vec<Answer>> {
         let (batches, receiver) = mpsc::channel(ANSWER_QUEUE);
-        self.lock().insert(request, Listener { batches, held_back: Vec::new() });
+        self.lock().insert(request, Listener { batches, held_back: Vec::new(), is_flushing: false });
         receiver
     }
 
@@ -34,29 +36,40 @@ impl Waiting {
         self.lock().remove(&request);
     }
 
-    /// Never waits: what does not fit goes with the next, and a listener that is gone is forgotten.
+    /// Never waits: what does not fit is passed on when there is room, and a listener that is gone is forgotten.
     pub fn say(&self, request: RequestId, answers: Vec<Answer>, runtime: &tokio::runtime::Handle) {
         let mut open = self.lock();
         let Some(listener) = open.get_mut(&request) else { return };
         listener.held_back.extend(answers);
+        if listener.is_flushing {
+            return;
+        }
         let batch = std::mem::take(&mut listener.held_back);
         let is_last = matches!(batch.last(), Some(Answer::Finished));
         match listener.batches.try_send(batch) {
-            Ok(()) if is_last => drop(open.remove(&request)),
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => drop(open.remove(&request)),
-            Err(mpsc::error::TrySendError::Full(batch)) if is_last => {
-                // Nothing more will come to carry it along.
-                if let Some(listener) = open.remove(&request) {
-                    runtime.spawn(async move {
-                        if listener.batches.send(batch).await.is_err() {
-                            tracing::debug!("a user left before the last answer");
-                        }
-                    });
-                }
+            Ok(()) if !is_last => {}
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => drop(open.remove(&request)),
+            Err(mpsc::error::TrySendError::Full(batch)) => {
+                listener.held_back = batch;
+                listener.is_flushing = true;
+                runtime.spawn(self.clone().flush(request, listener.batches.clone()));
             }
-            Err(mpsc::error::TrySendError::Full(batch)) => listener.held_back = batch,
         }
+    }
+
+    async fn flush(self, request: RequestId, batches: mpsc::Sender<Vec<Answer>>) {
+        let room = batches.reserve().await;
+        let mut open = self.lock();
+        let (Some(listener), Ok(room)) = (open.get_mut(&request), room) else {
+            open.remove(&request);
+            return;
+        };
+        listener.is_flushing = false;
+        let batch = std::mem::take(&mut listener.held_back);
+        if matches!(batch.last(), Some(Answer::Finished)) {
+            open.remove(&request);
+        }
+        room.send(batch);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Listener>> {

@@ -1,11 +1,11 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{fatal, hands::Hands};
+use super::{fatal, hands::Hands, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
 };
-use mesh_coordinator::Effect;
+use mesh_coordinator::{Changes, Effect};
 use mesh_proto::id::LogPosition;
 use prometheus_client::metrics::counter::Counter;
 use std::{
@@ -21,6 +21,8 @@ use std::{
 pub enum Job {
     /// Encoded facts in order, and what may be done once they are on disk.
     Batch { records: Vec<Vec<u8>>, effects: Vec<Effect> },
+    /// The changes of the store up to here: handed to it once the log has everything that they rest on.
+    Snapshot(LogPosition, Changes),
     /// The store has absorbed all records up to here.
     Release(LogPosition),
     /// Everything before this is done; say so and end.
@@ -43,7 +45,14 @@ pub struct LogState {
 
 /// Runs until `Stop`. A failed append or sync ends the process with every waiting effect undone: a promise that was
 /// forgotten is one that may be contradicted.
-pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state: &LogState, pulse: &Pulse) {
+pub fn run<D: Disk>(
+    mut log: Log<D>,
+    jobs: &Receiver<Job>,
+    hands: &Hands,
+    snapshots: &Snapshots,
+    state: &LogState,
+    pulse: &Pulse,
+) {
     let mut waiting: Vec<Effect> = Vec::new();
     let mut records = 0u64;
     let mut is_sealed = false;
@@ -59,6 +68,7 @@ pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state:
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut release = None;
+        let mut snapshot = None;
         let mut stop = false;
         let mut next = Some(first);
         while let Some(job) = next {
@@ -72,6 +82,7 @@ pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state:
                     records += encoded.len() as u64;
                     waiting.extend(effects);
                 }
+                Job::Snapshot(position, changes) => snapshot = Some((position, changes)),
                 Job::Release(upto) => release = Some(upto),
                 Job::Stop => stop = true,
             }
@@ -85,6 +96,9 @@ pub fn run<D: Disk>(mut log: Log<D>, jobs: &Receiver<Job>, hands: &Hands, state:
             state.syncs.inc();
             records = 0;
             is_sealed = false;
+        }
+        if let Some((position, changes)) = snapshot {
+            snapshots.begin(position, changes);
         }
         for effect in waiting.drain(..) {
             hands.carry_out(effect);

@@ -46,7 +46,9 @@ impl Hands {
             Ok(()) => {}
             // Its `Down` is on its way to the brain, or has been there: what matters is said again on `Up`.
             Err(SendError::NotConnected) => {}
-            Err(SendError::Full) => self.say(Input::Full { node: to }),
+            Err(SendError::Full) if class == Class::Task => self.say(Input::Full { node: to }),
+            // Heartbeats, entries and replies come again, or are asked for again.
+            Err(SendError::Full) => tracing::debug!(%to, %class, "not sent: its queue is full"),
             Err(error @ SendError::TooLarge) => tracing::error!(%to, %class, %error, "not sent: a bug"),
         }
     }

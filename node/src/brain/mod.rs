@@ -69,8 +69,9 @@ pub fn start(
     let (commits, jobs) = sync_channel(commit::WAITING);
     let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone())?;
     let commit = std::thread::Builder::new().name("commit".into()).spawn({
-        let (hands, state, pulse) = (Arc::clone(&hands), state.clone(), pulse.clone());
-        move || commit::run(log, &jobs, &hands, &state, &pulse)
+        let (hands, snapshots) = (Arc::clone(&hands), snapshots.clone());
+        let (state, pulse) = (state.clone(), pulse.clone());
+        move || commit::run(log, &jobs, &hands, &snapshots, &state, &pulse)
     })?;
     let brain = std::thread::Builder::new().name("brain".into()).spawn({
         let stop = Arc::clone(&stop);

@@ -18,6 +18,7 @@ use std::{
 const EVERY: u64 = 64 * 1024 * 1024;
 
 /// One snapshot at a time.
+#[derive(Clone)]
 pub struct Snapshots {
     busy: Arc<AtomicBool>,
     work: SyncSender<(LogPosition, Changes)>,
@@ -33,12 +34,12 @@ impl Snapshots {
         Ok((Self { busy, work }, thread))
     }
 
+    /// Whether to take one; if so it must be begun.
     pub fn is_due(&self, log_bytes: u64) -> bool {
-        log_bytes >= EVERY && !self.busy.load(Ordering::Acquire)
+        log_bytes >= EVERY && !self.busy.swap(true, Ordering::AcqRel)
     }
 
     pub fn begin(&self, position: LogPosition, changes: Changes) {
-        self.busy.store(true, Ordering::Release);
         if self.work.send((position, changes)).is_err() {
             fatal("the store's thread has ended");
         }

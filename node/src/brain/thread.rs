@@ -117,12 +117,19 @@ impl Thread {
                 other => gated.push(other),
             }
         }
-        if self.commits.send(Job::Batch { records, effects: gated }).is_err() {
-            super::fatal("the commit thread has ended");
+        if !records.is_empty() || !gated.is_empty() {
+            self.commit(Job::Batch { records, effects: gated });
         }
         if self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed)) {
             let (position, changes) = self.coordinator.take_changes();
-            self.snapshots.begin(position, changes);
+            // Behind the records that it rests on: the store must never be ahead of the log.
+            self.commit(Job::Snapshot(position, changes));
+        }
+    }
+
+    fn commit(&self, job: Job) {
+        if self.commits.send(job).is_err() {
+            super::fatal("the commit thread has ended");
         }
     }
 }

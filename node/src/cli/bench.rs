@@ -77,7 +77,7 @@ pub(super) struct Map {
     #[arg(long, default_value = "256KiB", value_name = "SIZE")]
     size: Size,
     /// The command; the file comes behind it.
-    #[arg(long, default_value = "gzip -9 -c", value_name = "COMMAND")]
+    #[arg(long, default_value = "gzip -9 -n -c", value_name = "COMMAND")]
     command: String,
     /// Pass paths, in place of sending contents through the mesh.
     #[arg(long)]

@@ -34,7 +34,7 @@ pub async fn events(
                 doors.close(node);
                 Some(Input::Down { node })
             }
-            NetworkEvent::Writable { node, class: Class::Task | Class::Control } => Some(Input::Writable { node }),
+            NetworkEvent::Writable { node, class: Class::Task } => Some(Input::Writable { node }),
             NetworkEvent::Writable { .. } => None,
             NetworkEvent::Unreachable { address, why, .. } => {
                 tracing::warn!(%address, "cannot join: {why}");

@@ -145,8 +145,7 @@ impl Job {
                 moved = (Instant::now(), tracker.ended);
             }
             if moved.0.elapsed() > self.patience {
-                let (seconds, open) = (self.patience.as_secs(), tracker.open());
-                return Err(TestnetError::Stuck { seconds, open, last: tracker.last_error.clone() });
+                return Err(self.stuck(tracker));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -167,7 +166,7 @@ impl Job {
         // The answer begins once the job itself is on record, for which a node may wait for others.
         let opened = tokio::time::timeout(4 * SILENCE, gateways.client().stream(&Ask::post(path), body)).await;
         let mut lines = JobLines::new(opened.map_err(|_| broken("no answer"))??);
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut moved) = (BTreeSet::new(), Instant::now());
         loop {
             let line = tokio::time::timeout(SILENCE, lines.next()).await.map_err(|_| broken("silence"))??;
             match line {
@@ -175,6 +174,7 @@ impl Job {
                 Some(Line::End(_)) => return Ok(true),
                 Some(Line::Job { job, .. }) => tracker.job = Some(job),
                 Some(Line::Ended { index, result }) => {
+                    moved = Instant::now();
                     tracker.end(index, *result, &mut seen);
                     watch(tracker)?;
                 }
@@ -185,9 +185,20 @@ impl Job {
                 Some(Line::Refused { index, detail, .. }) => tracker.last_error = format!("item {index}: {detail}"),
                 Some(Line::Missing { index, .. }) => tracker.last_error = format!("item {index}: nobody knows it"),
                 Some(Line::Error { detail, .. }) => tracker.last_error = detail,
+                // A stream that tells only how far it is not may go on so forever.
+                Some(Line::Progress(_)) if moved.elapsed() > self.patience => return Err(self.stuck(tracker)),
                 Some(Line::Progress(_)) => {}
             }
         }
+    }
+
+    fn stuck(&self, tracker: &Tracker) -> TestnetError {
+        let first = tracker.told.iter().position(Option::is_none);
+        let last = match (&tracker.job, first) {
+            (Some(job), Some(first)) => format!("{}; job {job}, first of them item {first}", tracker.last_error),
+            _ => tracker.last_error.clone(),
+        };
+        TestnetError::Stuck { seconds: self.patience.as_secs(), open: tracker.open(), last }
     }
 
     /// The request's body, which notes when each line went out.

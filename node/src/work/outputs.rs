@@ -5,10 +5,25 @@ use crate::{
     blob::{BlobError, BlobStore, Ingested, Take},
     executor::{Outcome as Ran, Output},
 };
+use std::time::Duration;
+
 use mesh_proto::task::{BlobRef, Octets, Outcome, Payload};
 
+/// How often a copy is tried for again, and after what pause.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why outputs are not durable.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("on {copies} of the {wanted} disks that they must be on")]
+    TooFewCopies { copies: usize, wanted: usize },
+}
+
 /// Keeps what does not fit into the record as blobs, on this disk and on others.
-pub async fn keep(blobs: &BlobStore, replicas: &Replicas, ran: &Ran) -> Result<Outcome, BlobError> {
+pub async fn keep(blobs: &BlobStore, replicas: &Replicas, ran: &Ran) -> Result<Outcome, KeepError> {
     let mut room = outcome::INLINE_TOTAL;
     let stdout = keep_one(blobs, replicas, &ran.stdout, &mut room).await?;
     let stderr = keep_one(blobs, replicas, &ran.stderr, &mut room).await?;
@@ -24,7 +39,7 @@ async fn keep_one(
     replicas: &Replicas,
     output: &Output,
     room: &mut usize,
-) -> Result<Payload, BlobError> {
+) -> Result<Payload, KeepError> {
     if let Some(Payload::Inline(bytes)) = outcome::inline(output)
         && bytes.len() <= *room
     {
@@ -37,6 +52,17 @@ async fn keep_one(
         Output::File { path, len, .. } if *len > 0 => blobs.ingest_file(path.clone(), Take::Copy).await?,
         Output::File { .. } => return Ok(Payload::Inline(Octets::default())),
     };
-    let nodes = replicas.spread(blobs, id).await;
+    let mut nodes = replicas.spread(blobs, id).await;
+    // Accepted results have their copies; a mesh that cannot take them now may in a moment.
+    for _ in 0..TRIES {
+        if nodes.len() >= replicas.wanted() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        nodes = replicas.spread(blobs, id).await;
+    }
+    if nodes.len() < replicas.wanted() {
+        return Err(KeepError::TooFewCopies { copies: nodes.len(), wanted: replicas.wanted() });
+    }
     Ok(Payload::Blob(BlobRef { id, size, nodes }))
 }

@@ -8,8 +8,9 @@ use mesh_proto::id::{BlobId, NodeId};
 use std::{future::Future, io, time::Duration};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
-/// How long a peer keeps a blob for a record that is still to name it.
-const LEASE: Duration = Duration::from_secs(3600);
+/// How long a blob is kept on each node that a reference names: as long as records are, since those nodes need not hold
+/// the record and so cannot tell that it still refers.
+const LEASE: Duration = Duration::from_secs(24 * 3600);
 
 /// A peer that has not taken a blob by then is given up for another.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,6 +56,9 @@ impl Replicas {
     /// Has other nodes keep a blob of this one, until there are enough copies or nobody is left to ask. Returns who has
     /// it, durably, this node first.
     pub async fn spread(&self, blobs: &BlobStore, id: BlobId) -> Vec<NodeId> {
+        if let Err(error) = blobs.renew_lease(id, LEASE).await {
+            tracing::warn!(%id, %error, "the lease of a blob cannot be made longer");
+        }
         let mut holders = vec![self.network.node()];
         let mut peers: Vec<NodeId> = self
             .network

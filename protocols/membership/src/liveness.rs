@@ -83,7 +83,9 @@ impl Members {
             next_dial: Mono::default(),
             dials: 0,
         });
-        peer.member = member;
+        // An entry may be older than the connection, which says which disk is there now.
+        let store = if peer.connected { peer.member.store } else { member.store };
+        peer.member = Member { store, ..member };
     }
 
     /// A verified entry. The higher incarnation wins; one that was forgotten stays so.

@@ -29,9 +29,15 @@ pub struct Campaign {
     /// Who promised, and what they held then.
     promises: BTreeMap<Holder, Option<Held>>,
     asked: BTreeSet<NodeId>,
+    /// Named holders that have outlived the record.
+    outlived: BTreeSet<Holder>,
 }
 
 impl Campaign {
+    pub fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
     /// Whether that holder has promised.
     pub fn has(&self, holder: &Holder) -> bool {
         self.promises.contains_key(holder)
@@ -69,7 +75,7 @@ impl Tasks {
         self.tell(cx.now, task, Event::Prepared { ballot });
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
         let promises = BTreeMap::from([(self.me, Some(held))]);
-        let campaign = Campaign { ballot, promises, asked: BTreeSet::from([self.me.node]) };
+        let campaign = Campaign { ballot, promises, asked: BTreeSet::from([self.me.node]), outlived: BTreeSet::new() };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -137,6 +143,7 @@ impl Tasks {
         };
         let winner = covered.then(|| self.choose_birth(task, best, &seen)).flatten();
         for node in to_ask {
+            let born = prepared_as(&seen, &node, born);
             self.send(node, Item::Prepare { task, ballot, born });
         }
         if let Some(winner) = winner {
@@ -170,12 +177,21 @@ impl Tasks {
 
     /// Phase 2: adopts the highest, writes it again under the own ballot, and only then decides anything.
     fn take_office(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot, adopted: Held) {
+        if let Some(promised) = self.shelf.promised(&task).filter(|promised| *promised > ballot) {
+            self.step_down(cx, task, promised);
+            return;
+        }
         let Some(Driver::Campaigning(campaign)) = self.drivers.remove(&task) else { return };
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
         let register = if adopted.version == Version::BIRTH {
-            self.settle_birth(&adopted, register, &campaign.promises)
+            let is_complete =
+                self.shelf.copy(&task).is_some_and(|copy| copy.ballot == adopted.ballot && copy.confirmed);
+            match is_complete {
+                true => Register { joint: None, ..register },
+                false => self.settle_birth(&adopted, register, &campaign.promises),
+            }
         } else {
             register
         };
@@ -256,6 +272,7 @@ impl Tasks {
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
                 let Some(born) = self.shelf.copy(&task).map(|copy| copy.birth.born) else { return };
+                let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
                 let missing: Vec<NodeId> = campaign
                     .asked
                     .iter()
@@ -263,6 +280,7 @@ impl Tasks {
                     .copied()
                     .collect();
                 for node in missing {
+                    let born = prepared_as(&seen, &node, born);
                     self.send(node, Item::Prepare { task, ballot, born });
                 }
                 self.count_promises(cx, task);
@@ -314,10 +332,16 @@ impl Tasks {
         self.replace_placements(cx, lost.node);
     }
 
-    /// A holder that this node asked has outlived the record: it ended so long ago that it was forgotten.
-    pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, task: TaskId, floor: Wall) {
+    /// A named holder that this node asked says that it has outlived the record. When a majority of them says so it
+    /// ended, so long ago that it was forgotten; one alone may have a clock that is ahead.
+    pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+        let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(copy) = self.shelf.copy(&task) else { return };
-        if copy.birth.born < floor && matches!(self.drivers.get(&task), Some(Driver::Campaigning(_))) {
+        let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
+        let holders = &copy.register.holders;
+        campaign.outlived.insert(Holder { node: from, store });
+        if holders.iter().filter(|holder| campaign.outlived.contains(holder)).count() >= quorum::majority(holders.len())
+        {
             self.drivers.remove(&task);
             self.counters.retired += 1;
             self.forget(cx, vec![task]);
@@ -350,4 +374,11 @@ impl Tasks {
         self.set_ballot_timer(cx, task);
         self.check_force(cx, task);
     }
+}
+
+/// Only a named holder can have outlived a record. Any other member of the home list that is asked never held it: it is
+/// to promise, however old the key is.
+fn prepared_as(seen: &[Held], node: &NodeId, born: Wall) -> Wall {
+    let is_holder = seen.iter().any(|held| held.register.holders.iter().any(|holder| holder.node == *node));
+    if is_holder { born } else { Wall(u64::MAX) }
 }

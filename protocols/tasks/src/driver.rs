@@ -41,6 +41,15 @@ pub struct Reign {
     pub asked: u32,
 }
 
+impl Driver {
+    pub fn ballot(&self) -> Option<Ballot> {
+        match self {
+            Self::Campaigning(campaign) => Some(campaign.ballot()),
+            Self::Driving(reign) => reign.ballot,
+        }
+    }
+}
+
 impl Tasks {
     /// By birth: all holders have the first version, which is in force with that.
     pub(crate) fn begin_driving(&mut self, cx: &mut Context<'_>, task: TaskId, register: &Register) {
@@ -66,6 +75,11 @@ impl Tasks {
     pub(crate) fn write(&mut self, cx: &mut Context<'_>, task: TaskId, register: Register) {
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let (Some(ballot), Some(copy)) = (reign.ballot, self.shelf.copy(&task)) else { return };
+        // Invariant 1: a ballot that was promised away is never written under.
+        if let Some(promised) = self.shelf.promised(&task).filter(|promised| *promised > ballot) {
+            self.step_down(cx, task, promised);
+            return;
+        }
         let version = copy.version.next();
         let had: BTreeSet<Holder> = std::mem::take(&mut reign.acked);
         reign.in_force = false;
@@ -147,7 +161,11 @@ impl Tasks {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
-        if reign.running || reign.pausing.is_some() {
+        if reign.running {
+            self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after * 4);
+            return;
+        }
+        if reign.pausing.is_some() {
             return;
         }
         let granted = reign.granted;
@@ -239,8 +257,11 @@ impl Tasks {
             return;
         }
         if !matches!(self.drivers.get(&task), Some(Driver::Driving(_))) {
-            if let Some(driver) = self.shelf.promised(&task).map(|promised| promised.driver) {
-                self.send(from, Item::DrivenBy { task, driver });
+            match self.shelf.promised(&task).map(|promised| promised.driver) {
+                // Nobody does: whoever wins settles it, and the executor offers its result again.
+                Some(driver) if driver == self.me.node || self.roster.is_silent(&driver) => self.campaign(cx, task),
+                Some(driver) if driver != from => self.send(from, Item::DrivenBy { task, driver }),
+                Some(_) | None => {}
             }
             return;
         }
@@ -268,7 +289,10 @@ impl Tasks {
             return;
         }
         self.judge_failure(cx, task, &current, outcome);
-        self.send(from, Item::Settled { task, attempt });
+        // If that was the end, it is told when a majority has it.
+        if self.shelf.copy(&task).is_some_and(Copy::is_live) {
+            self.send(from, Item::Settled { task, attempt });
+        }
     }
 
     /// Another try, or the end.
@@ -370,7 +394,11 @@ impl Tasks {
         let State::Assigned(attempt) = copy.register.state else { return };
         let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
-        if reign.pausing.is_some() || !reign.in_force {
+        if reign.pausing.is_some() {
+            return;
+        }
+        if !reign.in_force {
+            self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
             return;
         }
         reign.asked = reign.asked.saturating_add(1);
@@ -442,7 +470,10 @@ impl Tasks {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let register = Arc::clone(&copy.register);
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
-        let missing: Vec<Holder> = everyone(&register).filter(|holder| !reign.acked.contains(holder)).collect();
+        // While a settled birth is not in force, any of the home list helps to its majority.
+        let home = register.joint.iter().flatten().filter(|_| !reign.in_force).copied();
+        let missing: BTreeSet<Holder> =
+            everyone(&register).chain(home).filter(|holder| !reign.acked.contains(holder)).collect();
         for holder in &missing {
             if self.roster.is_present(holder) {
                 self.send_write(holder, task, false);
@@ -450,6 +481,16 @@ impl Tasks {
         }
         if !missing.is_empty() {
             self.timers.set(task, Kind::Ballot, cx.now.mono + self.config.ballot_timeout * 4);
+        }
+    }
+
+    /// Somebody is gone: whatever waits for a majority looks for it among the others now.
+    pub(crate) fn hasten_writes(&mut self, cx: &mut Context<'_>) {
+        let waiting = |driver: &Driver| matches!(driver, Driver::Driving(reign) if !reign.in_force);
+        let tasks: Vec<TaskId> =
+            self.drivers.iter().filter(|(_, driver)| waiting(driver)).map(|(task, _)| *task).collect();
+        for task in tasks {
+            self.timers.set(task, Kind::Ballot, cx.now.mono);
         }
     }
 

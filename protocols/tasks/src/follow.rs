@@ -66,9 +66,11 @@ impl Tasks {
         digest: Option<Digest>,
     ) {
         self.counters.existing += 1;
+        let earlier = self.gateway.following.remove(&task).map(|earlier| (earlier.waiters, earlier.unconfirmed));
+        let (waiting, unconfirmed) = earlier.unwrap_or_default();
         let following = Following {
-            waiters: Vec::new(),
-            unconfirmed: waiters,
+            waiters: waiting,
+            unconfirmed: waiters.into_iter().chain(unconfirmed).collect(),
             holders: known.holders.clone(),
             digest,
             unknown: BTreeSet::new(),

@@ -17,7 +17,11 @@ use rand::RngExt as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
+
+/// How far a client's clock may be ahead of a node's: a key from later would be remembered too long.
+const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
 /// What this node does on behalf of users. Soft: a client whose gateway died asks another with the same key.
 #[derive(Debug, Default)]
@@ -78,6 +82,11 @@ impl Tasks {
                 return;
             }
         };
+        if spec.born > cx.now.wall + CLOCK_SKEW {
+            let why = "its key was drawn in the future: is the client's clock, or this node's, wrong?";
+            self.answer(cx, Answer::Refused { to, task: None, why: Refusal::Malformed(why.into()) });
+            return;
+        }
         let task = spec.id(&self.network);
         let waiting = Waiting { to, follow };
         let digest = || spec_digest(&encoded);
@@ -233,7 +242,13 @@ impl Tasks {
         for holder in &placing.register.holders {
             self.send(holder.node, Item::Born { task, ballot: placing.ballot });
         }
-        if !following.waiters.is_empty() {
+        let earlier = self.gateway.following.remove(&task);
+        let mut following = following;
+        if let Some(earlier) = earlier {
+            following.waiters.extend(earlier.waiters);
+            following.unconfirmed.extend(earlier.unconfirmed);
+        }
+        if !following.waiters.is_empty() || !following.unconfirmed.is_empty() {
             self.gateway.following.insert(task, following);
             self.timers.set(task, Kind::Follow, cx.now.mono + crate::follow::FOLLOW_AGAIN);
         }

@@ -155,6 +155,10 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
+        // A driver whose ballot this is above of has been replaced, whether or not it was asked for a promise.
+        if self.drivers.get(&task).and_then(Driver::ballot).is_some_and(|mine| mine < ballot) {
+            self.step_down(cx, task, ballot);
+        }
         let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), copy.birth.gateway, copy.birth.placed));
         match (held, birth) {
             (Some((held, ..)), _) if held >= stamp => {}
@@ -172,10 +176,6 @@ impl Tasks {
                 self.send(from, Item::LacksBirth { task, ballot });
                 return;
             }
-        }
-        if from != self.me.node {
-            // Whoever writes won a majority that this node may not have been asked for: a reign here is over.
-            self.step_down(cx, task, ballot);
         }
         self.rivals.remove(&task);
         match register.state {

@@ -39,6 +39,8 @@ impl Tasks {
             }
             gone.push(*task);
         }
+        // A client whose clock is ahead must not shut out the others.
+        let raised = raised.min(wall);
         if raised > self.shelf.floor() {
             self.persist(cx, Fact::Floor { floor: raised });
         }

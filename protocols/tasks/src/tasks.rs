@@ -18,7 +18,9 @@ use mesh_proto::{
     task::{Holder, Item},
     time::{Mono, Now},
 };
+use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// One node's task layer.
 ///
@@ -92,7 +94,9 @@ impl Tasks {
     pub fn restarted(&mut self, cx: &mut Context<'_>) {
         let live: Vec<TaskId> = self.shelf.live().iter().copied().collect();
         for task in live {
-            self.timers.set(task, Kind::Watch, cx.now.mono + self.config.settle_after);
+            // Spread, so that a restart is no storm.
+            let spread = Duration::from_millis(cx.rng.random_range(0..2000));
+            self.watch(cx, task, self.config.settle_after + spread);
             self.watch_deadline(cx, task);
         }
         let kept: Vec<TaskId> = self.shelf.outbox().keys().map(|(task, _)| *task).collect();
@@ -142,6 +146,7 @@ impl Tasks {
         self.replace_placements(cx, node);
         self.executor_gone(cx, node);
         self.driver_gone(cx, node);
+        self.hasten_writes(cx);
         self.followed_gone(cx, node);
         self.drain_local(cx);
     }
@@ -249,7 +254,7 @@ impl Tasks {
             Item::Busy { task, retry_ms } => self.on_not_placed(cx, from, task, Some(retry_ms)),
             Item::TooOld { task, floor } => {
                 self.placement_too_old(cx, task, floor);
-                self.forgotten_elsewhere(cx, task, floor);
+                self.forgotten_elsewhere(cx, from, task);
             }
             Item::Following { task, known } => self.on_following(cx, task, known),
             Item::Unknown { task } => self.on_unknown(cx, from, task),

@@ -1,13 +1,18 @@
 use super::{node::*, told::Told};
 use crate::Fact;
 use mesh_proto::task::{Ballot, Birth, Held, Item, Register, Spec, State, Version};
+use mesh_proto::time::Wall;
 use std::sync::Arc;
 
 /// The first holder, which has never heard that its birth is complete, and so asks for promises.
 fn campaigning() -> Node {
     let mut node = Node::holding(0, &spec());
     let told = node.pass_ms(1000);
-    let asked = |rank| (rank, Item::Prepare { task: task(), ballot: mine(), born: START });
+    // Only a named holder may answer that it has outlived the record.
+    let asked = |rank| {
+        let born = if rank < 3 { START } else { Wall(u64::MAX) };
+        (rank, Item::Prepare { task: task(), ballot: mine(), born })
+    };
     let fact = Fact::Promised { task: task(), ballot: mine(), at: node.now.wall };
     assert_eq!(told, Told { facts: vec![fact], sent: (1..5).map(asked).collect(), ..Told::nothing() });
     node

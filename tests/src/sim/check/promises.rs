@@ -23,8 +23,8 @@ pub struct Promises {
 struct Said {
     /// The highest promise, and the record that it rests on.
     promised: Option<(Ballot, LogPosition)>,
-    /// The highest that it said is on its disk.
-    has: Option<Key>,
+    /// The highest that it said is on its disk, and the record that this rests on.
+    has: Option<(Key, LogPosition)>,
 }
 
 impl Promises {
@@ -60,30 +60,33 @@ impl Promises {
         // What was decided in one turn leaves by destination, not in the order of its making: only what was said in an
         // earlier turn is taken back.
         let promised_before = said.promised.filter(|(_, at)| *at < after).map(|(ballot, _)| ballot);
+        let had = said.has.filter(|(_, at)| *at < after).map(|(key, _)| key);
         let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
         match kind {
             Kind::Has(key) => {
-                if !was_written(key) {
+                // A later version of the same driver stands for the earlier ones.
+                let is_past = on_disk.is_some_and(|held| held.0 == key.0 && held.1 >= key.1);
+                if !is_past && !was_written(key) {
                     return fault(Rule::DurableBeforeSaid, format!("says it has {}, which was never there", show(key)));
                 }
                 // A repeat of what it accepted before it promised is no lie. What was dropped meanwhile, because the
                 // gateway gave it up, binds nobody.
                 if on_disk >= Some(key) {
-                    said.has = said.has.max(Some(key));
+                    said.has = said.has.max(Some((key, after)));
                 }
             }
             Kind::IsAt(key) => {
-                if said.has.is_some_and(|has| key < has) {
-                    return fault(Rule::PromisesKept, format!("is at {}, had said {}", show(key), show_has(said)));
+                if had.is_some_and(|has| key < has) {
+                    return fault(Rule::PromisesKept, format!("is at {}, had said {}", show(key), show_has(had)));
                 }
             }
             Kind::Promises(ballot, held) => {
                 if promised_before.is_some_and(|promised| ballot < promised) {
                     return fault(Rule::PromisesKept, format!("promises {ballot} after a higher one"));
                 }
-                if said.has.is_some_and(|has| held.is_none_or(|held| held < has)) {
+                if had.is_some_and(|has| held.is_none_or(|held| held < has)) {
                     let held = held.map_or("nothing".into(), show);
-                    return fault(Rule::PromisesKept, format!("shows {held}, had said {}", show_has(said)));
+                    return fault(Rule::PromisesKept, format!("shows {held}, had said {}", show_has(had)));
                 }
                 if disk.and_then(|disk| disk.promised).is_none_or(|promised| promised < ballot) {
                     return fault(Rule::DurableBeforeSaid, format!("promises {ballot}, which is not on its disk"));
@@ -94,7 +97,7 @@ impl Promises {
                 if said.promised.is_none_or(|(promised, _)| promised <= ballot) {
                     said.promised = Some((ballot, after));
                 }
-                said.has = said.has.max(held);
+                said.has = said.has.max(held.map(|held| (held, after)));
             }
             Kind::Refuses(promised) => {
                 if promised_before.is_some_and(|said| promised < said) {
@@ -129,8 +132,8 @@ fn show(key: Key) -> String {
     format!("{} {:?}", key.0, key.1)
 }
 
-fn show_has(said: &Said) -> String {
-    said.has.map_or("nothing".into(), show)
+fn show_has(had: Option<Key>) -> String {
+    had.map_or("nothing".into(), show)
 }
 
 #[cfg(test)]

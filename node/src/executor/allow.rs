@@ -128,7 +128,7 @@ mod tests {
         let error = Allowed::resolve(&["no-such-command".into()], PATH).unwrap_err();
         assert!(matches!(error, AllowError::NotFound { .. }));
         assert!(Allowed::resolve(&["bin/true".into()], PATH).is_err());
-        assert!(Allowed::resolve(&["/etc/hostname".into()], PATH).is_err());
+        assert!(Allowed::resolve(&["/etc/passwd".into()], PATH).is_err());
     }
 
     #[test]

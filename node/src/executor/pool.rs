@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// One way to execute. What ends later ends through the [`Desk`].
+/// One way to execute. What ends later ends through the desk.
 pub trait Executor: Send + Sync {
     /// Starts, without blocking. `Some`: it has ended already, or could not start.
     fn run(&self, run: Run) -> Option<Outcome>;

@@ -21,7 +21,7 @@ pub struct Run {
     /// Files to place in the task's directory: (relative path there, what it holds). Files of this node are copied
     /// (shared extents where the file system can), never linked, so that a task cannot change a blob through them.
     pub inputs: Vec<(String, Source)>,
-    /// Relative paths of regular files to take over when the command has ended. At most [`MAX_FILES`].
+    /// Relative paths of regular files to take over when the command has ended. At most 1,024.
     pub outputs: Vec<String>,
     /// The command is killed after this long, by the guard. `sleep` ends as a failure.
     pub time_limit: Duration,

@@ -15,7 +15,7 @@ use crate::api::node::NodeStatus;
 pub struct Options {
     /// The program that the nodes run.
     pub binary: PathBuf,
-    /// Commands that tasks may run. Default: those of [`COMMANDS`] that this machine has.
+    /// Commands that tasks may run. Default: those of a fixed list that this machine has.
     pub allow: Vec<String>,
     /// Tasks may read files by path. Default: true, since all nodes are on this machine.
     pub in_place: bool,

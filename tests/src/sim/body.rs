@@ -39,15 +39,13 @@ impl World {
                 body.timer = None;
                 self.turn(node);
             }
-            // Another has been set since.
             Event::Timer { .. } => {}
             Event::Commit { .. } => self.committed(node),
             Event::Executed { slot, .. } => self.executed(node, slot),
             Event::Absorb { .. } => {
                 body.wants_to_absorb = true;
                 self.absorb(node);
-                let next = self.at + self.options.absorb;
-                self.queue.push(next, event);
+                self.queue.push(self.at + self.options.absorb, event);
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use mesh_tests::sim::{
     self,
     campaign::{Summary, run_all},
     options::Wanted,
-    trace::Trace,
+    trace::{Reader, Trace},
 };
 use std::{
     io::{BufWriter, Write},
@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn one(seed: u64, wanted: &Wanted, trace: bool) -> anyhow::Result<ExitCode> {
-    let text: Option<Box<dyn FnMut(&str) + Send>> = match trace {
+    let text: Option<Reader> = match trace {
         false => None,
         true => {
             let mut out = BufWriter::new(std::io::stdout());

@@ -35,12 +35,12 @@ impl World {
                 body.waking = false;
                 self.turn(node);
             }
-            Event::Timer { .. } => {
-                if body.timer == Some(self.at) {
-                    body.timer = None;
-                    self.turn(node);
-                }
+            Event::Timer { .. } if body.timer == Some(self.at) => {
+                body.timer = None;
+                self.turn(node);
             }
+            // Another has been set since.
+            Event::Timer { .. } => {}
             Event::Commit { .. } => self.committed(node),
             Event::Executed { slot, .. } => self.executed(node, slot),
             Event::Absorb { .. } => {

@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+/// Who reads the text, a line at a time.
+pub type Reader = Box<dyn FnMut(&str) + Send>;
+
 /// Takes in every event of a world.
 pub struct Trace {
     hash: u64,
     events: u64,
-    text: Option<Box<dyn FnMut(&str) + Send>>,
+    text: Option<Reader>,
 }
 
 impl Trace {
-    pub fn new(text: Option<Box<dyn FnMut(&str) + Send>>) -> Self {
+    pub fn new(text: Option<Reader>) -> Self {
         Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, text }
     }
 

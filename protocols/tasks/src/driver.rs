@@ -149,6 +149,7 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         let all = everyone(&register).all(|holder| reign.acked.contains(&holder));
         if all {
+            self.shelf.mark_complete(&task);
             self.timers.clear(task, Kind::Ballot);
             if reign.in_force && register.ending().is_some() {
                 self.drivers.remove(&task);

@@ -29,6 +29,8 @@ pub struct Following {
     pub digest: Option<Digest>,
     /// Members of the home list that know nothing of it.
     pub unknown: BTreeSet<NodeId>,
+    /// All members that can be reached were asked, not only those that should hold it.
+    pub everywhere: bool,
     pub rounds: u32,
 }
 
@@ -49,6 +51,7 @@ impl Tasks {
             holders: Vec::new(),
             digest: None,
             unknown: BTreeSet::new(),
+            everywhere: false,
             rounds: 0,
         });
         following.waiters.push(to);
@@ -74,6 +77,7 @@ impl Tasks {
             holders: known.holders.clone(),
             digest,
             unknown: BTreeSet::new(),
+            everywhere: false,
             rounds: 0,
         };
         self.gateway.following.insert(task, following);
@@ -211,7 +215,24 @@ impl Tasks {
         let needed = quorum::majority(home.len());
         if let Some(following) = self.gateway.following.get_mut(&task) {
             following.unknown.insert(from);
-            if counts(&following.unknown) >= needed && following.holders.iter().all(|h| following.unknown.contains(h)) {
+            let is_unknown = |node: &NodeId| following.unknown.contains(node) || self.roster.is_silent(node);
+            if counts(&following.unknown) >= needed && following.holders.iter().all(is_unknown) {
+                // Since it was placed, members may have come that are closer to it: its holders are asked as well
+                // before a user is told that there is no such task.
+                if !following.everywhere && !following.waiters.is_empty() {
+                    following.everywhere = true;
+                    let others: Vec<NodeId> = self
+                        .roster
+                        .iter()
+                        .filter(|(node, seat)| seat.holds && seat.connected && !following.unknown.contains(*node))
+                        .map(|(node, _)| *node)
+                        .collect();
+                    following.holders.extend(&others);
+                    if !others.is_empty() {
+                        others.into_iter().for_each(|node| self.send(node, Item::Follow { task }));
+                        return;
+                    }
+                }
                 let following = self.gateway.following.remove(&task);
                 self.timers.clear(task, Kind::Follow);
                 let Some(following) = following else { return };

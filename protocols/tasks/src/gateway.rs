@@ -237,6 +237,7 @@ impl Tasks {
             holders: placing.register.holders.iter().map(|holder| holder.node).collect(),
             digest: Some(placing.birth.digest()),
             unknown: BTreeSet::new(),
+            everywhere: false,
             rounds: 0,
         };
         for holder in &placing.register.holders {

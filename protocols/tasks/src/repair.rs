@@ -32,7 +32,10 @@ impl Tasks {
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
             let first = holders.iter().find(|holder| **holder == self.me || stays(holder));
-            if is_hurt && copy.is_confirmed() && first == Some(&self.me) {
+            // A driver that ended a task and died may have left a holder without it, which nobody remembers.
+            let ended = copy.register.ending().map(|ending| ending.at);
+            let is_unsure = !copy.complete && ended.is_some_and(|at| cx.now.wall.since(at) >= delay);
+            if (is_hurt || is_unsure) && copy.is_confirmed() && first == Some(&self.me) {
                 hurt.push(*task);
             }
         }

@@ -30,6 +30,10 @@ pub struct Copy {
     /// A majority of the holders is known to have just this. Not kept either.
     #[serde(skip)]
     pub in_force: bool,
+    /// All holders are known to have just this. Kept when the store is next brought up to date, and no sooner: where it
+    /// is lost, it is found out again.
+    #[serde(rename = "c", default)]
+    pub complete: bool,
 }
 
 impl Copy {
@@ -109,12 +113,12 @@ impl Shelf {
     pub fn apply(&mut self, fact: Fact) {
         match fact {
             Fact::Held { birth, ballot, version, register } => {
-                self.put(Copy { birth, ballot, version, register, confirmed: false, in_force: false });
+                self.put(Copy { birth, ballot, version, register, confirmed: false, in_force: false, complete: false });
             }
             Fact::Written { task, ballot, version, register } => {
                 if let Some(copy) = self.copies.get(&task) {
                     let (birth, confirmed) = (Arc::clone(&copy.birth), copy.confirmed);
-                    self.put(Copy { birth, ballot, version, register, confirmed, in_force: false });
+                    self.put(Copy { birth, ballot, version, register, confirmed, in_force: false, complete: false });
                 }
             }
             Fact::Promised { task, ballot, at } => {
@@ -193,6 +197,14 @@ impl Shelf {
     pub fn mark_in_force(&mut self, task: &TaskId) {
         if let Some(copy) = self.copies.get_mut(task) {
             copy.in_force = true;
+        }
+    }
+
+    /// What is held is known to be on all of the holders.
+    pub fn mark_complete(&mut self, task: &TaskId) {
+        if let Some(copy) = self.copies.get_mut(task).filter(|copy| !copy.complete) {
+            copy.complete = true;
+            self.changed.push(Key::Copy(*task));
         }
     }
 

@@ -151,11 +151,12 @@ impl Tasks {
         }
     }
 
-    /// Of births that met, the one to go on with. Of the same task any will do. Of different tasks under one key at most
-    /// one can be complete; which, only a named holder of each can say, so without its word nothing is decided.
+    /// Of births that met, the one to go on with. At most one can be complete, and that one it must be: its driver may
+    /// have decided with its own holders already. Which it is, only a named holder of each can say. Without its word
+    /// nothing is decided between different tasks under one key; where all are the same task, some birth goes on.
     fn choose_birth(&self, task: TaskId, best: &Held, seen: &[Held]) -> Option<Held> {
         let digests: BTreeSet<Digest> = seen.iter().map(|held| held.birth.digest()).collect();
-        if best.version > Version::BIRTH || digests.len() == 1 {
+        if best.version > Version::BIRTH {
             return Some(best.clone());
         }
         let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return None };
@@ -171,6 +172,7 @@ impl Tasks {
             [] => Some(best.clone()),
             [only] => Some((*only).clone()),
             [first, rest @ ..] if rest.iter().all(|held| held.ballot == first.ballot) => Some((*first).clone()),
+            _ if digests.len() == 1 => Some(best.clone()),
             _ => None,
         }
     }

@@ -44,6 +44,11 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
+        if self.is_forgotten(cx, birth.born) {
+            self.counters.too_old += 1;
+            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
+            return;
+        }
         let home = self.roster.home(&task, self.config.home);
         // Two births of one id meet in a holder if their home lists are one. Where a gateway knows other members than
         // this node does, somebody's table is behind: a little later it is not.
@@ -51,11 +56,6 @@ impl Tasks {
             self.counters.not_mine += 1;
             let home = home.into_iter().map(|holder| holder.node).collect();
             self.send(from, Item::NotMine { task, home });
-            return;
-        }
-        if self.is_forgotten(cx, birth.born) {
-            self.counters.too_old += 1;
-            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
             return;
         }
         if !self.has_room || self.shelf.live().len() >= self.config.live_max {

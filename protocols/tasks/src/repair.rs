@@ -34,7 +34,8 @@ impl Tasks {
             let first = holders.iter().find(|holder| **holder == self.me || stays(holder));
             // A driver that ended a task and died may have left a holder without it, which nobody remembers.
             let ended = copy.register.ending().map(|ending| ending.at);
-            let is_unsure = !copy.complete && ended.is_some_and(|at| cx.now.wall.since(at) >= delay);
+            let is_settled = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
+            let is_unsure = !copy.complete && ended.is_some_and(is_settled);
             if (is_hurt || is_unsure) && copy.is_confirmed() && first == Some(&self.me) {
                 hurt.push(*task);
             }

@@ -36,6 +36,9 @@ struct Arguments {
     /// All kinds of faults in every world; otherwise each seed's own.
     #[arg(long)]
     all_faults: bool,
+    /// Known limits of the protocol fail, too: see `task.two_homes`.
+    #[arg(long)]
+    strict: bool,
     /// With one seed: every input and effect, a line each.
     #[arg(long)]
     trace: bool,
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
         nodes: arguments.nodes,
         wire: arguments.wire,
         all_faults: arguments.all_faults,
+        strict: arguments.strict,
     };
     match arguments.seed {
         Some(seed) => one(seed, &wanted, arguments.trace),
@@ -136,7 +140,9 @@ fn replay(arguments: &Arguments, seed: u64) -> String {
     if let Some(nodes) = arguments.nodes {
         command += &format!(" --nodes {nodes}");
     }
-    for (set, flag) in [(arguments.wire, " --wire"), (arguments.all_faults, " --all-faults")] {
+    for (set, flag) in
+        [(arguments.wire, " --wire"), (arguments.all_faults, " --all-faults"), (arguments.strict, " --strict")]
+    {
         command += if set { flag } else { "" };
     }
     command

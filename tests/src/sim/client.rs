@@ -10,7 +10,7 @@ use super::{
 };
 use mesh_coordinator::{Answer, Command, ListFilter, Refusal, RequestId};
 use mesh_proto::{
-    id::{Digest, NetworkId, TaskId},
+    id::{BlobId, Digest, NetworkId, TaskId},
     task::Octets,
 };
 use std::collections::BTreeMap;
@@ -355,12 +355,14 @@ impl Clients {
             0 => return,
             known => self.tasks[self.dice.below(known)].wish.id,
         };
-        let command = match self.dice.below(7) {
+        let command = match self.dice.below(9) {
             0 | 1 => Command::Status,
             2 => Command::Members,
             3 => Command::Show { task: some },
             4 => Command::List { filter: ListFilter { limit: 20, ..ListFilter::default() } },
             5 => Command::Resolve { prefix: some.to_string()[..6].to_owned() },
+            6 => Command::Referenced { blobs: vec![BlobId::from_bytes([7; 32])] },
+            7 => return self.resubmit(reach),
             _ => {
                 let open: Vec<RequestId> = self.open.keys().copied().collect();
                 if open.is_empty() {
@@ -373,6 +375,17 @@ impl Clients {
             }
         };
         self.ask(command, Vec::new(), false, reach);
+    }
+
+    /// Somebody forgot that he knows the end of a task, and submits it again with its old key.
+    fn resubmit(&mut self, reach: &mut Reach<'_>) {
+        let place = self.dice.below(self.tasks.len());
+        let entry = &self.tasks[place];
+        if entry.state != State::Wanted && entry.acknowledged.is_some() {
+            reach.counts.add(Count::Resubmitted);
+            let again = vec![(place as u32, entry.rival)];
+            self.submit(again, reach);
+        }
     }
 
     /// Acknowledged tasks, each with whether its user still waits for its end.

@@ -53,7 +53,10 @@ impl World {
             self.nodes.iter().filter(|node| node.counts() && node.is_running()).map(|node| node.store()).collect();
         let wanted = self.options.tasks.copies.min(self.members().len());
         let copies = |task: &TaskId| self.checks.disks.holding(task).filter(|(store, _)| live.contains(store)).count();
-        let retained = |task: &TaskId| !self.options.forgetful || self.checks.registers.chosen(task).is_none();
+        let retained = |task: &TaskId| {
+            let is_dropped = self.options.forgetful && self.checks.registers.chosen(task).is_some();
+            !is_dropped && (self.options.strict || !self.checks.registers.has_two_homes(task))
+        };
         let (task, have) = self
             .clients
             .acknowledged()

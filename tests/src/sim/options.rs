@@ -44,6 +44,8 @@ pub struct Options {
     pub membership: mesh_membership::Config,
     /// Ended records are forgotten while the world lasts.
     pub forgetful: bool,
+    /// Known limits of the protocol are violations as well.
+    pub strict: bool,
 }
 
 /// What can go wrong.
@@ -96,6 +98,8 @@ pub struct Wanted {
     pub wire: bool,
     /// All kinds of faults at once.
     pub all_faults: bool,
+    /// Known limits of the protocol fail, too.
+    pub strict: bool,
 }
 
 /// Virtual microseconds at the end that are kept for healing.
@@ -117,10 +121,12 @@ impl Options {
             poison_limit: *dice.pick(&[2, 3, 5]),
             repair_delay: Duration::from_secs(*dice.pick(&[5, 10, 30])),
             repair_rate: *dice.pick(&[20, 200, 1000]),
+            // The machine keeps records for a minute longer than it says.
             retention: match forgetful {
-                true => Duration::from_secs(dice.range(40..=90)),
+                true => Duration::from_secs(dice.range(5..=60)),
                 false => Duration::from_secs(24 * 3600),
             },
+            retained_max: if forgetful { *dice.pick(&[150, 1_000_000]) } else { 1_000_000 },
             live_max: *dice.pick(&[60, 2_000_000, 2_000_000]),
             outbox_max: *dice.pick(&[8, 100_000, 100_000]),
             queue_max: *dice.pick(&[50, 1_000_000, 1_000_000]),
@@ -154,6 +160,7 @@ impl Options {
             tasks,
             membership,
             forgetful,
+            strict: wanted.strict,
         }
     }
 

@@ -75,7 +75,7 @@ impl World {
             network: Network::new(nodes.len(), &options),
             nodes,
             clients: Clients::new(network_id, &options),
-            checks: Checks::default(),
+            checks: Checks::new(options.strict),
             counts: Counts::default(),
             trace,
             dice,

@@ -35,11 +35,17 @@ pub struct Checks {
     pub promises: Promises,
     pub executions: Executions,
     pub users: Users,
+    /// Known limits of the protocol are violations as well.
+    strict: bool,
     /// The first that was found.
     found: Option<Violation>,
 }
 
 impl Checks {
+    pub fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
     pub fn found(&self) -> Option<&Violation> {
         self.found.as_ref()
     }
@@ -52,26 +58,35 @@ impl Checks {
         }
     }
 
+    /// As [`Self::note`], for what concerns one task.
+    fn note_of(&mut self, task: &TaskId, result: Result<(), Violation>, counts: &mut Counts) {
+        if result.is_err() && !self.strict && self.registers.has_two_homes(task) {
+            counts.add(Count::TwoHomes);
+        } else {
+            self.note(result);
+        }
+    }
+
     /// A fact is on the disk of `store`.
     pub fn persisted(&mut self, store: StoreId, fact: &Fact, counts: &mut Counts) {
         counts.fact(fact);
-        let result = match fact {
+        match fact {
             Fact::Held { birth, ballot, version, register } => {
-                self.written(store, birth.task, (*ballot, *version), register, counts)
+                let result = self.written(store, birth.task, (*ballot, *version), register, counts);
+                self.note_of(&birth.task, result, counts);
             }
             Fact::Written { task, ballot, version, register } => {
-                self.written(store, *task, (*ballot, *version), register, counts)
+                let result = self.written(store, *task, (*ballot, *version), register, counts);
+                self.note_of(task, result, counts);
             }
             Fact::Dropped { tasks } => {
                 for task in tasks {
                     self.promises.dropped(store, task);
                 }
-                Ok(())
             }
-            Fact::Promised { .. } | Fact::Floor { .. } | Fact::Kept { .. } | Fact::Settled { .. } => Ok(()),
-        };
+            Fact::Promised { .. } | Fact::Floor { .. } | Fact::Kept { .. } | Fact::Settled { .. } => {}
+        }
         self.disks.apply(store, fact);
-        self.note(result);
     }
 
     fn written(
@@ -114,7 +129,7 @@ impl Checks {
     pub fn sent(&mut self, store: StoreId, item: &Item, after: LogPosition, counts: &mut Counts) {
         counts.item(item);
         let result = self.check_sent(store, item, after, counts);
-        self.note(result);
+        self.note_of(&item.task(), result, counts);
     }
 
     fn check_sent(
@@ -129,7 +144,8 @@ impl Checks {
                 self.registers.seen(birth.task, (*ballot, Version::BIRTH), register)
             }
             Item::Write { task, ballot, version, register, .. } => {
-                if ballot.term > 0 && *version == Version::BIRTH {
+                let history = self.registers.history(task).unwrap_or_default();
+                if ballot.term > 0 && !history.iter().any(|write| write.key.0 == *ballot) {
                     counts.add(Count::Takeover);
                 }
                 self.registers.seen(*task, (*ballot, *version), register)
@@ -185,7 +201,10 @@ impl Checks {
             Answer::Status(status) => self.status(status),
             _ => Ok(()),
         };
-        self.note(result);
+        match answer {
+            Answer::Placed { task, .. } | Answer::Ended { task, .. } => self.note_of(task, result, counts),
+            _ => self.note(result),
+        }
     }
 
     fn status(&self, status: &StatusView) -> Result<(), Violation> {

@@ -1,4 +1,11 @@
 //! Every register that any node ever wrote, sent or told of, and on which disks it was.
+//!
+//! # A known limit of the protocol
+//!
+//! Two births of one id meet because both need a majority of one home list. When a member joins, leaves or loses its
+//! disk between them there are two home lists, and majorities of these need not meet: if besides the one that changed
+//! another member of both lists cannot be reached, a repeat of a submission can be born a second time. What is found of
+//! such a task is counted and not held against the machines, unless asked for.
 
 use super::{
     task_map::TaskMap,
@@ -69,6 +76,15 @@ impl Registers {
 
     pub fn history(&self, task: &TaskId) -> Option<&[Write]> {
         self.tasks.get(task).map(|history| history.writes.as_slice())
+    }
+
+    /// Whether births of the task from different home lists came to disks: members had come or gone in between. That
+    /// two of them meet is then not certain, see the limits in the module's documentation.
+    pub fn has_two_homes(&self, task: &TaskId) -> bool {
+        let homes = self.history(task).unwrap_or_default().iter();
+        let mut homes = homes.filter(|write| is_placement(write.key) && !write.on.is_empty());
+        let first = homes.next().map(|write| &write.register.joint);
+        homes.any(|write| Some(&write.register.joint) != first)
     }
 
     /// The histories of all tasks, in no order.
@@ -265,6 +281,22 @@ mod tests {
         registers.seen(task(1), (ballot(0, 1), V1), &register(&[1, 2, 3], 1)).unwrap();
         let error = registers.seen(task(1), (ballot(0, 1), V1.next()), &register(&[1, 2, 3], 1)).unwrap_err();
         assert_eq!(error.rule, Rule::OneEnding);
+    }
+
+    #[test]
+    fn births_from_two_home_lists_are_told_apart() {
+        let mut registers = Registers::default();
+        let birth = |home: &[u8]| {
+            let mut birth = (*register(&[0, 1, 2], 1)).clone();
+            birth.joint = Some(register(home, 1).holders.clone());
+            Arc::new(birth)
+        };
+        registers.on_disk(task(1), (ballot(0, 0), V1), &birth(&[0, 1, 2, 3]), S[0]).unwrap();
+        registers.on_disk(task(1), (ballot(0, 1), V1), &birth(&[0, 1, 2, 3]), S[1]).unwrap();
+        registers.seen(task(1), (ballot(0, 2), V1), &birth(&[4, 1, 2, 3])).unwrap();
+        assert!(!registers.has_two_homes(&task(1)));
+        registers.on_disk(task(1), (ballot(0, 2), V1), &birth(&[4, 1, 2, 3]), S[2]).unwrap();
+        assert!(registers.has_two_homes(&task(1)));
     }
 
     #[test]

@@ -227,6 +227,9 @@ impl Counts {
         let count = match fact {
             Fact::Held { .. } => Count::FactHeld,
             Fact::Written { register, ballot, .. } => {
+                if ballot.term > 0 {
+                    self.add(Count::Takeover);
+                }
                 if register.joint.is_some() {
                     self.add(Count::HoldersChange);
                 } else if ballot.term > 0 {

@@ -1,6 +1,6 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{fatal, hands::Hands, snapshot::Snapshots};
+use super::{fatal, hands::Hands, memory, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What the brain hands over after each turn.
@@ -31,6 +31,12 @@ pub enum Job {
 
 /// Batches that wait for the disk. The brain goes on while there are fewer; then the disk is the bound.
 pub const WAITING: usize = 64;
+
+/// Records after which a node that comes to rest gives memory back.
+const BURST: u64 = 1_000;
+
+/// Without an append for so long the log is at rest. So often is the room on the disk looked at.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What others may know of the log.
 #[derive(Clone, Default)]
@@ -55,16 +61,26 @@ pub fn run<D: Disk>(
 ) {
     let mut waiting: Vec<Effect> = Vec::new();
     let mut records = 0u64;
+    let mut since_rest = 0u64;
     let mut is_sealed = false;
+    let (mut appended, mut looked) = (Instant::now(), Instant::now());
     loop {
         pulse.log_turned();
-        let first = match jobs.recv_timeout(Duration::from_secs(1)) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                rest(&mut log, &mut is_sealed);
-                note_headroom(&log, state);
-                continue;
+        // Questions come by here as well, and do not keep the log from its rest.
+        if appended.elapsed() >= QUIET {
+            rest(&mut log, &mut is_sealed);
+            if std::mem::take(&mut since_rest) >= BURST {
+                waiting.shrink_to(0);
+                memory::give_back();
             }
+        }
+        if looked.elapsed() >= QUIET {
+            looked = Instant::now();
+            note_headroom(&log, state);
+        }
+        let first = match jobs.recv_timeout(QUIET) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut release = None;
@@ -94,7 +110,9 @@ pub fn run<D: Disk>(
             }
             state.records.inc_by(records);
             state.syncs.inc();
+            since_rest += records;
             records = 0;
+            appended = Instant::now();
             is_sealed = false;
         }
         if let Some((position, changes)) = snapshot {

@@ -8,10 +8,10 @@ use std::{
     thread::Thread,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// Inputs from peers and users that wait for the brain; whoever has more waits, and with it the peer's writer.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 
 /// The way in.
 #[derive(Clone)]
@@ -29,6 +29,22 @@ impl Inbox {
     /// Waits while the queue is full: that is back-pressure.
     pub async fn send(&self, input: Input) -> Result<(), Gone> {
         self.outside.send(input).await.map_err(|_| Gone)
+    }
+
+    /// Behind all that this thread sent before, without waiting: where the queue is full, a task waits for room.
+    pub fn send_behind(&self, input: Input, runtime: &Handle) {
+        match self.outside.try_send(input) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(input)) => {
+                let inbox = self.clone();
+                runtime.spawn(async move {
+                    if inbox.send(input).await.is_err() {
+                        tracing::debug!("the brain has ended");
+                    }
+                });
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => tracing::debug!("the brain has ended"),
+        }
     }
 
     /// For what answers the brain's own effects: ends of executions, full queues. Bounded by what the brain asked for,

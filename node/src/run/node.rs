@@ -127,7 +127,7 @@ impl Node {
 
         // The threads.
         let waiting = Waiting::default();
-        let brain = BrainHandle::new(inbox.clone(), waiting.clone());
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone());
         let hands = Hands {
             network: network.clone(),
             waiting,

@@ -147,6 +147,9 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "b")]
         ballot: Ballot,
+        /// Known to be the first promise above what is held: nobody else can be settling it.
+        #[serde(rename = "f")]
+        first: bool,
         #[serde(rename = "h", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         held: Option<Held>,
     },
@@ -229,6 +232,9 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "a")]
         attempt: u32,
+        /// Milliseconds since it was granted: who has been up for longer and does not know it never had it.
+        #[serde(rename = "m")]
+        age_ms: u64,
     },
     /// Executor to driver: queued or running here.
     #[serde(rename = "r")]
@@ -238,7 +244,7 @@ pub enum Item {
         #[serde(rename = "a")]
         attempt: u32,
     },
-    /// Executor to driver: never heard of it, or lost in a restart.
+    /// Executor to driver: not here. Without a reason it may have been, before a restart.
     #[serde(rename = "l")]
     NotRunning {
         #[serde(rename = "i")]

@@ -2,6 +2,7 @@ use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, RequestId,
     queries::{Queries, Question},
     requests::Requests,
+    scan::Scans,
 };
 use mesh_membership::{Member, Members};
 use mesh_proto::{
@@ -37,6 +38,7 @@ pub struct Coordinator {
     pub(crate) members: Members,
     pub(crate) tasks: Tasks,
     pub(crate) queries: Queries,
+    pub(crate) scans: Scans,
     requests: Requests,
     position: LogPosition,
     /// Members whose entries changed since the last snapshot.
@@ -56,6 +58,7 @@ impl Coordinator {
             members: Members::new(config.membership.clone(), config.me.clone()),
             tasks: Tasks::new(config.tasks.clone(), config.network, me, config.me.holds_tasks()),
             queries: Queries::default(),
+            scans: Scans::default(),
             requests: Requests::default(),
             position: LogPosition::START,
             changed_members: BTreeSet::new(),
@@ -148,11 +151,12 @@ impl Coordinator {
         }
         self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
         self.answer_overdue(now);
+        self.scan();
     }
 
     /// When to call [`Self::handle_deadline`] next.
     pub fn deadline(&self) -> Option<Mono> {
-        let queries = self.queries.deadline();
+        let queries = if self.scans.is_empty() { self.queries.deadline() } else { Some(Mono::default()) };
         [Some(self.members.deadline()), self.tasks.deadline(), queries].into_iter().flatten().min()
     }
 
@@ -261,7 +265,7 @@ impl Coordinator {
             }
             // The body verifies entries and hands them in one by one; in a world without signatures they come here.
             ControlMessage::Members(members) => members.into_iter().for_each(|m| self.learn(now, m, effects)),
-            ControlMessage::Query { id, query } => self.on_query(from, id, &query),
+            ControlMessage::Query { id, query } => self.on_query(from, id, query),
             ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
         }
     }

@@ -21,6 +21,7 @@ mod fact;
 mod input;
 mod queries;
 mod requests;
+mod scan;
 
 pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};
 pub use command::{Command, ListFilter, RequestId};

@@ -23,7 +23,7 @@ fn mine() -> Ballot {
 }
 
 fn promise(held: Option<Held>) -> Item {
-    Item::Promise { task: task(), ballot: mine(), held }
+    Item::Promise { task: task(), ballot: mine(), first: true, held }
 }
 
 /// The birth that the first holder has.
@@ -76,7 +76,7 @@ fn a_confirmed_birth_needs_its_holders_alone() {
     let mut node = Node::born(1, &spec());
     node.call(|tasks, cx| tasks.silent(cx, at(0)));
     node.pass_ms(0);
-    let told = node.hear(2, Item::Promise { task: task(), ballot: ballot(1, 1), held: Some(ours()) });
+    let told = node.hear(2, Item::Promise { task: task(), ballot: ballot(1, 1), first: true, held: Some(ours()) });
     let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
     // They bind it: the home list is not asked, and all three stay.
     let complete = Register { joint: None, ..first_register(&[0, 1, 2], 1) };
@@ -123,6 +123,67 @@ fn while_two_tasks_under_one_key_may_both_be_complete_nothing_is_decided() {
         let told = node.hear(2, promise(last.clone()));
         assert_eq!(Some(adopted(&told, &node).0), last.map(|held| held.birth));
     }
+}
+
+#[test]
+fn a_complete_birth_that_somebody_may_have_passed_by_is_settled_with_all_others() {
+    for first in [true, false] {
+        let mut node = Node::born(1, &spec());
+        node.call(|tasks, cx| tasks.silent(cx, at(0)));
+        node.pass_ms(0);
+        // The third promised another before, who may have gone on with another birth of the same task.
+        let promise = |held| Item::Promise { task: task(), ballot: ballot(1, 1), first, held };
+        let told = node.hear(2, promise(Some(ours())));
+        assert_eq!(told.facts.is_empty(), !first);
+        if !first {
+            let register = Register { joint: Some(home()), ..first_register(&[0, 3, 4], 3) };
+            let (birth, version) = (theirs(&spec(), &[0, 3, 4]).birth, Version(2));
+            let settled = Held { birth, ballot: ballot(1, 0), version, register: Arc::new(register.clone()) };
+            node.hear(3, promise(Some(settled)));
+            let told = node.hear(4, promise(None));
+            let Some(Fact::Held { register: adopted, .. }) = told.facts.first() else { panic!("{told:?}") };
+            assert_eq!(Register::clone(adopted), register, "what was settled");
+        }
+    }
+}
+
+#[test]
+fn whether_a_promise_was_the_first_is_said_and_a_restart_is_taken_for_the_worse() {
+    let mut node = Node::holding(1, &spec());
+    let prepare = |ballot| Item::Prepare { task: task(), ballot, born: START };
+    let is_first = |told: Told| match told.sent.as_slice() {
+        [(_, Item::Promise { first, .. })] => *first,
+        other => panic!("{other:?}"),
+    };
+    assert!(is_first(node.hear(2, prepare(ballot(1, 2)))));
+    assert!(is_first(node.hear(2, prepare(ballot(1, 2)))), "said again");
+    assert!(!is_first(node.hear(0, prepare(ballot(2, 0)))));
+    let mut again = Node::holding(1, &spec());
+    let fact = Fact::Promised { task: task(), ballot: ballot(1, 2), at: START };
+    again.tasks.apply(fact);
+    assert!(!is_first(again.hear(2, prepare(ballot(1, 2)))), "who knows what was before");
+}
+
+#[test]
+fn a_holder_that_was_away_while_the_others_changed_finds_them() {
+    let mut node = Node::new(2);
+    let (old, birth) = (Arc::new(Register { joint: None, ..first_register(&[0, 1, 2], 1) }), birth());
+    node.hear(
+        0,
+        Item::Write { task: task(), ballot: ballot(1, 0), version: Version(2), register: old, birth: Some(birth) },
+    );
+    for rank in [0, 1] {
+        node.call(|tasks, cx| tasks.silent(cx, at(rank)));
+    }
+    let told = node.pass_ms(1000);
+    assert!(told.sent.is_empty() && told.facts.len() == 1, "nobody that it knows of is left: {told:?}");
+    let asked: Vec<usize> = node.pass_ms(1500).sent.into_iter().map(|(rank, _)| rank).collect();
+    assert_eq!(asked, [3, 4]);
+    let register = Arc::new(Register { joint: None, ..first_register(&[0, 2, 3], 3) });
+    let held = Held { ballot: ballot(1, 0), version: Version(4), register, ..ours() };
+    let promised = ballot(2, 2);
+    let told = node.hear(3, Item::Promise { task: task(), ballot: promised, first: false, held: Some(held) });
+    assert!(matches!(told.facts.first(), Some(Fact::Written { ballot, .. }) if *ballot == promised), "{told:?}");
 }
 
 #[test]

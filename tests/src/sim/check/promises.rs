@@ -49,7 +49,7 @@ impl Promises {
             Item::Placed { task, ballot } => (*task, Kind::Has((*ballot, Version::BIRTH))),
             Item::Wrote { task, ballot, version } => (*task, Kind::Has((*ballot, *version))),
             Item::Pull { task, ballot, version } => (*task, Kind::IsAt((*ballot, *version))),
-            Item::Promise { task, ballot, held } => {
+            Item::Promise { task, ballot, held, .. } => {
                 (*task, Kind::Promises(*ballot, held.as_ref().map(|held| (held.ballot, held.version))))
             }
             Item::Refused { task, promised, .. } => (*task, Kind::Refuses(*promised)),
@@ -158,7 +158,7 @@ mod tests {
     fn promise(term: u32, held: Option<Key>) -> Item {
         let held =
             held.map(|(ballot, version)| Held { birth: birth(1), ballot, version, register: register(&[0, 1, 2], 1) });
-        Item::Promise { task: task(1), ballot: ballot(term, 1), held }
+        Item::Promise { task: task(1), ballot: ballot(term, 1), first: true, held }
     }
 
     fn wrote(key: Key) -> Item {

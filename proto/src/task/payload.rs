@@ -6,6 +6,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// How a blob begins among the bytes of what names it: a map of one, `b`, to a map of three, whose `i` are 32 bytes.
+pub(super) const BLOB_BEGINS: [u8; 8] = *b"\xa1\x61b\xa3\x61i\x58\x20";
+
 /// Bytes that go into a task or come out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {

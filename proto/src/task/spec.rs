@@ -214,6 +214,12 @@ impl Spec {
         self
     }
 
+    /// Whether an encoded specification names a blob, or has bytes that look so: a quick look that spares decoding the
+    /// others.
+    pub fn may_name_a_blob(encoded: &[u8]) -> bool {
+        encoded.windows(super::payload::BLOB_BEGINS.len()).any(|bytes| bytes == super::payload::BLOB_BEGINS)
+    }
+
     /// Every blob it needs.
     pub fn blobs(&self) -> impl Iterator<Item = &super::BlobRef> {
         self.input.blob().into_iter().chain(self.files.iter().filter_map(|file| file.content.blob()))

@@ -68,6 +68,25 @@ fn any_payload() -> impl Strategy<Value = Payload> {
     ]
 }
 
+/// Never missed, and mostly not suspected: a look is what most records cost.
+#[test]
+fn a_specification_that_names_a_blob_looks_like_one() {
+    for sample in crate::task_sample::specs() {
+        let decoded = Spec::decode(&sample.bytes).unwrap();
+        assert_eq!(Spec::may_name_a_blob(&sample.bytes), decoded.blobs().next().is_some(), "{}", sample.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_blob_is_seen_wherever_it_is_named(payloads in vec(any_payload(), 1..4)) {
+        let mut files = payloads.into_iter().map(|content| InputFile { name: "a".into(), content });
+        let input = files.next().expect("one").content;
+        let spec = Spec { input, files: files.collect(), ..spec() };
+        prop_assert!(spec.blobs().next().is_none() || Spec::may_name_a_blob(&encode(&spec)));
+    }
+}
+
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     let status = prop_oneof![
         any::<i32>().prop_map(Status::Exit),

@@ -1,6 +1,6 @@
 use mesh_proto::{
     id::{BlobId, JobId, NodeId, StoreId, TaskId},
-    task::{Ballot, Octets, Register, Version},
+    task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,7 @@ pub enum Answer {
     Tasks(Vec<TaskSummary>),
     Matches(Vec<TaskId>),
     Referenced(BTreeSet<BlobId>),
+    Named(Vec<BlobRef>),
     Status(Box<StatusView>),
     Members(Vec<MemberView>),
     /// The last answer to a request.

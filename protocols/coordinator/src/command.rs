@@ -25,8 +25,11 @@ pub enum Command {
     List { filter: ListFilter },
     /// The ids that begin with these digits (of tasks): `Matches`.
     Resolve { prefix: String },
-    /// Which of these blobs a record held here needs on this disk: `Referenced`.
+    /// Which of these blobs a record or result held here names this node for: `Referenced`.
     Referenced { blobs: Vec<BlobId> },
+    /// The blobs that records and results held here name, behind `after` in the order of ids, with the nodes that they
+    /// name: `Named` with at most `limit`, and 1,024.
+    Named { after: Option<BlobId>, limit: usize },
     /// `Status`, from this node alone.
     Status,
     /// `Members`, from this node alone.

@@ -335,8 +335,13 @@ impl Coordinator {
             Command::List { filter } => self.ask_all(now, request, Question::List(filter)),
             Command::Resolve { prefix } => self.ask_all(now, request, Question::Resolve(prefix)),
             Command::Referenced { blobs } => {
-                let found = self.tasks.shelf().referenced(self.node(), &blobs.into_iter().collect());
+                let (naming, me) = (self.tasks.shelf().naming(), self.node());
+                let found = blobs.into_iter().filter(|blob| naming.is_named(*blob, me)).collect();
                 self.requests.only(request, Answer::Referenced(found));
+            }
+            Command::Named { after, limit } => {
+                let page = self.tasks.shelf().naming().page(after, limit.min(NAMED_MAX));
+                self.requests.only(request, Answer::Named(page));
             }
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
@@ -377,6 +382,9 @@ impl Coordinator {
         }
     }
 }
+
+/// Blobs of which one answer tells: the brain has other things to do.
+const NAMED_MAX: usize = 1024;
 
 const MEMBER_KEY: &[u8] = b"mm";
 

@@ -292,6 +292,7 @@ impl Clients {
             | Answer::Matches(_)
             | Answer::Status(_)
             | Answer::Referenced(_)
+            | Answer::Named(_)
             | Answer::Members(_) => reach.checks.answered(None, answer, reach.counts),
         }
     }

@@ -276,7 +276,7 @@ impl Counts {
             Answer::Tasks(_) => Count::AnswerTasks,
             Answer::Matches(_) => Count::AnswerMatches,
             Answer::Status(_) => Count::AnswerStatus,
-            Answer::Referenced(_) => Count::AnswerReferenced,
+            Answer::Referenced(_) | Answer::Named(_) => Count::AnswerReferenced,
             Answer::Members(_) => Count::AnswerMembers,
             Answer::Finished => Count::AnswerFinished,
         };

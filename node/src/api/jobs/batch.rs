@@ -186,6 +186,7 @@ impl<'a> Open<'a> {
             | Answer::Status(_)
             | Answer::Members(_)
             | Answer::Referenced(_)
+            | Answer::Named(_)
             | Answer::Finished => {}
         }
         Ok(())

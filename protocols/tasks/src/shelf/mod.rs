@@ -6,11 +6,14 @@ mod names;
 mod pages;
 mod sealed;
 
-use crate::Fact;
+use crate::{
+    Fact,
+    naming::{self, Naming},
+};
 use mesh_proto::{
     codec::{self, DecodeError},
-    id::{BlobId, NodeId, TaskId},
-    task::{Ballot, Holder, Outcome, Spec},
+    id::{NodeId, TaskId},
+    task::{Ballot, Holder, Outcome},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -68,6 +71,7 @@ pub struct Shelf {
     live: BTreeSet<TaskId>,
     /// Ended, by when.
     ended: BTreeSet<(Wall, TaskId)>,
+    naming: Naming,
     /// Entries that are not yet as the store has them.
     changed: BTreeSet<Key>,
 }
@@ -95,11 +99,13 @@ impl Shelf {
                 self.changed.insert(Key::Floor);
             }
             Fact::Kept { task, attempt, outcome, holders } => {
-                self.outbox.insert((task, attempt), Kept { outcome, holders });
+                self.keep(task, attempt, Kept { outcome, holders });
                 self.changed.insert(Key::Kept(task, attempt));
             }
             Fact::Settled { task, attempt } => {
-                self.outbox.remove(&(task, attempt));
+                if let Some(kept) = self.outbox.remove(&(task, attempt)) {
+                    self.naming.remove(&naming::of_kept(&kept));
+                }
                 self.changed.insert(Key::Kept(task, attempt));
             }
         }
@@ -118,8 +124,9 @@ impl Shelf {
             self.ended.remove(&(before, task));
         }
         self.index(&copy);
-        if let Some(Slot::Sealed(old)) = self.copies.insert(task, Slot::Open(Box::new(copy))) {
-            self.pages.give_up(old.place);
+        self.naming.add(&naming::of_copy(&copy));
+        if let Some(old) = self.copies.insert(task, Slot::Open(Box::new(copy))) {
+            self.put_away(&task, &old);
         }
     }
 
@@ -144,14 +151,28 @@ impl Shelf {
         self.copy(task).and_then(|copy| copy.register.ending().map(|ending| ending.at))
     }
 
+    /// A copy that is on the shelf no more: what it named, and where it was packed.
+    fn put_away(&mut self, task: &TaskId, old: &Slot) {
+        let named = naming::of_copy(&self.open(task, old));
+        self.naming.remove(&named);
+        if let Slot::Sealed(old) = old {
+            self.pages.give_up(old.place);
+        }
+    }
+
+    fn keep(&mut self, task: TaskId, attempt: u32, kept: Kept) {
+        self.naming.add(&naming::of_kept(&kept));
+        if let Some(old) = self.outbox.insert((task, attempt), kept) {
+            self.naming.remove(&naming::of_kept(&old));
+        }
+    }
+
     fn drop_task(&mut self, task: &TaskId) {
         if let Some(at) = self.ended_at(task) {
             self.ended.remove(&(at, *task));
         }
-        if let Some(slot) = self.copies.remove(task) {
-            if let Slot::Sealed(old) = slot {
-                self.pages.give_up(old.place);
-            }
+        if let Some(old) = self.copies.remove(task) {
+            self.put_away(task, &old);
             self.live.remove(task);
             self.changed.insert(Key::Copy(*task));
         }
@@ -298,24 +319,9 @@ impl Shelf {
         self.floor
     }
 
-    /// Of these blobs, the ones that a held record names this node for, or names without being ended.
-    pub fn referenced(&self, me: NodeId, blobs: &BTreeSet<BlobId>) -> BTreeSet<BlobId> {
-        let mut found = BTreeSet::new();
-        let mut note = |blob: &mesh_proto::task::BlobRef| {
-            if blobs.contains(&blob.id) && blob.nodes.contains(&me) {
-                found.insert(blob.id);
-            }
-        };
-        for (_, copy) in self.copies(Bound::Unbounded) {
-            if let Ok(spec) = Spec::decode(&copy.birth.spec) {
-                spec.blobs().for_each(&mut note);
-            }
-            if let Some(outcome) = copy.register.ending().and_then(|ending| ending.outcome.as_ref()) {
-                outcome.blobs().for_each(&mut note);
-            }
-        }
-        self.outbox.values().for_each(|kept| kept.outcome.blobs().for_each(&mut note));
-        found
+    /// The blobs that records and results here name.
+    pub fn naming(&self) -> &Naming {
+        &self.naming
     }
 
     /// The entries that changed since the last call, as the store keeps them: no value is a removal.
@@ -340,6 +346,7 @@ impl Shelf {
             Some(Key::Copy(task)) => {
                 let copy: Copy = codec::decode(value, LIMIT)?;
                 self.index(&copy);
+                self.naming.add(&naming::of_copy(&copy));
                 self.copies.insert(task, Slot::Open(Box::new(copy)));
                 self.seal(1, |_| false);
             }
@@ -347,7 +354,7 @@ impl Shelf {
                 self.promises.insert(task, codec::decode(value, LIMIT)?);
             }
             Some(Key::Kept(task, attempt)) => {
-                self.outbox.insert((task, attempt), codec::decode(value, LIMIT)?);
+                self.keep(task, attempt, codec::decode(value, LIMIT)?);
             }
         }
         Ok(true)

@@ -1,9 +1,9 @@
 use super::node::*;
-use crate::{Copy, Fact, Shelf};
+use crate::{Copy, Fact, Naming, Shelf};
 use mesh_proto::{
     codec::{decode, encode},
-    id::{NodeId, StoreId, TaskId},
-    task::{Attempt, Ballot, Ending, FailedAttempt, Holder, How, Register, State, Version},
+    id::{BlobId, NodeId, StoreId, TaskId},
+    task::{Attempt, Ballot, BlobRef, Ending, FailedAttempt, Holder, How, Payload, Register, State, Version},
     time::Wall,
 };
 use proptest::prelude::*;
@@ -18,7 +18,10 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     let stamp = (0..4u32, 1..5u32).prop_map(|(term, version)| (ballot(term, 0), Version(version)));
     let written = (0..3u8, stamp, any::<bool>(), 0..9u64, any::<bool>()).prop_map(
         move |(key, (ballot, version), is_ended, at, is_held)| {
-            let spec = mesh_proto::task::Spec { key: mesh_proto::task::TaskKey::Own(vec![key]), ..spec() };
+            // Every second one names a blob.
+            let input = if key % 2 == 0 { blob(key) } else { Payload::empty() };
+            let key = mesh_proto::task::TaskKey::Own(vec![key]);
+            let spec = mesh_proto::task::Spec { key, input, ..spec() };
             let (birth, register) = (birth_of(&spec), Arc::new(register(is_ended, at)));
             match is_held {
                 true => Fact::Held { birth, ballot, version, register },
@@ -31,7 +34,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         ballot: ballot(term, 1),
         at: Wall(at),
     });
-    let outcome = || Arc::new(exit(0));
+    let outcome = || Arc::new(mesh_proto::task::Outcome { stdout: blob(7), ..exit(0) });
     prop_oneof![
         4 => written,
         2 => promised,
@@ -46,6 +49,22 @@ fn any_fact() -> impl Strategy<Value = Fact> {
 
 fn id(key: u8) -> TaskId {
     mesh_proto::task::task_id(&NETWORK, "ada", &mesh_proto::task::TaskKey::Own(vec![key]))
+}
+
+fn blob(id: u8) -> Payload {
+    Payload::Blob(BlobRef {
+        id: BlobId::from_bytes([id; 32]),
+        size: 1 << 20,
+        nodes: vec![at(0), at(usize::from(id % 3))],
+    })
+}
+
+/// What is named, by reading all that names it.
+fn named(shelf: &Shelf) -> Vec<BlobRef> {
+    let mut naming = Naming::default();
+    shelf.copies(Bound::Unbounded).for_each(|(_, copy)| naming.add(&crate::naming::of_copy(&copy)));
+    shelf.outbox().values().for_each(|kept| naming.add(&crate::naming::of_kept(kept)));
+    naming.page(None, usize::MAX)
 }
 
 /// All of a shelf that is to survive.
@@ -94,6 +113,9 @@ proptest! {
         for (_, copy) in whole.copies(Bound::Unbounded) {
             let is_ended = whole.ended().iter().any(|(_, task)| *task == copy.birth.task);
             prop_assert!(copy.is_live() != is_ended && copy.is_live() == whole.live().contains(&copy.birth.task));
+        }
+        for shelf in [&whole, &restored] {
+            prop_assert_eq!(shelf.naming().page(None, usize::MAX), named(shelf));
         }
         prop_assert_eq!(whole.live().len() + whole.ended().len(), whole.copies_len());
     }

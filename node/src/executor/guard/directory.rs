@@ -82,6 +82,9 @@ pub fn collect(order: &Order, all: bool) -> Result<Vec<(String, Kept)>, Failure>
     let mut total = 0;
     for name in &order.outputs {
         match locate(&root, name) {
+            Ok(Some((_, len))) if len > order.limits.file_bytes => {
+                return Err(Failure::FileTooLarge { limit: order.limits.file_bytes });
+            }
             Ok(Some((path, len))) => {
                 if found.insert(name, (path, len)).is_none() {
                     total += len;

@@ -252,7 +252,9 @@ impl Guard {
         let mut list = vec![
             (libc::RLIMIT_CORE, 0),
             (libc::RLIMIT_NOFILE, limits.open_files),
-            (libc::RLIMIT_FSIZE, limits.file_bytes),
+            // One above: `cp` asks at the end of a file that is as large as may be whether there is more, and would be
+            // killed for it.
+            (libc::RLIMIT_FSIZE, limits.file_bytes.saturating_add(1)),
         ];
         list.extend(limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)));
         list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));

@@ -66,6 +66,17 @@ fn a_gibibyte_of_output_is_a_failure_and_not_a_full_disk() {
         let mut run = mesh.sh("exec head -c 100000000 /dev/zero > file");
         run.limits.file_bytes = 1 << 20;
         assert_eq!(failure(&mesh.finish(run)), &Failure::FileTooLarge { limit: 1 << 20 });
+        // As large as may be is not too large, and a byte more is.
+        for (bytes, is_too_large) in [(1 << 20, false), ((1 << 20) + 1, true)] {
+            let mut run = mesh.sh(&format!("head -c {bytes} /dev/zero > file; cp file copy"));
+            run.limits.file_bytes = 1 << 20;
+            run.outputs = vec!["copy".into()];
+            let outcome = mesh.finish(run);
+            match is_too_large {
+                true => assert_eq!(failure(&outcome), &Failure::FileTooLarge { limit: 1 << 20 }),
+                false => assert_eq!((&outcome.status, outcome.files[0].1.len()), (&Status::Exit(0), bytes)),
+            }
+        }
         drop(outcome);
         assert!(mesh.left().is_empty());
     }

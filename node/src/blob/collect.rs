@@ -6,6 +6,7 @@
 
 use super::{
     error::{BlobError, InUse},
+    index::Index,
     store::Inner,
 };
 use mesh_proto::id::BlobId;
@@ -13,11 +14,12 @@ use std::{
     collections::BTreeSet,
     fs,
     future::Future,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The owner of the records could not answer; nothing is removed on that ground.
@@ -34,14 +36,20 @@ pub struct Collected {
 
 impl Inner {
     /// `referenced` is asked about at most 1,024 ids at a time, and returns those that a held record refers to.
-    pub(super) async fn collect<F, A>(self: &Arc<Self>, referenced: &F, grace: Duration) -> Result<Collected, BlobError>
+    /// `pressed`: somebody waits for room, and what was used a moment ago is not spared.
+    pub(super) async fn collect<F, A>(
+        self: &Arc<Self>,
+        referenced: &F,
+        grace: Duration,
+        pressed: bool,
+    ) -> Result<Collected, BlobError>
     where
         F: Fn(Vec<BlobId>) -> A,
         A: Future<Output = Result<BTreeSet<BlobId>, Unanswered>>,
     {
         let _one_at_a_time = self.collecting.lock().await;
         self.drop_partials(self.config.partials_max, self.config.partial_keep).await?;
-        let mut suspects = self.condemn();
+        let mut suspects = self.condemn(pressed);
         suspects = self.unreferenced(suspects, referenced).await?;
         let mut collected = Collected::default();
         if !suspects.is_empty() {
@@ -69,7 +77,7 @@ impl Inner {
             } else {
                 self.config.collect_grace
             };
-            match self.collect(&referenced, grace).await {
+            match self.collect(&referenced, grace, pressed).await {
                 Ok(Collected { blobs: 0, .. }) => {}
                 Ok(Collected { blobs, bytes }) => tracing::info!(blobs, bytes, "collected blobs that nothing needs"),
                 Err(error) => tracing::warn!(%error, "no blobs collected"),
@@ -86,10 +94,12 @@ impl Inner {
         let _one_at_a_time = self.collecting.lock().await;
         {
             let mut index = self.index();
-            let entry = index.entries.get_mut(&id).filter(|entry| entry.durable).ok_or(BlobError::NotFound { id })?;
-            match entry.kept_by() {
-                None | Some(InUse::Leased) => {}
-                Some(by) => return Err(BlobError::InUse { id, by }),
+            let Index { entries, reach, .. } = &mut *index;
+            let entry = entries.get_mut(&id).filter(|entry| entry.durable).ok_or(BlobError::NotFound { id })?;
+            let lease = entry.lease_end.take();
+            if let Some(by) = entry.kept_by(reach, &self.config) {
+                entry.lease_end = lease;
+                return Err(BlobError::InUse { id, by });
             }
             (entry.lease_end, entry.lease_synced) = (None, None);
             entry.condemned = true;
@@ -100,18 +110,22 @@ impl Inner {
         match self.disk(move |inner| inner.execute(&[id])).await? {
             Collected { blobs: 1, .. } => Ok(()),
             _ => {
-                let by = self.index().entries.get(&id).and_then(super::index::Entry::kept_by);
+                let by = self.index().kept_by(id, &self.config);
                 Err(BlobError::InUse { id, by: by.unwrap_or(InUse::Held) })
             }
         }
     }
 
     /// Phase 1: marks what this store sees no reason to keep.
-    fn condemn(&self) -> Vec<BlobId> {
+    fn condemn(&self, pressed: bool) -> Vec<BlobId> {
         let mut index = self.index();
+        let Index { entries, reach, .. } = &mut *index;
         let mut condemned = Vec::new();
-        for (id, entry) in &mut index.entries {
-            entry.condemned = entry.kept_by().is_none();
+        let now = Instant::now();
+        for (id, entry) in entries {
+            entry.keepers.tidy(now, reach, &self.config);
+            let is_warm = !pressed && now < entry.used + self.config.warm;
+            entry.condemned = !is_warm && entry.kept_by(reach, &self.config).is_none();
             condemned.extend(entry.condemned.then_some(*id));
         }
         condemned
@@ -145,7 +159,8 @@ impl Inner {
             let _names = self.names();
             {
                 let mut index = self.index();
-                if index.entries.get(id).is_none_or(|entry| !entry.condemned || entry.kept_by().is_some()) {
+                let is_condemned = index.entries.get(id).is_some_and(|entry| entry.condemned);
+                if !is_condemned || index.kept_by(*id, &self.config).is_some() {
                     continue;
                 }
                 if let Some(entry) = index.remove(*id) {
@@ -170,8 +185,12 @@ impl Inner {
         self.disk(move |inner| {
             let mut idle = Vec::new();
             for id in inner.index().partials.keys().copied().collect::<Vec<_>>() {
-                let age = fs::metadata(inner.layout.partial_data(id)).and_then(|data| data.modified());
-                let age = age.ok().and_then(|modified| modified.elapsed().ok()).unwrap_or_default();
+                let age = match fs::metadata(inner.layout.partial_data(id)).and_then(|data| data.modified()) {
+                    Ok(modified) => modified.elapsed().unwrap_or_default(),
+                    // A tree alone, of which a crash has moved the data: nobody continues it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Duration::MAX,
+                    Err(_) => Duration::ZERO,
+                };
                 idle.push((age, id));
             }
             idle.sort();

@@ -14,6 +14,17 @@ pub struct BlobConfig {
     /// The longest lease that a peer may ask for, and that is believed of a file after a restart, whatever the wall
     /// clock did meanwhile. Default 24 h.
     pub lease_max: Duration,
+    /// How long the word of a holder lasts that a record needs a blob of this node; holders repeat it three times as
+    /// often. Default 1 h.
+    pub keep_lease: Duration,
+    /// How long a holder that is back in reach has to say what it needs; it does so at once. Default 5 min.
+    pub keep_settle: Duration,
+    /// How much longer a blob is kept for a holder that is out of reach: it may hold the only record that names the
+    /// blob. Default 24 h.
+    pub silent_keep: Duration,
+    /// How long a blob that nothing needs is spared after its last use, unless its room is wanted: the program of the
+    /// next task is often that of the last. Default 10 min.
+    pub warm: Duration,
     /// How long an interrupted download is kept for its continuation. Default 1 h.
     pub partial_keep: Duration,
     /// Interrupted downloads kept at most; the oldest goes first. Default 64.
@@ -59,6 +70,10 @@ impl Default for BlobConfig {
             free_floor_bytes: 256 << 20,
             upload_lease: Duration::from_secs(3600),
             lease_max: Duration::from_secs(24 * 3600),
+            keep_lease: Duration::from_secs(3600),
+            keep_settle: Duration::from_secs(300),
+            silent_keep: Duration::from_secs(24 * 3600),
+            warm: Duration::from_secs(600),
             partial_keep: Duration::from_secs(3600),
             partials_max: 64,
             disk_jobs_max: 8,

@@ -55,6 +55,17 @@ impl BlobError {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { action, path, source: Arc::new(source) }
     }
+
+    /// Whether there was no room, by quota or on the disk: less may fit, or later, or elsewhere.
+    pub fn is_want_of_room(&self) -> bool {
+        match self {
+            Self::QuotaFull { .. } | Self::DiskFull { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What keeps a blob from being removed.
@@ -66,6 +77,9 @@ pub enum InUse {
     Leased,
     #[error("a running execution or transfer holds it")]
     Held,
-    #[error("a record refers to it")]
+    #[error("a record here refers to it")]
     Referenced,
+    /// Another node has said so, or has not had the time to say anything since this one started.
+    #[error("a record on another node refers to it, or may")]
+    Needed,
 }

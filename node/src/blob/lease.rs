@@ -1,7 +1,7 @@
 //! What spares a blob without anybody's record: leases, durable and timed, and holds, of this process.
 
 use super::{error::BlobError, index::Entry, store::Inner};
-use mesh_proto::id::BlobId;
+use mesh_proto::id::{BlobId, NodeId};
 use std::{
     fs::{File, FileTimes},
     io,
@@ -57,6 +57,7 @@ impl Drop for Hold {
         let mut index = self.inner.index();
         if let Some(entry) = index.entries.get_mut(&self.id).filter(|entry| entry.life == self.life) {
             entry.holds = entry.holds.saturating_sub(1);
+            entry.used = Instant::now();
         }
     }
 }
@@ -73,8 +74,28 @@ pub(super) fn remaining(modified: SystemTime, max: Duration) -> Option<Instant> 
 }
 
 impl Inner {
+    /// Notes that `who` needs these blobs; returns those that are not here.
+    pub(super) fn need(&self, who: NodeId, blobs: impl IntoIterator<Item = BlobId>) -> Vec<BlobId> {
+        let until = Instant::now() + self.config.keep_lease;
+        let mut index = self.index();
+        let mut lacking = Vec::new();
+        for id in blobs {
+            match index.entries.get_mut(&id).filter(|entry| entry.durable) {
+                Some(entry) => {
+                    entry.keepers.state(who, until);
+                    entry.condemned = false;
+                }
+                None => lacking.push(id),
+            }
+        }
+        lacking
+    }
+
     /// Extends the lease of a blob that is held; durable on return. Blocking.
     pub(super) fn renew_lease(&self, hold: &Hold, lease: Duration) -> Result<(), BlobError> {
+        if lease.is_zero() {
+            return Ok(());
+        }
         let lease = lease.min(self.config.lease_max);
         let end = Instant::now() + lease;
         let path = hold.path();

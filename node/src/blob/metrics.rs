@@ -13,6 +13,8 @@ pub struct BlobMetrics {
     pub ingested: Counter,
     pub fetched_blobs: Counter,
     pub failed_fetches: Counter,
+    pub restored: Counter,
+    pub announced: Gauge,
     pub verification_failures: Counter,
     pub damaged_blobs: Counter,
     pub refused_uploads: Counter,
@@ -37,9 +39,10 @@ impl BlobMetrics {
         for (name, help, counter) in bytes {
             registry.register(name, help, counter.clone());
         }
-        let counts: [(&str, &str, &Counter); 8] = [
+        let counts: [(&str, &str, &Counter); 9] = [
             ("mesh_blob_fetched_blobs", "Blobs fetched from peers", &self.fetched_blobs),
             ("mesh_blob_failed_fetches", "Fetches for which no provider had the whole blob", &self.failed_fetches),
+            ("mesh_blob_restored_blobs", "Copies made here in the place of ones that were lost", &self.restored),
             (
                 "mesh_blob_verification_failures",
                 "Chunks from peers that did not match their hash",
@@ -62,6 +65,8 @@ impl BlobMetrics {
         registry.register("mesh_blob_store_bytes", stored, self.store_bytes.clone());
         let quota = "Disk space that blobs may take";
         registry.register("mesh_blob_quota_bytes", quota, self.quota_bytes.clone());
+        let announced = "Blobs here that others can find by Kademlia";
+        registry.register("mesh_blob_announced_blobs", announced, self.announced.clone());
         registry.register("mesh_blob_store_blobs", "Blobs kept here", self.store_blobs.clone());
     }
 }

@@ -11,7 +11,8 @@
 //! Invariants:
 //! 1. What is visible under an id has that content, whole: names are given by renaming complete, synced files.
 //! 2. Acknowledged is durable: content, name and lease are synced before `ingest` returns or `Kept` is sent.
-//! 3. A blob that is pinned, leased, held or referenced is never collected, however full the quota is.
+//! 3. A blob that is pinned, leased, held, referenced here or needed elsewhere is never collected, however full the
+//!    quota is.
 //! 4. Quota and free disk are reserved before a byte is written, so that the sum never exceeds the quota.
 //! 5. No unverified byte from a peer reaches the disk; memory is constant in the size of the blob.
 //!
@@ -26,9 +27,11 @@ mod fetch;
 mod flight;
 mod index;
 mod ingest;
+mod keeper;
 mod layout;
 mod lease;
 mod metrics;
+mod need;
 mod outboard;
 mod partial;
 mod pin;
@@ -48,21 +51,25 @@ pub use config::{BlobConfig, BlobConfigError};
 pub use error::{BlobError, InUse, OpenError};
 pub use fetch::{Fetch, FetchError, Fetched, Progress};
 pub use ingest::Ingested;
+pub use keeper::Reach;
 pub use lease::Hold;
 pub use metrics::BlobMetrics;
 pub use receive::ProviderFailure;
 pub use replicate::ReplicateError;
 pub use serve::{ServeError, Served};
-pub use wire::{MESSAGE_MAX, PROTOCOL, Refusal, Reply, Request, SIZE_MAX};
+pub use wire::{MESSAGE_MAX, NEEDED_MAX, PROTOCOL, Refusal, Reply, Request, SIZE_MAX};
 
-use mesh_proto::id::{BlobId, NodeId};
+use mesh_proto::{
+    id::{BlobId, NodeId},
+    task::BlobRef,
+};
 use std::{
     collections::BTreeSet,
     future::Future,
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -73,8 +80,12 @@ pub struct BlobInfo {
     /// In bytes.
     pub size: u64,
     pub pinned: bool,
+    /// When it came to be on this disk.
+    pub added: SystemTime,
     /// What is left of its upload lease.
     pub lease: Option<Duration>,
+    /// A record on another node refers to it, or may.
+    pub needed: bool,
     /// Executions and transfers that need it now.
     pub holds: u32,
 }
@@ -166,6 +177,8 @@ impl BlobStore {
                 id: *id,
                 size: entry.size,
                 pinned: entry.pinned,
+                added: entry.added,
+                needed: entry.keepers.need(now, &index.reach, &self.inner.config),
                 lease: entry.lease_end.map(|end| end.saturating_duration_since(now)).filter(|left| !left.is_zero()),
                 holds: entry.holds,
             })
@@ -198,6 +211,27 @@ impl BlobStore {
         self.inner.disk(move |inner| inner.renew_lease(&hold, lease)).await
     }
 
+    /// `who` holds records that need these blobs here, for [`BlobConfig::keep_lease`] from now. Returns those that are
+    /// not here.
+    pub fn need(&self, who: NodeId, blobs: impl IntoIterator<Item = BlobId>) -> Vec<BlobId> {
+        self.inner.need(who, blobs)
+    }
+
+    /// Tells the peer behind `stream` that our records need these blobs on its disk, at most [`NEEDED_MAX`]. Returns
+    /// those that it lacks; it will try to get them.
+    pub async fn tell_needed(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        blobs: Vec<BlobRef>,
+    ) -> Result<Vec<BlobId>, ReplicateError> {
+        self.inner.tell_needed(stream, blobs).await
+    }
+
+    /// Whom this node can talk to: whose silence means that it needs nothing more.
+    pub fn set_reach(&self, reach: Reach) {
+        self.inner.index().reach = reach;
+    }
+
     /// Removes what no pin, lease, hold or record keeps. `referenced` is asked twice, about at most 1,024 ids at a time,
     /// and answers which of them a held record refers to.
     pub async fn collect<F, A>(&self, referenced: F) -> Result<Collected, BlobError>
@@ -205,7 +239,7 @@ impl BlobStore {
         F: Fn(Vec<BlobId>) -> A,
         A: Future<Output = Result<BTreeSet<BlobId>, Unanswered>>,
     {
-        self.inner.collect(&referenced, self.inner.config.collect_grace).await
+        self.inner.collect(&referenced, self.inner.config.collect_grace, false).await
     }
 
     /// Collects every [`BlobConfig::collect_every`], and at once when an upload lacks room. Never returns: drop it.

@@ -103,6 +103,7 @@ impl Partial {
     /// Blocking.
     pub(super) fn write(&self, verified: &Verified) -> Result<(), BlobError> {
         let path = self.inner.layout.partial_tree(self.id);
+        self.inner.step(Step::Received, &path)?;
         let shape = shape(self.size);
         for (node, pair) in &verified.pairs {
             if let Some(place) = shape.post_order_offset(*node) {

@@ -96,7 +96,10 @@ impl Inner {
                 false
             }
         };
-        let may_go = self.index().entries.values().any(|entry| entry.kept_by().is_none());
+        let may_go = {
+            let index = self.index();
+            index.entries.values().any(|entry| entry.kept_by(&index.reach, &self.config).is_none())
+        };
         if !may_go || self.collectors.load(Ordering::Relaxed) == 0 {
             return dropped;
         }

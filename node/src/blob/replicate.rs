@@ -76,7 +76,7 @@ impl Inner {
     }
 }
 
-async fn read(stream: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<Reply, ReplicateError> {
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), within: Duration) -> Result<Reply, ReplicateError> {
     match tokio::time::timeout(within, wire::read(stream)).await {
         Err(_) => Err(ReplicateError::Timeout(within)),
         Ok(Ok(reply)) => Ok(reply),

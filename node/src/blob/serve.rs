@@ -8,11 +8,12 @@ use super::{
     receive::{ProviderFailure, ReceiveError},
     send::{SendError, Source},
     store::Inner,
-    wire::{self, MessageError, Refusal, Reply, Request},
+    wire::{self, MessageError, NEEDED_MAX, Refusal, Reply, Request},
 };
 use mesh_proto::{
     codec::DecodeError,
     id::{BlobId, NodeId},
+    task::BlobRef,
 };
 use std::{
     future::Future,
@@ -32,6 +33,8 @@ pub enum Served {
     Sent { id: BlobId, bytes: u64 },
     /// The peer's blob is durable here.
     Kept { id: BlobId },
+    /// The peer's records need blobs here; these are not here.
+    Needed { lacking: Vec<BlobRef> },
     /// And told so.
     Refused(Refusal),
 }
@@ -68,7 +71,7 @@ impl Inner {
             self.metrics.refused_streams.inc();
             return self.turn_away(&mut stream).await;
         };
-        let served = self.answer(&mut stream).await;
+        let served = self.answer(&mut stream, who).await;
         // The last message must not be lost with the stream; that it was taken is the other side's to say.
         if matches!(served, Ok(_) | Err(ServeError::BadContent { .. }))
             && let Err(error) = self.within(stream.shutdown()).await
@@ -92,6 +95,7 @@ impl Inner {
     async fn answer(
         self: &Arc<Self>,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        who: NodeId,
     ) -> Result<Served, ServeError> {
         let request = match tokio::time::timeout(self.config.reply_timeout, wire::read(stream)).await {
             Err(_) => return Err(ServeError::Timeout(self.config.reply_timeout)),
@@ -110,6 +114,13 @@ impl Inner {
             Request::Get { id, start } => self.answer_get(stream, id, start).await,
             Request::Keep { id, size, lease_ms } => {
                 self.answer_keep(stream, id, size, Duration::from_millis(lease_ms)).await
+            }
+            Request::Need { blobs } if blobs.len() > NEEDED_MAX => self.refuse(stream, Refusal::BadRequest).await,
+            Request::Need { blobs } => {
+                let lacks = self.need(who, blobs.iter().map(|blob| blob.id));
+                self.within(wire::write(stream, &Reply::Lacks { blobs: lacks.clone() })).await?;
+                let lacking = blobs.into_iter().filter(|blob| lacks.contains(&blob.id)).collect();
+                Ok(Served::Needed { lacking })
             }
         }
     }
@@ -200,8 +211,9 @@ impl Inner {
     async fn refuse_for(&self, stream: &mut (impl AsyncWrite + Unpin), error: BlobError) -> Result<Served, ServeError> {
         let refusal = match &error {
             BlobError::QuotaFull { available_bytes, .. } => Refusal::QuotaFull { available_bytes: *available_bytes },
-            BlobError::DiskFull { .. } => Refusal::QuotaFull { available_bytes: 0 },
             BlobError::TooLarge { limit, .. } => Refusal::TooLarge { limit_bytes: *limit },
+            // The file system's, or somebody else filled it after room was set aside.
+            error if error.is_want_of_room() => Refusal::QuotaFull { available_bytes: 0 },
             _ => {
                 self.refuse(stream, Refusal::Failed).await?;
                 return Err(error.into());

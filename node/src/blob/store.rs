@@ -5,6 +5,7 @@ use super::{
     error::{BlobError, OpenError},
     flight::Flights,
     index::{Entry, Index, footprint},
+    keeper::Keepers,
     layout::{DirSync, Layout, TempPath, remove_if_there},
     lease::{Hold, remaining, stamp},
     metrics::BlobMetrics,
@@ -27,6 +28,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Created,
+    /// A verified piece of a download is about to be written.
+    Received,
     Written,
     Synced,
     TreeRenamed,
@@ -258,6 +261,9 @@ fn scan(layout: &Layout, config: &BlobConfig) -> Result<Index, BlobError> {
         index.stored_bytes += footprint(size);
         let mut entry = Entry::new(size, lease_end, pinned, index.next_life());
         entry.durable = true;
+        // The lease may be older; the file is not.
+        entry.added = metadata.created().unwrap_or(entry.added);
+        entry.keepers = Keepers::anybody(Some(Instant::now()));
         index.entries.insert(id, entry);
     }
     for id in trees {

@@ -5,13 +5,14 @@
 //! Get{id, start}          -> Blob{size}, then the segments from `start` on  |  Refused(why)
 //! Keep{id, size, lease}   -> Kept                                           |  Refused(why)
 //!                         -> Send{start}; segments from `start` on          -> Kept | Refused(why)
+//! Need{blobs}             -> Lacks{blobs}
 //! ```
 //!
 //! A message is its length in 4 bytes, big-endian, and its CBOR. A segment is bao's encoding of the chunk groups of one
 //! aligned 512 KiB: hash pairs from the root down, in pre-order, with the groups between them. Its length follows from
 //! size and start, so nothing in it can claim anything.
 
-use mesh_proto::{codec, id::BlobId};
+use mesh_proto::{codec, id::BlobId, task::BlobRef};
 use serde::{Deserialize, Serialize};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -23,10 +24,13 @@ pub const PROTOCOL: &str = "/mesh/blob/1";
 pub const SIZE_MAX: u64 = 1 << 48;
 
 /// No message is larger, in bytes.
-pub const MESSAGE_MAX: usize = 1024;
+pub const MESSAGE_MAX: usize = 128 << 10;
+
+/// Blobs of which one message speaks: each names at most eight nodes and takes 350 bytes.
+pub const NEEDED_MAX: usize = 256;
 
 /// What a stream is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// How large is this blob, if you have it?
     Has { id: BlobId },
@@ -34,6 +38,9 @@ pub enum Request {
     Get { id: BlobId, start: u64 },
     /// Take this blob from me and keep it for `lease_ms` at least; answer when it is durable.
     Keep { id: BlobId, size: u64, lease_ms: u64 },
+    /// I hold records that name you for these blobs, or by which it falls to you to have them: do not let them go, and
+    /// get those that you lack. At most [`NEEDED_MAX`].
+    Need { blobs: Vec<BlobRef> },
 }
 
 /// The other side's answer.
@@ -49,6 +56,10 @@ pub enum Reply {
     },
     /// To `Keep`: content, name and lease are durable here.
     Kept,
+    /// To `Need`: of these there is nothing here.
+    Lacks {
+        blobs: Vec<BlobId>,
+    },
     Refused(Refusal),
 }
 

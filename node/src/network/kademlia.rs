@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Provider records that this node keeps for others.
 const PROVIDED_FOR_OTHERS: usize = 16_384;
+/// Bytes of a key: a blob's id.
+const KEY: usize = 32;
 /// A lookup that found nothing by then has failed.
 const QUERY: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,8 @@ pub fn judge(
     known: impl Fn(&PeerId) -> Vec<Multiaddr>,
 ) -> Result<(), &'static str> {
     match request {
+        // Blobs have providers, and their ids are hashes; what else somebody may want to have remembered is not.
+        InboundRequest::AddProvider { record: Some(record) } if record.key.as_ref().len() != KEY => Err("kademlia_key"),
         InboundRequest::AddProvider { record: Some(mut record) } => {
             // libp2p hands on only records whose provider is the sender, which is a member, and puts into them only
             // addresses that were confirmed. A record without addresses is kept and never told, so it gets those that

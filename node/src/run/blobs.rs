@@ -1,23 +1,26 @@
 //! Blobs for the API and for peers.
 
+use super::keeping::Wants;
 use crate::{
     api::{
         blobs::{BlobError, Blobs, Opened, Stored},
         brain::Brain as _,
     },
-    blob::{self, BlobStore, Fetch, Unanswered},
-    brain::{BrainHandle, clock},
+    blob::{self, BlobStore, FetchError, Served, Unanswered},
+    brain::BrainHandle,
     network::NetworkHandle,
-    work::Replicas,
+    work::{AssureError, Replicas, find},
 };
 use bytes::Bytes;
-use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream::BoxStream};
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
     id::{BlobId, NodeId},
     task::BlobRef,
+    time::Wall,
 };
-use std::{collections::BTreeSet, future::Future, io};
+use std::{collections::BTreeSet, future::Future, io, time::SystemTime};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::{
     compat::FuturesAsyncReadCompatExt as _,
     io::{ReaderStream, StreamReader},
@@ -27,19 +30,28 @@ use tokio_util::{
 pub struct NodeBlobs {
     blobs: BlobStore,
     replicas: Replicas,
+    brain: BrainHandle,
 }
 
 impl NodeBlobs {
-    pub fn new(blobs: BlobStore, replicas: Replicas) -> Self {
-        Self { blobs, replicas }
+    pub fn new(blobs: BlobStore, replicas: Replicas, brain: BrainHandle) -> Self {
+        Self { blobs, replicas, brain }
     }
 }
 
 impl Blobs for NodeBlobs {
-    fn put(&self, bytes: BoxStream<'static, io::Result<Bytes>>) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+    fn put(
+        &self,
+        bytes: BoxStream<'static, io::Result<Bytes>>,
+        size: Option<u64>,
+        pin: bool,
+    ) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
         Box::pin(async move {
             let reader = StreamReader::new(bytes);
-            let taken = self.blobs.ingest(reader, None).await.map_err(|error| api_error(&error))?;
+            let taken = self.blobs.ingest(reader, size).await.map_err(|error| api_error(&error))?;
+            if pin {
+                self.blobs.pin(taken.id).await.map_err(|error| api_error(&error))?;
+            }
             let nodes = self.replicas.spread(&self.blobs, taken.id).await;
             let wanted = self.replicas.wanted();
             if nodes.len() < wanted {
@@ -50,40 +62,62 @@ impl Blobs for NodeBlobs {
         })
     }
 
+    fn assure(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+        Box::pin(async move {
+            self.replicas.assure(&self.blobs, &blob).await.map_err(|error| match error {
+                AssureError::Nowhere { id, error: FetchError::NoProvider { .. } } => BlobError::NotFound(id),
+                AssureError::Nowhere { error: FetchError::Local(error), .. } => api_error(&error),
+                AssureError::Nowhere { .. } | AssureError::WrongSize { .. } => BlobError::Upload(error.to_string()),
+                AssureError::TooFewCopies { copies, wanted, .. } => {
+                    BlobError::TooFewCopies { copies: copies as u32, wanted: wanted as u32, retry_ms: 1000 }
+                }
+            })
+        })
+    }
+
     fn get(&self, id: BlobId, nodes: Vec<NodeId>) -> BoxFuture<'_, Result<Opened, BlobError>> {
         Box::pin(async move {
-            let fetched = match self.blobs.hold(id) {
-                Ok(hold) => hold,
-                Err(_) => {
-                    let providers = self.replicas.providers(&nodes);
-                    let fetch = Fetch { id, size: None, providers, lease: None };
-                    let fetched = self.blobs.fetch(fetch, |node| self.replicas.open(node), |_| {}).await;
-                    fetched
-                        .map_err(|error| {
-                            tracing::debug!(%id, %error, "a blob cannot be had");
-                            BlobError::NotFound(id)
-                        })?
-                        .hold
+            let fetched = find::fetch(&self.blobs, &self.replicas, id, None, &nodes, |_| {}).await;
+            let held = fetched.map_err(|error| match error {
+                FetchError::Local(error) => api_error(&error),
+                error => {
+                    tracing::debug!(%id, %error, "a blob cannot be had");
+                    BlobError::NotFound(id)
                 }
+            })?;
+            let (mut file, size) = self.blobs.read(id).await.map_err(|error| api_error(&error))?;
+            let read = move |start, length| {
+                let from_start = async move {
+                    file.seek(io::SeekFrom::Start(start)).await?;
+                    Ok::<_, io::Error>(ReaderStream::with_capacity(file.take(length), PIECE))
+                };
+                // The hold lasts as long as the stream.
+                let pieces = futures::stream::once(from_start).try_flatten();
+                pieces.inspect(move |_| _ = &held).boxed()
             };
-            let (file, size) = self.blobs.read(id).await.map_err(|error| api_error(&error))?;
-            // The hold lasts as long as the stream.
-            let bytes = ReaderStream::with_capacity(file, 128 * 1024).map(move |chunk| {
-                let _held = &fetched;
-                chunk
-            });
-            Ok(Opened { size, bytes: bytes.boxed() })
+            Ok(Opened { size, read: Box::new(read) })
         })
     }
 
     fn list(&self, after: Option<BlobId>, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, BlobError>> {
         Box::pin(async move {
-            let now = clock::wall();
-            let stored = self.blobs.list(after, limit).into_iter().map(|info| Stored {
+            let page = self.blobs.list(after, limit);
+            let ids = page.iter().map(|info| info.id).collect();
+            let named = referenced(&self.brain, ids).await;
+            let named = named.map_err(|Unanswered| BlobError::Disk(Unanswered.to_string()))?;
+            let stored = page.into_iter().map(|info| Stored {
                 id: info.id,
                 size: info.size,
-                added: now,
-                referenced: info.pinned || info.holds > 0 || info.lease.is_some(),
+                added: wall(info.added),
+                lease: info.lease,
+                kept_by: match &info {
+                    _ if info.pinned => Some("pin"),
+                    _ if named.contains(&info.id) => Some("record"),
+                    _ if info.holds > 0 => Some("use"),
+                    _ if info.lease.is_some() => Some("lease"),
+                    _ if info.needed => Some("record elsewhere"),
+                    _ => None,
+                },
             });
             Ok(stored.collect())
         })
@@ -91,20 +125,31 @@ impl Blobs for NodeBlobs {
 
     fn remove(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {
         Box::pin(async move {
-            if !self.blobs.has(id) {
-                return Err(BlobError::NotFound(id));
-            }
             self.blobs.unpin(id).await.map_err(|error| api_error(&error))?;
-            Ok(())
+            let brain = self.brain.clone();
+            let referenced = move |ids| {
+                let brain = brain.clone();
+                async move { referenced(&brain, ids).await }
+            };
+            self.blobs.remove(id, referenced).await.map_err(|error| api_error(&error))
         })
     }
 }
 
+/// Bytes that are read from the disk at a time.
+const PIECE: usize = 128 * 1024;
+
+fn wall(time: SystemTime) -> Wall {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn api_error(error: &blob::BlobError) -> BlobError {
     match error {
-        blob::BlobError::QuotaFull { quota_bytes, .. } => BlobError::QuotaFull { quota: *quota_bytes },
+        error if error.is_want_of_room() => BlobError::Full(error.to_string()),
+        blob::BlobError::TooLarge { size, limit } => BlobError::TooLarge { size: *size, limit: *limit },
         blob::BlobError::NotFound { id } => BlobError::NotFound(*id),
-        blob::BlobError::InUse { id, .. } => BlobError::InUse(*id),
+        blob::BlobError::InUse { id, by } => BlobError::InUse { id: *id, why: by.to_string() },
         blob::BlobError::Upload(error) => BlobError::Upload(error.to_string()),
         blob::BlobError::WrongSize { .. } | blob::BlobError::UploadIdle(_) => BlobError::Upload(error.to_string()),
         other => BlobError::Disk(other.to_string()),
@@ -112,18 +157,24 @@ fn api_error(error: &blob::BlobError) -> BlobError {
 }
 
 /// Answers peers; `None` if somebody else does already.
-pub fn serve(network: &NetworkHandle, blobs: &BlobStore) -> Option<impl Future<Output = ()> + Send + 'static> {
+pub fn serve(
+    network: &NetworkHandle,
+    blobs: &BlobStore,
+    wants: Wants,
+) -> Option<impl Future<Output = ()> + Send + 'static> {
     let mut incoming = network.incoming(blob::PROTOCOL)?;
     let blobs = blobs.clone();
     Some(async move {
         while let Some((who, stream)) = incoming.recv().await {
-            let blobs = blobs.clone();
+            let (blobs, wants) = (blobs.clone(), wants.clone());
             tokio::spawn(async move {
-                if let Err(error) = blobs.serve(stream.compat(), who).await {
-                    match error.is_violation() {
-                        true => tracing::warn!(%who, %error, "a peer broke the blob protocol"),
-                        false => tracing::debug!(%who, %error, "a blob was not served to its end"),
+                match blobs.serve(stream.compat(), who).await {
+                    Ok(Served::Needed { lacking }) => wants.add(who, lacking),
+                    Ok(_) => {}
+                    Err(error) if error.is_violation() => {
+                        tracing::warn!(%who, %error, "a peer broke the blob protocol");
                     }
+                    Err(error) => tracing::debug!(%who, %error, "a blob was not served to its end"),
                 }
             });
         }

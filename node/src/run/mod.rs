@@ -1,6 +1,8 @@
 //! `meshd run`: puts the parts together, and takes them apart again in order.
 
+mod announce;
 mod blobs;
+mod keeping;
 mod logs;
 mod membership;
 mod meters;

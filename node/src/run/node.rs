@@ -1,8 +1,13 @@
 //! A running node.
 
 use super::{
-    blobs::NodeBlobs, logs::NodeLogs, membership::NodeMembership, meters::BrainMeters, own_entry::OwnEntry, parts,
-    peers, pump, readiness,
+    blobs::NodeBlobs,
+    keeping::{Keeping, Wants},
+    logs::NodeLogs,
+    membership::NodeMembership,
+    meters::BrainMeters,
+    own_entry::OwnEntry,
+    parts, peers, pump, readiness,
 };
 use crate::{
     api::{self, Api, Pulse},
@@ -113,7 +118,7 @@ impl Node {
         blobs.metrics().register(metrics.registry_mut());
         let (ended, ends) = mpsc::channel(1024);
         let executors = Executors::start(parts::executor_config(config, &dir)?, ended)?;
-        let replicas = Replicas { network: network.clone(), copies: config.tasks.blob_copies as usize };
+        let replicas = Replicas::new(network.clone(), config.tasks.blob_copies as usize);
         let runtime = Handle::current();
         let work = Work::new(
             executors,
@@ -162,7 +167,13 @@ impl Node {
             runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
             runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())),
         ];
-        background.extend(super::blobs::serve(&network, &blobs).map(|serving| runtime.spawn(serving)));
+        let (wants, wanted) = Wants::new();
+        background.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
+        let repair_delay = mesh_tasks::Config::default().repair_delay;
+        let keeping = Keeping::new(blobs.clone(), replicas.clone(), brain.clone(), wants, repair_delay);
+        background.push(runtime.spawn(keeping.run()));
+        background.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
+        background.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
         background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
         background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
 
@@ -178,7 +189,7 @@ impl Node {
         };
         let ports = api::Ports {
             brain: Arc::new(brain.clone()),
-            blobs: Arc::new(NodeBlobs::new(blobs, replicas)),
+            blobs: Arc::new(NodeBlobs::new(blobs, replicas, brain.clone())),
             logs: Arc::new(NodeLogs::new(network.clone(), work, brain.clone())),
             membership: Arc::new(NodeMembership::new(&identity, inbox.clone(), directory.clone())),
             peers: Arc::new({

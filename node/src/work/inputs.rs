@@ -1,14 +1,14 @@
 //! Inputs of an execution, brought to this disk.
 
-use super::Replicas;
+use super::{Replicas, find};
 use crate::{
-    blob::{BlobStore, Fetch, FetchError, Hold},
+    blob::{BlobStore, FetchError, Hold},
     executor::{Limits, Program as Exec, Run, Source},
 };
 use bytes::Bytes;
 use mesh_proto::{
     id::TaskId,
-    task::{BlobRef, FailureKind, Outcome, Payload, Program, Spec},
+    task::{FailureKind, Outcome, Payload, Program, Spec},
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -16,23 +16,9 @@ use std::{path::PathBuf, time::Duration};
 pub async fn fetch(blobs: &BlobStore, replicas: &Replicas, spec: &Spec) -> Result<Vec<Hold>, FetchError> {
     let mut holds = Vec::new();
     for blob in spec.blobs() {
-        holds.push(fetch_one(blobs, replicas, blob).await?);
+        holds.push(find::fetch(blobs, replicas, blob.id, Some(blob.size), &blob.nodes, |_| {}).await?);
     }
     Ok(holds)
-}
-
-/// One blob, from this disk or from the nodes that its reference names, or from whoever is connected.
-pub async fn fetch_one(blobs: &BlobStore, replicas: &Replicas, blob: &BlobRef) -> Result<Hold, FetchError> {
-    if let Ok(hold) = blobs.hold(blob.id) {
-        return Ok(hold);
-    }
-    let providers = replicas.providers(&blob.nodes);
-    let fetch = Fetch { id: blob.id, size: Some(blob.size), providers, lease: None };
-    let fetched = blobs.fetch(fetch, |node| replicas.open(node), |_| {}).await?;
-    for (node, failure) in fetched.failures.iter().filter(|(_, failure)| failure.is_lie()) {
-        tracing::warn!(%node, %failure, "a provider of a blob lied");
-    }
-    Ok(fetched.hold)
 }
 
 /// What the executors need. `holds` are the specification's blobs, in its order.

@@ -1,12 +1,14 @@
 //! From a granted attempt to its outcome: inputs are brought here, the executors run it, outputs are made durable where
 //! the outcome says, and the brain is told.
 
+mod assured;
+pub mod find;
 mod inputs;
 mod outcome;
 mod outputs;
 mod replicas;
 
-pub use replicas::Replicas;
+pub use replicas::{AssureError, Replicas, nearest_first};
 
 use crate::{
     blob::{BlobStore, Hold},

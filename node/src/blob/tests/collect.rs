@@ -163,3 +163,62 @@ async fn what_was_acknowledged_and_held_survives_a_storm_of_collections() {
     store.collect(nothing).await.unwrap();
     assert_eq!(store.usage().spent_bytes, 0);
 }
+
+/// What a record on another node needs, as long as its holder says so.
+#[tokio::test]
+async fn what_a_holder_elsewhere_needs_stays_until_it_lets_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let lease = Duration::from_millis(400);
+    let store = store(&dir, BlobConfig { keep_lease: lease, quota_bytes: 1 << 20, ..short() });
+    let started = Instant::now();
+    let in_reach =
+        |nodes: &[u8]| Reach { since: nodes.iter().map(|n| (node(*n), started)).collect(), all_since: Some(started) };
+    let (id, other) = (add(&store, 600_000).await, BlobId::from_bytes([7; 32]));
+    assert_eq!(store.need(node(1), [id, other]), [other], "what is not here is told");
+    assert_eq!(store.collect(nothing).await.unwrap().blobs, 0);
+    assert!(store.list(None, 1)[0].needed);
+    let refused = store.remove(id, nothing).await;
+    assert!(matches!(refused, Err(BlobError::InUse { by: InUse::Needed, .. })), "{refused:?}");
+    // A full quota refuses, and does not take it.
+    let full = store.ingest(&content(600_000)[..600_000 - 1], None).await;
+    assert!(matches!(full, Err(BlobError::QuotaFull { .. })), "{full:?}");
+
+    // Its holder is out of reach: it may well need it.
+    tokio::time::sleep(2 * lease).await;
+    assert_eq!(store.collect(nothing).await.unwrap().blobs, 0);
+    // It is in reach, and says so again.
+    store.set_reach(in_reach(&[1]));
+    store.need(node(1), [id]);
+    assert_eq!(store.collect(nothing).await.unwrap().blobs, 0);
+    // It is in reach, and says nothing any more.
+    while store.collect(nothing).await.unwrap().blobs == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(started.elapsed() >= 3 * lease);
+}
+
+#[tokio::test]
+async fn after_a_restart_nothing_goes_before_everybody_could_say_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = add(&store(&dir, short()), 20_000).await;
+    let again = BlobStore::open(dir.path(), short()).unwrap();
+    assert_eq!(again.collect(nothing).await.unwrap().blobs, 0, "nobody has been in reach yet");
+    assert!(again.has(id));
+    again.set_reach(Reach { all_since: Some(Instant::now()), ..Reach::default() });
+    assert_eq!(again.collect(nothing).await.unwrap().blobs, 1);
+}
+
+#[tokio::test]
+async fn what_was_just_used_is_spared_until_its_room_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir, BlobConfig { quota_bytes: 1 << 20, warm: Duration::from_secs(600), ..short() });
+    let id = add(&store, 600_000).await;
+    assert_eq!(store.collect(nothing).await.unwrap().blobs, 0);
+    let data = content(700_000);
+    tokio::select! {
+        biased;
+        () = store.collect_always(nothing) => unreachable!(),
+        uploaded = store.ingest(&data[..], None) => assert!(uploaded.unwrap().new),
+    }
+    assert!(!store.has(id));
+}

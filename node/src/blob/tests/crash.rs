@@ -4,7 +4,10 @@ use super::{
     super::store::{Step, Steps},
     *,
 };
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -80,7 +83,8 @@ async fn a_crash_at_the_end_of_a_download_costs_none_of_it() {
         let fetch = Fetch { id, size: Some(size as u64), providers: vec![node(1)], lease: None };
         here.fetch(fetch.clone(), opener, |_| {}).await.unwrap();
         assert_eq!(files(&dir.path().join("partial")), Vec::<String>::new());
-        let taken = std::mem::take(&mut *taken.lock().unwrap());
+        let mut taken = std::mem::take(&mut *taken.lock().unwrap());
+        taken.retain(|(step, _)| *step != Step::Received);
         assert_eq!(taken.len(), 5);
         for (step, image) in taken {
             let after = BlobStore::open(&image, config()).unwrap();
@@ -127,4 +131,66 @@ async fn strange_files_are_left_alone_and_lone_trees_go() {
     assert_eq!(store.usage().blobs, 0);
     assert_eq!(files(&dir.path().join("data")), ["README"]);
     assert_eq!(files(&dir.path().join("temp")), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_while_receiving_fails_the_fetch_and_keeps_what_came() {
+    let data = content(3 << 20);
+    let far_dir = tempfile::tempdir().unwrap();
+    let far = super::store(&far_dir, config());
+    let id = far.ingest(&data[..], None).await.unwrap().id;
+    let opener = |_| {
+        let (near, there) = tokio::io::duplex(64 << 10);
+        let far = far.clone();
+        tokio::spawn(async move { far.serve(there, node(2)).await });
+        std::future::ready(Ok(near))
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let steps: Steps = Box::new({
+        let pieces = Arc::clone(&pieces);
+        // The fourth piece finds no room.
+        move |step| match step == Step::Received && pieces.fetch_add(1, Ordering::Relaxed) == 3 {
+            true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            false => Ok(()),
+        }
+    });
+    let here = BlobStore::open_with(dir.path(), config(), steps).unwrap();
+    let fetch = Fetch { id, size: Some(data.len() as u64), providers: vec![node(1), node(1)], lease: None };
+    let failed = here.fetch(fetch.clone(), opener, |_| {}).await;
+    // Nobody else is asked: it is this disk that is full.
+    let Err(FetchError::Local(error)) = failed else { panic!("{failed:?}") };
+    assert!(error.is_want_of_room(), "{error}");
+    assert_eq!(pieces.load(Ordering::Relaxed), 4);
+    assert!(!here.has(id));
+    let kept = here.usage().spent_bytes;
+    assert!((3 << 19..2 << 20).contains(&kept), "{kept}");
+    // When there is room again only the rest is asked for.
+    let before = here.metrics().received.get();
+    assert!(fs::read(here.fetch(fetch, opener, |_| {}).await.unwrap().hold.path()).unwrap() == data);
+    assert_eq!(here.metrics().received.get() - before, 3 << 19);
+
+    // A peer that pushes is told that there is no room, and not that the disk is broken.
+    let full: Steps = Box::new(|step| match step {
+        Step::Received => Err(io::Error::from(io::ErrorKind::StorageFull)),
+        _ => Ok(()),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let there = BlobStore::open_with(dir.path(), config(), full).unwrap();
+    let (near, stream) = tokio::io::duplex(64 << 10);
+    let (kept, served) = tokio::join!(far.replicate(near, id, Duration::from_secs(60)), there.serve(stream, node(2)));
+    assert!(matches!(kept, Err(ReplicateError::Refused(Refusal::QuotaFull { .. }))), "{kept:?}");
+    assert!(matches!(served, Ok(Served::Refused(_))), "{served:?}");
+}
+
+#[tokio::test]
+async fn a_lone_tree_of_a_download_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(store(&dir, config()));
+    fs::write(dir.path().join(format!("partial/{}.tree", BlobId::from_bytes([7; 32]))), b"").unwrap();
+    let store = store(&dir, config());
+    assert!(store.usage().spent_bytes > 0);
+    store.collect(nothing).await.unwrap();
+    assert_eq!(files(&dir.path().join("partial")), Vec::<String>::new());
+    assert_eq!(store.usage().spent_bytes, 0);
 }

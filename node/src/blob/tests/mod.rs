@@ -18,12 +18,17 @@ pub(super) fn config() -> BlobConfig {
         segment_timeout: Duration::from_millis(500),
         room_wait: Duration::from_secs(1),
         collect_grace: Duration::ZERO,
+        keep_lease: Duration::ZERO,
+        keep_settle: Duration::ZERO,
+        warm: Duration::ZERO,
         ..BlobConfig::default()
     }
 }
 
 pub(super) fn store(dir: &tempfile::TempDir, config: BlobConfig) -> BlobStore {
-    BlobStore::open(dir.path(), config).unwrap()
+    let store = BlobStore::open(dir.path(), config).unwrap();
+    store.set_reach(Reach { all_since: Some(Instant::now()), ..Reach::default() });
+    store
 }
 
 /// Bytes that differ from group to group.

@@ -395,6 +395,38 @@ async fn strange_requests_are_refused_and_floods_cost_their_sender() {
 }
 
 #[tokio::test]
+async fn a_holder_tells_what_it_needs_and_hears_what_is_lacking() {
+    let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let here = store(&dirs.0, config());
+    let lasting = BlobConfig { upload_lease: Duration::ZERO, keep_lease: Duration::from_secs(60), ..config() };
+    let there = store(&dirs.1, lasting);
+    let id = there.ingest(&content(100_000)[..], None).await.unwrap().id;
+    let blob = |id| BlobRef { id, size: 100_000, nodes: vec![node(2), node(3)] };
+    let strange = blob(BlobId::from_bytes([1; 32]));
+    let tell = async |blobs: Vec<BlobRef>| {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        tokio::join!(here.tell_needed(near, blobs), there.serve(far, node(1)))
+    };
+    let (told, served) = tell(vec![blob(id), strange.clone()]).await;
+    assert_eq!(told.unwrap(), [strange.id]);
+    assert_eq!(served.unwrap(), Served::Needed { lacking: vec![strange.clone()] });
+    assert_eq!(there.collect(nothing).await.unwrap().blobs, 0);
+    // The largest that is sent, and one more than may be.
+    let many = |n: usize| {
+        let largest = |i: usize| BlobRef {
+            id: BlobId::from_bytes(*blake3::hash(&i.to_le_bytes()).as_bytes()),
+            size: u64::MAX,
+            nodes: vec![node(0xff); mesh_proto::limits::BLOB_NODES],
+        };
+        (0..n).map(largest).collect::<Vec<_>>()
+    };
+    assert_eq!(tell(many(NEEDED_MAX)).await.0.unwrap().len(), NEEDED_MAX);
+    let (told, served) = tell(many(NEEDED_MAX + 1)).await;
+    assert!(matches!(told, Err(ReplicateError::Refused(Refusal::BadRequest))), "{told:?}");
+    assert_eq!(served.unwrap(), Served::Refused(Refusal::BadRequest));
+}
+
+#[tokio::test]
 async fn a_bad_disk_makes_no_liar() {
     let data = content(MIB);
     for damage in ["tree", "no tree", "data", "short"] {

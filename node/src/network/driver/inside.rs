@@ -15,11 +15,16 @@ use libp2p::{
     kad::{self, GetClosestPeersError, GetProvidersOk, QueryResult},
     metrics::Recorder,
     ping,
-    swarm::ConnectionId,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use mesh_proto::id::NodeId;
 use std::time::Instant;
 
+/// Providers that a lookup connects to.
+const PROVIDERS: usize = 8;
 /// Pings without an answer after which a connection is closed.
 const MISSED_PINGS: u32 = 3;
 
@@ -152,6 +157,15 @@ impl Driver {
                 for node in providers.iter().filter_map(NodeId::from_peer_id) {
                     if !found.contains(&node) {
                         found.push(node);
+                    }
+                }
+                // Where they are is known to the query, and forgotten with it.
+                let found: Vec<PeerId> = found.iter().take(PROVIDERS).map(|node| node.to_peer_id()).collect();
+                for peer in found {
+                    let dial = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
+                    let dial = dial.addresses(Vec::new()).extend_addresses_through_behaviour().allocate_new_port();
+                    if let Err(error) = self.swarm.dial(dial.build()) {
+                        tracing::debug!(%peer, %error, "a provider was not dialled");
                     }
                 }
             }

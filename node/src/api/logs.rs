@@ -205,7 +205,10 @@ async fn payload(api: &Api, stream: Stream, payload: &Payload, from: u64) -> Res
         Payload::Inline(bytes) => {
             futures::stream::once(futures::future::ready(Ok(Bytes::copy_from_slice(bytes)))).boxed()
         }
-        Payload::Blob(blob) => api.ports.blobs.get(blob.id, blob.nodes.clone()).await?.bytes,
+        Payload::Blob(blob) => {
+            let opened = api.ports.blobs.get(blob.id, blob.nodes.clone()).await?;
+            (opened.read)(0, opened.size)
+        }
         Payload::Path(_) => futures::stream::empty().boxed(),
     };
     let mut skip = from;

@@ -19,6 +19,7 @@ mod openapi;
 pub mod probes;
 pub mod problem;
 mod pulse;
+mod range;
 pub mod result;
 mod server;
 pub mod submission;
@@ -160,7 +161,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(members::list))
         .routes(routes!(members::forget))
         .routes(routes!(members::peers))
-        .routes(routes!(blobs::list, blobs::put))
+        .routes(routes!(blobs::list, blobs::put, blobs::post))
         .routes(routes!(blobs::get, blobs::remove))
         .routes(routes!(node::status))
         .routes(routes!(node::config))

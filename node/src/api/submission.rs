@@ -2,12 +2,13 @@
 
 use super::{
     Problem,
+    blobs::Blobs,
     content::{BlobLink, Given},
 };
 use mesh_proto::{
     codec,
     id::{JobId, NetworkId, TaskId},
-    task::{ExecSpec, InputFile, Octets, Priority, Program, Spec, TaskKey},
+    task::{BlobRef, ExecSpec, InputFile, Octets, Priority, Program, Spec, TaskKey},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,18 @@ pub struct Item {
     /// Which item this is. Default: one more than the line before, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u64>,
+}
+
+impl Item {
+    /// Has every blob that it names on enough disks, and names these.
+    pub async fn assure(&mut self, blobs: &dyn Blobs) -> Result<(), Problem> {
+        let links = self.stdin_blob.iter_mut().chain(self.files.iter_mut().filter_map(|file| file.blob.as_mut()));
+        for link in links {
+            let blob = BlobRef::try_from(&*link)?;
+            *link = BlobLink::from(&blobs.assure(blob).await?);
+        }
+        Ok(())
+    }
 }
 
 /// One task. At most one of each `stdin*`.

@@ -1,16 +1,18 @@
 //! `meshd blob add|get|ls|rm`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use axum::body::Body;
 use clap::{Args, Subcommand};
+use hyper::{Response, body::Incoming, header};
+use serde_json::json;
 
 use super::Failure;
 use super::output::Output;
 use super::results::fetch;
 use super::settings::Global;
+use super::transfer::{Transfer, Upload};
 use crate::api::blobs::{BlobPage, BlobRow};
-use crate::client::{Ask, Client};
+use crate::client::{Ask, Client, ClientError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Blob {
@@ -20,7 +22,7 @@ pub(super) enum Blob {
     Get(Get),
     /// List the blobs on this node's disk.
     Ls,
-    /// Let go of a blob on this node.
+    /// Remove a blob on this node, unless something needs it.
     Rm(One),
 }
 
@@ -29,6 +31,9 @@ pub(super) struct Add {
     /// The files; `-` is standard input.
     #[arg(required = true)]
     file: Vec<PathBuf>,
+    /// Keep them on the node until they are removed, whether or not a task needs them.
+    #[arg(long)]
+    pin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -50,48 +55,73 @@ impl Blob {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let client = global.client()?;
         match self {
-            Self::Add(Add { file }) => {
+            Self::Add(Add { file, pin }) => {
                 for path in file {
-                    let blob = client.put_blob(body(path).await?).await?;
+                    let Upload { body, size, transfer } = upload(path).await?;
+                    let put = client.put_blob(body, size, *pin).await;
+                    transfer.end();
+                    let blob = put.map_err(|error| match (error, size) {
+                        // What it had to say is lost with the connection, while there is more to send.
+                        (ClientError::Broken(why), None) => ClientError::Broken(format!(
+                            "{why}; a node that has no room for what it was not told the size of ends it so"
+                        )),
+                        (error, _) => error,
+                    })?;
                     output.put(&blob, |blob| format!("{}  {}", blob.id, path.display()))?;
                 }
                 Ok(())
             }
-            Self::Get(Get { blob, out }) => get(&client, blob, out.as_ref()).await,
+            Self::Get(Get { blob, out }) => get(&client, output, blob, out.as_deref()).await,
             Self::Ls => ls(&client, output).await,
             Self::Rm(One { blob }) => {
                 drop(client.send(&Ask::delete(format!("/v1/blobs/{blob}"))).await?);
-                let said = serde_json::json!({ "blob": blob, "removed": true });
+                let said = json!({ "blob": blob, "removed": true });
                 Ok(output.put(&said, |_| format!("let go of {blob}"))?)
             }
         }
     }
 }
 
-async fn body(path: &PathBuf) -> Result<Body, Failure> {
-    const CHUNK: usize = 256 * 1024;
+async fn upload(path: &Path) -> Result<Upload, Failure> {
     if path.to_str() == Some("-") {
-        return Ok(Body::from_stream(tokio_util::io::ReaderStream::with_capacity(stdin()?, CHUNK)));
+        return Ok(Upload::of_stdin()?);
     }
-    let file = tokio::fs::File::open(path).await;
-    let file = file.map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-    Ok(Body::from_stream(tokio_util::io::ReaderStream::with_capacity(file, CHUNK)))
+    let upload = Upload::of_file(path, true).await;
+    upload.map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
 }
 
-/// Standard input as a file: tokio's own needs a feature that nothing else does.
-fn stdin() -> std::io::Result<tokio::fs::File> {
-    use std::os::fd::AsFd as _;
-    let duplicate = std::io::stdin().as_fd().try_clone_to_owned()?;
-    Ok(tokio::fs::File::from_std(duplicate.into()))
-}
-
-async fn get(client: &Client, blob: &str, out: Option<&PathBuf>) -> Result<(), Failure> {
+async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) -> Result<(), Failure> {
     let response = client.send(&Ask::get(format!("/v1/blobs/{blob}"))).await?;
-    let Some(out) = out else { return fetch(response, &mut std::io::stdout().lock()).await };
+    let size = response.headers().get(header::CONTENT_LENGTH).and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
+    // Where the bytes themselves go to the terminal a bar would be in their way.
+    let transfer = match out {
+        Some(_) => Transfer::new(blob, size),
+        None => Transfer::hidden(),
+    };
+    let Some(out) = out else { return fetch(response, &mut std::io::stdout().lock(), &transfer).await };
     // Whoever looks finds all of it or nothing.
-    let partial = out.with_extension("partial");
-    fetch(response, &mut std::fs::File::create(&partial)?).await?;
-    Ok(std::fs::rename(&partial, out)?)
+    let mut partial = out.as_os_str().to_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let fetched = save(response, &partial, &transfer).await;
+    transfer.end();
+    if let Err(failure) = fetched {
+        // Why it failed is worth more than why it is left behind.
+        if let Err(error) = std::fs::remove_file(&partial) {
+            tracing::debug!(path = %partial.display(), %error, "not removed");
+        }
+        return Err(failure);
+    }
+    std::fs::rename(&partial, out)?;
+    match output.is_text() {
+        true => Ok(()),
+        false => Ok(output.put(&json!({ "blob": blob, "bytes": size, "file": out }), |_| String::new())?),
+    }
+}
+
+async fn save(response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<(), Failure> {
+    let mut file = std::fs::File::create(to)?;
+    fetch(response, &mut file, transfer).await
 }
 
 async fn ls(client: &Client, output: Output) -> Result<(), Failure> {
@@ -103,8 +133,8 @@ async fn ls(client: &Client, output: Output) -> Result<(), Failure> {
         let Some(next) = page.next else { break };
         route = format!("/v1/blobs?limit=1000&cursor={next}");
     }
-    Ok(output.rows(["blob", "bytes", "added", "needed"], &rows, |row| {
-        let needed = if row.referenced { "yes" } else { "no" };
-        [row.id.clone(), row.size.to_string(), row.added.clone(), needed.to_string()]
+    Ok(output.rows(["blob", "bytes", "added", "kept by"], &rows, |row| {
+        let kept_by = row.kept_by.clone().unwrap_or_default();
+        [row.id.clone(), row.size.to_string(), row.added.clone(), kept_by]
     })?)
 }

@@ -22,6 +22,7 @@ mod status;
 mod submit;
 mod task;
 mod testnet;
+mod transfer;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::Failure;
 use super::settings::now;
+use super::transfer::Upload;
 use crate::api::content::BlobLink;
 use crate::api::submission::{Terms, Urgency, show_date};
 use crate::client::{Client, ClientError};
@@ -66,8 +67,8 @@ pub(super) enum Input {
     Blob(BlobLink),
 }
 
-/// Reads a file, and puts it as a blob if it is large.
-pub(super) async fn load(client: &Client, path: &Path) -> Result<Input, Failure> {
+/// Reads a file, and puts it as a blob if it is large, with a bar if it `is_watched`.
+pub(super) async fn load(client: &Client, path: &Path, is_watched: bool) -> Result<Input, Failure> {
     let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut start = Vec::with_capacity(4096);
@@ -78,9 +79,10 @@ pub(super) async fn load(client: &Client, path: &Path) -> Result<Input, Failure>
         return Ok(inline(start));
     }
     loop {
-        let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-        let bytes = tokio_util::io::ReaderStream::with_capacity(file, 256 * 1024);
-        match client.put_blob(axum::body::Body::from_stream(bytes)).await {
+        let Upload { body, size, transfer } = Upload::of_file(path, is_watched).await.map_err(unreadable)?;
+        let put = client.put_blob(body, size, false).await;
+        transfer.end();
+        match put {
             Ok(blob) => return Ok(Input::Blob(blob)),
             Err(ClientError::Refused(problem)) if problem.retry_ms.is_some_and(|ms| ms <= 5_000) => {
                 tokio::time::sleep(std::time::Duration::from_millis(problem.retry_ms.unwrap_or(100).into())).await;

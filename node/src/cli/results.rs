@@ -7,6 +7,7 @@ use hyper::{Response, body::Incoming};
 
 use super::Failure;
 use super::exit::{DEADLINE, FAILED};
+use super::transfer::Transfer;
 use crate::api::content::BlobLink;
 use crate::api::result::TaskResult;
 use crate::client::{Ask, Client, piece};
@@ -146,15 +147,20 @@ async fn copy(client: &Client, content: Content<'_>, to: &mut impl io::Write) ->
     match content {
         Content::Bytes(bytes) => to.write_all(&bytes)?,
         Content::Text(text) => to.write_all(text.as_bytes())?,
-        Content::Remote(route) => fetch(client.send(&Ask::get(route)).await?, to).await?,
+        Content::Remote(route) => fetch(client.send(&Ask::get(route)).await?, to, &Transfer::hidden()).await?,
     }
     Ok(to.flush()?)
 }
 
 /// Writes an answer's body as it comes; one that is shorter than announced is an error.
-pub(super) async fn fetch(mut response: Response<Incoming>, to: &mut impl io::Write) -> Result<(), Failure> {
+pub(super) async fn fetch(
+    mut response: Response<Incoming>,
+    to: &mut impl io::Write,
+    transfer: &Transfer,
+) -> Result<(), Failure> {
     while let Some(bytes) = piece(&mut response).await? {
         to.write_all(&bytes)?;
+        transfer.moved(bytes.len());
     }
     Ok(())
 }

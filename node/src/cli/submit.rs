@@ -94,7 +94,7 @@ impl Submit {
         };
         let stdin = match (&self.echo, self.stdin.as_ref().or(self.sha256.as_ref())) {
             (Some(text), _) => Some(inline(text.clone().into_bytes())),
-            (None, Some(path)) => Some(load(client, path).await?),
+            (None, Some(path)) => Some(load(client, path, true).await?),
             (None, None) => None,
         };
         match stdin {
@@ -105,7 +105,7 @@ impl Submit {
         }
         for given in &self.file {
             let (name, path) = named(given)?;
-            request.files.push(file_spec(name, load(client, &path).await?));
+            request.files.push(file_spec(name, load(client, &path, true).await?));
         }
         Ok(request)
     }

@@ -50,6 +50,8 @@ pub struct Ask {
     key: Option<String>,
     last_event: Option<String>,
     body: Option<Vec<u8>>,
+    /// Of a streamed body, in bytes.
+    size: Option<u64>,
 }
 
 impl Ask {
@@ -66,7 +68,7 @@ impl Ask {
     }
 
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), key: None, last_event: None, body: None }
+        Self { method, path: path.into(), key: None, last_event: None, body: None, size: None }
     }
 
     #[must_use]
@@ -142,9 +144,11 @@ impl Client {
         }
     }
 
-    /// Stores a blob.
-    pub async fn put_blob(&self, body: Body) -> Result<BlobLink, ClientError> {
-        let response = self.stream(&Ask::new(Method::PUT, "/v1/blobs"), body).await?;
+    /// Stores a blob, of `size` bytes if that is known; `pin` keeps it on the node until it is removed.
+    pub async fn put_blob(&self, body: Body, size: Option<u64>, pin: bool) -> Result<BlobLink, ClientError> {
+        let route = if pin { "/v1/blobs?pin=true" } else { "/v1/blobs" };
+        let ask = Ask { size, ..Ask::new(Method::PUT, route) };
+        let response = self.stream(&ask, body).await?;
         serde_json::from_slice(&whole(response).await?).map_err(|error| ClientError::Answer(error.to_string()))
     }
 
@@ -179,6 +183,9 @@ impl Client {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
         if ask.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(size) = ask.size {
+            request = request.header(header::CONTENT_LENGTH, size);
         }
         if let Some(key) = &ask.key {
             request = request.header(IDEMPOTENCY_KEY, key);

@@ -17,7 +17,10 @@ pub async fn as_items(gateways: &Gateways, files: &[(String, Vec<u8>)]) -> Resul
         let mut file = FileSpec { name: name.clone(), ..FileSpec::default() };
         match bytes.len() <= INLINE_LIMIT {
             true => file.b64 = Some(BASE64.encode(bytes)),
-            false => file.blob = Some(gateways.client().put_blob(bytes.clone().into()).await?),
+            false => {
+                file.blob =
+                    Some(gateways.client().put_blob(bytes.clone().into(), Some(bytes.len() as u64), false).await?)
+            }
         }
         Ok(Item { files: vec![file], ..Item::default() })
     });

@@ -19,6 +19,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
     id::JobId,
@@ -207,12 +208,13 @@ async fn feed(
 ) -> Result<u64, Problem> {
     let mut reader = Reader { stream, job, next: 0, refused: output.clone() };
     while let Some(line) = lines.next().await? {
-        let mut items = Vec::with_capacity(stream.api.limits.batch);
-        reader.read(&line, &mut items).await?;
-        while items.len() < stream.api.limits.batch {
+        let mut read = Vec::with_capacity(stream.api.limits.batch);
+        reader.read(&line, &mut read).await?;
+        while read.len() < stream.api.limits.batch {
             let Some(line) = lines.next_now()? else { break };
-            reader.read(&line, &mut items).await?;
+            reader.read(&line, &mut read).await?;
         }
+        let items = reader.make(read).await?;
         reader.flush().await?;
         if items.is_empty() {
             continue;
@@ -227,6 +229,9 @@ async fn feed(
     Ok(reader.next)
 }
 
+/// Items of one batch whose blobs are seen to at once.
+const AT_ONCE: usize = 16;
+
 struct Reader<'a> {
     stream: &'a Stream,
     job: &'a Job,
@@ -238,7 +243,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads one item. A line that is no task is refused alone; numbers out of order end the stream, since what
     /// follows cannot be told apart.
-    async fn read(&mut self, line: &Bytes, items: &mut Vec<Item>) -> Result<(), Problem> {
+    async fn read(&mut self, line: &Bytes, read: &mut Vec<(u64, submission::Item)>) -> Result<(), Problem> {
         self.stream.tally.read();
         self.stream.api.meters.items.inc();
         let parsed: Result<submission::Item, Problem> = serde_json::from_slice(line).map_err(Problem::malformed);
@@ -251,19 +256,43 @@ impl Reader<'_> {
             return Err(Problem::new(Code::Malformed, detail));
         }
         self.next = index.saturating_add(1);
-        let key = || TaskKey::Item(self.job.key.clone().into_bytes(), index);
-        match parsed.and_then(|item| self.job.maker.make(key(), index, &item)) {
-            Ok(made) => {
-                let until = Instant::now() + self.stream.api.limits.patience;
-                items.push(Item::submitted(index, made, until));
+        match parsed {
+            Ok(item) => {
+                read.push((index, item));
                 Ok(())
             }
-            Err(Problem { code, detail, retry_ms, .. }) => {
-                self.stream.tally.refused();
-                let line = Line::Refused { index, code, detail, retry_ms };
-                self.refused.line(&line).await.map_err(|Gone| gone())
+            Err(problem) => self.refuse(index, problem).await,
+        }
+    }
+
+    /// Makes tasks of items. Their blobs are seen to together: each may take a copy's time.
+    async fn make(&mut self, read: Vec<(u64, submission::Item)>) -> Result<Vec<Item>, Problem> {
+        let stream = self.stream;
+        let blobs = &*stream.api.ports.blobs;
+        let assured = read.into_iter().map(|(index, mut item)| async move {
+            let assured = item.assure(blobs).await;
+            (index, assured.map(|()| item))
+        });
+        let mut assured = futures::stream::iter(assured).buffered(AT_ONCE);
+        let mut items = Vec::new();
+        while let Some((index, item)) = assured.next().await {
+            let key = || TaskKey::Item(self.job.key.clone().into_bytes(), index);
+            match item.and_then(|item| self.job.maker.make(key(), index, &item)) {
+                Ok(made) => {
+                    let until = Instant::now() + self.stream.api.limits.patience;
+                    items.push(Item::submitted(index, made, until));
+                }
+                Err(problem) => self.refuse(index, problem).await?,
             }
         }
+        Ok(items)
+    }
+
+    async fn refuse(&mut self, index: u64, problem: Problem) -> Result<(), Problem> {
+        let Problem { code, detail, retry_ms, .. } = problem;
+        self.stream.tally.refused();
+        let line = Line::Refused { index, code, detail, retry_ms };
+        self.refused.line(&line).await.map_err(|Gone| gone())
     }
 
     async fn flush(&mut self) -> Result<(), Problem> {

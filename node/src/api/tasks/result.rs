@@ -94,7 +94,7 @@ async fn output(api: &Api, id: &str, pick: impl Fn(&Outcome) -> Option<&Payload>
     let payload = pick(outcome).ok_or_else(|| Problem::new(Code::NotFound, "the task left no file of that name"))?;
     match payload {
         Payload::Inline(bytes) => Ok(octets(Body::from(bytes.to_vec()))),
-        Payload::Blob(blob) => stream_blob(api, blob.id, &blob.nodes).await,
+        Payload::Blob(blob) => stream_blob(api, blob.id, &blob.nodes, None).await,
         Payload::Path(path) => {
             Err(Problem::new(Code::NotFound, format!("the output is at {path} on the shared file system")))
         }

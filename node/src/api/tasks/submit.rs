@@ -69,8 +69,9 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let wait = parse_wait(&api, params.wait.as_deref())?;
     let key = key(&headers)?;
-    let (program, terms, item) = request.into_parts();
+    let (program, terms, mut item) = request.into_parts();
     let maker = Maker::new(api.network, &principal, program.into(), &terms, &key, now())?;
+    item.assure(&*api.ports.blobs).await?;
     let made = maker.make(TaskKey::Own(key), 0, &item)?;
     let command = Command::Submit { specs: vec![made.spec.clone()], follow: wait.is_some() };
     let mut answers = api.ports.brain.ask(command).await?;

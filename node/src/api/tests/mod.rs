@@ -87,11 +87,17 @@ pub async fn ask(api: &Api, request: Request<Body>) -> (StatusCode, serde_json::
 struct Shelf(Mutex<BTreeMap<BlobId, Bytes>>);
 
 impl Blobs for Shelf {
-    fn put(&self, bytes: BoxStream<'static, io::Result<Bytes>>) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+    fn put(
+        &self,
+        bytes: BoxStream<'static, io::Result<Bytes>>,
+        size: Option<u64>,
+        _: bool,
+    ) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
         async move {
             let chunks: Vec<Bytes> = bytes.try_collect().await.map_err(|error| BlobError::Upload(error.to_string()))?;
             let all = Bytes::from(chunks.concat());
             let id = BlobId::from_bytes(*blake3::hash(&all).as_bytes());
+            assert!(size.is_none_or(|size| size == all.len() as u64));
             let size = all.len() as u64;
             self.0.lock().unwrap().insert(id, all);
             Ok(BlobRef { id, size, nodes: vec![NODE] })
@@ -99,17 +105,33 @@ impl Blobs for Shelf {
         .boxed()
     }
 
+    fn assure(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+        let is_here = self.0.lock().unwrap().contains_key(&blob.id);
+        let found = if is_here { Ok(BlobRef { nodes: vec![NODE], ..blob }) } else { Err(BlobError::NotFound(blob.id)) };
+        futures::future::ready(found).boxed()
+    }
+
     fn get(&self, id: BlobId, _: Vec<NodeId>) -> BoxFuture<'_, Result<Opened, BlobError>> {
         let found = self.0.lock().unwrap().get(&id).cloned().ok_or(BlobError::NotFound(id));
-        let opened = found.map(|bytes| Opened { size: bytes.len() as u64, bytes: stream::iter([Ok(bytes)]).boxed() });
+        let opened = found.map(|bytes| Opened {
+            size: bytes.len() as u64,
+            read: Box::new(move |start, length| {
+                stream::iter([Ok(bytes.slice(start as usize..(start + length) as usize))]).boxed()
+            }),
+        });
         futures::future::ready(opened).boxed()
     }
 
     fn list(&self, after: Option<BlobId>, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, BlobError>> {
         let blobs = self.0.lock().unwrap();
         let behind = blobs.iter().filter(|(id, _)| after.is_none_or(|after| **id > after)).take(limit);
-        let stored =
-            behind.map(|(id, bytes)| Stored { id: *id, size: bytes.len() as u64, added: Wall(0), referenced: false });
+        let stored = behind.map(|(id, bytes)| Stored {
+            id: *id,
+            size: bytes.len() as u64,
+            added: Wall(0),
+            lease: None,
+            kept_by: None,
+        });
         futures::future::ready(Ok(stored.collect())).boxed()
     }
 

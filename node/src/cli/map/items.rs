@@ -92,7 +92,7 @@ impl Items {
         let put = lock(&self.put).get(&index).cloned();
         let input = match put {
             Some(input) => input,
-            None => load(client, path).await?,
+            None => load(client, path, false).await?,
         };
         if matches!(input, Input::Blob(_)) {
             lock(&self.put).insert(index, input.clone());

@@ -33,6 +33,7 @@ pub use problem::{Code, Problem};
 pub use pulse::Pulse;
 pub use server::{ServeError, Served, serve};
 
+use crate::executor::Containment;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use mesh_proto::{id::NetworkId, time::Wall};
 use std::{ops::Deref, sync::Arc, time::Duration};
@@ -67,6 +68,8 @@ pub struct Ports {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the node is not ready for work; empty if it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What holds host commands, where they are allowed.
+    pub containment: Arc<dyn Fn() -> Option<Containment> + Send + Sync>,
     /// The configuration in force as `config show --output json` has it.
     pub config: Arc<serde_json::Value>,
     pub pulse: Pulse,

@@ -46,6 +46,8 @@ pub enum StartError {
     Executor(#[from] executor::ConfigError),
     #[error("exec.allow: {0}")]
     Allow(#[from] executor::AllowError),
+    #[error("exec.writable: {path}: {error}; name directories that are there")]
+    Writable { path: PathBuf, error: io::Error },
     #[error(transparent)]
     Blob(#[from] blob::OpenError),
     #[error("cannot serve the API on {address}: {error}; is another node running? Choose another with --api-listen")]
@@ -116,7 +118,7 @@ impl Node {
         let replicas = Replicas { network: network.clone(), copies: config.tasks.blob_copies as usize };
         let runtime = Handle::current();
         let work = Work::new(
-            executors,
+            executors.clone(),
             ends,
             blobs.clone(),
             replicas.clone(),
@@ -189,6 +191,7 @@ impl Node {
             unready: Arc::new(move || unready.reasons()),
             config: Arc::new(parts::shown(&loaded)),
             pulse,
+            containment: Arc::new(move || executors.containment()),
         };
         let listen = config.api.listen;
         let listener = TcpListener::bind(listen).map_err(|error| StartError::Listen { address: listen, error })?;

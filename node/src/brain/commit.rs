@@ -14,8 +14,11 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// Between looks at how much room the disk has.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the brain hands over after each turn.
 pub enum Job {
@@ -56,13 +59,19 @@ pub fn run<D: Disk>(
     let mut waiting: Vec<Effect> = Vec::new();
     let mut records = 0u64;
     let mut is_sealed = false;
+    note_headroom(&log, state);
+    let mut looked = Instant::now();
     loop {
         pulse.log_turned();
-        let first = match jobs.recv_timeout(Duration::from_secs(1)) {
+        // Others fill the disk, too: under load and without, it is looked at once a second.
+        if looked.elapsed() >= LOOK {
+            note_headroom(&log, state);
+            looked = Instant::now();
+        }
+        let first = match jobs.recv_timeout(LOOK) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
                 rest(&mut log, &mut is_sealed);
-                note_headroom(&log, state);
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,

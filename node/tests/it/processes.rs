@@ -4,6 +4,8 @@
 
 mod all_at_once;
 mod frozen;
+mod full_disk;
+mod lost_node;
 mod many;
 mod one_dies;
 mod orphans;
@@ -12,7 +14,7 @@ use meshd::api::jobs::submit::JobHeader;
 use meshd::api::result::TaskResult;
 use meshd::api::submission::{Command, Item, ProgramSpec, Terms};
 use meshd::testnet::{Job, Options, Testnet, Tracker};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A mesh, and the turn to use the machine. Dropped in this order: the nodes end before their directory goes.
 struct Mesh {
     net: Testnet,
-    _dir: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _dir: Option<TempDir>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Mesh {
@@ -36,12 +38,19 @@ impl Mesh {
         let mut options = Options::new(PathBuf::from(env!("CARGO_BIN_EXE_meshd")));
         options.patience = PATIENCE;
         let begun = Instant::now();
-        let net = match Testnet::up(&dir.path().join("net"), nodes, &options).await {
+        let net = match Testnet::up(&dir.join("net"), nodes, &options).await {
             Ok(net) => net,
+        let mesh = Self::up_in(dir.path(), nodes, change).await;
+        Self { _dir: Some(dir), _turn: Some(turn), ..mesh }
+    }
+
+    /// In a directory of the caller's, who has the turn.
+    async fn up_in(dir: &Path, nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
             Err(error) => panic!("{error}"),
         };
+        change(&mut options);
         println!("{nodes} nodes were up after {:?}", begun.elapsed());
-        Self { net, _dir: dir, _turn: turn }
+        Self { net, _dir: None, _turn: None }
     }
 
     /// Ends well, or shows what the nodes said.

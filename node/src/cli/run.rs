@@ -27,6 +27,9 @@ pub(super) struct Run {
     #[arg(long, value_name = "ADDRESS")]
     api_listen: Option<SocketAddr>,
     /// Find members on the local network.
+    /// Where /metrics, /livez and /readyz are answered as well, without a token.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
     #[arg(long, value_name = "BOOL")]
     mdns: Option<bool>,
     /// A command that tasks may run, by name. May be repeated.
@@ -91,6 +94,9 @@ impl Run {
             flags.push(Override::text("api.listen", address, "--api-listen"));
         }
         if let Some(mdns) = self.mdns {
+        if let Some(address) = self.metrics_listen {
+            flags.push(Override::text("api.metrics_listen", address, "--metrics-listen"));
+        }
             flags.push(Override::text("network.mdns", mdns, "--mdns"));
         }
         if let Some(slots) = self.slots {

@@ -4,7 +4,7 @@ use super::{StartError, node::API_ADDRESS};
 use crate::{
     blob::BlobConfig,
     brain::LogState,
-    config::{Config, Loaded},
+    config::{Config, Entry, Loaded},
     directory,
     executor::{Allowed, ExecConfig, ExecutorConfig},
     identity::{DataDir, Identity, Peers},
@@ -128,9 +128,27 @@ pub fn register_log(state: &LogState, registry: &mut Registry) {
     registry.register("mesh_log_records", "Records appended to the log", state.records.clone());
 }
 
-/// The configuration as `config show --output json` prints it.
+/// The configuration as `config show` prints it: with the file that each allowed command is.
+pub fn entries(loaded: &Loaded) -> Vec<Entry> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut entries = loaded.entries();
+    for entry in entries.iter_mut().filter(|entry| entry.key == "exec.allow") {
+        for name in &loaded.config.exec.allow {
+            let resolved = match Allowed::resolve(std::slice::from_ref(name), &path) {
+                Ok(allowed) => {
+                    allowed.commands().map(|(name, file)| (name.to_owned(), file.display().to_string())).collect()
+                }
+                Err(error) => vec![(name.clone(), error.to_string())],
+            };
+            entry.resolved.extend(resolved);
+        }
+    }
+    entries
+}
+
+/// The same for the API.
 pub fn shown(loaded: &Loaded) -> serde_json::Value {
-    serde_json::to_value(loaded.entries()).unwrap_or_default()
+    serde_json::to_value(entries(loaded)).unwrap_or_default()
 }
 
 /// Where the verbs that ask this node find it.

@@ -9,6 +9,7 @@ mod lost_node;
 mod many;
 mod one_dies;
 mod orphans;
+mod verbs;
 
 use meshd::api::jobs::submit::JobHeader;
 use meshd::api::result::TaskResult;
@@ -33,22 +34,26 @@ struct Mesh {
 
 impl Mesh {
     async fn up(nodes: usize) -> Self {
+        Self::up_with(nodes, |_| {}).await
+    }
+
+    async fn up_with(nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
         let turn = TURN.lock().await;
         let dir = tempfile::tempdir().expect("a directory");
-        let mut options = Options::new(PathBuf::from(env!("CARGO_BIN_EXE_meshd")));
-        options.patience = PATIENCE;
-        let begun = Instant::now();
-        let net = match Testnet::up(&dir.join("net"), nodes, &options).await {
-            Ok(net) => net,
         let mesh = Self::up_in(dir.path(), nodes, change).await;
         Self { _dir: Some(dir), _turn: Some(turn), ..mesh }
     }
 
     /// In a directory of the caller's, who has the turn.
     async fn up_in(dir: &Path, nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options::new(PathBuf::from(env!("CARGO_BIN_EXE_meshd")));
+        options.patience = PATIENCE;
+        change(&mut options);
+        let begun = Instant::now();
+        let net = match Testnet::up(&dir.join("net"), nodes, &options).await {
+            Ok(net) => net,
             Err(error) => panic!("{error}"),
         };
-        change(&mut options);
         println!("{nodes} nodes were up after {:?}", begun.elapsed());
         Self { net, _dir: None, _turn: None }
     }

@@ -12,6 +12,7 @@ use mesh_proto::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -151,7 +152,7 @@ impl Coordinator {
     fn reply_to(&self, query: &Query) -> QueryReply {
         match query {
             Query::Task(task) => QueryReply::Task {
-                held: self.tasks.shelf().copy(task).map(mesh_tasks::Copy::to_held),
+                held: self.tasks.shelf().copy(task).map(|copy| copy.to_held()),
                 driving: self.tasks.waiting_for(task),
                 running: self.tasks.is_running(task),
                 story: self
@@ -169,8 +170,7 @@ impl Coordinator {
                     (true, Ok(lowest)) => self
                         .tasks
                         .shelf()
-                        .copies()
-                        .range(lowest..)
+                        .glances(Bound::Included(lowest))
                         .map(|(task, _)| *task)
                         .take_while(|task| task.to_string().starts_with(prefix.as_str()))
                         .take(16)
@@ -183,11 +183,10 @@ impl Coordinator {
     }
 
     fn summaries(&self, filter: &ListFilter) -> Vec<TaskSummary> {
-        use std::ops::Bound;
         let start = filter.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let copies = self.tasks.shelf().copies().range((start, Bound::Unbounded));
+        let copies = self.tasks.shelf().copies(start);
         copies
-            .filter_map(|(task, copy)| self.summary(task, copy))
+            .filter_map(|(task, copy)| self.summary(task, &copy))
             .filter(|summary| matches(filter, summary))
             .take(filter.limit.min(REPLY_MAX) as usize)
             .collect()

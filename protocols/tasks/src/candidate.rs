@@ -5,7 +5,6 @@ use crate::{
     driver::{Driver, Reign, everyone},
     effect::Context,
     quorum,
-    shelf::Copy,
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -362,7 +361,7 @@ impl Tasks {
         self.counters.writes += 1;
         self.persist(cx, fact);
         let Some((ballot, version, birth)) =
-            self.shelf.copy(&task).map(|copy: &Copy| (copy.ballot, copy.version, Arc::clone(&copy.birth)))
+            self.shelf.copy(&task).map(|copy| (copy.ballot, copy.version, Arc::clone(&copy.birth)))
         else {
             return;
         };

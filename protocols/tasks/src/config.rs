@@ -3,6 +3,9 @@ use std::time::Duration;
 /// Between two rounds of repair and retirement.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
+/// Ended records that are kept open before a busy node packs them; twice as many are packed in one tick.
+pub(crate) const UNSEALED: usize = 512;
+
 /// Times and bounds of the task layer.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -1,8 +1,6 @@
 //! The driver: decides about a task, one write of its register at a time.
 
-use crate::{
-    Fact, candidate::Campaign, effect::Context, quorum, shelf::Copy, story::Event, tasks::Tasks, timers::Kind,
-};
+use crate::{Fact, candidate::Campaign, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
 use mesh_proto::{
     id::{NodeId, TaskId},
     limits,
@@ -188,7 +186,7 @@ impl Tasks {
     fn ended_in_force(&mut self, cx: &mut Context<'_>, task: TaskId, register: &Arc<Register>, how: How) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let (gateway, digest) = (copy.birth.gateway, copy.birth.digest());
-        self.tell(cx.now, task, Event::Ended { how: how_text(how) });
+        self.tell(cx.now, task, Event::Ended { how });
         for kind in [Kind::Ask, Kind::Backoff, Kind::Deadline, Kind::Watch, Kind::Wish] {
             self.timers.clear(task, kind);
         }
@@ -215,7 +213,7 @@ impl Tasks {
         by: Option<(u32, NodeId)>,
         outcome: Option<Outcome>,
     ) {
-        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let pausing = reign.pausing.take();
         match how {
@@ -291,7 +289,7 @@ impl Tasks {
         }
         self.judge_failure(cx, task, &current, outcome);
         // If that was the end, it is told when a majority has it.
-        if self.shelf.copy(&task).is_some_and(Copy::is_live) {
+        if self.shelf.is_live(&task) {
             self.send(from, Item::Settled { task, attempt });
         }
     }
@@ -358,7 +356,7 @@ impl Tasks {
 
     /// The pause is over: the next attempt.
     pub(crate) fn backoff_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         let State::Assigned(last) = copy.register.state else { return };
         let register = copy.register_to_change();
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
@@ -440,7 +438,7 @@ impl Tasks {
 
     pub(crate) fn on_not_running(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32, why: &str) {
         let is_current = matches!(
-            self.shelf.copy(&task).map(|copy| &copy.register.state),
+            self.shelf.live_copy(&task).map(|copy| &copy.register.state),
             Some(State::Assigned(current)) if current.number == attempt && current.executor == from
         );
         if is_current {
@@ -455,7 +453,7 @@ impl Tasks {
         let lost: Vec<(TaskId, u32)> = self
             .drivers
             .keys()
-            .filter_map(|task| match &self.shelf.copy(task)?.register.state {
+            .filter_map(|task| match &self.shelf.live_copy(task)?.register.state {
                 State::Assigned(attempt) if attempt.executor == node => Some((*task, attempt.number)),
                 State::Assigned(_) | State::Ended(_) => None,
             })
@@ -505,12 +503,12 @@ impl Tasks {
 
     /// Looked at again at least once a minute, since the wall clock may step.
     pub(crate) fn deadline_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         let Ok(Spec { deadline: Some(deadline), .. }) = Spec::decode(&copy.birth.spec) else { return };
         if cx.now.wall >= deadline && self.drivers.contains_key(&task) {
             self.end(cx, task, How::DeadlinePassed, None, None);
         }
-        if self.shelf.copy(&task).is_some_and(Copy::is_live) {
+        if self.shelf.is_live(&task) {
             let left = deadline.since(cx.now.wall).clamp(Duration::from_millis(500), Duration::from_secs(60));
             self.timers.set(task, Kind::Deadline, cx.now.mono + left);
         }

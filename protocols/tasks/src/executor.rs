@@ -176,7 +176,7 @@ impl Tasks {
         }
         let Some(run) = self.remove_attempt(cx, task) else { return };
         self.tell(cx.now, task, Event::Finished { attempt });
-        let was_live = self.shelf.copy(&task).is_none_or(crate::Copy::is_live);
+        let was_live = self.shelf.copy(&task).is_none_or(|copy| copy.is_live());
         let drives = matches!(self.drivers.get(&task), Some(crate::driver::Driver::Driving(_)));
         if drives && was_live {
             self.on_report(cx, self.me.node, task, attempt, &outcome);

@@ -1,6 +1,6 @@
 //! The acceptor: what a holder takes on its disk, and what it promises.
 
-use crate::{Fact, driver::Driver, effect::Context, quorum, shelf::Copy, story::Event, tasks::Tasks, timers::Kind};
+use crate::{Fact, driver::Driver, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
 use mesh_proto::{
     id::{NodeId, TaskId},
     task::{Ballot, Birth, Item, Known, Register, State, Version},
@@ -131,11 +131,11 @@ impl Tasks {
                 self.step_down(cx, task, ballot);
             }
             self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
-            if self.shelf.copy(&task).is_some_and(Copy::is_live) {
+            if self.shelf.is_live(&task) {
                 self.watch(cx, task, Duration::from_secs(10));
             }
         }
-        let held = self.shelf.copy(&task).map(Copy::to_held);
+        let held = self.shelf.copy(&task).map(|copy| copy.to_held());
         self.send(from, Item::Promise { task, ballot, held });
     }
 
@@ -213,7 +213,7 @@ impl Tasks {
         let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
         let driver = self.shelf.promised(&task).map(|promised| promised.driver);
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
-        if still && (driver == Some(from) || rival == Some(from)) && self.shelf.copy(&task).is_some_and(Copy::is_live) {
+        if still && (driver == Some(from) || rival == Some(from)) && self.shelf.is_live(&task) {
             self.campaign(cx, task);
         }
     }
@@ -236,7 +236,7 @@ impl Tasks {
 
     /// The record here is live and somebody should drive it: make sure that it is so.
     pub(crate) fn watch_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         if self.drivers.contains_key(&task) {
             return;
         }
@@ -278,7 +278,7 @@ impl Tasks {
 
     /// Looks after the task in a while, later the further down its list of holders this node is.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>, task: TaskId, after: Duration) {
-        let Some(copy) = self.shelf.copy(&task).filter(|copy| copy.is_live()) else { return };
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         let rank = copy
             .register
             .holders

@@ -49,6 +49,6 @@ pub use counters::Counters;
 pub use effect::{Answer, Context, Effect, Refusal, Waiter};
 pub use fact::Fact;
 pub use roster::{Load, Roster, Seat};
-pub use shelf::{Copy, Kept, Shelf};
+pub use shelf::{Copy, Glance, Kept, Shelf};
 pub use tasks::Tasks;
 pub use view::{TaskState, Totals};

@@ -21,22 +21,27 @@ impl Tasks {
         let start = self.repair_cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let mut hurt: Vec<TaskId> = Vec::new();
         let mut last = None;
-        for (scanned, (task, copy)) in self.shelf.copies().range((start, Bound::Unbounded)).enumerate() {
+        for (scanned, (task, copy)) in self.shelf.glances(start).enumerate() {
             if scanned >= SCAN || hurt.len() >= self.config.repair_rate as usize {
                 break;
             }
             last = Some(*task);
-            let holders = &copy.register.holders;
+            let holders = copy.holders;
             let is_short = holders.len() < self.wanted_copies();
             let is_hurt = is_short || holders.iter().any(|holder| self.roster.is_lost(holder, now, delay));
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
             let first = holders.iter().find(|holder| **holder == self.me || stays(holder));
             // A driver that ended a task and died may have left a holder without it, which nobody remembers.
-            let ended = copy.register.ending().map(|ending| ending.at);
             let is_settled = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
-            let is_unsure = !copy.complete && ended.is_some_and(is_settled);
-            if (is_hurt || is_unsure) && copy.is_confirmed() && first == Some(&self.me) {
+            let is_unsure = || {
+                let copy = self.shelf.copy(task);
+                copy.and_then(|copy| copy.register.ending().map(|ending| ending.at)).is_some_and(is_settled)
+            };
+            if copy.is_confirmed
+                && first == Some(&self.me)
+                && (is_hurt || copy.is_ended && !copy.complete && is_unsure())
+            {
                 hurt.push(*task);
             }
         }

@@ -186,6 +186,14 @@ impl Tasks {
             self.item(cx, from, item);
         }
         self.drain_local(cx);
+        self.seal_some();
+    }
+
+    /// Under load, what has ended is packed as fast as it comes, a little at a time.
+    fn seal_some(&mut self) {
+        if self.shelf.unsealed() > crate::config::UNSEALED {
+            self.shelf.seal(crate::config::UNSEALED / 4, |task| self.drivers.contains_key(task));
+        }
     }
 
     pub fn deadline(&self) -> Option<Mono> {
@@ -212,6 +220,7 @@ impl Tasks {
             self.next_tick = cx.now.mono + crate::config::TICK;
             self.repair(cx);
             self.retire(cx);
+            self.shelf.seal(crate::config::UNSEALED * 2, |task| self.drivers.contains_key(task));
         }
         self.drain_local(cx);
     }

@@ -45,7 +45,7 @@ pub struct Totals {
 impl Tasks {
     pub fn totals(&self) -> Totals {
         Totals {
-            held: self.shelf.copies().len(),
+            held: self.shelf.copies_len(),
             held_live: self.shelf.live().len(),
             driving: self.drivers.len(),
             placing: self.gateway.placing_len(),
@@ -88,6 +88,6 @@ impl Tasks {
 
     /// What happened here to a task, in order.
     pub fn story_of(&self, task: &TaskId) -> Vec<(Wall, String)> {
-        self.story.of(task).map(|(at, event)| (at, event.to_string())).collect()
+        self.story.of(task).collect()
     }
 }

@@ -183,7 +183,11 @@ impl World {
     }
 
     pub fn copies_ended(&self) -> usize {
-        let copies = self.nodes.iter().flatten().flat_map(|brain| brain.tasks().shelf().copies().values());
+        let copies = self
+            .nodes
+            .iter()
+            .flatten()
+            .flat_map(|brain| brain.tasks().shelf().copies(std::ops::Bound::Unbounded).map(|(_, copy)| copy));
         copies.filter(|copy| !copy.is_live()).count()
     }
 

@@ -1,13 +1,13 @@
 use super::node::*;
-use crate::{Fact, Shelf};
+use crate::{Copy, Fact, Shelf};
 use mesh_proto::{
     codec::{decode, encode},
-    id::TaskId,
-    task::{Ballot, Register, Version},
+    id::{NodeId, StoreId, TaskId},
+    task::{Attempt, Ballot, Ending, FailedAttempt, Holder, How, Register, State, Version},
     time::Wall,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// Facts about few tasks, so that they meet.
 fn any_fact() -> impl Strategy<Value = Fact> {
@@ -52,7 +52,8 @@ fn id(key: u8) -> TaskId {
 fn state(shelf: &Shelf) -> impl PartialEq + std::fmt::Debug {
     let promised: Vec<Option<Ballot>> = (0..4).map(|key| shelf.promised(&id(key))).collect();
     let bare: Vec<_> = shelf.bare_promises().map(|(task, promise)| (*task, *promise)).collect();
-    let (copies, outbox) = (shelf.copies().clone(), shelf.outbox().clone());
+    let copies: Vec<_> = shelf.copies(Bound::Unbounded).map(|(task, copy)| (*task, copy.into_owned())).collect();
+    let outbox = shelf.outbox().clone();
     (copies, shelf.live().clone(), shelf.ended().clone(), outbox, shelf.floor(), promised, bare)
 }
 
@@ -90,10 +91,94 @@ proptest! {
             restored.apply(fact.clone());
         }
         prop_assert_eq!(format!("{:?}", state(&restored)), format!("{:?}", state(&whole)));
-        for copy in whole.copies().values() {
+        for (_, copy) in whole.copies(Bound::Unbounded) {
             let is_ended = whole.ended().iter().any(|(_, task)| *task == copy.birth.task);
             prop_assert!(copy.is_live() != is_ended && copy.is_live() == whole.live().contains(&copy.birth.task));
         }
-        prop_assert_eq!(whole.live().len() + whole.ended().len(), whole.copies().len());
+        prop_assert_eq!(whole.live().len() + whole.ended().len(), whole.copies_len());
+    }
+}
+
+/// The members of the home list, and strangers.
+fn any_node(n: usize) -> NodeId {
+    any_holder(n).node
+}
+
+fn any_holder(n: usize) -> Holder {
+    match n {
+        0..5 => holder(n),
+        _ => Holder { node: NodeId::from_bytes([n as u8; 32]), store: StoreId(n as u64) },
+    }
+}
+
+/// Ends of all kinds.
+fn any_ended() -> impl Strategy<Value = Register> {
+    let names = || prop::collection::vec(0..9usize, 0..5);
+    let failed = prop::collection::vec((1..9u32, 0..9usize, ".{0,9}"), 0..4);
+    let how = prop_oneof![Just(How::Done), Just(How::Failed), Just(How::Cancelled), Just(How::DeadlinePassed)];
+    (
+        names(),
+        prop::option::of(names()),
+        failed,
+        how,
+        prop::option::of((1..9u32, 0..9usize)),
+        any::<u64>(),
+        any::<bool>(),
+    )
+        .prop_map(|(holders, joint, failed, how, by, at_ms, has_outcome)| Register {
+            holders: holders.into_iter().map(any_holder).collect(),
+            joint: joint.map(|joint| joint.into_iter().map(any_holder).collect()),
+            state: State::Ended(Ending {
+                how,
+                by: by.map(|(attempt, node)| (attempt, any_node(node))),
+                outcome: has_outcome.then(|| exit(3)),
+                at: Wall(at_ms),
+            }),
+            failed: failed
+                .into_iter()
+                .map(|(number, node, why)| FailedAttempt {
+                    attempt: Attempt { number, executor: any_node(node), granted: Wall(1) },
+                    at: Wall(2),
+                    why,
+                    own_fault: number % 2 == 0,
+                })
+                .collect(),
+        })
+}
+
+proptest! {
+    /// Packed, a record takes less room and is the same.
+    #[test]
+    fn a_sealed_copy_opens_as_it_was(register in any_ended(), term in any::<u32>(), marks in any::<[bool; 3]>()) {
+        let mut shelf = Shelf::default();
+        let (birth, register) = (birth(), Arc::new(register));
+        let task = birth.task;
+        shelf.apply(Fact::Held { birth, ballot: ballot(term, 4), version: Version(3), register });
+        let mark = |shelf: &mut Shelf, n: usize| match n {
+            0 => shelf.mark_confirmed(&task),
+            1 => shelf.mark_in_force(&task),
+            _ => shelf.mark_complete(&task),
+        };
+        // One mark before it is sealed, the others after.
+        let marked: Vec<usize> = (0..3).filter(|n| marks[*n]).collect();
+        marked.iter().take(1).for_each(|n| mark(&mut shelf, *n));
+        let mut before = shelf.copy(&task).expect("held").into_owned();
+        shelf.seal(1, |_| true);
+        prop_assert_eq!(shelf.unsealed(), 1, "not while it is in use");
+        shelf.seal(1, |_| false);
+        prop_assert_eq!(shelf.unsealed(), 0);
+        prop_assert!(shelf.live_copy(&task).is_none());
+        prop_assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(before.clone()));
+        marked.iter().skip(1).for_each(|n| mark(&mut shelf, *n));
+        before = Copy {
+            confirmed: marks[0],
+            in_force: marks[1],
+            complete: marks[2],
+            ..before
+        };
+        prop_assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(before.clone()));
+        let glance = shelf.glances(Bound::Unbounded).next().expect("held").1;
+        prop_assert_eq!(glance.holders, before.register.holders.as_slice());
+        prop_assert_eq!((glance.is_ended, glance.is_confirmed, glance.complete), (true, true, marks[2]));
     }
 }

@@ -1,80 +1,29 @@
 //! What this node holds on disk, as facts left it: the only durable state of the task layer.
 
+mod copy;
+mod key;
+mod names;
+mod sealed;
+
 use crate::Fact;
 use mesh_proto::{
     codec::{self, DecodeError},
     id::{BlobId, NodeId, TaskId},
-    task::{Ballot, Birth, Held, Outcome, Register, Spec, Version},
+    task::{Ballot, Holder, Outcome, Spec},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
     sync::Arc,
 };
 
-/// A copy of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copy {
-    #[serde(rename = "i")]
-    pub birth: Arc<Birth>,
-    #[serde(rename = "b")]
-    pub ballot: Ballot,
-    #[serde(rename = "v")]
-    pub version: Version,
-    #[serde(rename = "r")]
-    pub register: Arc<Register>,
-    /// All named holders are known to have the birth. Not kept: forgotten, it is found out again.
-    #[serde(skip)]
-    pub confirmed: bool,
-    /// A majority of the holders is known to have just this. Not kept either.
-    #[serde(skip)]
-    pub in_force: bool,
-    /// All holders are known to have just this. Kept when the store is next brought up to date, and no sooner: where it
-    /// is lost, it is found out again.
-    #[serde(rename = "c", default)]
-    pub complete: bool,
-}
-
-impl Copy {
-    /// Later writes compare higher.
-    pub fn stamp(&self) -> (Ballot, Version) {
-        (self.ballot, self.version)
-    }
-
-    pub fn is_live(&self) -> bool {
-        self.register.ending().is_none()
-    }
-
-    /// Known to be more than a placement that may have been given up.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed || self.version > Version::BIRTH
-    }
-
-    /// Safe to acknowledge: confirmed, and not by a settlement of the birth that its home list has yet to take.
-    pub fn is_bound(&self) -> bool {
-        let is_settlement = self.ballot.term > 0 && self.register.joint.as_ref() == Some(&self.birth.home);
-        self.is_confirmed() && (self.confirmed || self.in_force || !is_settlement)
-    }
-
-    /// The register to write next: a birth that is known to be complete binds its home list no more.
-    pub fn register_to_change(&self) -> Register {
-        let mut register = Register::clone(&self.register);
-        if self.version == Version::BIRTH && self.confirmed {
-            register.joint = None;
-        }
-        register
-    }
-
-    pub fn to_held(&self) -> Held {
-        Held {
-            birth: Arc::clone(&self.birth),
-            ballot: self.ballot,
-            version: self.version,
-            register: Arc::clone(&self.register),
-        }
-    }
-}
+pub use copy::Copy;
+use key::Key;
+use names::Names;
+use sealed::Sealed;
 
 /// A result that waits to be settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,18 +34,29 @@ pub struct Kept {
     pub holders: Vec<NodeId>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Floor,
-    Copy(TaskId),
-    Promise(TaskId),
-    Kept(TaskId, u32),
+/// A copy on the shelf: as it is while it lives, packed when nobody works on it any more.
+#[derive(Clone, Debug)]
+enum Slot {
+    Open(Box<Copy>),
+    Sealed(Sealed),
+}
+
+/// What can be told of a copy without opening it.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    pub holders: &'a [Holder],
+    pub is_ended: bool,
+    pub is_confirmed: bool,
+    pub complete: bool,
 }
 
 /// The state that facts make. Changed by [`Shelf::apply`] alone, but for the two remarks on a copy that are not kept.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    copies: BTreeMap<TaskId, Copy>,
+    copies: BTreeMap<TaskId, Slot>,
+    names: Names,
+    /// Ended copies that are still open, in the order of their ends.
+    unsealed: VecDeque<TaskId>,
     /// Promises above what is held, if anything is.
     promises: BTreeMap<TaskId, (Ballot, Wall)>,
     outbox: BTreeMap<(TaskId, u32), Kept>,
@@ -116,7 +76,7 @@ impl Shelf {
                 self.put(Copy { birth, ballot, version, register, confirmed: false, in_force: false, complete: false });
             }
             Fact::Written { task, ballot, version, register } => {
-                if let Some(copy) = self.copies.get(&task) {
+                if let Some(copy) = self.copy(&task) {
                     let (birth, confirmed) = (Arc::clone(&copy.birth), copy.confirmed);
                     self.put(Copy { birth, ballot, version, register, confirmed, in_force: false, complete: false });
                 }
@@ -144,37 +104,46 @@ impl Shelf {
     fn put(&mut self, copy: Copy) {
         let task = copy.birth.task;
         self.changed.push(Key::Copy(task));
-        self.index(&copy);
         if self.promises.get(&task).is_some_and(|(promised, _)| *promised <= copy.ballot) {
             self.promises.remove(&task);
             self.changed.push(Key::Promise(task));
         }
-        if let Some(old) = self.copies.insert(task, copy)
-            && let (Some(before), after) = (old.register.ending(), self.copies.get(&task))
-            && after.and_then(|copy| copy.register.ending()).is_none_or(|ending| ending.at != before.at)
+        if let Some(before) = self.ended_at(&task)
+            && copy.register.ending().is_none_or(|ending| ending.at != before)
         {
-            self.ended.remove(&(before.at, task));
+            self.ended.remove(&(before, task));
         }
+        self.index(&copy);
+        self.copies.insert(task, Slot::Open(Box::new(copy)));
     }
 
     fn index(&mut self, copy: &Copy) {
+        let task = copy.birth.task;
         match copy.register.ending() {
             None => {
-                self.live.insert(copy.birth.task);
+                self.live.insert(task);
             }
             Some(ending) => {
-                self.live.remove(&copy.birth.task);
-                self.ended.insert((ending.at, copy.birth.task));
+                self.live.remove(&task);
+                self.ended.insert((ending.at, task));
+                self.unsealed.push_back(task);
             }
         }
     }
 
+    fn ended_at(&self, task: &TaskId) -> Option<Wall> {
+        if self.live.contains(task) {
+            return None;
+        }
+        self.copy(task).and_then(|copy| copy.register.ending().map(|ending| ending.at))
+    }
+
     fn drop_task(&mut self, task: &TaskId) {
-        if let Some(copy) = self.copies.remove(task) {
+        if let Some(at) = self.ended_at(task) {
+            self.ended.remove(&(at, *task));
+        }
+        if self.copies.remove(task).is_some() {
             self.live.remove(task);
-            if let Some(ending) = copy.register.ending() {
-                self.ended.remove(&(ending.at, *task));
-            }
             self.changed.push(Key::Copy(*task));
         }
         if self.promises.remove(task).is_some() {
@@ -182,40 +151,117 @@ impl Shelf {
         }
     }
 
-    pub fn copy(&self, task: &TaskId) -> Option<&Copy> {
-        self.copies.get(task)
+    /// Packs ended copies on which nobody works, looking at `most` of them. Changes nothing that can be seen.
+    pub fn seal(&mut self, most: usize, is_in_use: impl Fn(&TaskId) -> bool) {
+        for _ in 0..most.min(self.unsealed.len()) {
+            let Some(task) = self.unsealed.pop_front() else { return };
+            let Some(slot) = self.copies.get_mut(&task) else { continue };
+            match slot {
+                Slot::Open(copy) if copy.is_live() => {}
+                Slot::Open(_) if is_in_use(&task) => self.unsealed.push_back(task),
+                Slot::Open(copy) => {
+                    if let Some(sealed) = Sealed::seal(copy, &mut self.names) {
+                        *slot = Slot::Sealed(sealed);
+                    }
+                }
+                Slot::Sealed(_) => {}
+            }
+        }
+    }
+
+    /// Ended copies that are still open.
+    pub fn unsealed(&self) -> usize {
+        self.unsealed.len()
+    }
+
+    pub fn copy(&self, task: &TaskId) -> Option<Cow<'_, Copy>> {
+        self.copies.get(task).map(|slot| self.open(task, slot))
+    }
+
+    /// A copy that has not ended.
+    pub fn live_copy(&self, task: &TaskId) -> Option<&Copy> {
+        match self.copies.get(task)? {
+            Slot::Open(copy) => Some(copy.as_ref()).filter(|copy| copy.is_live()),
+            Slot::Sealed(_) => None,
+        }
+    }
+
+    /// Held, and not ended.
+    pub fn is_live(&self, task: &TaskId) -> bool {
+        self.live_copy(task).is_some()
+    }
+
+    fn open<'a>(&'a self, task: &TaskId, slot: &'a Slot) -> Cow<'a, Copy> {
+        match slot {
+            Slot::Open(copy) => Cow::Borrowed(copy),
+            Slot::Sealed(sealed) => Cow::Owned(sealed.open(*task, &self.names)),
+        }
     }
 
     /// All named holders are known to have the birth.
     pub fn mark_confirmed(&mut self, task: &TaskId) {
-        if let Some(copy) = self.copies.get_mut(task) {
-            copy.confirmed = true;
+        match self.copies.get_mut(task) {
+            Some(Slot::Open(copy)) => copy.confirmed = true,
+            Some(Slot::Sealed(sealed)) => sealed.confirmed = true,
+            None => {}
         }
     }
 
     /// What is held is known to be on a majority of the holders.
     pub fn mark_in_force(&mut self, task: &TaskId) {
-        if let Some(copy) = self.copies.get_mut(task) {
-            copy.in_force = true;
+        match self.copies.get_mut(task) {
+            Some(Slot::Open(copy)) => copy.in_force = true,
+            Some(Slot::Sealed(sealed)) => sealed.in_force = true,
+            None => {}
         }
     }
 
     /// What is held is known to be on all of the holders.
     pub fn mark_complete(&mut self, task: &TaskId) {
-        if let Some(copy) = self.copies.get_mut(task).filter(|copy| !copy.complete) {
-            copy.complete = true;
+        let complete = match self.copies.get_mut(task) {
+            Some(Slot::Open(copy)) => &mut copy.complete,
+            Some(Slot::Sealed(sealed)) => &mut sealed.complete,
+            None => return,
+        };
+        if !std::mem::replace(complete, true) {
             self.changed.push(Key::Copy(*task));
         }
     }
 
     /// The highest ballot that this node has promised for a task, by what it holds or in so many words.
     pub fn promised(&self, task: &TaskId) -> Option<Ballot> {
-        let held = self.copies.get(task).map(|copy| copy.ballot);
+        let held = self.copy(task).map(|copy| copy.ballot);
         held.max(self.promises.get(task).map(|(ballot, _)| *ballot))
     }
 
-    pub fn copies(&self) -> &BTreeMap<TaskId, Copy> {
-        &self.copies
+    /// The copies behind `start`, in the order of their ids.
+    pub fn copies(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Cow<'_, Copy>)> {
+        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| (task, self.open(task, slot)))
+    }
+
+    /// The same, unopened.
+    pub fn glances(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Glance<'_>)> {
+        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| {
+            let glance = match slot {
+                Slot::Open(copy) => Glance {
+                    holders: &copy.register.holders,
+                    is_ended: !copy.is_live(),
+                    is_confirmed: copy.is_confirmed(),
+                    complete: copy.complete,
+                },
+                Slot::Sealed(sealed) => Glance {
+                    holders: &sealed.holders,
+                    is_ended: true,
+                    is_confirmed: sealed.confirmed || sealed.is_written,
+                    complete: sealed.complete,
+                },
+            };
+            (task, glance)
+        })
+    }
+
+    pub fn copies_len(&self) -> usize {
+        self.copies.len()
     }
 
     pub fn live(&self) -> &BTreeSet<TaskId> {
@@ -251,7 +297,7 @@ impl Shelf {
                 found.insert(blob.id);
             }
         };
-        for copy in self.copies.values() {
+        for (_, copy) in self.copies(Bound::Unbounded) {
             if let Ok(spec) = Spec::decode(&copy.birth.spec) {
                 spec.blobs().for_each(&mut note);
             }
@@ -271,7 +317,7 @@ impl Shelf {
         for key in changed {
             let value = match key {
                 Key::Floor => Some(codec::encode(&self.floor)),
-                Key::Copy(task) => self.copies.get(&task).map(codec::encode),
+                Key::Copy(task) => self.copy(&task).map(|copy| codec::encode(copy.as_ref())),
                 Key::Promise(task) => self.promises.get(&task).map(codec::encode),
                 Key::Kept(task, attempt) => self.outbox.get(&(task, attempt)).map(codec::encode),
             };
@@ -288,7 +334,8 @@ impl Shelf {
             Some(Key::Copy(task)) => {
                 let copy: Copy = codec::decode(value, LIMIT)?;
                 self.index(&copy);
-                self.copies.insert(task, copy);
+                self.copies.insert(task, Slot::Open(Box::new(copy)));
+                self.seal(1, |_| false);
             }
             Some(Key::Promise(task)) => {
                 self.promises.insert(task, codec::decode(value, LIMIT)?);
@@ -298,31 +345,5 @@ impl Shelf {
             }
         }
         Ok(true)
-    }
-}
-
-impl Key {
-    fn to_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Floor => b"tf".to_vec(),
-            Self::Copy(task) => [b"tc", task.as_bytes().as_slice()].concat(),
-            Self::Promise(task) => [b"tp", task.as_bytes().as_slice()].concat(),
-            Self::Kept(task, attempt) => [b"to", task.as_bytes().as_slice(), attempt.to_be_bytes().as_slice()].concat(),
-        }
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_at_checked(2)?;
-        let task = |rest: &[u8]| rest.try_into().ok().map(TaskId::from_bytes);
-        match kind {
-            b"tf" if rest.is_empty() => Some(Self::Floor),
-            b"tc" => task(rest).map(Self::Copy),
-            b"tp" => task(rest).map(Self::Promise),
-            b"to" => {
-                let (id, attempt) = rest.split_at_checked(32)?;
-                Some(Self::Kept(task(id)?, u32::from_be_bytes(attempt.try_into().ok()?)))
-            }
-            _ => None,
-        }
     }
 }

@@ -1,0 +1,36 @@
+use mesh_proto::id::TaskId;
+
+/// An entry of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Floor,
+    Copy(TaskId),
+    Promise(TaskId),
+    Kept(TaskId, u32),
+}
+
+impl Key {
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Floor => b"tf".to_vec(),
+            Self::Copy(task) => [b"tc", task.as_bytes().as_slice()].concat(),
+            Self::Promise(task) => [b"tp", task.as_bytes().as_slice()].concat(),
+            Self::Kept(task, attempt) => [b"to", task.as_bytes().as_slice(), attempt.to_be_bytes().as_slice()].concat(),
+        }
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_at_checked(2)?;
+        let task = |rest: &[u8]| rest.try_into().ok().map(TaskId::from_bytes);
+        match kind {
+            b"tf" if rest.is_empty() => Some(Self::Floor),
+            b"tc" => task(rest).map(Self::Copy),
+            b"tp" => task(rest).map(Self::Promise),
+            b"to" => {
+                let (id, attempt) = rest.split_at_checked(32)?;
+                Some(Self::Kept(task(id)?, u32::from_be_bytes(attempt.try_into().ok()?)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -28,7 +28,7 @@ pub struct Figures {
     pub fsync_per_op: Option<f64>,
     /// The largest node, idle and before any work.
     pub rss_mib_per_node: f64,
-    /// Growth of all nodes over the run, by tasks and their copies.
+    /// What all nodes have grown by once they are at rest after the run, by tasks and their copies.
     pub rss_growth_bytes_per_copy: Option<f64>,
     /// Of the tasks, the part that the busiest node ran.
     pub max_node_share: f64,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::figures::{ms, round};
-use super::probe::{Sample, cores, load};
+use super::probe::{Sample, cores, load, resident};
 use super::{Ground, Place};
 use crate::testnet::{NodeState, TestnetError, own_cpu, seeded};
 
@@ -80,6 +80,7 @@ impl MapPlan {
 
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let gateways = ground.net.gateways(&order)?;
+        let idle = resident(&ground.net).await;
         let before = Sample::take(&ground.net, &gateways).await?;
         let client_before = own_cpu().1;
         let begun = Instant::now();
@@ -92,7 +93,7 @@ impl MapPlan {
         let lost = paths.iter().zip(&serial).filter(|(path, serial)| !same(&result_of(&results, path), serial)).count();
         let ideal = serial_cpu.div_f64(cores() as f64);
         let per_task = |time: Duration| round(time.as_secs_f64() * 1e6 / self.files as f64);
-        let largest = before.resident.iter().max().copied().unwrap_or_default();
+        let largest = idle.iter().max().copied().unwrap_or_default();
         Ok(MapFigures {
             bench: "map",
             nodes: ground.net.nodes().len(),

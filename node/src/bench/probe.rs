@@ -7,12 +7,13 @@ use crate::testnet::{Gateways, Testnet, TestnetError, own_cpu};
 /// Syncs of a node's log on its `/metrics`.
 const SYNCS: &str = "mesh_log_syncs_total";
 
+/// Longer than a node waits before it takes itself to be at rest.
+const REST: Duration = Duration::from_millis(1_500);
+
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     /// Of all nodes together.
     pub(super) cpu: Duration,
-    /// Bytes, of each node.
-    pub(super) resident: Vec<u64>,
     /// Of all nodes together.
     pub(super) syncs: f64,
     /// Of the client.
@@ -26,13 +27,25 @@ impl Sample {
             syncs += gateways.metrics(node).await?.get(SYNCS).copied().unwrap_or_default();
         }
         let usage = net.usage();
-        Ok(Self {
-            cpu: usage.iter().map(|usage| usage.cpu).sum(),
-            resident: usage.iter().map(|usage| usage.resident).collect(),
-            syncs,
-            own_cpu: own_cpu().0,
-        })
+        Ok(Self { cpu: usage.iter().map(|usage| usage.cpu).sum(), syncs, own_cpu: own_cpu().0 })
     }
+}
+
+/// Bytes in RAM of each node, once the nodes are at rest: what stays, not what was needed on the way.
+pub(super) async fn resident(net: &Testnet) -> Vec<u64> {
+    let now = || net.usage().iter().map(|usage| usage.resident).collect::<Vec<u64>>();
+    let mut last = now();
+    for _ in 0..10 {
+        tokio::time::sleep(REST).await;
+        let next = now();
+        let (before, after) = (last.iter().sum::<u64>(), next.iter().sum::<u64>());
+        last = next;
+        // Within 1 %.
+        if before.abs_diff(after) * 100 <= before {
+            break;
+        }
+    }
+    last
 }
 
 /// The load of the last minute, where the system tells it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Latencies, Settings, ms, round};
-use super::probe::{Sample, cores, load};
+use super::probe::{Sample, cores, load, resident};
 use super::{Ground, Place};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
@@ -68,13 +68,14 @@ impl TasksPlan {
         let load_before = load();
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let mut gateways = ground.net.gateways(&order)?;
-        let idle = Sample::take(&ground.net, &gateways).await?;
+        let idle = resident(&ground.net).await;
 
         let warm_up = (self.count / 10).clamp(1, WARM_UP);
         let mut warm = self.job(warm_up, "warm-up");
         warm.rate = None;
         warm.carry(&mut gateways, &mut Tracker::new(warm_up), &mut |_| Ok(())).await?;
 
+        let warmed = resident(&ground.net).await;
         let before = Sample::take(&ground.net, &gateways).await?;
         let begun = Instant::now();
         let ran = match self.one_at_a_time {
@@ -93,11 +94,15 @@ impl TasksPlan {
             }
             Some(_) => None,
         };
+        let grown = match after {
+            Some(_) => Some(resident(&ground.net).await),
+            None => None,
+        };
         let replicas = COPIES.min(ground.net.nodes().len());
         let per_task = |value: f64| round(value / self.count as f64);
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let latencies = Latencies::new(ran.latencies);
-        let largest = idle.resident.iter().max().copied().unwrap_or_default();
+        let largest = idle.iter().max().copied().unwrap_or_default();
         Ok(Figures {
             bench: "tasks",
             nodes: ground.net.nodes().len(),
@@ -114,9 +119,9 @@ impl TasksPlan {
             client_cpu_us_per_op: per_task(micros(own_after.saturating_sub(before.own_cpu))),
             fsync_per_op: after.as_ref().map(|after| per_task(after.syncs - before.syncs)),
             rss_mib_per_node: round(largest as f64 / f64::from(1 << 20)),
-            rss_growth_bytes_per_copy: after.as_ref().map(|after| {
-                let sum = |sample: &Sample| sample.resident.iter().sum::<u64>() as f64;
-                round((sum(after) - sum(&before)) / (self.count * replicas) as f64)
+            rss_growth_bytes_per_copy: grown.map(|grown| {
+                let sum = |resident: &[u64]| resident.iter().sum::<u64>() as f64;
+                round((sum(&grown) - sum(&warmed)) / (self.count * replicas) as f64)
             }),
             max_node_share: round(busiest as f64 / self.count as f64),
             lost: ran.lost,

@@ -1,6 +1,6 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{fatal, hands::Hands, snapshot::Snapshots};
+use super::{fatal, hands::Hands, memory, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
@@ -17,9 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between looks at how much room the disk has.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// What the brain hands over after each turn.
 pub enum Job {
     /// Encoded facts in order, and what may be done once they are on disk.
@@ -34,6 +31,12 @@ pub enum Job {
 
 /// Batches that wait for the disk. The brain goes on while there are fewer; then the disk is the bound.
 pub const WAITING: usize = 64;
+
+/// Records after which a node that comes to rest gives memory back.
+const BURST: u64 = 1_000;
+
+/// Without an append for so long the log is at rest. So often is the room on the disk looked at.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What others may know of the log.
 #[derive(Clone, Default)]
@@ -58,22 +61,27 @@ pub fn run<D: Disk>(
 ) {
     let mut waiting: Vec<Effect> = Vec::new();
     let mut records = 0u64;
+    let mut since_rest = 0u64;
     let mut is_sealed = false;
     note_headroom(&log, state);
-    let mut looked = Instant::now();
+    let (mut appended, mut looked) = (Instant::now(), Instant::now());
     loop {
         pulse.log_turned();
-        // Others fill the disk, too: under load and without, it is looked at once a second.
-        if looked.elapsed() >= LOOK {
-            note_headroom(&log, state);
-            looked = Instant::now();
-        }
-        let first = match jobs.recv_timeout(LOOK) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                rest(&mut log, &mut is_sealed);
-                continue;
+        // Questions come by here as well, and do not keep the log from its rest.
+        if appended.elapsed() >= QUIET {
+            rest(&mut log, &mut is_sealed);
+            if std::mem::take(&mut since_rest) >= BURST {
+                waiting.shrink_to(0);
+                memory::give_back();
             }
+        }
+        if looked.elapsed() >= QUIET {
+            looked = Instant::now();
+            note_headroom(&log, state);
+        }
+        let first = match jobs.recv_timeout(QUIET) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut release = None;
@@ -103,7 +111,9 @@ pub fn run<D: Disk>(
             }
             state.records.inc_by(records);
             state.syncs.inc();
+            since_rest += records;
             records = 0;
+            appended = Instant::now();
             is_sealed = false;
         }
         if let Some((position, changes)) = snapshot {

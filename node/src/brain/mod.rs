@@ -10,6 +10,7 @@ mod commit;
 mod frames;
 mod hands;
 mod inbox;
+mod memory;
 mod restore;
 mod snapshot;
 mod thread;

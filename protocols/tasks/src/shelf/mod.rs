@@ -3,6 +3,7 @@
 mod copy;
 mod key;
 mod names;
+mod pages;
 mod sealed;
 
 use crate::Fact;
@@ -23,6 +24,7 @@ use std::{
 pub use copy::Copy;
 use key::Key;
 use names::Names;
+use pages::Pages;
 use sealed::Sealed;
 
 /// A result that waits to be settled.
@@ -35,7 +37,7 @@ pub struct Kept {
 }
 
 /// A copy on the shelf: as it is while it lives, packed when nobody works on it any more.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Slot {
     Open(Box<Copy>),
     Sealed(Sealed),
@@ -55,6 +57,7 @@ pub struct Glance<'a> {
 pub struct Shelf {
     copies: BTreeMap<TaskId, Slot>,
     names: Names,
+    pages: Pages,
     /// Ended copies that are still open, in the order of their ends.
     unsealed: VecDeque<TaskId>,
     /// Promises above what is held, if anything is.
@@ -65,7 +68,8 @@ pub struct Shelf {
     live: BTreeSet<TaskId>,
     /// Ended, by when.
     ended: BTreeSet<(Wall, TaskId)>,
-    changed: Vec<Key>,
+    /// Entries that are not yet as the store has them.
+    changed: BTreeSet<Key>,
 }
 
 impl Shelf {
@@ -83,30 +87,30 @@ impl Shelf {
             }
             Fact::Promised { task, ballot, at } => {
                 self.promises.insert(task, (ballot, at));
-                self.changed.push(Key::Promise(task));
+                self.changed.insert(Key::Promise(task));
             }
             Fact::Dropped { tasks } => tasks.iter().for_each(|task| self.drop_task(task)),
             Fact::Floor { floor } => {
                 self.floor = self.floor.max(floor);
-                self.changed.push(Key::Floor);
+                self.changed.insert(Key::Floor);
             }
             Fact::Kept { task, attempt, outcome, holders } => {
                 self.outbox.insert((task, attempt), Kept { outcome, holders });
-                self.changed.push(Key::Kept(task, attempt));
+                self.changed.insert(Key::Kept(task, attempt));
             }
             Fact::Settled { task, attempt } => {
                 self.outbox.remove(&(task, attempt));
-                self.changed.push(Key::Kept(task, attempt));
+                self.changed.insert(Key::Kept(task, attempt));
             }
         }
     }
 
     fn put(&mut self, copy: Copy) {
         let task = copy.birth.task;
-        self.changed.push(Key::Copy(task));
+        self.changed.insert(Key::Copy(task));
         if self.promises.get(&task).is_some_and(|(promised, _)| *promised <= copy.ballot) {
             self.promises.remove(&task);
-            self.changed.push(Key::Promise(task));
+            self.changed.insert(Key::Promise(task));
         }
         if let Some(before) = self.ended_at(&task)
             && copy.register.ending().is_none_or(|ending| ending.at != before)
@@ -114,7 +118,9 @@ impl Shelf {
             self.ended.remove(&(before, task));
         }
         self.index(&copy);
-        self.copies.insert(task, Slot::Open(Box::new(copy)));
+        if let Some(Slot::Sealed(old)) = self.copies.insert(task, Slot::Open(Box::new(copy))) {
+            self.pages.give_up(old.place);
+        }
     }
 
     fn index(&mut self, copy: &Copy) {
@@ -142,12 +148,15 @@ impl Shelf {
         if let Some(at) = self.ended_at(task) {
             self.ended.remove(&(at, *task));
         }
-        if self.copies.remove(task).is_some() {
+        if let Some(slot) = self.copies.remove(task) {
+            if let Slot::Sealed(old) = slot {
+                self.pages.give_up(old.place);
+            }
             self.live.remove(task);
-            self.changed.push(Key::Copy(*task));
+            self.changed.insert(Key::Copy(*task));
         }
         if self.promises.remove(task).is_some() {
-            self.changed.push(Key::Promise(*task));
+            self.changed.insert(Key::Promise(*task));
         }
     }
 
@@ -160,7 +169,7 @@ impl Shelf {
                 Slot::Open(copy) if copy.is_live() => {}
                 Slot::Open(_) if is_in_use(&task) => self.unsealed.push_back(task),
                 Slot::Open(copy) => {
-                    if let Some(sealed) = Sealed::seal(copy, &mut self.names) {
+                    if let Some(sealed) = Sealed::seal(copy, &mut self.names, &mut self.pages) {
                         *slot = Slot::Sealed(sealed);
                     }
                 }
@@ -194,7 +203,7 @@ impl Shelf {
     fn open<'a>(&'a self, task: &TaskId, slot: &'a Slot) -> Cow<'a, Copy> {
         match slot {
             Slot::Open(copy) => Cow::Borrowed(copy),
-            Slot::Sealed(sealed) => Cow::Owned(sealed.open(*task, &self.names)),
+            Slot::Sealed(sealed) => Cow::Owned(sealed.open(*task, &self.names, &self.pages)),
         }
     }
 
@@ -224,7 +233,7 @@ impl Shelf {
             None => return,
         };
         if !std::mem::replace(complete, true) {
-            self.changed.push(Key::Copy(*task));
+            self.changed.insert(Key::Copy(*task));
         }
     }
 
@@ -311,10 +320,7 @@ impl Shelf {
 
     /// The entries that changed since the last call, as the store keeps them: no value is a removal.
     pub fn take_changes(&mut self, mut put: impl FnMut(Vec<u8>, Option<Vec<u8>>)) {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        changed.dedup();
-        for key in changed {
+        for key in std::mem::take(&mut self.changed) {
             let value = match key {
                 Key::Floor => Some(codec::encode(&self.floor)),
                 Key::Copy(task) => self.copy(&task).map(|copy| codec::encode(copy.as_ref())),

@@ -3,6 +3,7 @@
 use super::{
     copy::Copy,
     names::{Named, Names},
+    pages::{Pages, Place},
 };
 use mesh_proto::{
     codec,
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// An ended copy in a third of the memory. Only in memory, and only in this process.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Sealed {
     pub holders: Arc<[Holder]>,
     pub confirmed: bool,
@@ -22,7 +23,7 @@ pub struct Sealed {
     pub complete: bool,
     /// Its version is above a birth's.
     pub is_written: bool,
-    packed: Box<[u8]>,
+    pub place: Place,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +62,7 @@ struct Packed {
 
 impl Sealed {
     /// `None` of a copy that has not ended.
-    pub fn seal(copy: &Copy, names: &mut Names) -> Option<Self> {
+    pub fn seal(copy: &Copy, names: &mut Names, pages: &mut Pages) -> Option<Self> {
         let ending = copy.register.ending()?;
         let packed = Packed {
             spec: copy.birth.spec.clone(),
@@ -86,20 +87,20 @@ impl Sealed {
             in_force: copy.in_force,
             complete: copy.complete,
             is_written: copy.version > Version::BIRTH,
-            packed: codec::encode(&packed).into_boxed_slice(),
+            place: pages.put(&codec::encode(&packed)),
         })
     }
 
     /// The copy as it was.
     ///
     /// # Panics
-    /// If it is asked for with the names of another shelf: what was packed here is read here.
-    pub fn open(&self, task: TaskId, names: &Names) -> Copy {
-        self.unpack(task, names).expect("what was sealed here opens here")
+    /// If it is asked for with the names and pages of another shelf: what was packed here is read here.
+    pub fn open(&self, task: TaskId, names: &Names, pages: &Pages) -> Copy {
+        self.unpack(task, names, pages).expect("what was sealed here opens here")
     }
 
-    fn unpack(&self, task: TaskId, names: &Names) -> Option<Copy> {
-        let packed: Packed = codec::decode(&self.packed, usize::MAX).ok()?;
+    fn unpack(&self, task: TaskId, names: &Names, pages: &Pages) -> Option<Copy> {
+        let packed: Packed = codec::decode(pages.get(self.place), usize::MAX).ok()?;
         let list = |named: &[Named]| named.iter().map(|named| names.who(named)).collect::<Option<Vec<Holder>>>();
         let node = |named: &Named| names.who(named).map(|holder| holder.node);
         let birth = Birth {

@@ -14,6 +14,7 @@ mod memory;
 mod restore;
 mod snapshot;
 mod thread;
+mod trail;
 
 pub use answers::{BrainHandle, Waiting};
 pub use commit::LogState;
@@ -78,7 +79,21 @@ pub fn start(
         let stop = Arc::clone(&stop);
         move || {
             let log = state;
-            thread::Thread { coordinator, outbox, commits, hands, directory, snapshots, log, pulse, stop, pause }.run();
+            let trail = trail::Trail::new(directory.network());
+            let thread = thread::Thread {
+                coordinator,
+                outbox,
+                commits,
+                hands,
+                directory,
+                snapshots,
+                log,
+                pulse,
+                stop,
+                pause,
+                trail,
+            };
+            thread.run();
         }
     })?;
     Ok(Running { brain, commit, store, stop })

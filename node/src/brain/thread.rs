@@ -6,6 +6,7 @@ use super::{
     hands::Hands,
     inbox::{Outbox, Waited},
     snapshot::Snapshots,
+    trail::Trail,
 };
 use crate::{api::Pulse, directory::Directory};
 use mesh_coordinator::{Coordinator, Effect, Fact, Input};
@@ -42,6 +43,7 @@ pub struct Thread {
     pub stop: Arc<AtomicBool>,
     /// A jump of the clock by more than this means that the process was frozen.
     pub pause: Duration,
+    pub trail: Trail,
 }
 
 impl Thread {
@@ -86,7 +88,11 @@ impl Thread {
 
     fn turn(&mut self, begin: Mono, first: Option<Input>, effects: &mut Vec<Effect>) {
         let (mut now, mut next, mut handled) = (clock::now(), first, 0);
+        let is_told = Trail::is_on();
         while let Some(input) = next {
+            if is_told {
+                self.trail.input(&input);
+            }
             self.coordinator.handle(now, input, effects);
             handled += 1;
             now = clock::now();
@@ -103,6 +109,9 @@ impl Thread {
         self.coordinator.flush(clock::now(), effects);
         if effects.is_empty() {
             return;
+        }
+        if Trail::is_on() {
+            self.trail.effects(effects);
         }
         let (mut records, mut gated) = (Vec::new(), Vec::with_capacity(effects.len()));
         for effect in effects.drain(..) {

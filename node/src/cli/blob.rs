@@ -98,12 +98,12 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
         Some(_) => Transfer::new(blob, size),
         None => Transfer::hidden(),
     };
-    let Some(out) = out else { return fetch(response, &mut std::io::stdout().lock(), &transfer).await };
+    let Some(out) = out else { return fetch(client, response, &mut std::io::stdout().lock(), &transfer).await };
     // Whoever looks finds all of it or nothing.
     let mut partial = out.as_os_str().to_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let fetched = save(response, &partial, &transfer).await;
+    let fetched = save(client, response, &partial, &transfer).await;
     transfer.end();
     if let Err(failure) = fetched {
         // Why it failed is worth more than why it is left behind.
@@ -119,9 +119,9 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
     }
 }
 
-async fn save(response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<(), Failure> {
+async fn save(client: &Client, response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<(), Failure> {
     let mut file = std::fs::File::create(to)?;
-    fetch(response, &mut file, transfer).await
+    fetch(client, response, &mut file, transfer).await
 }
 
 async fn ls(client: &Client, output: Output) -> Result<(), Failure> {

@@ -77,7 +77,13 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
-            Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
+            Self::Start(
+                StartError::Identity(_)
+                | StartError::Allow(_)
+                | StartError::Writable { .. }
+                | StartError::Listen { .. }
+                | StartError::ListenMetrics { .. },
+            ) => USAGE,
             Self::Start(_) => INTERNAL,
             Self::Client(error) => code_of(error),
             Self::Testnet(TestnetError::Client(error)) => code_of(error),
@@ -90,7 +96,7 @@ impl Failure {
 
 fn code_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::NoNode { .. } | ClientError::Broken(_) => UNREACHABLE,
+        ClientError::NoNode { .. } | ClientError::Silent { .. } | ClientError::Broken(_) => UNREACHABLE,
         ClientError::Answer(_) => INTERNAL,
         ClientError::Refused(problem) => match problem.code {
             Code::Unauthorized | Code::Forbidden | Code::WrongHost => FORBIDDEN,

@@ -14,3 +14,4 @@ mod pump;
 mod readiness;
 
 pub use node::{API_ADDRESS, Node, Options, StartError};
+pub use parts::entries;

@@ -139,6 +139,7 @@ pub struct Paging {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Putting {
     /// Keep it on this node until it is removed. Default false: for `blob.upload_lease`, and for as long as tasks need it.
@@ -168,11 +169,11 @@ pub async fn put(
     responses((status = 201, body = BlobLink), (status = 503, description = "Quota full or too few nodes", body = Problem))
 )]
 pub async fn post(
-    state: State<Api>,
-    putting: Params<Putting>,
+    State(api): State<Api>,
+    Params(putting): Params<Putting>,
     request: Request,
 ) -> Result<(StatusCode, Json<BlobLink>), Problem> {
-    put(state, putting, request).await
+    put(State(api), Params(putting), request).await
 }
 
 /// The bytes of a blob, verified on their way; an answer that ends early was not complete.
@@ -181,7 +182,7 @@ pub async fn post(
     responses(
         (status = 200, content_type = "application/octet-stream"),
         (status = 206, description = "One `Range` of bytes", content_type = "application/octet-stream"),
-        (status = 404, body = Problem), (status = 416, description = "The range is behind its end")
+        (status = 404, body = Problem), (status = 416, description = "The range is behind its end", body = Problem)
     )
 )]
 pub async fn get(State(api): State<Api>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -231,8 +232,10 @@ pub(super) async fn stream_blob(
         None => (0, size),
         Some(Part::Bytes { first, last }) => (first, last - first + 1),
         Some(Part::Unsatisfiable) => {
-            let whole = format!("bytes */{size}");
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, whole)]).into_response());
+            let status = StatusCode::RANGE_NOT_SATISFIABLE.as_u16();
+            let problem =
+                Problem { status, ..Problem::malformed(format_args!("the range is behind its {size} bytes")) };
+            return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], problem).into_response());
         }
     };
     let headers = [

@@ -230,6 +230,9 @@ async fn feed(
     Ok(reader.next)
 }
 
+/// The number of an item, and what its line was.
+type Read = (u64, Result<submission::Item, Problem>);
+
 /// Items of one batch whose blobs are seen to at once.
 const AT_ONCE: usize = 16;
 
@@ -244,7 +247,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads one item. A line that is no task is refused alone; numbers out of order end the stream, since what
     /// follows cannot be told apart.
-    async fn read(&mut self, line: &Bytes, read: &mut Vec<(u64, submission::Item)>) -> Result<(), Problem> {
+    async fn read(&mut self, line: &Bytes, read: &mut Vec<Read>) -> Result<(), Problem> {
         self.stream.tally.read();
         self.stream.api.meters.items.inc();
         let parsed: Result<submission::Item, Problem> = serde_json::from_slice(line).map_err(Problem::malformed);
@@ -257,20 +260,16 @@ impl Reader<'_> {
             return Err(Problem::new(Code::Malformed, detail));
         }
         self.next = index.saturating_add(1);
-        match parsed {
-            Ok(item) => {
-                read.push((index, item));
-                Ok(())
-            }
-            Err(problem) => self.refuse(index, problem).await,
-        }
+        read.push((index, parsed));
+        Ok(())
     }
 
     /// Makes tasks of items. Their blobs are seen to together: each may take a copy's time.
-    async fn make(&mut self, read: Vec<(u64, submission::Item)>) -> Result<Vec<Item>, Problem> {
+    async fn make(&mut self, read: Vec<Read>) -> Result<Vec<Item>, Problem> {
         let stream = self.stream;
         let blobs = &*stream.api.ports.blobs;
-        let assured = read.into_iter().map(|(index, mut item)| async move {
+        let assured = read.into_iter().map(|(index, parsed)| async move {
+            let Ok(mut item) = parsed else { return (index, parsed) };
             let assured = item.assure(blobs).await;
             (index, assured.map(|()| item))
         });

@@ -7,6 +7,7 @@ use crate::api::Code;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
+use crate::network::NetworkError;
 use crate::run::StartError;
 use crate::testnet::TestnetError;
 
@@ -77,7 +78,12 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => USAGE,
             Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
-            Self::Start(StartError::Identity(_) | StartError::Allow(_) | StartError::Listen { .. }) => USAGE,
+            Self::Start(
+                StartError::Identity(_)
+                | StartError::Allow(_)
+                | StartError::Listen { .. }
+                | StartError::Network(NetworkError::Listen { .. }),
+            ) => USAGE,
             Self::Start(_) => INTERNAL,
             Self::Client(error) => code_of(error),
             Self::Testnet(TestnetError::Client(error)) => code_of(error),

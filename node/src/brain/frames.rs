@@ -115,11 +115,10 @@ impl Frames {
         let message: ControlMessage =
             codec::decode(frame, CONTROL_LIMIT).map_err(|_| Violation { reason: "control_frame" })?;
         match message {
-            ControlMessage::Members(members) => Ok(members
-                .iter()
-                .filter_map(|member| self.directory.verify(&member.entry))
-                .map(Input::Member)
-                .collect()),
+            ControlMessage::Members(members) => {
+                let members = members.iter().filter_map(|member| self.directory.verify(&member.entry)).collect();
+                Ok(vec![Input::Control { from, message: ControlMessage::Members(members) }])
+            }
             other => Ok(vec![Input::Control { from, message: other }]),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     directory::Directory,
     executor::{self, Executors},
     identity::{ApiToken, DataDir, Identity, IdentityError, Peers, read_bootstrap},
-    log::NewLog,
+    log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
     network::{self, NetworkIdentity},
     work::{Replicas, Work},
@@ -74,6 +74,14 @@ pub struct Node {
 impl Node {
     /// Starts everything. Must be called on a tokio runtime, which then carries the node.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_on(options, |disk| disk).await
+    }
+
+    /// The same with something over the log's disk.
+    pub async fn start_on<D: Disk + 'static>(
+        options: Options,
+        seam: impl FnOnce(FileDisk) -> D,
+    ) -> Result<Self, StartError> {
         let Options { loaded } = options;
         let config = &loaded.config;
         let dir = Arc::new(DataDir::lock(&config.node.data_dir)?);
@@ -88,7 +96,7 @@ impl Node {
         }
         let met = remembered.iter().next().is_some() || skipped > 0;
         let new = NewLog { store_id: StoreId(rand::random()), salt: rand::random() };
-        let restored = brain::restore(&dir, &parts::log_config(config), new, |store| {
+        let restored = brain::restore(&dir, &parts::log_config(config), new, seam, |store| {
             parts::coordinator_config(config, &identity, met, store)
         })?;
         directory.fill(&restored.coordinator);

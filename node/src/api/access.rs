@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 /// Whose request it is; part of the id of what it submits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +109,8 @@ pub async fn guard(State(api): State<Api>, mut request: Request, next: Next) -> 
 }
 
 /// The check of the name alone, for routes that need no token.
-pub async fn guard_host(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Problem> {
-    check_host(&api.access.hosts, request.headers(), request.uri())?;
+pub async fn guard_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Result<Response, Problem> {
+    check_host(&hosts, request.headers(), request.uri())?;
     Ok(next.run(request).await)
 }
 

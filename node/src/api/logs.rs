@@ -57,7 +57,7 @@ pub enum LogsError {
     Unreachable,
 }
 
-/// Bytes of each stream that a reader has had. As text `stdout-stderr`: the ids of the events.
+/// Bytes of each stream that a reader has had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
     pub stdout: u64,
@@ -74,24 +74,54 @@ impl Offsets {
     }
 }
 
-impl fmt::Display for Offsets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.stdout, self.stderr)
+/// Where a reader is: the ids of the events. As text `ATTEMPT:STDOUT-STDERR`; each attempt writes from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    attempt: Option<u32>,
+    offsets: Offsets,
+}
+
+impl Place {
+    /// Goes to another attempt, if it is another.
+    fn turn(&mut self, attempt: Option<u32>) {
+        if self.attempt.is_some() && attempt.is_some() && self.attempt != attempt {
+            self.offsets = Offsets::default();
+        }
+        self.attempt = attempt.or(self.attempt);
     }
 }
 
-impl FromStr for Offsets {
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Offsets { stdout, stderr } = self.offsets;
+        match self.attempt {
+            Some(attempt) => write!(f, "{attempt}:{stdout}-{stderr}"),
+            None => write!(f, "{stdout}-{stderr}"),
+        }
+    }
+}
+
+impl FromStr for Place {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let parsed = text.split_once('-').and_then(|(out, err)| Some((out.parse().ok()?, err.parse().ok()?)));
-        parsed
-            .map(|(stdout, stderr)| Self { stdout, stderr })
-            .ok_or_else(|| Problem::malformed("a Last-Event-ID of logs is two numbers, such as 120-0"))
+        let parse = || {
+            let (attempt, offsets) = match text.split_once(':') {
+                Some((attempt, offsets)) => (Some(attempt.parse().ok()?), offsets),
+                None => (None, text),
+            };
+            let (stdout, stderr) = offsets.split_once('-')?;
+            let offsets = Offsets { stdout: stdout.parse().ok()?, stderr: stderr.parse().ok()? };
+            Some(Self { attempt, offsets })
+        };
+        parse().ok_or_else(|| {
+            Problem::malformed("a Last-Event-ID of logs is the id of one of its events, such as 1:120-0")
+        })
     }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Follow {
     /// `1` or `true`: go on until the task ends. Default: what there is.
@@ -121,32 +151,55 @@ pub async fn logs(
     headers: HeaderMap,
 ) -> Result<Sse<impl futures::Stream<Item = Result<Event, Infallible>>>, Problem> {
     let follow = matches!(params.follow.as_deref(), Some("1" | "true" | ""));
-    let from: Offsets = match headers.get("last-event-id").map(|id| id.to_str()) {
+    let mut from: Place = match headers.get("last-event-id").map(|id| id.to_str()) {
         Some(Ok(text)) => text.parse()?,
         Some(Err(error)) => return Err(Problem::malformed(error)),
-        None => Offsets::default(),
+        None => Place::default(),
     };
     let task = resolve_task(&api, &id).await?;
-    let chunks = match view(&api, task).await?.register.ending() {
-        Some(ending) => kept(&api, ending.outcome.as_ref(), from).await?,
+    let register = view(&api, task).await?.register;
+    let attempt = attempt_of(&register.state);
+    from.turn(attempt);
+    let chunks = match register.ending() {
+        Some(ending) => of_attempt(kept(&api, ending.outcome.as_ref(), from.offsets).await?, attempt),
         None if follow => {
             let (sender, chunks) = mpsc::channel(CHUNKS);
             tokio::spawn(tell(api.clone(), task, from, sender));
             ReceiverStream::new(chunks).boxed()
         }
-        None => api.ports.logs.read(task, from, false).await.map_err(|error| match error {
-            LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
-            LogsError::Unreachable => Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000),
-        })?,
+        None => {
+            let chunks = api.ports.logs.read(task, from.offsets, false).await.map_err(|error| match error {
+                LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
+                LogsError::Unreachable => Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000),
+            })?;
+            of_attempt(chunks, attempt)
+        }
     };
     let mut at = from;
-    let events = chunks.map(move |chunk| Ok(event(chunk, &mut at)));
+    let events = chunks.map(move |(attempt, chunk)| {
+        at.turn(attempt);
+        Ok(event(chunk, &mut at))
+    });
     let events = events.chain(futures::stream::once(async { Ok(Event::default().event("end").data("{}")) }));
     let closing = api.closing.clone();
     Ok(Sse::new(events.take_until(closing.cancelled_owned())).keep_alive(KeepAlive::default()))
 }
 
 type Chunks = BoxStream<'static, Result<Chunk, LogsError>>;
+/// A chunk, and the attempt that wrote it.
+type Told = (Option<u32>, Result<Chunk, LogsError>);
+
+fn of_attempt(chunks: Chunks, attempt: Option<u32>) -> BoxStream<'static, Told> {
+    chunks.map(move |chunk| (attempt, chunk)).boxed()
+}
+
+/// The attempt of now, or the one that ended it.
+fn attempt_of(state: &State) -> Option<u32> {
+    match state {
+        State::Assigned(attempt) => Some(attempt.number),
+        State::Ended(ending) => ending.by.map(|(attempt, _)| attempt),
+    }
+}
 
 /// Chunks that wait for the reader.
 const CHUNKS: usize = 16;
@@ -155,8 +208,7 @@ const LOOK: Duration = Duration::from_millis(300);
 
 /// Tells what a task writes until it has ended: while it waits, through its attempts wherever they run, and what is
 /// left from its record.
-async fn tell(api: Api, task: TaskId, mut at: Offsets, chunks: mpsc::Sender<Result<Chunk, LogsError>>) {
-    let mut heard = None;
+async fn tell(api: Api, task: TaskId, mut at: Place, chunks: mpsc::Sender<Told>) {
     while !chunks.is_closed() && !api.closing.is_cancelled() {
         let Ok(view) = view(&api, task).await else {
             // Holders out of reach for a moment: the task is known to be there.
@@ -164,23 +216,16 @@ async fn tell(api: Api, task: TaskId, mut at: Offsets, chunks: mpsc::Sender<Resu
             continue;
         };
         let ending = view.register.ending();
-        let attempt = match &view.register.state {
-            State::Assigned(attempt) => Some(attempt.number),
-            State::Ended(ending) => ending.by.map(|(attempt, _)| attempt),
-        };
-        if heard.is_some() && attempt != heard {
-            // Another attempt writes from the start.
-            at = Offsets::default();
-        }
-        heard = attempt;
+        let attempt = attempt_of(&view.register.state);
+        at.turn(attempt);
         let more = match ending {
-            Some(ending) => kept(&api, ending.outcome.as_ref(), at).await.ok(),
-            None => api.ports.logs.read(task, at, true).await.ok(),
+            Some(ending) => kept(&api, ending.outcome.as_ref(), at.offsets).await.ok(),
+            None => api.ports.logs.read(task, at.offsets, true).await.ok(),
         };
         if let Some(mut more) = more {
             while let Some(Ok(chunk)) = more.next().await {
-                at.advance(&chunk);
-                if chunks.send(Ok(chunk)).await.is_err() {
+                at.offsets.advance(&chunk);
+                if chunks.send((attempt, Ok(chunk))).await.is_err() {
                     return;
                 }
             }
@@ -223,12 +268,12 @@ async fn payload(api: &Api, stream: Stream, payload: &Payload, from: u64) -> Res
     Ok(chunks.boxed())
 }
 
-fn event(chunk: Result<Chunk, LogsError>, at: &mut Offsets) -> Event {
+fn event(chunk: Result<Chunk, LogsError>, at: &mut Place) -> Event {
     let chunk = match chunk {
         Ok(chunk) => chunk,
         Err(error) => return Event::default().event("error").data(error.to_string()),
     };
-    at.advance(&chunk);
+    at.offsets.advance(&chunk);
     let payload = Payload::Inline(chunk.bytes[..].into());
     let (text, b64) = match Shown::from(&payload) {
         Shown::Text(text) => (Some(text.to_string()), None),
@@ -238,4 +283,26 @@ fn event(chunk: Result<Chunk, LogsError>, at: &mut Offsets) -> Event {
     let data = LogEvent { stream: chunk.stream, text, b64 };
     let event = Event::default().event("output").id(at.to_string());
     event.json_data(data).unwrap_or_else(|error| Event::default().event("error").data(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_kept_within_an_attempt_and_lost_with_it() {
+        let mut place: Place = "2:120-7".parse().unwrap();
+        assert_eq!(place.to_string(), "2:120-7");
+        place.turn(Some(2));
+        assert_eq!(place.to_string(), "2:120-7");
+        place.turn(Some(3));
+        assert_eq!(place.to_string(), "3:0-0");
+        // One that came without is of whichever attempt there is.
+        let mut place: Place = "120-7".parse().unwrap();
+        place.turn(Some(3));
+        assert_eq!(place.to_string(), "3:120-7");
+        for bad in ["", "1", "1-", "x:1-2", "1:1:2-3", "-1-2"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use super::Api;
 use axum::{
     extract::{MatchedPath, Request, State},
+    http::Method,
     middleware::Next,
     response::Response,
 };
@@ -70,11 +71,32 @@ impl Meters {
 /// Counts each request by the route that it matched.
 pub(super) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_string();
-    let method = request.method().to_string();
+    let method = known(request.method());
     let start = Instant::now();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     api.meters.latency.get_or_create(&RouteLabels { route: route.clone() }).observe(start.elapsed().as_secs_f64());
     api.meters.requests.get_or_create(&RequestLabels { route, method, status }).inc();
     response
+}
+
+/// A client may invent methods, and each would be a series.
+fn known(method: &Method) -> String {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::PATCH, Method::OPTIONS];
+    match KNOWN.contains(method) {
+        true => method.to_string(),
+        false => "other".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_methods_are_one_label() {
+        assert_eq!(known(&Method::PUT), "PUT");
+        assert_eq!(known(&Method::from_bytes(b"BREW").unwrap()), "other");
+    }
 }

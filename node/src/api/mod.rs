@@ -31,8 +31,9 @@ pub use access::{Hosts, Principal, Tokens};
 pub use meters::Meters;
 pub use problem::{Code, Problem};
 pub use pulse::Pulse;
-pub use server::{ServeError, Served, serve};
+pub use server::{Listeners, ServeError, Served, serve};
 
+use crate::executor::Containment;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use mesh_proto::{id::NetworkId, time::Wall};
 use std::{ops::Deref, sync::Arc, time::Duration};
@@ -67,6 +68,8 @@ pub struct Ports {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the node is not ready for work; empty if it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What holds host commands, where they are allowed.
+    pub containment: Arc<dyn Fn() -> Option<Containment> + Send + Sync>,
     /// The configuration in force as `config show --output json` has it.
     pub config: Arc<serde_json::Value>,
     pub pulse: Pulse,
@@ -94,6 +97,10 @@ pub struct Limits {
     pub wait: Duration,
     /// How long the brain or the log may stand still before `/livez` fails. Default 5 s.
     pub stall: Duration,
+    /// Connections at once on each listener. Default 4,096.
+    pub connections: usize,
+    /// How long a connection may take to send the head of a request, or none. Default 30 s.
+    pub header: Duration,
     /// How long open requests may go on once the node shuts down. Default 5 s.
     pub grace: Duration,
 }
@@ -107,6 +114,8 @@ impl Default for Limits {
             patience: Duration::from_secs(10),
             wait: Duration::from_secs(600),
             stall: Duration::from_secs(5),
+            connections: 4_096,
+            header: Duration::from_secs(30),
             grace: Duration::from_secs(5),
         }
     }
@@ -140,6 +149,7 @@ pub fn router(api: &Api) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(api.clone(), meters::count))
         .layer(middleware::from_fn_with_state(api.clone(), access::guard))
+        .layer(middleware::map_response(problem::only_problems))
         .with_state(api.clone())
 }
 

@@ -29,6 +29,13 @@ pub struct NodeStatus {
     pub queued: u64,
     pub running: u64,
     pub slots: u32,
+    /// How the processes of host commands are held together: `pid-namespace`, `subreaper` or `process-group`. Missing
+    /// where commands are off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<String>,
+    /// The version of Landlock by which they write in their own directory only. Missing where nothing fences them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock: Option<u32>,
     /// Results kept until their drivers have settled them.
     pub outbox: u64,
     pub disk_has_room: bool,
@@ -53,6 +60,7 @@ pub async fn config(State(api): State<Api>) -> Json<serde_json::Value> {
 
 fn show(api: &Api, view: StatusView) -> NodeStatus {
     let reasons = (api.ports.unready)();
+    let containment = (api.ports.containment)();
     NodeStatus {
         node: view.node.to_string(),
         network: api.network.to_string(),
@@ -69,6 +77,8 @@ fn show(api: &Api, view: StatusView) -> NodeStatus {
         queued: view.queued,
         running: view.running,
         slots: view.slots,
+        containment: containment.map(|held| held.level.to_string()),
+        landlock: containment.and_then(|held| held.landlock),
         outbox: view.outbox,
         disk_has_room: view.disk_has_room,
         counters: view.counters.into_iter().collect(),

@@ -1,4 +1,6 @@
-use axum::{Json, http::HeaderMap};
+use axum::Json;
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 use utoipa::{
     OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -27,7 +29,93 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
 
 /// This document: OpenAPI, made from the code that answers.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "node", responses((status = 200, description = "The document")))]
-pub async fn document() -> (HeaderMap, Json<utoipa::openapi::OpenApi>) {
-    let (_, document) = super::documented().split_for_parts();
-    (HeaderMap::new(), Json(document))
+pub async fn document() -> Json<Value> {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+        let (_, document) = super::documented().split_for_parts();
+        let mut document = serde_json::to_value(&document).unwrap_or_default();
+        complete(&mut document);
+        document
+    });
+    Json(DOCUMENT.clone())
+}
+
+/// What holds for every route and stands at none: that problems have a type of their own, that each route may answer
+/// with one, and that bytes are bytes.
+fn complete(document: &mut Value) {
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let operations = operations.filter_map(Value::as_object_mut).flat_map(|route| route.values_mut());
+    for operation in operations.filter(|operation| operation.is_object()) {
+        let of_members = operation["tags"][0] == "mesh";
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            match parameter["name"].as_str() {
+                Some("id") if !of_members => parameter["schema"]["pattern"] = "^[0-9a-f]{8,64}$".into(),
+                Some("limit") => parameter["schema"]["maximum"] = u32::MAX.into(),
+                _ => {}
+            }
+        }
+        for response in operation["responses"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+            if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) {
+                let is_problem = |content: &Value| content["schema"]["$ref"] == PROBLEM;
+                if content.get("application/json").is_some_and(is_problem)
+                    && let Some(problem) = content.remove("application/json")
+                {
+                    content.insert("application/problem+json".to_owned(), problem);
+                }
+                bytes(content);
+            }
+        }
+        operation["responses"]["default"] = json!({
+            "description": "Why it was not done: no token, another `Host`, not what this route takes, not for now",
+            "content": { "application/problem+json": { "schema": { "$ref": PROBLEM } } },
+        });
+        if let Some(content) = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut)
+            && content.contains_key(BYTES)
+        {
+            bytes(content);
+            // No bytes are bytes as well.
+            operation["requestBody"]["required"] = false.into();
+        }
+    }
+}
+
+const PROBLEM: &str = "#/components/schemas/Problem";
+const BYTES: &str = "application/octet-stream";
+
+fn bytes(content: &mut Map<String, Value>) {
+    if let Some(bytes) = content.get_mut(BYTES) {
+        *bytes = json!({ "schema": { "type": "string", "format": "binary" } });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_document_says_where_parameters_are_and_how_problems_look() {
+        let Json(document) = document().await;
+        let mut seen = 0;
+        for (path, route) in document["paths"].as_object().unwrap() {
+            for (method, operation) in route.as_object().unwrap() {
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let name = parameter["name"].as_str().unwrap();
+                    let place = match path.contains(&format!("{{{name}}}")) {
+                        true => "path",
+                        false if name.starts_with(char::is_uppercase) => "header",
+                        false => "query",
+                    };
+                    assert_eq!(parameter["in"], place, "{method} {path} {name}");
+                    assert_eq!(parameter["required"], place == "path", "{method} {path} {name}");
+                    seen += 1;
+                }
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let is_good = status.starts_with('2');
+                    let problem = response["content"].get("application/problem+json");
+                    assert_eq!(problem.is_some(), !is_good, "{method} {path} {status}: {response}");
+                }
+                assert!(operation["responses"].get("default").is_some(), "{method} {path}");
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
 }

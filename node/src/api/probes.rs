@@ -1,6 +1,9 @@
 //! What monitoring asks: needs no token, answers from the API's own thread.
 
-use super::{Api, access};
+use super::{
+    Api, Code, Problem,
+    access::{self, Hosts},
+};
 use axum::{
     Json, Router,
     extract::State,
@@ -10,6 +13,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Whether, and if not, why not.
@@ -19,12 +23,16 @@ pub struct Probe {
     pub reasons: Vec<String>,
 }
 
-pub fn router(api: &Api) -> Router {
+/// For a listener that is called by `hosts`.
+pub fn router(api: &Api, hosts: Hosts) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn_with_state(api.clone(), access::guard_host))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "probes and metrics are read by GET")
+        })
+        .layer(middleware::from_fn_with_state(Arc::new(hosts), access::guard_host))
         .with_state(api.clone())
 }
 

@@ -137,6 +137,27 @@ impl From<&Refusal> for Problem {
     }
 }
 
+/// What the framework refuses by itself, such as a path that is no UTF-8, it says in plain text: as a problem it has a
+/// code as all others.
+pub async fn only_problems(response: Response) -> Response {
+    let status = response.status();
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_TYPE);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let code = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::NOT_FOUND => Code::NoSuchRoute,
+        _ if status.is_client_error() => Code::Malformed,
+        _ => Code::Internal,
+    };
+    let said = axum::body::to_bytes(response.into_body(), 1024).await.unwrap_or_default();
+    Problem::new(code, String::from_utf8_lossy(&said)).into_response()
+}
+
+const PROBLEM_TYPE: &str = "application/problem+json";
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.title, self.detail)
@@ -149,7 +170,7 @@ impl IntoResponse for Problem {
         let retry = self.retry_ms;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         if let Some(ms) = retry {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
         }

@@ -36,6 +36,7 @@ pub enum ProgramSpec {
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// The name as allowed, then its arguments.
+    #[schema(min_items = 1)]
     pub argv: Vec<String>,
     /// Added to the task's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -64,6 +64,7 @@ pub fn run<D: Disk>(
     let mut records = 0u64;
     let mut since_rest = 0u64;
     let mut is_sealed = false;
+    note_headroom(&log, state);
     let (mut appended, mut looked) = (Instant::now(), Instant::now());
     loop {
         pulse.log_turned();

@@ -15,6 +15,7 @@ mod restore;
 mod room;
 mod snapshot;
 mod thread;
+mod trail;
 
 pub use answers::{BrainHandle, Waiting};
 pub use commit::LogState;
@@ -81,6 +82,7 @@ pub fn start<D: Disk + 'static>(
         move || {
             let log = state;
             let held = thread::Held::default();
+            let trail = trail::Trail::new(directory.network());
             let thread = thread::Thread {
                 coordinator,
                 outbox,
@@ -94,6 +96,7 @@ pub fn start<D: Disk + 'static>(
                 pulse,
                 stop,
                 pause,
+                trail,
             };
             thread.run();
         }

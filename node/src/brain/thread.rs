@@ -7,6 +7,7 @@ use super::{
     inbox::{Outbox, Take, Waited},
     room::Room,
     snapshot::Snapshots,
+    trail::Trail,
 };
 use crate::{api::Pulse, directory::Directory};
 use mesh_coordinator::{Coordinator, Effect, Fact, Input};
@@ -63,6 +64,7 @@ pub struct Thread {
     pub stop: Arc<AtomicBool>,
     /// A jump of the clock by more than this means that the process was frozen.
     pub pause: Duration,
+    pub trail: Trail,
 }
 
 impl Thread {
@@ -129,7 +131,11 @@ impl Thread {
 
     fn turn(&mut self, begin: Mono, take: Take, first: Option<Input>, effects: &mut Vec<Effect>) {
         let (mut now, mut next, mut handled) = (clock::now(), first, 0);
+        let is_told = Trail::is_on();
         while let Some(input) = next {
+            if is_told {
+                self.trail.input(&input);
+            }
             self.coordinator.handle(now, input, effects);
             handled += 1;
             now = clock::now();
@@ -148,6 +154,9 @@ impl Thread {
     /// Splits what was decided: facts to the log, the rest behind them; what rests on nothing goes at once.
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
         self.coordinator.flush(clock::now(), effects);
+        if Trail::is_on() {
+            self.trail.effects(effects);
+        }
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(fact) => {

@@ -87,10 +87,10 @@ fn stdin() -> std::io::Result<tokio::fs::File> {
 
 async fn get(client: &Client, blob: &str, out: Option<&PathBuf>) -> Result<(), Failure> {
     let response = client.send(&Ask::get(format!("/v1/blobs/{blob}"))).await?;
-    let Some(out) = out else { return fetch(response, &mut std::io::stdout().lock()).await };
+    let Some(out) = out else { return fetch(client, response, &mut std::io::stdout().lock()).await };
     // Whoever looks finds all of it or nothing.
     let partial = out.with_extension("partial");
-    fetch(response, &mut std::fs::File::create(&partial)?).await?;
+    fetch(client, response, &mut std::fs::File::create(&partial)?).await?;
     Ok(std::fs::rename(&partial, out)?)
 }
 

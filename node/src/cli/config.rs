@@ -34,9 +34,15 @@ impl Config {
     pub(super) fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         match self {
             Self::Show => {
-                let entries = global.load(Vec::new())?.entries();
+                let entries = crate::run::entries(&global.load(Vec::new())?);
                 let width = entries.iter().map(|entry| entry.key.len()).max().unwrap_or(0);
-                let line = |entry: &Entry| format!("{:width$} = {}  # {}", entry.key, entry.text(), entry.origin);
+                let line = |entry: &Entry| {
+                    let mut line = format!("{:width$} = {}  # {}", entry.key, entry.text(), entry.origin);
+                    for (name, file) in &entry.resolved {
+                        line += &format!("\n{:width$}   # {name} is {file}", "");
+                    }
+                    line
+                };
                 entries.iter().try_for_each(|entry| output.put(entry, line))?;
                 Ok(())
             }

@@ -81,7 +81,9 @@ impl Failure {
             Self::Start(
                 StartError::Identity(_)
                 | StartError::Allow(_)
+                | StartError::Writable { .. }
                 | StartError::Listen { .. }
+                | StartError::ListenMetrics { .. }
                 | StartError::Network(NetworkError::Listen { .. }),
             ) => USAGE,
             Self::Start(_) => INTERNAL,
@@ -96,7 +98,7 @@ impl Failure {
 
 fn code_of(error: &ClientError) -> u8 {
     match error {
-        ClientError::NoNode { .. } | ClientError::Broken(_) => UNREACHABLE,
+        ClientError::NoNode { .. } | ClientError::Silent { .. } | ClientError::Broken(_) => UNREACHABLE,
         ClientError::Answer(_) => INTERNAL,
         ClientError::Refused(problem) => match problem.code {
             Code::Unauthorized | Code::Forbidden | Code::WrongHost => FORBIDDEN,

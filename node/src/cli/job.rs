@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::exit::{DETACHED, FAILED, LATER};
+use super::exit::{DETACHED, FAILED};
 use super::map::delivery::Delivery;
 use super::map::follow::{Ended, Following};
 use super::output::Output;
@@ -87,10 +87,8 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
 async fn follow(client: &Client, job: &str, delivery: Delivery) -> Result<(), Failure> {
     let info = info(client, job).await?;
     let mut following = Following::new(info.count, delivery, false);
-    let mut unanswered = 0;
     while !following.open.is_empty() {
         let from = following.open.first().copied().unwrap_or_default();
-        let before = following.open.len();
         let attempt = async {
             let response = client.send(&Ask::get(format!("/v1/jobs/{}/results?from={from}", info.job))).await?;
             following.read(client, JobLines::new(response)).await
@@ -107,14 +105,19 @@ async fn follow(client: &Client, job: &str, delivery: Delivery) -> Result<(), Fa
         match outcome {
             Ok(Ended::Whole) if following.later.is_none() => break,
             Ok(_) => {}
-            Err(Failure::Client(error)) if error.is_worth_a_retry() && unanswered < 30 => {}
-            Err(failure) => return Err(failure),
+            Err(Failure::Client(error)) if error.is_worth_a_retry() && !following.is_hopeless() => {}
+            Err(failure) => {
+                following.bar.clear();
+                eprintln!("meshd: the job goes on. To attach again: meshd job attach {job}");
+                return Err(failure);
+            }
         }
-        unanswered = if following.open.len() < before { 0 } else { unanswered + 1 };
-        if unanswered > 30 {
-            return Err(Failure::Ended(LATER));
+        if following.is_hopeless() {
+            following.bar.clear();
+            eprintln!("meshd: {}. To attach again: meshd job attach {job}", following.why_hopeless());
+            return Err(Failure::Ended(following.hopeless_code()));
         }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        following.pause().await;
     }
     following.delivery.finish(client).await?;
     following.report();

@@ -2,9 +2,11 @@
 
 mod bench;
 mod blob;
+mod completions;
 mod config;
 mod connect;
 mod demo;
+mod examples;
 mod exit;
 mod init;
 mod invite;
@@ -25,7 +27,7 @@ mod testnet;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use exit::Failure;
 use output::Output;
@@ -83,16 +85,19 @@ enum Verb {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Config),
+    /// Print a script that completes meshd's verbs and flags in a shell.
+    Completions(completions::Completions),
 }
 
 /// The whole tree of verbs and flags, for completions, manual pages and the test that compares it with `docs/cli.md`.
 pub fn command() -> clap::Command {
-    Cli::command()
+    examples::add(Cli::command())
 }
 
 /// Runs what the process's arguments say.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
@@ -121,6 +126,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Testnet(verb) => connect::block_on(verb.run(output)),
         Verb::Bench(verb) => connect::block_on(verb.run(output)),
         Verb::Config(verb) => verb.run(&cli.global, output),
+        Verb::Completions(verb) => verb.run(),
     }
 }
 

@@ -15,6 +15,11 @@ pub(super) enum Format {
     Json,
 }
 
+/// Whether the user wants no colour: <https://no-color.org>.
+pub(super) fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Where a verb prints.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {

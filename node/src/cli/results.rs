@@ -55,10 +55,13 @@ pub(super) async fn print_stderr(client: &Client, result: &TaskResult) -> Result
     copy(client, stderr(result)?, &mut io::stderr()).await
 }
 
+/// Below `--out-dir`, where results are put together.
+pub(super) const PARTIAL: &str = ".partial";
+
 /// Lays a result into `out/name`: `stdout`, `stderr`, `exit_code` and the named files. Whoever looks finds all of it
 /// or nothing: it is put together beside and renamed.
-pub(super) async fn lay_out(client: &Client, out: &Path, name: &str, result: &TaskResult) -> Result<(), Failure> {
-    let partial = out.join(".partial").join(&result.task);
+pub(super) async fn lay_out(client: &Client, out: &Path, name: &Path, result: &TaskResult) -> Result<(), Failure> {
+    let partial = out.join(PARTIAL).join(&result.task);
     if partial.exists() {
         std::fs::remove_dir_all(&partial)?;
     }
@@ -88,7 +91,7 @@ pub(super) async fn lay_out(client: &Client, out: &Path, name: &str, result: &Ta
 
 /// Removes what [`lay_out`] put things together in.
 pub(super) fn tidy(out: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(out.join(".partial")) {
+    match std::fs::remove_dir_all(out.join(PARTIAL)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -146,14 +149,18 @@ async fn copy(client: &Client, content: Content<'_>, to: &mut impl io::Write) ->
     match content {
         Content::Bytes(bytes) => to.write_all(&bytes)?,
         Content::Text(text) => to.write_all(text.as_bytes())?,
-        Content::Remote(route) => fetch(client.send(&Ask::get(route)).await?, to).await?,
+        Content::Remote(route) => fetch(client, client.send(&Ask::get(route)).await?, to).await?,
     }
     Ok(to.flush()?)
 }
 
 /// Writes an answer's body as it comes; one that is shorter than announced is an error.
-pub(super) async fn fetch(mut response: Response<Incoming>, to: &mut impl io::Write) -> Result<(), Failure> {
-    while let Some(bytes) = piece(&mut response).await? {
+pub(super) async fn fetch(
+    client: &Client,
+    mut response: Response<Incoming>,
+    to: &mut impl io::Write,
+) -> Result<(), Failure> {
+    while let Some(bytes) = client.hear(piece(&mut response)).await? {
         to.write_all(&bytes)?;
     }
     Ok(())

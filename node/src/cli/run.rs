@@ -1,5 +1,6 @@
 //! `meshd run`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -26,6 +27,9 @@ pub(super) struct Run {
     /// Where the HTTP API listens.
     #[arg(long, value_name = "ADDRESS")]
     api_listen: Option<SocketAddr>,
+    /// Where /metrics, /livez and /readyz are answered as well, without a token.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
     /// Find members on the local network.
     #[arg(long, value_name = "BOOL")]
     mdns: Option<bool>,
@@ -90,6 +94,9 @@ impl Run {
         if let Some(address) = self.api_listen {
             flags.push(Override::text("api.listen", address, "--api-listen"));
         }
+        if let Some(address) = self.metrics_listen {
+            flags.push(Override::text("api.metrics_listen", address, "--metrics-listen"));
+        }
         if let Some(mdns) = self.mdns {
             flags.push(Override::text("network.mdns", mdns, "--mdns"));
         }
@@ -107,7 +114,8 @@ impl Run {
 fn start_log(loaded: &Loaded) {
     let section = &loaded.config.tracing;
     let filter = EnvFilter::try_new(&section.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal() && !super::output::no_color();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     match section.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

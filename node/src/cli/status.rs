@@ -23,9 +23,14 @@ fn show(status: &NodeStatus) -> String {
         true => "yes".to_string(),
         false => format!("no: {}", status.reasons.join("; ")),
     };
+    let commands = match (&status.containment, status.landlock) {
+        (None, _) => "off".to_string(),
+        (Some(level), Some(_)) => format!("in a {level}, writing in their own directory only"),
+        (Some(level), None) => format!("in a {level}, writing wherever this user can: no Landlock"),
+    };
     let room = if status.disk_has_room { "" } else { "\ndisk      nearly full: new tasks are refused" };
     format!(
-        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\noutbox    {}{room}",
+        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}",
         status.node,
         status.network,
         status.version,

@@ -1,7 +1,7 @@
 //! `meshd submit`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -56,16 +56,26 @@ pub(super) struct Submit {
 
 /// How long one request waits; the client asks again until the end.
 const WAIT: &str = "60s";
-/// Requests in a row that no node answered, half a second apart, after which waiting is given up.
-const MOST_UNANSWERED: u32 = 60;
+/// How long nodes may be lost before waiting is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Before another try.
+const PAUSE: Duration = Duration::from_millis(300);
 
 impl Submit {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let client = global.client()?;
         let request = self.request(&client).await?;
         let route = if self.terms.detach { "/v1/tasks".to_string() } else { format!("/v1/tasks?wait={WAIT}") };
-        let ask = Ask::post(route).key(&self.terms.key()).json(&request);
-        let submitted = submit(&client, &ask).await?;
+        let key = self.terms.key();
+        let ask = Ask::post(route).key(&key).json(&request);
+        let submitted = tokio::select! {
+            submitted = submit(&client, &ask, &key) => submitted?,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                eprintln!("detached; if the task was taken, it goes on. The same command with --idempotency-key {key} finds it");
+                return Err(Failure::Ended(DETACHED));
+            }
+        };
         if self.terms.detach {
             return Ok(output.put(&submitted, |submitted| submitted.task.clone())?);
         }
@@ -156,19 +166,23 @@ fn named(given: &str) -> Result<(String, PathBuf), Failure> {
     Ok((name.to_string(), path))
 }
 
-/// Submits, again while it is refused for now or the connection breaks: the key makes that harmless.
-async fn submit(client: &Client, ask: &Ask) -> Result<Submitted, Failure> {
-    let mut left = 5;
+/// Submits, again when the node is lost after it may have heard: the key makes that harmless.
+async fn submit(client: &Client, ask: &Ask, key: &str) -> Result<Submitted, Failure> {
+    let begun = Instant::now();
+    let mut may_be_taken = false;
     loop {
-        match client.ask(ask).await {
+        let error = match client.ask(ask).await {
             Ok(submitted) => return Ok(submitted),
-            Err(ClientError::Broken(why)) if left > 0 => {
-                left -= 1;
-                tracing::debug!(%why, "submitting again");
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => error,
+        };
+        may_be_taken |= matches!(error, ClientError::Broken(_) | ClientError::Silent { .. });
+        if may_be_taken && begun.elapsed() > PATIENCE {
+            eprintln!("meshd: the task may have been taken. The same command with --idempotency-key {key} finds it");
         }
+        if !(may_be_taken && error.is_loss()) || begun.elapsed() > PATIENCE {
+            return Err(error.into());
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -182,21 +196,21 @@ async fn finish(client: &Client, submitted: Submitted) -> Result<TaskResult, Fai
 
 /// Asks for a task's result until there is one.
 pub(super) async fn await_result(client: &Client, task: &str) -> Result<TaskResult, Failure> {
-    let mut unanswered = 0;
+    let mut heard = Instant::now();
     loop {
         match client.ask(&Ask::get(format!("/v1/tasks/{task}/result?wait={WAIT}"))).await {
             Ok(result) => return Ok(result),
-            Err(error @ (ClientError::NoNode { .. } | ClientError::Broken(_))) => {
-                unanswered += 1;
-                if unanswered == MOST_UNANSWERED {
+            Err(error) if error.is_loss() => {
+                if heard.elapsed() > PATIENCE {
+                    eprintln!("meshd: the task goes on. Its result: meshd task result {task} --wait");
                     return Err(error.into());
                 }
             }
             // Not ended yet, or too few nodes for now.
-            Err(error) if error.is_worth_a_retry() => unanswered = 0,
+            Err(error) if error.is_worth_a_retry() => heard = Instant::now(),
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

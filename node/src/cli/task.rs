@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use hyper::Response;
@@ -15,7 +16,7 @@ use crate::api::logs::{LogEvent, Stream};
 use crate::api::result::TaskResult;
 use crate::api::tasks::list::Page;
 use crate::api::view::{TaskInfo, TaskRow};
-use crate::client::{Ask, Events};
+use crate::client::{Ask, ClientError, Events};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Task {
@@ -138,22 +139,68 @@ impl List {
     }
 }
 
+/// How long nodes may be lost before following is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Before another try.
+const PAUSE: Duration = Duration::from_millis(500);
+
 impl Logs {
+    /// Prints from where it was left when the node was lost, through whichever answers.
     async fn run(&self, client: &crate::client::Client) -> Result<(), Failure> {
         let route = format!("/v1/tasks/{}/logs?follow={}", self.task, self.follow);
-        let mut events = Events::new(client.send(&Ask::get(route)).await?);
-        while let Some(event) = events.next().await? {
+        let mut last = None;
+        let mut heard: Option<Instant> = None;
+        loop {
+            let error = match self.read(client, &route, &mut last, &mut heard).await {
+                Ok(Read::Whole) => return Ok(()),
+                Ok(Read::Cut) => ClientError::Broken("the node closed it before the task ended".to_string()),
+                Err(Failure::Client(error)) => error,
+                Err(failure) => return Err(failure),
+            };
+            let goes_on = self.follow && error.is_worth_a_retry();
+            match heard {
+                Some(heard) if goes_on && heard.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                Some(_) if goes_on => {
+                    eprintln!("meshd: to follow it again: meshd task logs -f {}", self.task);
+                    return Err(error.into());
+                }
+                _ => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        client: &crate::client::Client,
+        route: &str,
+        last: &mut Option<String>,
+        heard: &mut Option<Instant>,
+    ) -> Result<Read, Failure> {
+        let mut events = Events::new(client.send(&Ask::get(route).last_event(last.clone())).await?);
+        *heard = Some(Instant::now());
+        loop {
+            let next = client.hear(events.next()).await;
+            *heard = Some(Instant::now());
+            let Some(event) = next? else { return Ok(Read::Cut) };
+            *last = event.id.or(last.take());
             match event.name.as_str() {
                 "output" => print(&event.data)?,
                 "error" => {
                     eprintln!("meshd: {}", event.data);
                     return Err(Failure::Ended(super::exit::LATER));
                 }
-                _ => return Ok(()),
+                _ => return Ok(Read::Whole),
             }
         }
-        Ok(())
     }
+}
+
+/// How the events ended.
+enum Read {
+    /// With the one that says so.
+    Whole,
+    /// Before it.
+    Cut,
 }
 
 fn print(data: &str) -> Result<(), Failure> {

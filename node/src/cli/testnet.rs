@@ -178,11 +178,19 @@ async fn status(net: &testnet::Testnet, output: Output) -> Result<(), Failure> {
             row.node.to_string(),
             row.state.to_string(),
             row.pid.map_or_else(String::new, |pid| pid.to_string()),
-            format!("{} of {}", row.reachable, row.members),
-            row.held.to_string(),
-            row.running.to_string(),
+            said(row, format!("{} of {}", row.reachable, row.members)),
+            said(row, row.held.to_string()),
+            said(row, row.running.to_string()),
             row.api.clone(),
             row.id.clone(),
         ]
     })?)
+}
+
+/// What a node says of itself, if it says anything.
+fn said(row: &Row, what: String) -> String {
+    match row.state {
+        "down" | "silent" => String::new(),
+        _ => what,
+    }
 }

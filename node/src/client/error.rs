@@ -5,6 +5,11 @@ use crate::api::Problem;
 pub enum ClientError {
     #[error("no node answers at {nodes} ({why}): start one with `meshd run`, or name another with --api")]
     NoNode { nodes: String, why: String },
+    /// What was asked may have been done, or be done when the node goes on.
+    #[error(
+        "{node} takes connections and answers nothing: is it stopped, or its machine overloaded? Name another with --api"
+    )]
+    Silent { node: String },
     #[error("{0}")]
     Refused(Box<Problem>),
     /// What was asked may have been done or not.
@@ -15,10 +20,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the node was lost, and not heard to refuse.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::NoNode { .. } | Self::Silent { .. } | Self::Broken(_))
+    }
+
     /// Whether another try, at this node or another, may do.
     pub fn is_worth_a_retry(&self) -> bool {
         match self {
-            Self::NoNode { .. } | Self::Broken(_) => true,
+            Self::NoNode { .. } | Self::Silent { .. } | Self::Broken(_) => true,
             Self::Refused(problem) => problem.retry_ms.is_some(),
             Self::Answer(_) => false,
         }

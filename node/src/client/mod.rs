@@ -31,6 +31,12 @@ const LINE_LIMIT: usize = 8 * 1024 * 1024;
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// How long a node has to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A request may take long, and an answer come slowly; a node that is stopped never answers. So while something is
+/// waited for, the node is asked so often whether it lives, which a thread of its own answers whatever the rest does.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long it has to say so, and how often in a row it may miss that.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const MOST_MISSED: u32 = 2;
 
 /// A client of one mesh, through any of the nodes it was given.
 pub struct Client {
@@ -110,42 +116,73 @@ impl Client {
     /// Asks, and reads the answer as JSON.
     pub async fn ask<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, ClientError> {
         let response = self.send(ask).await?;
-        let bytes = whole(response).await?;
+        let bytes = self.watched(self.node(), whole(response)).await??;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer(error.to_string()))
     }
 
-    /// Asks, of the first node that takes the connection.
+    /// Asks, of the first node that takes the connection and answers.
     pub async fn send(&self, ask: &Ask) -> Result<Response<Incoming>, ClientError> {
         let mut last = None;
         let first = self.current.load(Ordering::Relaxed);
         for turn in 0..self.nodes.len() {
             let at = (first + turn) % self.nodes.len();
-            let body = ask.body.clone().map_or_else(Body::empty, Body::from);
-            match self.send_to(&self.nodes[at], ask, body).await {
-                Ok(response) => {
+            let (node, body) = (&self.nodes[at], ask.body.clone().map_or_else(Body::empty, Body::from));
+            match self.watched(node, self.send_to(node, ask, body)).await {
+                Ok(Ok(response)) => {
                     self.current.store(at, Ordering::Relaxed);
-                    return checked(response).await;
+                    return self.watched(node, checked(response)).await?;
                 }
-                Err(error) => last = Some(error),
+                Ok(Err(error)) => last = Some(graver(last, self.unreachable(&error))),
+                Err(silent) => last = Some(graver(last, silent)),
             }
         }
-        Err(self.unreachable(last))
+        Err(last.unwrap_or_else(|| ClientError::Broken("no node was asked".into())))
     }
 
     /// Sends a body that is streamed, to the first node that is alive: what was read from a stream cannot be sent
     /// again to another.
     pub async fn stream(&self, ask: &Ask, body: Body) -> Result<Response<Incoming>, ClientError> {
         self.find_alive().await?;
-        match self.send_to(self.node(), ask, body).await {
-            Ok(response) => checked(response).await,
+        let node = self.node();
+        match self.watched(node, self.send_to(node, ask, body)).await? {
+            Ok(response) => self.watched(node, checked(response)).await?,
             Err(error) => Err(ClientError::Broken(describe(&error))),
         }
+    }
+
+    /// Waits as long as it takes, and as long as the node lives.
+    async fn watched<T>(&self, node: &str, work: impl Future<Output = T>) -> Result<T, ClientError> {
+        let lost = async {
+            let mut missed = 0;
+            while missed < MOST_MISSED {
+                tokio::time::sleep(LOOK).await;
+                missed = if self.lives(node).await { 0 } else { missed + 1 };
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = lost => Err(ClientError::Silent { node: node.to_owned() }),
+        }
+    }
+
+    /// The next piece of a long answer, as [`Self::watched`].
+    pub async fn hear<T>(&self, next: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        self.watched(self.node(), next).await?
+    }
+
+    /// Whether the node at this address answers and says that it turns.
+    async fn lives(&self, node: &str) -> bool {
+        let (ask, asked) = (Ask::get("/livez"), Body::empty());
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.send_to(node, &ask, asked)).await;
+        matches!(answer, Ok(Ok(response)) if response.status().is_success())
     }
 
     /// Stores a blob.
     pub async fn put_blob(&self, body: Body) -> Result<BlobLink, ClientError> {
         let response = self.stream(&Ask::new(Method::PUT, "/v1/blobs"), body).await?;
-        serde_json::from_slice(&whole(response).await?).map_err(|error| ClientError::Answer(error.to_string()))
+        let bytes = self.watched(self.node(), whole(response)).await??;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer(error.to_string()))
     }
 
     /// Turns to the first node that answers at all.
@@ -154,17 +191,21 @@ impl Client {
         let first = self.current.load(Ordering::Relaxed);
         for turn in 0..self.nodes.len() {
             let at = (first + turn) % self.nodes.len();
-            match self.send_to(&self.nodes[at], &Ask::get("/livez"), Body::empty()).await {
-                Ok(response) => {
-                    // Read to its end, so that the connection is there for what follows.
-                    whole(response).await?;
+            let node = &self.nodes[at];
+            let probe =
+                async { Ok::<_, Lost>(whole(self.send_to(node, &Ask::get("/livez"), Body::empty()).await?).await?) };
+            // Read to its end, so that the connection is there for what follows.
+            match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
+                Ok(Ok(_)) => {
                     self.current.store(at, Ordering::Relaxed);
                     return Ok(());
                 }
-                Err(error) => last = Some(error),
+                Ok(Err(Lost::Http(error))) => last = Some(graver(last, self.unreachable(&error))),
+                Ok(Err(Lost::Body(error))) => last = Some(graver(last, error)),
+                Err(_) => last = Some(graver(last, ClientError::Silent { node: node.clone() })),
             }
         }
-        Err(self.unreachable(last))
+        Err(last.unwrap_or_else(|| ClientError::Broken("no node was asked".into())))
     }
 
     async fn send_to(
@@ -191,9 +232,40 @@ impl Client {
         self.http.request(request).await
     }
 
-    fn unreachable(&self, error: Option<hyper_util::client::legacy::Error>) -> ClientError {
-        let why = error.map_or_else(String::new, |error| describe(&error));
-        ClientError::NoNode { nodes: self.nodes.join(", "), why }
+    fn unreachable(&self, error: &hyper_util::client::legacy::Error) -> ClientError {
+        let nodes = self.nodes.join(", ");
+        match error.is_connect() {
+            true => ClientError::NoNode { nodes, why: describe(error) },
+            // It went out on a connection that was there: it may have been heard.
+            false => ClientError::Broken(describe(error)),
+        }
+    }
+}
+
+/// Of two nodes' errors the one to tell: that of a node which may have heard, else the first.
+fn graver(first: Option<ClientError>, second: ClientError) -> ClientError {
+    match (first, &second) {
+        (Some(first), ClientError::NoNode { .. }) => first,
+        (Some(first), _) if !matches!(first, ClientError::NoNode { .. }) => first,
+        _ => second,
+    }
+}
+
+/// Why a node's answer did not come.
+enum Lost {
+    Http(hyper_util::client::legacy::Error),
+    Body(ClientError),
+}
+
+impl From<hyper_util::client::legacy::Error> for Lost {
+    fn from(error: hyper_util::client::legacy::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl From<ClientError> for Lost {
+    fn from(error: ClientError) -> Self {
+        Self::Body(error)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The configuration as `config show` prints it: each value with who gave it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +17,9 @@ pub struct Entry {
     pub value: Value,
     /// Who gave it.
     pub origin: Origin,
+    /// Of commands that are allowed by name: the files that they are, by name; what is wrong with one in place of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resolved: BTreeMap<String, String>,
 }
 
 impl Entry {
@@ -33,7 +38,7 @@ impl Loaded {
     pub fn entries(&self) -> Vec<Entry> {
         leaf_keys(&self.config)
             .into_iter()
-            .map(|(key, value)| Entry { origin: self.origin(&key), key, value })
+            .map(|(key, value)| Entry { origin: self.origin(&key), key, value, resolved: BTreeMap::new() })
             .collect()
     }
 }

@@ -11,7 +11,7 @@ use mesh_proto::{
     codec,
     credential::{self, Credential},
     genesis::Genesis,
-    id::{Digest, NodeId, StoreId},
+    id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
     limits,
     member::{MemberEntry, MemberError, MemberStatus, Presence},
@@ -50,6 +50,11 @@ struct Known {
 impl Directory {
     pub fn new(genesis: Genesis) -> Self {
         Self(Arc::new(Shared { genesis, members: RwLock::default(), verified: Mutex::default() }))
+    }
+
+    /// Which network it is the table of.
+    pub fn network(&self) -> NetworkId {
+        self.0.genesis.network_id()
     }
 
     /// All that a restored brain knows.

@@ -43,6 +43,13 @@ pub struct ExecConfig {
     pub guard: PathBuf,
     /// The best containment to try; the next best follows when the system refuses it. Default: the best there is.
     pub level: Level,
+    /// Let commands write below their own directory only, where the kernel has Landlock. Default true.
+    pub fenced: bool,
+    /// Directories below which they may write as well. Default none.
+    pub writable: Vec<PathBuf>,
+    /// Files and directories that are empty for commands, where these have a namespace: what is the node's own secret.
+    /// They must be there. Default none.
+    pub hidden: Vec<PathBuf>,
 }
 
 impl ExecConfig {
@@ -61,6 +68,9 @@ impl ExecConfig {
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into()),
             guard: own.unwrap_or_else(|| PathBuf::from("meshd")),
             level: Level::best(),
+            fenced: true,
+            writable: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ mod slot;
 
 use super::config::ExecConfig;
 use super::logs::out_directory;
-use super::outcome::{Failure, Level, Outcome};
+use super::outcome::{Containment, Failure, Outcome};
 use super::pool::{Desk, Executor};
 use super::protocol::{Content, Order, ToGuard, frame};
 use super::run::{Program, Run, Source};
@@ -31,18 +31,19 @@ impl Exec {
         let shared = Arc::new(link::Shared::new(&config));
         let slots: Vec<Arc<Slot>> = (0..desk.slots()).map(|_| Arc::new(Slot::new())).collect();
         let idle = Arc::new(Mutex::new((0..slots.len()).rev().collect::<Vec<_>>()));
-        let mut tasks = Vec::with_capacity(slots.len() + 1);
+        let mut tasks = Vec::with_capacity(slots.len() + 2);
         for (index, slot) in slots.iter().enumerate() {
             let (slot, shared, desk, idle) =
                 (Arc::clone(slot), Arc::clone(&shared), Arc::clone(&desk), Arc::clone(&idle));
             let free = move || idle.lock().unwrap_or_else(PoisonError::into_inner).push(index);
             tasks.push(tokio::spawn(link::keep(slot, shared, desk, free)).abort_handle());
         }
+        tasks.push(tokio::spawn(link::probe(Arc::clone(&shared), config.limits)).abort_handle());
         tasks.push(tokio::spawn(renew(slots.clone(), config.lease / 4)).abort_handle());
         Self { config, directory, slots, idle, shared, tasks }
     }
 
-    pub fn level(&self) -> Option<Level> {
+    pub fn containment(&self) -> Option<Containment> {
         self.shared.reached()
     }
 

@@ -33,6 +33,6 @@ pub use allow::{AllowError, Allowed};
 pub use config::{ConfigError, ExecConfig, ExecutorConfig};
 pub use guard::guard_main;
 pub use logs::{LogChunk, Stream};
-pub use outcome::{Failure, Level, OutDir, Outcome, Output, Status};
+pub use outcome::{Containment, Failure, Level, OutDir, Outcome, Output, Status};
 pub use pool::{Executor, ExecutorEvent, Executors, RunError};
 pub use run::{Limits, Program, Run, Source};

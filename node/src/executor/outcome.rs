@@ -21,8 +21,8 @@ pub struct Outcome {
     pub wall: Duration,
     /// Largest resident set of any one process of the task.
     pub max_rss_bytes: u64,
-    /// How the processes were held together; `None` for a builtin.
-    pub level: Option<Level>,
+    /// What held the processes; `None` for a builtin.
+    pub containment: Option<Containment>,
     /// Owns the files that [`Output::File`] names: they are removed when the last clone of the outcome is dropped.
     pub directory: Option<Arc<OutDir>>,
 }
@@ -43,7 +43,7 @@ impl Outcome {
             cpu: Duration::ZERO,
             wall: Duration::ZERO,
             max_rss_bytes: 0,
-            level: None,
+            containment: None,
             directory: None,
         }
     }
@@ -103,6 +103,8 @@ pub enum Failure {
     FilesTooLarge { bytes: u64, limit: u64 },
     #[error("more than {limit} processes and threads at a time ({seen} seen)")]
     TooManyProcesses { limit: u32, seen: u32 },
+    #[error("used more than {limit} bytes of memory ({seen} seen)")]
+    MemoryLimit { limit: u64, seen: u64 },
     #[error("less than {limit} bytes left on the disk")]
     DiskFull { limit: u64 },
     #[error("named output `{path}` was not made")]
@@ -129,6 +131,15 @@ pub enum Failure {
     GuardLost,
     #[error("no guard could be started: {error}")]
     GuardUnavailable { error: String },
+}
+
+/// What holds commands on this system, as the first guard found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Containment {
+    pub level: Level,
+    /// The kernel's version of Landlock, by which commands write in their own directory only. `None`: nothing fences
+    /// them, and they can write whatever this user can.
+    pub landlock: Option<u32>,
 }
 
 /// How surely everything a task starts is found and killed. Probed when a guard starts.

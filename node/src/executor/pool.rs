@@ -5,7 +5,7 @@ use super::config::{ConfigError, ExecutorConfig};
 use super::exec::Exec;
 use super::guard;
 use super::logs::{self, LogChunk, Stream};
-use super::outcome::{Failure, Level, Outcome};
+use super::outcome::{Containment, Failure, Outcome};
 use super::run::{Program, Run};
 use mesh_proto::id::TaskId;
 use std::collections::BTreeSet;
@@ -128,10 +128,10 @@ impl Executors {
         self.inner.desk.slots
     }
 
-    /// How surely a command's processes are held; `None` while no guard has started.
+    /// What holds commands; `None` where they are off, and for the moment until a guard has found out.
     #[must_use]
-    pub fn level(&self) -> Option<Level> {
-        self.inner.exec.as_ref().and_then(Exec::level)
+    pub fn containment(&self) -> Option<Containment> {
+        self.inner.exec.as_ref().and_then(Exec::containment)
     }
 }
 

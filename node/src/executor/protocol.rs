@@ -53,10 +53,11 @@ pub enum Content {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromGuard {
-    /// The guard is ready for orders. `pid` is meshd's name for it.
+    /// The guard is ready for orders. `pid` is meshd's name for it, `fence` the version of Landlock around its commands.
     Ready {
         pid: i32,
         level: Level,
+        fence: Option<u32>,
     },
     /// This level cannot be had here.
     Unsupported {

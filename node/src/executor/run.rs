@@ -65,12 +65,14 @@ pub struct Limits {
     pub processes: u32,
     /// Open files of each process (`RLIMIT_NOFILE`). Default 1,024.
     pub open_files: u64,
-    /// Bytes of address space of each process (`RLIMIT_AS`). Default none: runtimes such as Go's and Java's reserve
-    /// far more than they use.
+    /// Bytes of memory of all processes of the command together, as far as they are in use: runtimes such as Go's and
+    /// Java's reserve far more, which no `RLIMIT_AS` could tell apart. Watched by the guard ten times a second. Default
+    /// none; the operator's is half of the machine's.
     pub memory_bytes: Option<u64>,
     /// CPU time of each process (`RLIMIT_CPU`). Default none: the time limit bounds it.
     pub cpu_seconds: Option<u64>,
-    /// The task is ended when the file system of its directory has less than this left. Default 256 MiB.
+    /// When the file system of its directory has less than this left, a command that filled a quarter of it is ended; a
+    /// sixteenth of it is left for the node, whoever filled the disk. Default 256 MiB.
     pub free_bytes: u64,
 }
 

@@ -201,12 +201,16 @@ impl<D: Disk> Log<D> {
     }
 
     /// Sees to it that a free segment is there, so that no commit has to wait until one is allocated. For when there
-    /// is nothing else to do.
+    /// is nothing else to do. A disk that has no room for one is no reason to fail: the commit that needs it will.
     pub fn prepare(&mut self) -> Result<(), LogError> {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
         if !self.free.is_empty() || self.config.free_segments == 0 {
+            return Ok(());
+        }
+        let free = self.disk.free_bytes().map_err(LogError::io("ask for the free space of", "."))?;
+        if free < self.config.segment_size {
             return Ok(());
         }
         self.poisoned = true;

@@ -12,3 +12,4 @@ mod pump;
 mod readiness;
 
 pub use node::{API_ADDRESS, Node, Options, StartError};
+pub use parts::entries;

@@ -49,10 +49,14 @@ pub enum StartError {
     Executor(#[from] executor::ConfigError),
     #[error("exec.allow: {0}")]
     Allow(#[from] executor::AllowError),
+    #[error("exec.writable: {path}: {error}; name directories that are there")]
+    Writable { path: PathBuf, error: io::Error },
     #[error(transparent)]
     Blob(#[from] blob::OpenError),
     #[error("cannot serve the API on {address}: {error}; is another node running? Choose another with --api-listen")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("cannot serve metrics on {address}: {error}; choose another address with --metrics-listen")]
+    ListenMetrics { address: SocketAddr, error: io::Error },
     #[error(transparent)]
     Serve(#[from] api::ServeError),
     #[error("{path}: {error}")]
@@ -128,7 +132,7 @@ impl Node {
         let replicas = Replicas { network: network.clone(), copies: config.tasks.blob_copies as usize };
         let runtime = Handle::current();
         let work = Work::new(
-            executors,
+            executors.clone(),
             ends,
             blobs.clone(),
             replicas.clone(),
@@ -202,21 +206,31 @@ impl Node {
             }),
             metrics: Arc::new(encode),
             unready: Arc::new(move || unready.reasons()),
+            containment: Arc::new(move || executors.containment()),
             config: Arc::new(parts::shown(&loaded)),
             pulse,
         };
         let listen = config.api.listen;
         let listener = TcpListener::bind(listen).map_err(|error| StartError::Listen { address: listen, error })?;
+        let hosts = |address: SocketAddr| api::Hosts::new(address.ip(), config.api.hosts.clone());
+        let metrics_listener = match config.api.metrics_listen {
+            Some(address) => {
+                let bound = TcpListener::bind(address);
+                Some((bound.map_err(|error| StartError::ListenMetrics { address, error })?, hosts(address)))
+            }
+            None => None,
+        };
         if !listen.ip().is_loopback() {
             tracing::warn!(%listen, "the API is reachable from other machines and speaks plain HTTP: put TLS in front");
         }
-        let access = api::Access {
-            tokens: api::Tokens::default().with("default", token.as_str()),
-            hosts: api::Hosts::new(listen.ip(), []),
-        };
+        let access =
+            api::Access { tokens: api::Tokens::default().with("default", token.as_str()), hosts: hosts(listen) };
         let network_id = identity.genesis.network_id();
         let api = Api::new(network_id, ports, access, api::Limits::default(), counted);
-        let served = api::serve(listener, api, runtime)?;
+        let served = api::serve(api::Listeners { api: listener, metrics: metrics_listener }, api, runtime)?;
+        if let Some(address) = served.metrics() {
+            tracing::info!(%address, "metrics and probes are answered here, too");
+        }
         parts::write_api_address(&dir, served.address())?;
         Ok(Self { dir, served, threads, network, background, brain })
     }

@@ -4,7 +4,7 @@ use super::{StartError, node::API_ADDRESS};
 use crate::{
     blob::BlobConfig,
     brain::LogState,
-    config::{Config, Loaded},
+    config::{Config, Entry, Loaded},
     directory,
     executor::{Allowed, ExecConfig, ExecutorConfig},
     identity::{DataDir, Identity, Peers},
@@ -17,7 +17,11 @@ use mesh_proto::{
     id::{NodeId, StoreId},
 };
 use prometheus_client::registry::Registry;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub fn log_config(config: &Config) -> LogConfig {
     LogConfig { segment_size: config.log.segment_size.bytes(), free_segments: config.log.free_segments as usize }
@@ -98,10 +102,25 @@ pub fn executor_config(config: &Config, dir: &DataDir) -> Result<ExecutorConfig,
             for warning in allowed.warnings() {
                 tracing::warn!("exec.allow: {warning}");
             }
-            Some(ExecConfig::new(allowed))
+            let mut exec = ExecConfig::new(allowed);
+            exec.limits.memory_bytes = Some(config.exec.memory.bytes());
+            exec.writable = config.exec.writable.iter().map(|path| directory(path)).collect::<Result<_, _>>()?;
+            // Who holds these is this node, and knows what others submitted.
+            let secrets = ["key", "api-token", "log", "store.redb"].map(|name| dir.file(name));
+            exec.hidden = secrets.into_iter().filter(|path| path.exists()).collect();
+            Some(exec)
         }
     };
     Ok(ExecutorConfig { slots: config.exec.slots as usize, directory: dir.file("tasks"), exec })
+}
+
+/// One that is there: a guard that misses it could start no command.
+fn directory(path: &Path) -> Result<PathBuf, StartError> {
+    let found = std::fs::canonicalize(path).and_then(|found| match found.is_dir() {
+        true => Ok(found),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    });
+    found.map_err(|error| StartError::Writable { path: path.to_owned(), error })
 }
 
 pub fn register_log(state: &LogState, registry: &mut Registry) {
@@ -109,9 +128,27 @@ pub fn register_log(state: &LogState, registry: &mut Registry) {
     registry.register("mesh_log_records", "Records appended to the log", state.records.clone());
 }
 
-/// The configuration as `config show --output json` prints it.
+/// The configuration as `config show` prints it: with the file that each allowed command is.
+pub fn entries(loaded: &Loaded) -> Vec<Entry> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut entries = loaded.entries();
+    for entry in entries.iter_mut().filter(|entry| entry.key == "exec.allow") {
+        for name in &loaded.config.exec.allow {
+            let resolved = match Allowed::resolve(std::slice::from_ref(name), &path) {
+                Ok(allowed) => {
+                    allowed.commands().map(|(name, file)| (name.to_owned(), file.display().to_string())).collect()
+                }
+                Err(error) => vec![(name.clone(), error.to_string())],
+            };
+            entry.resolved.extend(resolved);
+        }
+    }
+    entries
+}
+
+/// The same for the API.
 pub fn shown(loaded: &Loaded) -> serde_json::Value {
-    serde_json::to_value(loaded.entries()).unwrap_or_default()
+    serde_json::to_value(entries(loaded)).unwrap_or_default()
 }
 
 /// Where the verbs that ask this node find it.

@@ -103,7 +103,7 @@ fn config(nodes: &[NodeState], index: usize, options: &Options) -> String {
     if let Some(filter) = &options.log {
         text += &format!("\n[tracing]\nfilter = {filter:?}\n");
     }
-    text
+    text + "\n" + &options.more
 }
 
 /// The token as a client shows it.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -23,6 +23,8 @@ pub struct Options {
     pub slots: Option<u32>,
     /// What the nodes log, as `tracing.filter` has it. Default: the nodes' own.
     pub log: Option<String>,
+    /// More of every node's `meshd.toml`: whole sections that are none of `network`, `api`, `exec` and `tracing`.
+    pub more: String,
     /// How long to wait for the nodes to find each other. Default: 60 s.
     pub patience: Duration,
     /// The nodes outlive this process. Default: false.
@@ -60,6 +62,7 @@ impl Options {
             in_place: true,
             slots: None,
             log: None,
+            more: String::new(),
             patience: Duration::from_secs(60),
             detached: false,
         }
@@ -267,9 +270,14 @@ impl Testnet {
         self.state.nodes.get(node).map_or_else(String::new, |node| wait::tail(&node.log))
     }
 
+    /// How a node that this process started ended, if it has and was not told to.
+    pub fn exit_of(&mut self, node: usize) -> Option<ExitStatus> {
+        self.children.get_mut(&node).and_then(|child| child.try_wait().ok().flatten())
+    }
+
     /// How a node that this process started ended, if it has, and the end of its log.
     fn ended(&mut self, node: usize) -> (Option<String>, String) {
-        let ended = self.children.get_mut(&node).and_then(|child| child.try_wait().ok().flatten());
+        let ended = self.exit_of(node);
         (ended.map(|status| status.to_string()), self.log_tail(node))
     }
 

@@ -55,7 +55,7 @@ fn kind(failure: &Failure) -> FailureKind {
         Failure::OutputTooLarge { .. } | Failure::FileTooLarge { .. } | Failure::FilesTooLarge { .. } => {
             FailureKind::OutputTooLarge
         }
-        Failure::TooManyProcesses { .. } => FailureKind::ResourceLimit,
+        Failure::TooManyProcesses { .. } | Failure::MemoryLimit { .. } => FailureKind::ResourceLimit,
         Failure::OutputMissing { .. } | Failure::OutputRefused { .. } => FailureKind::BadOutput,
         Failure::Cancelled => FailureKind::Cancelled,
         Failure::DiskFull { .. }

@@ -7,6 +7,7 @@ mod bench;
 mod builtins;
 mod containment;
 mod death;
+mod fence;
 mod files;
 mod limits;
 mod mesh;

@@ -4,17 +4,20 @@
 
 mod all_at_once;
 mod frozen;
+mod full_disk;
 mod lan;
+mod lost_node;
 mod many;
 mod one_dies;
 mod orphans;
 mod ports;
+mod verbs;
 
 use meshd::api::jobs::submit::JobHeader;
 use meshd::api::result::TaskResult;
 use meshd::api::submission::{Command, Item, ProgramSpec, Terms};
 use meshd::testnet::{Job, Options, Testnet, Tracker};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
@@ -27,23 +30,34 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A mesh, and the turn to use the machine. Dropped in this order: the nodes end before their directory goes.
 struct Mesh {
     net: Testnet,
-    _dir: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _dir: Option<TempDir>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Mesh {
     async fn up(nodes: usize) -> Self {
+        Self::up_with(nodes, |_| {}).await
+    }
+
+    async fn up_with(nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
         let turn = TURN.lock().await;
         let dir = tempfile::tempdir().expect("a directory");
+        let mesh = Self::up_in(dir.path(), nodes, change).await;
+        Self { _dir: Some(dir), _turn: Some(turn), ..mesh }
+    }
+
+    /// In a directory of the caller's, who has the turn.
+    async fn up_in(dir: &Path, nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(PathBuf::from(env!("CARGO_BIN_EXE_meshd")));
         options.patience = PATIENCE;
+        change(&mut options);
         let begun = Instant::now();
-        let net = match Testnet::up(&dir.path().join("net"), nodes, &options).await {
+        let net = match Testnet::up(&dir.join("net"), nodes, &options).await {
             Ok(net) => net,
             Err(error) => panic!("{error}"),
         };
         println!("{nodes} nodes were up after {:?}", begun.elapsed());
-        Self { net, _dir: dir, _turn: turn }
+        Self { net, _dir: None, _turn: None }
     }
 
     /// Ends well, or shows what the nodes said.

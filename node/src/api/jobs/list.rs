@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
     /// From the `next` of the page before.
@@ -22,7 +23,6 @@ pub struct Paging {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobRow {
     pub job: String,
-    /// As its record shows it.
     pub name: String,
     pub count: u64,
     pub placed: String,
@@ -47,13 +47,32 @@ pub async fn list(State(api): State<Api>, Params(paging): Params<Paging>) -> Res
     Ok(Json(JobPage { jobs: rows.iter().filter_map(row).collect(), next }))
 }
 
+/// What people call it: a record shows it as `job NAME (COUNT tasks)`.
+fn name(program: &str, count: u64) -> &str {
+    let inner = program.strip_prefix("job ").and_then(|rest| rest.strip_suffix(&format!(" ({count} tasks)")));
+    inner.unwrap_or(program)
+}
+
 fn row(summary: &TaskSummary) -> Option<JobRow> {
     let (job, _) = summary.job?;
+    let count = summary.count.unwrap_or_default();
     Some(JobRow {
         job: job.to_string(),
-        name: summary.program.clone(),
-        count: summary.count.unwrap_or_default(),
+        name: name(&summary.program, count).to_owned(),
+        count,
         placed: show_date(summary.placed),
         record: summary.task.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_listed_under_its_name() {
+        assert_eq!(name("job gzip -9 (3 tasks)", 3), "gzip -9");
+        assert_eq!(name("job  (0 tasks)", 0), "");
+        assert_eq!(name("something else", 3), "something else");
+    }
 }

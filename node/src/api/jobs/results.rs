@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// The first item wanted. Default 0.

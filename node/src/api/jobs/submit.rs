@@ -51,6 +51,7 @@ pub struct JobHeader {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     /// Stream the results. Default true; with `false` the answer ends when all is placed.

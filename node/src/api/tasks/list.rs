@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 const STATES: [&str; 6] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed"];
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// `waiting running done failed cancelled deadline_passed`. Default: all.

@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// How long to wait for the end, such as `30s`. Default: not at all.

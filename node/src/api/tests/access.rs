@@ -54,6 +54,8 @@ async fn every_refusal_is_a_problem_with_its_code() {
         ("POST", "/v1/jobs", "", 400, "malformed"),
         ("POST", "/v1/jobs", "[]\n", 400, "malformed"),
         ("DELETE", "/v1/members/me", "", 400, "malformed"),
+        ("GET", "/v1/tasks/%ff", "", 400, "malformed"),
+        ("GET", "/v1/tasks/0123456789abcdef/files/%ff", "", 400, "malformed"),
         ("GET", "/v1/blobs/0000000000000000000000000000000000000000000000000000000000000000", "", 404, "not_found"),
     ] {
         let response = send(&api, request(method, path, body)).await;

@@ -1,5 +1,5 @@
 use super::{Scripted, api};
-use crate::api::{Api, Limits, serve};
+use crate::api::{Api, Hosts, Limits, Listeners, Served, serve};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -17,8 +17,9 @@ fn get(address: SocketAddr, path: &str) -> String {
     answer
 }
 
-fn served(api: &Api, work: &tokio::runtime::Runtime) -> crate::api::Served {
-    serve(TcpListener::bind("127.0.0.1:0").unwrap(), api.clone(), work.handle().clone()).unwrap()
+fn served(api: &Api, work: &tokio::runtime::Runtime) -> Served {
+    let listeners = Listeners { api: TcpListener::bind("127.0.0.1:0").unwrap(), metrics: None };
+    serve(listeners, api.clone(), work.handle().clone()).unwrap()
 }
 
 #[test]
@@ -53,5 +54,58 @@ fn a_panic_in_a_handler_is_one_answer_of_500() {
     assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("\"code\":\"internal\""), "{answer}");
     assert_eq!(api.meters.panics.get(), 1);
     assert!(get(served.address(), "/v1/config").starts_with("HTTP/1.1 200"), "it goes on");
+    served.close();
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own_that_answers_nothing_else() {
+    let work = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let api = api(Scripted::new(), Limits::default());
+    let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+    // Called by a name that the API itself does not answer to.
+    let hosts = Hosts::new([127, 0, 0, 1].into(), ["metrics.example".to_string()]);
+    let listeners = Listeners { api: bind(), metrics: Some((bind(), hosts)) };
+    let served = serve(listeners, api.clone(), work.handle().clone()).unwrap();
+    let metrics = served.metrics().unwrap();
+    let ask = |address: SocketAddr, request: &str| {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(connection, "{request}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let named = "GET /metrics HTTP/1.1\r\nHost: metrics.example\r\n";
+    assert!(ask(metrics, named).contains("# EOF"));
+    assert!(ask(served.address(), named).starts_with("HTTP/1.1 421"));
+    assert!(ask(metrics, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\n").starts_with("HTTP/1.1 421"));
+    for probe in ["livez", "readyz"] {
+        let asked = format!("GET /{probe} HTTP/1.1\r\nHost: localhost\r\n");
+        assert!(ask(metrics, &asked).starts_with("HTTP/1.1 200"), "{probe}");
+    }
+    let posted = ask(metrics, "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n");
+    assert!(posted.starts_with("HTTP/1.1 405") && posted.contains("method_not_allowed"), "{posted}");
+    let token = "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\n";
+    let answer = ask(metrics, token);
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("no_such_route"), "{answer}");
+    served.close();
+}
+
+#[test]
+fn who_never_finishes_a_request_does_not_keep_others_out() {
+    let work = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let limits = Limits { connections: 2, header: Duration::from_millis(200), ..Limits::default() };
+    let served = served(&api(Scripted::new(), limits), &work);
+    let held: Vec<TcpStream> = ["", "GET /livez HT"]
+        .iter()
+        .map(|head| {
+            let mut connection = TcpStream::connect(served.address()).unwrap();
+            connection.write_all(head.as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    // All places are taken, until their time is over.
+    assert!(get(served.address(), "/livez").starts_with("HTTP/1.1 200"));
+    drop(held);
     served.close();
 }

@@ -126,13 +126,16 @@ async fn logs_are_followed_from_the_wait_to_the_end() {
     let route = format!("/v1/tasks/{}/logs?follow=1", TaskId::from_bytes([7; 32]));
     let text = super::bytes(send(&api, request("GET", &route, "")).await).await;
     let text = String::from_utf8(text.to_vec()).unwrap();
-    assert!(text.contains("\"text\":\"out\\n\"") && text.contains("id: 4-0"), "{text}");
+    assert!(text.contains("\"text\":\"out\\n\"") && text.contains("id: 1:4-0"), "{text}");
     assert!(text.ends_with("event: end\ndata: {}\n\n"), "{text}");
-    // Who has had it gets the end alone.
-    let mut again = request("GET", &route, "");
-    again.headers_mut().insert("last-event-id", HeaderValue::from_static("4-0"));
-    let text = super::bytes(send(&api, again).await).await;
-    assert_eq!(text, "event: end\ndata: {}\n\n");
+    // Who has had it gets the end alone; who had it of another attempt, all of this one.
+    for (had, whole) in [("1:4-0", false), ("4-0", false), ("2:4-0", true)] {
+        let mut again = request("GET", &route, "");
+        again.headers_mut().insert("last-event-id", HeaderValue::from_static(had));
+        let text = super::bytes(send(&api, again).await).await;
+        assert!(text.ends_with(b"event: end\ndata: {}\n\n"));
+        assert_eq!(text.starts_with(b"event: output"), whole, "{had}: {text:?}");
+    }
 }
 
 fn waiting() -> State {

@@ -14,7 +14,7 @@ pub(in crate::cli) struct Delivery {
     target: Target,
     output: Output,
     /// The name of each item; items beyond have their number.
-    names: Vec<String>,
+    names: Vec<PathBuf>,
     /// The item whose turn it is to be printed.
     next: u64,
     early: BTreeMap<u64, Early>,
@@ -38,7 +38,7 @@ enum Early {
 const EARLY_LIMIT: usize = 64 * 1024 * 1024;
 
 impl Delivery {
-    pub(in crate::cli) fn new(out_dir: Option<PathBuf>, print: bool, output: Output, names: Vec<String>) -> Self {
+    pub(in crate::cli) fn new(out_dir: Option<PathBuf>, print: bool, output: Output, names: Vec<PathBuf>) -> Self {
         let target = match (out_dir, print) {
             (Some(dir), _) => Target::Directory(dir),
             (None, true) => Target::Print,
@@ -47,9 +47,9 @@ impl Delivery {
         Self { target, output, names, next: 0, early: BTreeMap::new(), early_bytes: 0 }
     }
 
-    pub(in crate::cli) fn name(&self, index: u64) -> String {
+    pub(in crate::cli) fn name(&self, index: u64) -> PathBuf {
         let named = usize::try_from(index).ok().and_then(|at| self.names.get(at)).cloned();
-        named.unwrap_or_else(|| format!("{index:06}"))
+        named.unwrap_or_else(|| format!("{index:06}").into())
     }
 
     /// Takes a result; each index once.

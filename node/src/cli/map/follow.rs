@@ -1,13 +1,15 @@
 //! Following a job's stream to its end, through broken connections.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;
 use super::progress::Bar;
 use crate::api::Code;
 use crate::api::jobs::Line;
 use crate::cli::Failure;
-use crate::client::{Client, ClientError, JobLines};
+use crate::cli::exit::{LATER, UNREACHABLE};
+use crate::client::{Client, JobLines};
 
 /// A job as its client sees it.
 pub(in crate::cli) struct Following {
@@ -16,8 +18,14 @@ pub(in crate::cli) struct Following {
     pub(in crate::cli) bar: Bar,
     pub(in crate::cli) delivery: Delivery,
     pub(in crate::cli) failed: u64,
-    /// Refused for now: another try may do.
+    /// Refused for now: another try may do, after so many milliseconds.
     pub(in crate::cli) later: Option<u32>,
+    /// Why, for people.
+    refusal: Option<String>,
+    /// When a node last said something.
+    pub(in crate::cli) heard: Instant,
+    /// When an item last ended.
+    moved: Instant,
     /// What went wrong, at most [`MOST_COMPLAINTS`].
     pub(in crate::cli) complaints: Vec<String>,
     pub(in crate::cli) job: Option<String>,
@@ -25,6 +33,10 @@ pub(in crate::cli) struct Following {
     pub(in crate::cli) fail_fast: bool,
 }
 
+/// How long nodes may be lost, or refuse all that is left, before a job is left alone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two tries at most.
+const MOST_PAUSE_MS: u32 = 10_000;
 /// The same error is not printed a thousand times.
 const MOST_COMPLAINTS: usize = 10;
 
@@ -47,20 +59,59 @@ impl Following {
             delivery,
             failed: 0,
             later: None,
+            refusal: None,
+            heard: Instant::now(),
+            moved: Instant::now(),
             complaints: Vec::new(),
             job: None,
             fail_fast,
         }
     }
 
+    /// Whether to stop trying: no node has said a word for long, or all that is open is refused all the time.
+    pub(in crate::cli) fn is_hopeless(&self) -> bool {
+        self.heard.elapsed() > PATIENCE || self.later.is_some() && self.moved.elapsed() > PATIENCE
+    }
+
+    /// That, for people.
+    pub(in crate::cli) fn why_hopeless(&self) -> String {
+        let open = self.open.len();
+        match (&self.later, &self.refusal) {
+            (Some(ms), Some(why)) => format!("{open} items are open: {why}; try again in {ms} ms"),
+            _ => format!("{open} items are open: no node has said a word for {} s", self.heard.elapsed().as_secs()),
+        }
+    }
+
+    /// The exit code for that.
+    pub(in crate::cli) fn hopeless_code(&self) -> u8 {
+        if self.later.is_some() { LATER } else { UNREACHABLE }
+    }
+
+    /// An item, or all of them, may be taken another time.
+    pub(in crate::cli) fn refused_for_now(&mut self, why: String, retry_ms: Option<u32>) {
+        self.heard = Instant::now();
+        self.later = Some(retry_ms.unwrap_or(1_000));
+        self.refusal = Some(why);
+    }
+
+    /// Waits before another try, as long as was asked for.
+    pub(in crate::cli) async fn pause(&self) {
+        let pause = self.later.unwrap_or(300).clamp(10, MOST_PAUSE_MS);
+        tokio::time::sleep(Duration::from_millis(pause.into())).await;
+    }
+
     /// Reads a stream to its end.
     pub(in crate::cli) async fn read(&mut self, client: &Client, mut lines: JobLines) -> Result<Ended, Failure> {
         self.later = None;
+        self.heard = Instant::now();
         loop {
-            let line = match lines.next().await {
+            let next = client.hear(lines.next()).await;
+            self.heard = Instant::now();
+            let line = match next {
                 Ok(Some(line)) => line,
                 // A stream without its last line was cut off.
-                Ok(None) | Err(ClientError::Broken(_)) => return Ok(Ended::Broken),
+                Ok(None) => return Ok(Ended::Broken),
+                Err(error) if error.is_loss() => return Ok(Ended::Broken),
                 Err(error) => return Err(error.into()),
             };
             if let Some(ended) = self.line(client, line).await? {
@@ -82,13 +133,14 @@ impl Following {
                 if !self.open.remove(&index) {
                     return Ok(None);
                 }
+                self.moved = Instant::now();
                 let well = result.state == "done";
                 self.bar.ended(well);
                 if !well {
                     let complaint = crate::cli::results::complaint(&result);
                     let code = result.exit_code.map(|code| format!("exit code {code}"));
                     let why = complaint.or(code).unwrap_or_default();
-                    self.complain(format!("{}: {why}", self.delivery.name(index)));
+                    self.complain(format!("{}: {why}", self.delivery.name(index).display()));
                 }
                 self.delivery.take(client, index, *result).await?;
                 if !well && self.fail_fast {
@@ -96,11 +148,11 @@ impl Following {
                 }
             }
             Line::Refused { index, code, detail, retry_ms } => match (code, retry_ms) {
-                (Code::ShuttingDown, _) | (_, Some(_)) => self.later = Some(retry_ms.unwrap_or(1_000)),
+                (Code::ShuttingDown, _) | (_, Some(_)) => self.refused_for_now(detail, retry_ms),
                 (_, None) => {
                     if self.open.remove(&index) {
                         self.bar.ended(false);
-                        self.complain(format!("{}: refused: {detail}", self.delivery.name(index)));
+                        self.complain(format!("{}: refused: {detail}", self.delivery.name(index).display()));
                         self.delivery.skip(client, index).await?;
                     }
                 }
@@ -108,7 +160,7 @@ impl Following {
             Line::Missing { index, .. } => {
                 if self.open.remove(&index) {
                     self.bar.ended(false);
-                    self.complain(format!("{}: no node in reach knows it", self.delivery.name(index)));
+                    self.complain(format!("{}: no node in reach knows it", self.delivery.name(index).display()));
                     self.delivery.skip(client, index).await?;
                 }
             }

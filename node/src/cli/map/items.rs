@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 
 use super::grammar::fill;
+use super::paths::{as_text, stand_in};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::submission::Item;
 use crate::cli::program::{Input, load};
@@ -32,7 +33,7 @@ pub(super) struct Items {
     pub(super) command: Vec<String>,
     pub(super) way: Way,
     pub(super) paths: Vec<PathBuf>,
-    pub(super) names: Vec<String>,
+    pub(super) names: Vec<PathBuf>,
     /// Blobs that were put: a second attempt does not put them again.
     pub(super) put: Mutex<BTreeMap<u64, Input>>,
     /// What ended the last request's body early.
@@ -101,10 +102,11 @@ impl Items {
             (Way::Stdin, Input::Text(text)) => item.stdin = Some(text),
             (Way::Stdin, Input::B64(b64)) => item.stdin_b64 = Some(b64),
             (Way::Stdin, Input::Blob(blob)) => item.stdin_blob = Some(blob),
-            (Way::File | Way::InPlace, input) => item.files.push(file_spec(name.clone(), input)),
+            (Way::File | Way::InPlace, input) => item.files.push(file_spec(as_text(name)?.to_owned(), input)),
         }
         if !self.command.is_empty() {
-            item.argv = Some(fill(&self.command, name, self.way == Way::File));
+            let text = name.to_string_lossy();
+            item.argv = Some(fill(&self.command, &stand_in(path, &text), self.way == Way::File));
         }
         Ok(item)
     }

@@ -7,6 +7,7 @@ mod items;
 mod paths;
 pub(super) mod progress;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub(super) struct Map {
     /// inputs.
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Bring back this file from each task's directory, `{}` standing for the input; may be repeated.
+    /// Bring back this file from each task's directory: a plain name, the same for all; may be repeated.
     #[arg(long, value_name = "NAME", requires = "exec")]
     out: Vec<String>,
     /// Set a variable in the command's environment, as NAME=VALUE; may be repeated.
@@ -72,7 +73,10 @@ pub(super) struct Map {
     /// The command, then `:::` and the inputs, or `::::` and files that list them. Without either the list is read from
     /// standard input.
     #[arg(last = true, value_name = "COMMAND ::: INPUT")]
-    words: Vec<String>,
+    words: Vec<OsString>,
+    /// Names in lists end with a NUL, as `find -print0` writes them.
+    #[arg(long, short = '0')]
+    null: bool,
 }
 
 /// What a job came to, for programs.
@@ -97,6 +101,9 @@ impl Map {
             let job = self.place(&client, &items, (0..items.count()).collect()).await?;
             let summary = Summary { job, key, count: items.count(), done: 0, failed: 0 };
             return Ok(output.put(&summary, |summary| summary.job.clone())?);
+        }
+        if items.count() == 0 {
+            eprintln!("meshd: no inputs, nothing to do");
         }
         let delivery = Delivery::new(self.out_dir.clone(), true, output, items.names.clone());
         let mut following = Following::new(items.count(), delivery, self.fail_fast);
@@ -124,13 +131,23 @@ impl Map {
             let what = if self.exec { "--exec needs a command before `:::`" } else { "only --exec takes a command" };
             return Err(Failure::Usage(what.to_string()));
         }
-        let paths = inputs.read()?;
+        let paths = inputs.read(if self.null { 0 } else { b'\n' })?;
         let names = paths::names(&paths)?;
         let way = match (self.in_place, self.stdin || !self.exec) {
             (true, _) => Way::InPlace,
             (false, true) => Way::Stdin,
             (false, false) => Way::File,
         };
+        match way {
+            Way::InPlace => paths.iter().try_for_each(|path| paths::as_text(path).map(drop))?,
+            Way::File | Way::Stdin => paths::check_readable(&paths)?,
+        }
+        if way == Way::File || self.exec && command.iter().any(|word| word.contains(grammar::HOLE)) {
+            names.iter().try_for_each(|name| paths::as_text(name).map(drop))?;
+        }
+        if let Some(out) = self.out.iter().find(|out| ["stdout", "stderr", "exit_code"].contains(&out.as_str())) {
+            return Err(Failure::Usage(format!("--out {out}: a result has a file of this name already")));
+        }
         if self.out.iter().any(|out| out.contains(grammar::HOLE)) {
             return Err(Failure::Usage("--out takes a plain name: all items of a job bring back the same".to_string()));
         }
@@ -155,8 +172,6 @@ impl Map {
     /// Submits and follows, again upon a broken connection, through whichever node answers: the job's key makes a
     /// repeat harmless.
     async fn carry(&self, client: &Arc<Client>, items: &Arc<Items>, following: &mut Following) -> Result<(), Failure> {
-        let mut moved = Instant::now();
-        let mut open = following.open.len();
         while !following.open.is_empty() {
             let outcome = self.attempt(client, items, following).await;
             if let Some(failure) = take_broken(items) {
@@ -169,18 +184,22 @@ impl Map {
                 Err(Failure::Client(error)) if error.is_worth_a_retry() => Some(error),
                 Err(failure) => return Err(failure),
             };
-            if following.open.len() < open {
-                (open, moved) = (following.open.len(), Instant::now());
+            if let Some(ClientError::Refused(problem)) = &error {
+                following.refused_for_now(problem.detail.clone(), problem.retry_ms);
             }
-            if moved.elapsed() > PATIENCE {
+            // Before its first word there is no job to carry on.
+            let never_began = following.job.is_none()
+                && matches!(error, Some(ClientError::NoNode { .. } | ClientError::Silent { .. }));
+            if never_began || following.is_hopeless() {
                 following.bar.clear();
-                eprintln!(
-                    "meshd: {open} items are open; the same command with --idempotency-key {} goes on",
-                    self.key_of(items)
-                );
-                return Err(error.map_or(Failure::Ended(LATER), Failure::Client));
+                if !never_began {
+                    eprintln!("meshd: {}", following.why_hopeless());
+                    eprintln!("meshd: the same command with --idempotency-key {} goes on", self.key_of(items));
+                }
+                let code = following.hopeless_code();
+                return Err(error.map_or(Failure::Ended(code), Failure::Client));
             }
-            tokio::time::sleep(Duration::from_millis(following.later.unwrap_or(300).into())).await;
+            following.pause().await;
         }
         Ok(())
     }
@@ -220,7 +239,7 @@ impl Map {
                 Err(Failure::Client(error)) if error.is_worth_a_retry() && begun.elapsed() < PATIENCE => {}
                 Err(failure) => return Err(failure),
             }
-            tokio::time::sleep(Duration::from_millis(following.later.unwrap_or(300).into())).await;
+            following.pause().await;
         }
     }
 

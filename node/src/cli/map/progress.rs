@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use crate::cli::output::no_color;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on standard error, where that is a terminal; nothing elsewhere.
@@ -21,15 +22,16 @@ impl Bar {
             true => ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8)),
             false => ProgressBar::hidden(),
         };
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let template = match plain {
+        let template = match no_color() {
             true => "{bar:30} {msg}",
             false => "{bar:30.green} {msg}",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, begun: Instant::now(), total, done: 0, failed: 0, placed: 0 }
+        let bar = Self { bar, begun: Instant::now(), total, done: 0, failed: 0, placed: 0 };
+        bar.show();
+        bar
     }
 
     pub(in crate::cli) fn ended(&mut self, well: bool) {

@@ -15,11 +15,14 @@ pub struct Api {
     pub listen: SocketAddr,
     /// Where `/metrics`, `/livez` and `/readyz` listen as well. Default: none, they are on the API's address only.
     pub metrics_listen: Option<SocketAddr>,
+    /// Names by which a request may call this node in its `Host`, besides the address that it listens on, loopback
+    /// addresses and `localhost`. Default: none.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7441), metrics_listen: None }
+        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7441), metrics_listen: None, hosts: Vec::new() }
     }
 }
 
@@ -31,6 +34,12 @@ impl Section for Api {
                 "metrics_listen",
                 format!("{} is the API's own address; leave it out or take another", self.listen),
             );
+        }
+        for host in &self.hosts {
+            let parsed = host.parse::<axum::http::uri::Authority>();
+            if !parsed.is_ok_and(|authority| authority.as_str() == authority.host()) {
+                report.wrong("hosts", format!("{host:?} is no name or address; leave out scheme, port and path"));
+            }
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use super::slot::{Job, Slot};
 use crate::executor::config::ExecConfig;
-use crate::executor::guard::{self, GUARD_ARGUMENT};
-use crate::executor::outcome::{Failure, Level, OutDir, Outcome, Output};
+use crate::executor::guard::{self, FENCED, GUARD_ARGUMENT, HIDDEN, UNFENCED, WRITABLE};
+use crate::executor::outcome::{Containment, Failure, Level, OutDir, Outcome, Output};
 use crate::executor::pool::Desk;
 use crate::executor::protocol::{FromGuard, Kept, Report, take};
+use crate::executor::run::Limits;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,26 +22,47 @@ use tokio::net::UnixStream;
 /// What the keepers have in common.
 pub struct Shared {
     guard: PathBuf,
-    /// The level to ask for, lowered for all when the system refused it once; and whether a guard reached it.
-    level: Mutex<(Level, bool)>,
+    fenced: bool,
+    /// What is said to each guard of paths.
+    paths: Vec<OsString>,
+    /// The level to ask for, lowered for all when the system refused it once; and what a guard reached.
+    level: Mutex<(Level, Option<Containment>)>,
 }
 
 impl Shared {
     pub fn new(config: &ExecConfig) -> Self {
-        Self { guard: config.guard.clone(), level: Mutex::new((config.level, false)) }
+        let level = Mutex::new((config.level, None));
+        let writable = config.writable.iter().map(|path| (WRITABLE, path));
+        let hidden = config.hidden.iter().map(|path| (HIDDEN, path));
+        let paths = writable
+            .chain(hidden)
+            .map(|(word, path)| {
+                let mut argument = OsString::from(word);
+                argument.push(path);
+                argument
+            })
+            .collect();
+        Self { guard: config.guard.clone(), fenced: config.fenced, paths, level }
     }
 
-    pub fn reached(&self) -> Option<Level> {
-        let (level, reached) = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        reached.then_some(level)
+    pub fn reached(&self) -> Option<Containment> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     fn wanted(&self) -> Level {
         self.level.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn note(&self, level: Level, reached: bool) {
+    fn note(&self, level: Level, reached: Option<Containment>) {
         *self.level.lock().unwrap_or_else(PoisonError::into_inner) = (level, reached);
+    }
+
+    /// A guard to be started at this level.
+    fn command(&self, level: Level) -> Command {
+        let mut command = Command::new(&self.guard);
+        command.args([GUARD_ARGUMENT, level.as_str(), if self.fenced { FENCED } else { UNFENCED }]);
+        command.args(&self.paths);
+        command
     }
 }
 
@@ -47,13 +70,28 @@ impl Shared {
 struct Guard {
     stream: UnixStream,
     buffer: Vec<u8>,
-    level: Level,
+    containment: Containment,
     pid: i32,
     starter: Child,
 }
 
 /// From `exec` to `Ready`: milliseconds, unless the machine is in great need.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Finds out once, at the start of the node, what holds commands here: by a guard that has nothing to do.
+pub async fn probe(shared: Arc<Shared>, limits: Limits) {
+    let guard = match start(&shared).await {
+        Ok(guard) => guard,
+        Err(error) => return tracing::error!(%error, "no guard can be started: commands will fail"),
+    };
+    let Containment { level, landlock } = guard.containment;
+    guard.reap().await;
+    let memory = limits.memory_bytes;
+    tracing::info!(%level, landlock, memory, "what holds commands");
+    if landlock.is_none() && shared.fenced {
+        tracing::warn!("this kernel has no Landlock: commands can write whatever this node's user can");
+    }
+}
 
 pub async fn keep(slot: Arc<Slot>, shared: Arc<Shared>, desk: Arc<Desk>, free: impl Fn()) {
     loop {
@@ -78,15 +116,15 @@ pub async fn keep(slot: Arc<Slot>, shared: Arc<Shared>, desk: Arc<Desk>, free: i
 async fn start(shared: &Shared) -> io::Result<Guard> {
     loop {
         let level = shared.wanted();
-        match tokio::time::timeout(READY_WITHIN, start_at(&shared.guard, level)).await? {
+        match tokio::time::timeout(READY_WITHIN, start_at(shared, level)).await? {
             Ok(guard) => {
-                shared.note(level, true);
+                shared.note(level, Some(guard.containment));
                 return Ok(guard);
             }
             Err(Refused::Level(error)) => match level.next_best() {
                 Some(next) => {
                     tracing::info!(%level, %next, %error, "commands are held together less surely on this system");
-                    shared.note(next, false);
+                    shared.note(next, None);
                 }
                 None => return Err(io::Error::other(error)),
             },
@@ -107,18 +145,23 @@ impl From<io::Error> for Refused {
     }
 }
 
-async fn start_at(program: &Path, level: Level) -> Result<Guard, Refused> {
+async fn start_at(shared: &Shared, level: Level) -> Result<Guard, Refused> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
-    let program = program.to_path_buf();
+    let command = shared.command(level);
     // Starting a large program blocks for some milliseconds.
-    let starter =
-        tokio::task::spawn_blocking(move || spawn(&program, level, theirs)).await.map_err(io::Error::from)??;
-    let mut guard =
-        Guard { stream: UnixStream::from_std(ours)?, buffer: Vec::new(), level, pid: starter.id() as i32, starter };
+    let starter = tokio::task::spawn_blocking(move || spawn(command, theirs)).await.map_err(io::Error::from)??;
+    let mut guard = Guard {
+        stream: UnixStream::from_std(ours)?,
+        buffer: Vec::new(),
+        containment: Containment { level, landlock: None },
+        pid: starter.id() as i32,
+        starter,
+    };
     match guard.read().await {
-        Ok(FromGuard::Ready { pid, .. }) => {
+        Ok(FromGuard::Ready { pid, fence, .. }) => {
             guard.pid = pid;
+            guard.containment.landlock = fence;
             Ok(guard)
         }
         Ok(FromGuard::Unsupported { error }) => {
@@ -134,14 +177,8 @@ async fn start_at(program: &Path, level: Level) -> Result<Guard, Refused> {
 }
 
 /// The guard's standard input is its socket. Its environment is empty: tasks can read it, and ours may hold secrets.
-fn spawn(program: &Path, level: Level, socket: StdStream) -> io::Result<Child> {
-    Command::new(program)
-        .args([GUARD_ARGUMENT, level.as_str()])
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
+fn spawn(mut command: Command, socket: StdStream) -> io::Result<Child> {
+    command.env_clear().stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()
 }
 
 /// Until the guard is gone. The failure is for the job it had then.
@@ -154,7 +191,7 @@ async fn serve(slot: &Slot, mut guard: Guard, desk: &Desk, free: &impl Fn()) -> 
         match guard.next(slot).await {
             Ok(FromGuard::Report(report)) => {
                 if let Some(job) = slot.take_job() {
-                    let outcome = outcome(*report, &job, guard.level);
+                    let outcome = outcome(*report, &job, guard.containment);
                     free();
                     desk.finish(job.task, job.attempt, outcome).await;
                 }
@@ -169,7 +206,7 @@ async fn serve(slot: &Slot, mut guard: Guard, desk: &Desk, free: &impl Fn()) -> 
     }
     slot.disconnect();
     tracing::warn!(pid = guard.pid, "a guard ended; the next command gets a new one");
-    let level = guard.level;
+    let level = guard.containment.level;
     // When a namespace's first process can be waited for, all others in it are gone.
     guard.reap().await;
     if level == Level::Subreaper {
@@ -255,7 +292,7 @@ fn is_blocking(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-fn outcome(report: Report, job: &Job, level: Level) -> Outcome {
+fn outcome(report: Report, job: &Job, containment: Containment) -> Outcome {
     let mut in_files = false;
     let mut output = |kept: Kept| match kept {
         Kept::Inline(bytes) => Output::Inline(bytes.into()),
@@ -274,7 +311,7 @@ fn outcome(report: Report, job: &Job, level: Level) -> Outcome {
         cpu: Duration::from_micros(report.cpu_us),
         wall: Duration::from_micros(report.wall_us),
         max_rss_bytes: report.max_rss_bytes,
-        level: Some(level),
+        containment: Some(containment),
         directory: in_files.then(|| Arc::new(OutDir::new(job.out.clone()))),
     }
 }

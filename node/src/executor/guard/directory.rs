@@ -139,6 +139,30 @@ fn keep(out: &Path, index: usize, path: &Path, len: u64, room: &mut usize) -> io
     Ok(Kept::File { name, len, truncated: false })
 }
 
+/// Whether the files below take more than `bytes` on the disk. Looks at so many entries at most, since a task may make a
+/// million: who hides behind them is ended with the others.
+pub fn holds_more_than(work: &Path, bytes: u64) -> bool {
+    const MOST_ENTRIES: usize = 10_000;
+    let mut taken = 0u64;
+    let mut looked_at = 0;
+    let mut open = vec![work.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        // What cannot be read or has gone meanwhile counts as nothing.
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            looked_at += 1;
+            let Ok(data) = entry.metadata() else { continue };
+            if data.is_dir() {
+                open.push(entry.path());
+            }
+            taken = taken.saturating_add(data.blocks().saturating_mul(512));
+            if taken > bytes || looked_at > MOST_ENTRIES {
+                return taken > bytes;
+            }
+        }
+    }
+    false
+}
+
 /// Removes a directory and all in it. A task may leave a million nested directories, or ones without permissions; the
 /// standard recursive removal holds a descriptor and a stack frame for each level. Here nested directories are moved to
 /// the top before they are emptied, so that nothing grows with the depth.
@@ -184,5 +208,23 @@ fn rename_to_top(path: &Path, work: &Path, number: &mut u64) -> io::Result<PathB
             fs::rename(path, &target)?;
             return Ok(target);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_directory_holds_is_the_sum_of_all_below() {
+        let work = tempfile::tempdir().unwrap();
+        let deep = work.path().join("a/b/c");
+        fs::create_dir_all(&deep).unwrap();
+        for at in 0..4 {
+            fs::write(deep.join(at.to_string()), vec![1; 100 << 10]).unwrap();
+        }
+        assert!(holds_more_than(work.path(), 300 << 10));
+        assert!(!holds_more_than(work.path(), 10 << 20));
+        assert!(!holds_more_than(&work.path().join("gone"), 0));
     }
 }

@@ -42,6 +42,8 @@ struct Job<'a> {
     grace_end: Option<Duration>,
     next_look: Duration,
     looks: u32,
+    /// Near its limit of memory: weighed at every look.
+    is_swelling: bool,
     first_pid: Option<u32>,
     leader: Option<i32>,
     leader_status: Option<std::process::ExitStatus>,
@@ -77,6 +79,7 @@ impl<'a> Job<'a> {
             grace_end: None,
             next_look: now + LOOK_EVERY,
             looks: 0,
+            is_swelling: false,
             first_pid: None,
             leader: None,
             leader_status: None,
@@ -303,6 +306,9 @@ impl<'a> Job<'a> {
         self.next_look = now + LOOK_EVERY;
         self.looks += 1;
         self.count_processes(guard);
+        if self.looks % WIDE_LOOK == ANNOUNCED_AT || self.is_swelling {
+            self.weigh(guard);
+        }
         if self.looks == ANNOUNCED_AT {
             control.send(&FromGuard::Running)?;
         }
@@ -330,10 +336,28 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Memory of all processes. Pages that several share count once for each in what is quick to read; only who is
+    /// above the limit by that is asked for the exact sum, which takes the kernel a walk over all pages.
+    fn weigh(&mut self, guard: &Guard) {
+        let Some(limit) = self.order.limits.memory_bytes else { return };
+        let Ok(resident) = tree::resident(guard.level) else { return };
+        // Half of the limit can be filled between two wide looks.
+        self.is_swelling = resident > limit / 2;
+        if resident > limit
+            && let Ok(seen) = tree::proportional(guard.level)
+            && seen > limit
+        {
+            self.end(Failure::MemoryLimit { limit, seen });
+        }
+    }
+
+    /// Who filled the disk is ended before those who wrote little, and these before the node has no room to finish.
     fn look_at_disk(&mut self) {
         let limit = self.order.limits.free_bytes;
         let free = rustix::fs::statvfs(&self.order.work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        if free.is_ok_and(|free| free < limit) {
+        let Ok(free) = free else { return };
+        let share = limit / 4;
+        if free < limit / 16 || free < limit && directory::holds_more_than(&self.order.work, share) {
             self.end(Failure::DiskFull { limit });
         }
     }

@@ -1,6 +1,7 @@
 //! All `unsafe` code and all that only Linux has: entering a level of containment, starting a command, waiting for
 //! its processes. `other.rs` is the same surface for other systems.
 
+use super::fence::Fence;
 use crate::executor::outcome::Level;
 use crate::executor::run::Limits;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
@@ -8,7 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A guard inside its level, able to start commands.
@@ -28,6 +29,8 @@ pub struct Guard {
     counted_alone: bool,
     /// Of commands; the guard itself goes before them.
     nice: c_int,
+    /// Around each command, where the kernel has Landlock.
+    fence: Option<Fence>,
 }
 
 pub enum Entered {
@@ -45,7 +48,10 @@ pub fn close_inherited() {
 }
 
 /// Makes this process, or a sibling, the guard. Called once, in a process with one thread.
-pub fn enter(level: Level) -> io::Result<Entered> {
+///
+/// In a namespace `hidden` files are empty for commands, and directories, too. It takes mounts of its own: elsewhere they
+/// are as the system protects them.
+pub fn enter(level: Level, hidden: &[PathBuf]) -> io::Result<Entered> {
     match level {
         Level::ProcessGroup => Err(io::Error::other("not on this system")),
         Level::Subreaper => {
@@ -56,7 +62,7 @@ pub fn enter(level: Level) -> io::Result<Entered> {
         Level::Namespace => {
             let counted_alone = unshare()?;
             match clone_sibling()? {
-                0 => in_namespace().map(|guard| Entered::Guard(Guard { counted_alone, ..guard })),
+                0 => in_namespace(hidden).map(|guard| Entered::Guard(Guard { counted_alone, ..guard })),
                 _ => Ok(Entered::Parent),
             }
         }
@@ -91,7 +97,7 @@ fn clone_sibling() -> io::Result<i64> {
 }
 
 /// The first steps of the first process in the namespace.
-fn in_namespace() -> io::Result<Guard> {
+fn in_namespace(hidden: &[PathBuf]) -> io::Result<Guard> {
     // `/proc` is still the outer one: it names this process as meshd does.
     let outer_pid = std::fs::read_link("/proc/self")?;
     let outer_pid = outer_pid.to_str().and_then(|pid| pid.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
@@ -100,6 +106,13 @@ fn in_namespace() -> io::Result<Guard> {
     mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC)?;
     if std::fs::read_link("/proc/self")?.to_str() != Some("1") {
         return Err(io::Error::other("the mounted /proc shows another namespace"));
+    }
+    for path in hidden {
+        let target = CString::new(path.as_os_str().as_bytes())?;
+        match path.is_dir() {
+            true => mount(c"none", &target, Some(c"tmpfs"), libc::MS_RDONLY | libc::MS_NODEV | libc::MS_NOEXEC)?,
+            false => mount(c"/dev/null", &target, None, libc::MS_BIND)?,
+        }
     }
     let mut guard = settle(Level::Namespace, outer_pid)?;
     guard.pid_max = own_pid_max();
@@ -149,7 +162,17 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
     };
     let last_pid = std::fs::File::open("/proc/loadavg").ok();
     let stack = vec![0; STACK_BYTES / 16];
-    Ok(Guard { level, outer_pid, children, stack, last_pid, pid_max: None, counted_alone: false, nice: step_forward() })
+    Ok(Guard {
+        level,
+        outer_pid,
+        children,
+        stack,
+        last_pid,
+        pid_max: None,
+        counted_alone: false,
+        nice: step_forward(),
+        fence: None,
+    })
 }
 
 /// Puts the guard before its commands in the line for a CPU: among the hundreds of processes of a fork bomb it would
@@ -194,6 +217,8 @@ struct Child<'a> {
     descriptors: [RawFd; 3],
     limits: &'a [(libc::__rlimit_resource_t, u64)],
     nice: c_int,
+    /// Rules of Landlock, or -1.
+    fence: RawFd,
     parent: libc::pid_t,
     /// Written by the child, read by the guard afterwards: 0, or what failed and why.
     failed: Step,
@@ -208,6 +233,18 @@ enum Step {
 }
 
 impl Guard {
+    /// Commands from now on write only below their own directory and `writable`. Returns the kernel's version of
+    /// Landlock; `None` where it has none, and nothing is fenced.
+    pub fn put_up_fence(&mut self, writable: &[PathBuf]) -> io::Result<Option<u32>> {
+        const VERSION: libc::c_ulong = 1;
+        // SAFETY: with this flag the call takes no attributes: a null pointer and no length.
+        let version =
+            unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, VERSION) };
+        let Ok(version @ 1..) = u32::try_from(version) else { return Ok(None) };
+        self.fence = Some(Fence::new(writable)?);
+        Ok(Some(version))
+    }
+
     /// Starts a command in a session of its own and returns its pid (inside the namespace). The child borrows the
     /// guard's memory until it executes, as `vfork` does: nothing is copied, however large the guard.
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<i32, SpawnError> {
@@ -217,6 +254,8 @@ impl Guard {
         let (program, directory) = (string(command.program.as_os_str())?, string(command.directory.as_os_str())?);
         let (argv, env) = (strings(command.argv)?, strings(command.env)?);
         let (argv, env) = (pointers(&argv), pointers(&env));
+        let fence = self.fence.as_ref().map(|fence| fence.around(command.directory)).transpose();
+        let fence = fence.map_err(SpawnError::Setup)?;
         let mut child = Child {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
@@ -225,6 +264,7 @@ impl Guard {
             descriptors: [command.stdin.as_raw_fd(), command.stdout.as_raw_fd(), command.stderr.as_raw_fd()],
             limits: &self.resource_limits(command.limits),
             nice: self.nice,
+            fence: fence.as_ref().map_or(-1, AsRawFd::as_raw_fd),
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             failed: Step::None,
             errno: 0,
@@ -254,7 +294,6 @@ impl Guard {
             (libc::RLIMIT_NOFILE, limits.open_files),
             (libc::RLIMIT_FSIZE, limits.file_bytes),
         ];
-        list.extend(limits.memory_bytes.map(|bytes| (libc::RLIMIT_AS, bytes)));
         list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
         if self.counted_alone {
             // One above, so that a task at the limit is seen to pass it, and the guard is counted, too.
@@ -359,7 +398,9 @@ unsafe fn set_up(child: &Child<'_>) -> bool {
         let mut none = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        // The fence last: nothing above is meant to meet it.
         libc::chdir(child.directory) == 0
+            && (child.fence < 0 || libc::syscall(libc::SYS_landlock_restrict_self, child.fence, 0u32) == 0)
     }
 }
 
@@ -435,6 +476,12 @@ pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
     Ok((read, write))
+}
+
+/// The unit of `/proc/*/statm`.
+pub fn page_bytes() -> u64 {
+    // SAFETY: takes no pointers.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
 fn check(result: c_int) -> io::Result<()> {

@@ -5,6 +5,8 @@
 
 mod control;
 mod directory;
+#[cfg(target_os = "linux")]
+mod fence;
 mod job;
 mod sink;
 mod tree;
@@ -20,10 +22,19 @@ use super::outcome::Level;
 use super::protocol::{FromGuard, ToGuard};
 use control::{Control, Gone};
 pub(super) use directory::remove;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 pub(super) use tree::kill_marked;
 
 /// The first argument that makes this binary a guard.
 pub(super) const GUARD_ARGUMENT: &str = "__guard";
+/// Behind the level: commands are fenced, or not.
+pub(super) const FENCED: &str = "fenced";
+pub(super) const UNFENCED: &str = "unfenced";
+/// Before each path that is writable although commands are fenced, and that is hidden from them.
+pub(super) const WRITABLE: &str = "write=";
+pub(super) const HIDDEN: &str = "hide=";
 
 /// To be called at the very start of `main`, before threads, runtimes and argument parsing. `Some(code)`: this process
 /// was started as a guard and is done; exit with `code`. `None`: go on as usual.
@@ -40,10 +51,20 @@ pub fn guard_main() -> Option<i32> {
         );
         return Some(2);
     };
-    Some(run(level))
+    let fenced = arguments.next().is_some_and(|word| word == FENCED);
+    let (mut writable, mut hidden) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        let path = |prefix: &str| {
+            let path = argument.as_bytes().strip_prefix(prefix.as_bytes())?;
+            Some(PathBuf::from(OsStr::from_bytes(path)))
+        };
+        writable.extend(path(WRITABLE));
+        hidden.extend(path(HIDDEN));
+    }
+    Some(run(level, fenced.then_some(&writable), &hidden))
 }
 
-fn run(level: Level) -> i32 {
+fn run(level: Level, writable: Option<&Vec<PathBuf>>, hidden: &[PathBuf]) -> i32 {
     spawn::close_inherited();
     let mut control = match Control::on_standard_input() {
         Ok(control) => control,
@@ -52,9 +73,16 @@ fn run(level: Level) -> i32 {
             return 2;
         }
     };
-    match spawn::enter(level) {
-        Ok(spawn::Entered::Guard(guard)) => {
-            let ready = FromGuard::Ready { pid: guard.outer_pid, level };
+    match spawn::enter(level, hidden) {
+        Ok(spawn::Entered::Guard(mut guard)) => {
+            let fence = match writable.map(|writable| guard.put_up_fence(writable)).transpose() {
+                Ok(fence) => fence.flatten(),
+                Err(error) => {
+                    eprintln!("meshd guard: {error}");
+                    return 2;
+                }
+            };
+            let ready = FromGuard::Ready { pid: guard.outer_pid, level, fence };
             match control.send(&ready).and_then(|()| serve(&mut control, guard)) {
                 Ok(never) => match never {},
                 // meshd is gone, or no longer wants this guard.

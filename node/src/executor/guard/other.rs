@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Entered {
 /// Descriptors from outside are closed on exec by convention here; there is no `close_range`.
 pub fn close_inherited() {}
 
-pub fn enter(level: Level) -> io::Result<Entered> {
+pub fn enter(level: Level, _: &[PathBuf]) -> io::Result<Entered> {
     if level != Level::ProcessGroup {
         return Err(io::Error::other("not on this system"));
     }
@@ -59,6 +59,11 @@ pub enum SpawnError {
 }
 
 impl Guard {
+    /// Landlock is Linux's.
+    pub fn put_up_fence(&mut self, _: &[PathBuf]) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
     pub fn spawn(&mut self, command: &Command<'_>) -> Result<i32, SpawnError> {
         let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(Stdio::from).map_err(SpawnError::Fork);
         let (name, arguments) =
@@ -129,6 +134,11 @@ pub fn wait_any() -> Waited {
 pub fn kill(pid: i32, signal: i32) {
     // SAFETY: takes no pointers.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// Of `/proc`, which is not here.
+pub fn page_bytes() -> u64 {
+    4096
 }
 
 /// Does not count the time the machine slept; the lease is the weaker for it.

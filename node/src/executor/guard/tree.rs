@@ -10,6 +10,32 @@ pub fn size(level: Level) -> std::io::Result<u32> {
     Ok(members(level)?.into_iter().map(threads).sum())
 }
 
+/// Bytes of memory that the task's processes have in RAM, shared pages once for each of them.
+pub fn resident(level: Level) -> std::io::Result<u64> {
+    Ok(members(level)?.into_iter().map(resident_of).sum())
+}
+
+/// The same with each shared page divided among those who share it, and with what is swapped out.
+pub fn proportional(level: Level) -> std::io::Result<u64> {
+    Ok(members(level)?.into_iter().map(|pid| proportional_of(pid).unwrap_or_else(|| resident_of(pid))).sum())
+}
+
+/// One that has ended meanwhile has nothing.
+fn resident_of(pid: i32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(spawn::page_bytes())
+}
+
+fn proportional_of(pid: i32) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let kilobytes = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    Some((kilobytes("Pss:")? + kilobytes("SwapPss:").unwrap_or(0)).saturating_mul(1024))
+}
+
 /// Signals every process of the task.
 pub fn signal(level: Level, leader: Option<i32>, signal: i32) {
     match level {

@@ -62,8 +62,12 @@ fn a_task_that_attacks_its_guard() {
     let run = mesh.sh("kill -9 $PPID; kill -STOP $PPID; echo $PPID");
     let outcome = mesh.finish(run);
     assert_eq!((&outcome.status, text(&outcome.stdout).as_str()), (&Status::Exit(0), "1\n"));
-    // Else it can, and fails by it.
-    let mut mesh = Mesh::new(Level::Subreaper);
+    // Else it can where nothing fences it, and fails by it.
+    let mut mesh = Mesh::with(Level::Subreaper, |config| {
+        if let Some(exec) = &mut config.exec {
+            exec.fenced = false;
+        }
+    });
     let mark = mark("attack");
     let run = mesh.sh(&format!("{}; kill -9 $PPID; sleep 1000", daemon(&mark)));
     assert_eq!(failure(&mesh.finish(run)), &Failure::GuardLost);

@@ -20,7 +20,7 @@ fn standard_input_from_bytes_a_file_or_nothing() {
             cat.stdin = source;
             let outcome = mesh.finish(cat);
             assert_eq!(outcome.status, Status::Exit(0));
-            assert_eq!(outcome.level, Some(level));
+            assert_eq!(outcome.containment.map(|held| held.level), Some(level));
             assert!(text(&outcome.stdout) == expected, "{} bytes", outcome.stdout.len());
             assert_eq!(matches!(outcome.stdout, Output::Inline(_)), expected.len() <= 16 << 10);
         }

@@ -1,5 +1,5 @@
 use super::{LEVELS, Mesh, failure, text, wait_until, with_argument};
-use meshd::executor::{ExecutorEvent, Failure, Limits, Output, Status, Stream};
+use meshd::executor::{ExecutorEvent, Failure, Limits, Output, Run, Status, Stream};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -125,6 +125,54 @@ fn a_fork_bomb_is_ended_and_nothing_of_it_remains() {
         assert_eq!(with_argument(&mark), Vec::<i32>::new());
         let next = mesh.exec(&["true"]);
         assert_eq!(mesh.finish(next).status, Status::Exit(0));
+    }
+}
+
+/// Doubles what it holds until somebody minds.
+const SWELL: &str = "x=0123456789abcdef; while :; do x=$x$x; done";
+
+#[test]
+fn memory_is_bounded_for_all_processes_of_a_command_together() {
+    const LIMIT: u64 = 64 << 20;
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        // Alone, and in three that each stay below: 3 MiB are doubled to 24 and 48, which two of them hold a while.
+        let together =
+            "hold() { x=$(head -c 30000000 /dev/zero | tr '\\0' x); sleep 1000; : $x; }; hold & hold & hold & wait";
+        for script in [SWELL, together] {
+            let mut run = mesh.sh(script);
+            run.limits.memory_bytes = Some(LIMIT);
+            let outcome = mesh.finish(run);
+            let Failure::MemoryLimit { limit: LIMIT, seen } = failure(&outcome) else { panic!("{outcome:?}") };
+            assert!(*seen > LIMIT);
+        }
+        // What is shared counts once: forty copies of a shell that holds 16 MiB stay below.
+        let mut run = mesh.sh(
+            "x=$(head -c 16000000 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 40 ]; do (sleep 0.5; :) & i=$((i+1)); done; wait; echo ${#x}",
+        );
+        run.limits.memory_bytes = Some(2 * LIMIT);
+        let outcome = mesh.finish(run);
+        assert_eq!((&outcome.status, text(&outcome.stdout).as_str()), (&Status::Exit(0), "16000000\n"));
+        assert!(mesh.left().is_empty());
+    }
+}
+
+#[test]
+fn who_fills_the_disk_is_ended_and_who_writes_little_goes_on() {
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let free = rustix::fs::statvfs(mesh.directory.path()).unwrap();
+        let free = free.f_bavail * free.f_frsize;
+        // So that the disk counts as nearly full, and the share of one command is much more than a file of this test.
+        let limit = free + free / 2;
+        let little = mesh.sh("echo a > a; sleep 0.3; cat a");
+        let outcome = mesh.finish(Run { limits: Limits { free_bytes: limit, ..little.limits }, ..little });
+        assert_eq!(outcome.status, Status::Exit(0), "{}", text(&outcome.stderr));
+        // With hardly anything left nobody goes on.
+        let limit = free.saturating_mul(64);
+        let any = mesh.sh("sleep 1000");
+        let outcome = mesh.finish(Run { limits: Limits { free_bytes: limit, ..any.limits }, ..any });
+        assert_eq!(failure(&outcome), &Failure::DiskFull { limit });
     }
 }
 

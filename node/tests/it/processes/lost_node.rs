@@ -1,0 +1,110 @@
+//! What a user sees of a node that is stopped, or goes away and comes back, while something is waited for.
+
+use super::verbs::{meshd, run};
+use super::{Mesh, until};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_stopped_node_keeps_no_verb_waiting() {
+    let mut mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    let stopped = mesh.net.stop(0);
+    mesh.check(stopped);
+    let begun = Instant::now();
+    let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &["task", "list"])).await;
+    assert_eq!(code, 69, "{stderr}");
+    assert!(stderr.contains("is it stopped") && stderr.contains("--api"), "{stderr}");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    // The next is asked where there is one.
+    let (code, _, stderr) = run(meshd(&mesh, &[0, 1], here.path(), &["map", "--echo", "--", ":::", "/dev/null"])).await;
+    assert_eq!(code, 0, "{stderr}");
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0, 1], here.path(), &["submit", "--echo", "x"])).await;
+    assert_eq!((code, stdout.as_str()), (0, "x"), "{stderr}");
+    let goes_on = mesh.net.cont(0);
+    mesh.check(goes_on);
+}
+
+#[tokio::test]
+async fn waiting_goes_on_when_the_node_is_back() {
+    let mut mesh = Mesh::up_with(3, |options| options.allow.push("sh".into())).await;
+    let here = tempfile::tempdir().unwrap();
+    for name in ["4", "5", "6", "7"] {
+        std::fs::write(here.path().join(name), name).unwrap();
+    }
+    let script = "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.1; done";
+    let words = ["submit", "--exec", "--detach", "--", "sh", "-c", script];
+    let (code, task, stderr) = run(meshd(&mesh, &[1], here.path(), &words)).await;
+    assert_eq!(code, 0, "{stderr}");
+    let task = task.trim();
+    // Not the one that runs it: what happens to its command then is for other tests.
+    let executor = runs(&mesh, task).await;
+    let gateway = (executor + 1) % 3;
+
+    let start = |words: &[&str]| {
+        let mut meshd = meshd(&mesh, &[gateway], here.path(), words);
+        meshd.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let waiting = [
+        start(&["submit", "--exec", "--", "sleep", "6"]),
+        start(&["map", "--exec", "--in-place", "--", "sh", "-c", "sleep 5; basename $0", ":::", "4", "5", "6", "7"]),
+        start(&["task", "logs", "-f", task]),
+        start(&["task", "result", "--wait", task]),
+    ];
+    until("all are waited for", || async { mesh.net.status(gateway).await.is_ok_and(|now| now.following >= 6) }).await;
+    let killed = mesh.net.kill(gateway);
+    mesh.check(killed);
+    let restarted = mesh.net.start(gateway);
+    mesh.check(restarted);
+
+    let mut said = Vec::new();
+    for child in waiting {
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{:?}: {stderr}", output.status);
+        said.push(String::from_utf8(output.stdout).unwrap());
+    }
+    let wanted: String = (0..60).map(|line| format!("line {line}\n")).collect();
+    assert_eq!(said[1].lines().count(), 4, "{}", said[1]);
+    assert_eq!(said[2], wanted, "each line once, and in order");
+    assert_eq!(said[3], wanted);
+}
+
+/// The node that runs a task, once one does.
+async fn runs(mesh: &Mesh, task: &str) -> usize {
+    use meshd::api::view::TaskInfo;
+    let show = meshd::client::Ask::get(format!("/v1/tasks/{task}"));
+    let gateways = mesh.net.gateways(&[1]).unwrap();
+    let info: TaskInfo = gateways.client().ask(&show).await.unwrap();
+    info.attempt.and_then(|attempt| mesh.net.number_of(&attempt.node)).expect("it runs somewhere")
+}
+
+#[tokio::test]
+async fn one_trace_id_is_in_the_logs_of_all_who_had_to_do_with_a_task() {
+    let mesh = Mesh::up_with(3, |options| options.log = Some("info,meshd::trail=debug".into())).await;
+    let here = tempfile::tempdir().unwrap();
+    let words = ["submit", "--exec", "--output", "json", "--", "sha256sum", "/dev/null"];
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0], here.path(), &words)).await;
+    assert_eq!(code, 0, "{stderr}");
+    let result: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let task = result["task"].as_str().unwrap();
+    let (_, shown, _) = run(meshd(&mesh, &[1], here.path(), &["task", "show", task, "--output", "json"])).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let trace = shown["spec"]["trace"].as_str().unwrap();
+    let logs = || mesh.net.nodes().iter().map(|node| std::fs::read_to_string(&node.log).unwrap());
+    let of_trace = |log: &str| log.lines().filter(|line| line.contains(trace)).map(str::to_owned).collect::<Vec<_>>();
+    until("all have written", || async { logs().all(|log| of_trace(&log).join("\n").contains("written here: ended")) })
+        .await;
+    let logs: Vec<Vec<String>> = logs().map(|log| of_trace(&log)).collect();
+    for node in &logs {
+        assert!(node.iter().any(|line| line.contains("held here")), "{logs:?}");
+        // A log that is a file has no colours in it.
+        assert!(node.iter().all(|line| !line.contains('\u{1b}')), "{node:?}");
+    }
+    let executor = mesh.net.number_of(result["node"].as_str().unwrap()).unwrap();
+    for (node, what) in
+        [(0, "submitted here"), (0, "acknowledged"), (0, "is told to its user"), (executor, "begins here")]
+    {
+        assert!(logs[node].iter().any(|line| line.contains(what)), "{what}: {:?}", logs[node]);
+    }
+}

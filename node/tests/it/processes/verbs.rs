@@ -1,0 +1,238 @@
+//! The command line as its user has it: the real binary against real nodes, by its exit codes and what it prints.
+
+use super::{Mesh, until};
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A verb for all nodes in `order`, in a directory of the test's.
+pub fn meshd(mesh: &Mesh, order: &[usize], here: &Path, words: &[&str]) -> Command {
+    let mut meshd = Command::new(env!("CARGO_BIN_EXE_meshd"));
+    let apis: Vec<String> = order.iter().map(|node| mesh.net.nodes()[*node].api()).collect();
+    meshd.args(words).current_dir(here).stdin(Stdio::null());
+    meshd.env("MESHD_API", apis.join(",")).env("MESHD_TOKEN_FILE", mesh.net.token_file()).env_remove("NO_COLOR");
+    meshd
+}
+
+/// Runs a verb to its end, beside the test's runtime.
+pub async fn run(mut meshd: Command) -> (i32, String, String) {
+    let output: Output = tokio::task::spawn_blocking(move || meshd.output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn lines(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[tokio::test]
+async fn verbs_end_with_the_code_that_says_why() {
+    let mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), "a\n").unwrap();
+    std::fs::write(here.path().join("token"), "wrong\n").unwrap();
+    let ask = async |words: &str| run(meshd(&mesh, &[0, 1], here.path(), &words.split(' ').collect::<Vec<_>>())).await;
+
+    for (words, code, said) in [
+        ("submit --echo hi", 0, "hi"),
+        ("submit --exec --file a -- sha256sum a", 0, "  a\n"),
+        ("submit --exec -- false", 1, ""),
+        ("submit --exec -- rm x", 1, "not allowed"),
+        ("submit --exec -- sha256sum gone", 1, "gone"),
+        ("submit --exec --deadline 300ms -- sleep 60", 124, "deadline_passed"),
+        ("submit --exec --time-limit 200ms -- sleep 60", 1, "time limit of 200 ms"),
+        ("submit --exec --out never -- true", 1, "never"),
+        ("map --exec --fail-fast -- sha256sum {} x ::: a", 1, "a: exit code 1"),
+        ("map --exec -- sha256sum {} ::: a gone", 2, "nothing was submitted"),
+        ("map --exec --out stdout -- true ::: a", 2, "--out stdout"),
+        ("map --exec -- true ::: a ./a", 2, "would both go to a"),
+        ("map --exec -- true ::: .", 2, "names no file"),
+        ("task show 00000000", 2, "00000000"),
+        ("task show zz", 2, "first 8"),
+        ("member forget 12D3Koo", 2, "peer id"),
+        ("submit --echo x --token-file token", 2, "0600"),
+        ("status --api http://127.0.0.1:1", 69, "meshd run"),
+        ("submit --echo x --api http://127.0.0.1:1", 69, "meshd run"),
+    ] {
+        let (ended, stdout, stderr) = ask(words).await;
+        assert_eq!(ended, code, "{words}: {stdout}{stderr}");
+        assert!(stdout.contains(said) || stderr.contains(said), "{words}: {stdout}{stderr}");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(here.path().join("token"), mode).unwrap();
+    assert_eq!(ask("submit --echo x --token-file token").await.0, 77);
+    assert_eq!(ask("task result 00000000").await.0, 2);
+    let (_, id, _) = ask("submit --exec --detach -- sleep 60").await;
+    assert_eq!(ask(&format!("task result {}", &id[..8])).await.0, 75, "it has not ended");
+    assert_eq!(ask(&format!("task cancel {}", &id[..8])).await.0, 0);
+    assert_eq!(ask(&format!("task result --wait {}", &id[..8])).await.0, 1);
+}
+
+#[tokio::test]
+async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
+    let mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), "a\n").unwrap();
+    std::fs::write(here.path().join("b"), "b\n").unwrap();
+    let ask = async |node: usize, words: &str| {
+        let words: Vec<&str> = words.split(' ').chain(["--output", "json"]).collect();
+        let at = words.iter().position(|word| *word == "--").unwrap_or(words.len() - 2);
+        let ordered = [&words[..at], &words[words.len() - 2..], &words[at..words.len() - 2]].concat();
+        let (code, stdout, stderr) = run(meshd(&mesh, &[node], here.path(), &ordered)).await;
+        assert_eq!(code, 0, "{ordered:?}: {stderr}");
+        lines(&stdout)
+    };
+    let submit = "submit --idempotency-key once --exec -- sha256sum /dev/null";
+    let (first, second) = (ask(0, submit).await, ask(2, submit).await);
+    assert_eq!(first, second, "the same task, whichever node is asked");
+    assert_eq!(first[0]["exit_code"], 0);
+    let task = first[0]["task"].as_str().unwrap().to_owned();
+    let (code, _, stderr) =
+        run(meshd(&mesh, &[1], here.path(), &["submit", "--idempotency-key", "once", "--echo", "other"])).await;
+    assert_eq!(code, 2, "{stderr}");
+
+    let map = "map --idempotency-key twice --exec -- sha256sum {} ::: a b";
+    let (first, second) = (ask(0, map).await, ask(1, map).await);
+    assert_eq!(first, second);
+    let summary = first.last().unwrap();
+    assert_eq!((&summary["done"], &summary["failed"], &summary["count"]), (&2.into(), &0.into(), &2.into()));
+    let job = summary["job"].as_str().unwrap().to_owned();
+
+    for (words, key) in [
+        ("status".to_owned(), "ready"),
+        ("task list".to_owned(), "task"),
+        (format!("task list --job {job}"), "state"),
+        (format!("task show {}", &task[..8]), "story"),
+        (format!("task result {}", &task[..8]), "exit_code"),
+        ("job list".to_owned(), "job"),
+        (format!("job show {}", &job[..8]), "states"),
+        (format!("job result {}", &job[..8]), "stdout"),
+        ("peer list".to_owned(), "address"),
+        ("member list".to_owned(), "state"),
+        ("blob add a".to_owned(), "id"),
+        ("blob ls".to_owned(), "size"),
+        ("config show".to_owned(), "origin"),
+    ] {
+        let said = ask(1, &words).await;
+        assert!(said.iter().all(Value::is_object) && said[0].get(key).is_some(), "{words}: {said:?}");
+    }
+    let status = ask(0, "status").await;
+    assert!(status[0]["containment"].is_string(), "{status:?}");
+    assert_eq!(ask(0, "task list --state running").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn results_lie_below_the_given_paths_whatever_their_names() {
+    let mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    let below = here.path().join("d");
+    std::fs::create_dir(&below).unwrap();
+    for name in ["plain", "a b", "-dash", "ünï", ".hidden", "new\nline", "empty", "{}", "q'uo\"te"] {
+        std::fs::write(below.join(name), if name == "empty" { "" } else { name }).unwrap();
+    }
+    let odd = below.join(OsStr::from_bytes(b"not\xffutf8"));
+    std::fs::write(&odd, "odd").unwrap();
+
+    let list = Command::new("find").args([".", "-type", "f", "-print0"]).current_dir(&below).output().unwrap().stdout;
+    std::fs::write(here.path().join("list"), list).unwrap();
+    // By standard input their names do not matter.
+    let words = ["map", "--exec", "--stdin", "--null", "--out-dir", "../out", "--", "sha256sum", "::::", "../list"];
+    let (code, _, stderr) = run(meshd(&mesh, &[0], &below, &words)).await;
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for file in std::fs::read_dir(&below).unwrap() {
+        let file = file.unwrap();
+        let result = here.path().join("out").join(file.file_name());
+        let hash = std::fs::read_to_string(result.join("stdout")).unwrap();
+        assert_eq!(hash, super::hash_line(&String::from_utf8(std::fs::read(file.path()).unwrap()).unwrap()));
+        assert_eq!(std::fs::read_to_string(result.join("exit_code")).unwrap(), "0\n");
+        assert_eq!(std::fs::read_to_string(result.join("stderr")).unwrap(), "");
+    }
+    // As files in the task's directory they must be text; then all is as a local run has it.
+    let words = ["map", "--exec", "--null", "--out-dir", "../out2", "--", "sha256sum", "{}", "::::", "../list"];
+    let (code, _, stderr) = run(meshd(&mesh, &[0], &below, &words)).await;
+    assert!(code == 2 && stderr.contains("UTF-8") && !here.path().join("out2").exists(), "{stderr}");
+    std::fs::remove_file(&odd).unwrap();
+    let list = Command::new("find").args([".", "-type", "f", "-print0"]).current_dir(&below).output().unwrap().stdout;
+    std::fs::write(here.path().join("list"), &list).unwrap();
+    let (code, _, stderr) = run(meshd(&mesh, &[0], &below, &words)).await;
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let name = OsStr::from_bytes(name);
+        let local = Command::new("sha256sum").arg(name).current_dir(&below).output().unwrap().stdout;
+        assert_eq!(std::fs::read(here.path().join("out2").join(name).join("stdout")).unwrap(), local, "{name:?}");
+    }
+    // What leads outside is stripped.
+    let absolute = below.join("plain").display().to_string();
+    let words = ["map", "--exec", "--out-dir", "../out3", "--", "cat", ":::", &absolute, "../d/a b"];
+    assert_eq!(run(meshd(&mesh, &[0], &below, &words)).await.0, 0);
+    assert!(here.path().join("out3").join(absolute.trim_start_matches('/')).join("stdout").exists());
+    assert!(here.path().join("out3/d/a b/stdout").exists() && !here.path().join("out3/.partial").exists());
+    // None at all is no error.
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0], &below, &["map", "--exec", "--", "cat"])).await;
+    assert!(code == 0 && stdout.is_empty() && stderr.contains("no inputs"), "{stderr}");
+}
+
+#[tokio::test]
+async fn ctrl_c_detaches_and_says_how_to_go_on() {
+    let mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    for name in ["1", "2", "3", "4"] {
+        std::fs::write(here.path().join(name), name).unwrap();
+    }
+    let words = ["map", "--exec", "--", "sleep", ":::", "1", "2", "3", "4"];
+    let mut map = meshd(&mesh, &[0, 1], here.path(), &words);
+    let child = map.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("the job runs", || async { mesh.net.status(0).await.is_ok_and(|status| status.following >= 4) }).await;
+    let (code, stderr) = interrupt(child).await;
+    assert_eq!(code, 130, "{stderr}");
+    let attach = stderr.split("meshd job attach ").nth(1).expect(&stderr).split(';').next().unwrap().to_owned();
+    assert!(stderr.contains("meshd job cancel"), "{stderr}");
+    // From another node, to its end.
+    assert_eq!(run(meshd(&mesh, &[2], here.path(), &["job", "attach", &attach])).await.0, 0);
+    assert_eq!(run(meshd(&mesh, &[2], here.path(), &["job", "result", &attach])).await.0, 0);
+
+    let mut submit = meshd(&mesh, &[0], here.path(), &["submit", "--exec", "--", "sleep", "60"]);
+    let child = submit.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("the task runs", || async { mesh.net.status(0).await.is_ok_and(|status| status.following >= 1) }).await;
+    let (code, stderr) = interrupt(child).await;
+    assert!(code == 130 && stderr.contains("detached"), "{code} {stderr}");
+}
+
+async fn interrupt(child: Child) -> (i32, String) {
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn progress_and_colour_are_for_terminals() {
+    let mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), "a").unwrap();
+    let words = ["map", "--sleep", "10ms", "--", ":::", "a"];
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0], here.path(), &words)).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", ""));
+    let line = format!("{} map --sleep 1500ms -- ::: a", env!("CARGO_BIN_EXE_meshd"));
+    let on_terminal = |colour: bool| {
+        let mut script = meshd(&mesh, &[0], here.path(), &[]);
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &line, "/dev/null"]).current_dir(here.path()).stdin(Stdio::null());
+        terminal.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+        if !colour {
+            terminal.env("NO_COLOR", "1");
+        }
+        script = terminal;
+        script
+    };
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("SKIPPED: no `script` to make a terminal with");
+        return;
+    }
+    let (code, plain, _) = run(on_terminal(false)).await;
+    assert!(code == 0 && plain.contains("1 running") && !plain.contains("\u{1b}[32m"), "{plain:?}");
+    let (code, coloured, _) = run(on_terminal(true)).await;
+    assert!(code == 0 && coloured.contains("\u{1b}[32m"), "{coloured:?}");
+}

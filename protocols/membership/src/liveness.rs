@@ -311,7 +311,7 @@ mod tests {
         let node = other.node;
         members.learn(at(0), other, &mut Vec::new()).unwrap();
         members.up(at(0), node, StoreId(1));
-        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat]);
+        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat, Effect::Compare(node)]);
         members.down(at(9_100), node);
         let addresses = vec!["/memory/1".to_string()];
         assert_eq!(due(&mut members, 9_100), [Effect::Dial { node, addresses }]);

@@ -28,7 +28,8 @@ impl Mark {
         match member.standing {
             Standing::Forgotten => Self { node: member.node, incarnation: u64::MAX, hash: 0 },
             Standing::Joined | Standing::Left => {
-                let hash = first_eight(blake3::hash(&member.entry));
+                let left = [u8::from(member.standing == Standing::Left)];
+                let hash = first_eight(blake3::Hasher::new().update(&member.entry).update(&left).finalize());
                 Self { node: member.node, incarnation: member.incarnation, hash }
             }
         }

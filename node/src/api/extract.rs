@@ -69,6 +69,7 @@ pub async fn resolve_task(api: &Api, text: &str) -> Result<TaskId, Problem> {
     let answers = api.ports.brain.ask(Command::Resolve { prefix: text.to_string() }).await?;
     match answers.one().await {
         Some(Answer::Matches(matches)) => only_one(text, &matches, "task"),
+        Some(Answer::Refused { why, .. }) => Err((&why).into()),
         _ => Err(super::brain::BrainGone.into()),
     }
 }

@@ -47,7 +47,7 @@ pub enum Code {
     TooOld,
     /// It has not ended yet.
     NotEnded,
-    /// Too few holders answered.
+    /// Too few holders answered, or this node has not heard yet who they are.
     Unavailable,
     /// No room now.
     Busy,
@@ -127,7 +127,9 @@ impl From<&Refusal> for Problem {
         let (code, retry) = match refusal {
             Refusal::Conflict => (Code::Conflict, None),
             Refusal::TooOld { .. } => (Code::TooOld, None),
-            Refusal::Unavailable { retry_ms, .. } => (Code::Unavailable, Some(*retry_ms)),
+            Refusal::Unavailable { retry_ms, .. } | Refusal::Unintroduced { retry_ms } => {
+                (Code::Unavailable, Some(*retry_ms))
+            }
             Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
             Refusal::Malformed(_) => (Code::Malformed, None),
         };

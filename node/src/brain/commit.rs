@@ -1,6 +1,6 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{fatal, hands::Hands, memory, snapshot::Snapshots};
+use super::{fatal, hands::Hands, memory, room::Room, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
@@ -57,6 +57,7 @@ pub fn run<D: Disk>(
     hands: &Hands,
     snapshots: &Snapshots,
     state: &LogState,
+    room: &Room,
     pulse: &Pulse,
 ) {
     let mut waiting: Vec<Effect> = Vec::new();
@@ -105,6 +106,7 @@ pub fn run<D: Disk>(
             }
             next = jobs.try_recv().ok();
         }
+        room.made();
         if records > 0 {
             if let Err(error) = log.commit() {
                 fatal(&format!("the log cannot be written: {error}"));

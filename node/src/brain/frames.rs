@@ -79,11 +79,11 @@ pub struct Frames {
 impl FrameHandler for Frames {
     fn frame(&self, from: NodeId, class: Class, frame: Bytes) -> BoxFuture<'_, Result<(), Violation>> {
         Box::pin(async move {
-            let inputs = match class {
+            let input = match class {
                 Class::Task => {
                     let frame: Frame =
                         codec::decode(&frame, FRAME_LIMIT).map_err(|_| Violation { reason: "task_frame" })?;
-                    vec![Input::Task { from, frame }]
+                    Input::Task { from, frame }
                 }
                 Class::Control => self.control(from, &frame)?,
                 Class::Bulk => reply(from, &frame)?,
@@ -92,35 +92,36 @@ impl FrameHandler for Frames {
             if !self.doors.pass(from).await {
                 return Ok(());
             }
-            for input in inputs {
-                if self.inbox.send(input).await.is_err() {
-                    return Ok(());
-                }
+            let taken = match class {
+                Class::Control => self.inbox.control(input).await,
+                Class::Consensus | Class::Task | Class::Bulk => self.inbox.send(input).await,
+            };
+            if taken.is_err() {
+                tracing::debug!("the brain has ended");
             }
             Ok(())
         })
     }
 }
 
-fn reply(from: NodeId, frame: &[u8]) -> Result<Vec<Input>, Violation> {
+fn reply(from: NodeId, frame: &[u8]) -> Result<Input, Violation> {
     match codec::decode(frame, REPLY_LIMIT) {
-        Ok(message @ ControlMessage::Reply { .. }) => Ok(vec![Input::Control { from, message }]),
+        Ok(message @ ControlMessage::Reply { .. }) => Ok(Input::Control { from, message }),
         Ok(_) | Err(_) => Err(Violation { reason: "bulk_frame" }),
     }
 }
 
 impl Frames {
     /// Entries of members are verified here, one by one; what does not verify is left out.
-    fn control(&self, from: NodeId, frame: &[u8]) -> Result<Vec<Input>, Violation> {
+    fn control(&self, from: NodeId, frame: &[u8]) -> Result<Input, Violation> {
         let message: ControlMessage =
             codec::decode(frame, CONTROL_LIMIT).map_err(|_| Violation { reason: "control_frame" })?;
-        match message {
-            ControlMessage::Members(members) => Ok(members
-                .iter()
-                .filter_map(|member| self.directory.verify(&member.entry))
-                .map(Input::Member)
-                .collect()),
-            other => Ok(vec![Input::Control { from, message: other }]),
-        }
+        let message = match message {
+            ControlMessage::Members(members) => ControlMessage::Members(
+                members.iter().filter_map(|member| self.directory.verify(&member.entry)).collect(),
+            ),
+            other => other,
+        };
+        Ok(Input::Control { from, message })
     }
 }

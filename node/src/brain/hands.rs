@@ -2,6 +2,7 @@
 
 use super::{Inbox, answers::Waiting};
 use crate::{
+    directory,
     network::{Class, CommandError, NetworkHandle, SendError},
     work::Work,
 };
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use libp2p::Multiaddr;
 use mesh_coordinator::{ControlMessage, Effect, Input, Message};
 use mesh_proto::{codec, id::NodeId};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 /// Everything that an effect may need.
 pub struct Hands {
@@ -18,6 +19,8 @@ pub struct Hands {
     pub work: Work,
     pub inbox: Inbox,
     pub runtime: Handle,
+    /// The incarnation above which this node must speak of itself.
+    pub speak: watch::Sender<u64>,
 }
 
 impl Hands {
@@ -32,6 +35,12 @@ impl Hands {
             Effect::Cancel { task, attempt } => self.work.cancel(task, attempt),
             Effect::Dial { node, addresses } => self.dial(node, &addresses),
             Effect::Disconnect { node } => note(self.network.disconnect(node)),
+            Effect::Announce { member, .. } => {
+                note(self.network.publish(directory::TOPIC, Bytes::copy_from_slice(&member.entry)));
+            }
+            Effect::Speak { above } => {
+                self.speak.send_if_modified(|highest| above > std::mem::replace(highest, above.max(*highest)));
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! What reaches the brain: one bounded queue from outside, and one for what it has itself set going.
+//! What reaches the brain: a bounded queue for control messages, which never wait behind tasks or the disk; one for all
+//! else that comes from outside; and one for what the brain has itself set going.
 
 use mesh_coordinator::Input;
 use mesh_proto::time::Mono;
@@ -13,9 +14,13 @@ use tokio::sync::mpsc;
 /// Inputs from peers and users that wait for the brain; whoever has more waits, and with it the peer's writer.
 const WAITING: usize = 4096;
 
+/// Control messages that wait; heartbeats for the most part, of which there are few.
+const CONTROL_WAITING: usize = 1024;
+
 /// The way in.
 #[derive(Clone)]
 pub struct Inbox {
+    control: mpsc::Sender<Input>,
     outside: mpsc::Sender<Input>,
     inside: mpsc::UnboundedSender<Input>,
 }
@@ -31,6 +36,11 @@ impl Inbox {
         self.outside.send(input).await.map_err(|_| Gone)
     }
 
+    /// For control messages. They keep no order with what else comes, and need none.
+    pub async fn control(&self, input: Input) -> Result<(), Gone> {
+        self.control.send(input).await.map_err(|_| Gone)
+    }
+
     /// For what answers the brain's own effects: ends of executions, full queues. Bounded by what the brain asked for,
     /// and never waits, since the brain may be waiting for the sender.
     pub fn answer(&self, input: Input) -> Result<(), Gone> {
@@ -40,15 +50,27 @@ impl Inbox {
 
 /// The brain's end.
 pub struct Outbox {
+    control: mpsc::Receiver<Input>,
     outside: mpsc::Receiver<Input>,
     inside: mpsc::UnboundedReceiver<Input>,
     waker: Waker,
 }
 
+/// Which inputs the brain's thread takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Everything, control messages first.
+    All,
+    /// Only control messages: the disk is slow, and what rests on it has to wait.
+    Control,
+    /// Nothing: too much waits for the disk already.
+    Nothing,
+}
+
 /// What waiting came to.
 pub enum Waited {
     Input(Input),
-    /// The deadline, or the limit of idling, came first.
+    /// The deadline, the limit of idling, or what was also waited for came first.
     Time,
     /// All senders are gone.
     Closed,
@@ -56,9 +78,12 @@ pub enum Waited {
 
 /// Both ends. The receiving one is to be used by the thread that calls [`Outbox::bind`].
 pub fn inbox() -> (Inbox, Outbox) {
+    let (control, from_control) = mpsc::channel(CONTROL_WAITING);
     let (outside, from_outside) = mpsc::channel(WAITING);
     let (inside, from_inside) = mpsc::unbounded_channel();
-    (Inbox { outside, inside }, Outbox { outside: from_outside, inside: from_inside, waker: Waker::noop().clone() })
+    let waker = Waker::noop().clone();
+    let outbox = Outbox { control: from_control, outside: from_outside, inside: from_inside, waker };
+    (Inbox { control, outside, inside }, outbox)
 }
 
 impl Outbox {
@@ -67,32 +92,54 @@ impl Outbox {
         self.waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     }
 
-    /// What is there, without waiting. The brain's own first: it frees slots.
-    pub fn take(&mut self) -> Option<Input> {
-        self.inside.try_recv().ok().or_else(|| self.outside.try_recv().ok())
+    /// What is there, without waiting. Control messages first, then the brain's own: it frees slots.
+    pub fn take(&mut self, take: Take) -> Option<Input> {
+        let control = if take == Take::Nothing { None } else { self.control.try_recv().ok() };
+        match take {
+            Take::All => control.or_else(|| self.inside.try_recv().ok()).or_else(|| self.outside.try_recv().ok()),
+            Take::Control | Take::Nothing => control,
+        }
     }
 
-    /// Waits until there is an input, or until `until`, but no longer than `limit`.
-    pub fn wait(&mut self, until: Option<Mono>, limit: Duration, now: impl Fn() -> Mono) -> Waited {
+    /// Waits until there is an input to take, or until `until`, or until the thread is unparked and `or` holds, but no
+    /// longer than `limit`.
+    pub fn wait(
+        &mut self,
+        take: Take,
+        until: Option<Mono>,
+        limit: Duration,
+        now: impl Fn() -> Mono,
+        or: impl Fn() -> bool,
+    ) -> Waited {
         let end = now() + limit;
         let end = until.map_or(end, |until| until.min(end));
         loop {
-            let mut context = Context::from_waker(&self.waker);
-            match self.inside.poll_recv(&mut context) {
-                Poll::Ready(Some(input)) => return Waited::Input(input),
-                Poll::Ready(None) => return Waited::Closed,
-                Poll::Pending => {}
-            }
-            match self.outside.poll_recv(&mut context) {
+            match self.poll(take) {
                 Poll::Ready(Some(input)) => return Waited::Input(input),
                 Poll::Ready(None) => return Waited::Closed,
                 Poll::Pending => {}
             }
             let left = end.since(now());
-            if left.is_zero() {
+            if left.is_zero() || or() {
                 return Waited::Time;
             }
             std::thread::park_timeout(left);
+        }
+    }
+
+    fn poll(&mut self, take: Take) -> Poll<Option<Input>> {
+        let mut context = Context::from_waker(&self.waker);
+        if take != Take::Nothing
+            && let ready @ Poll::Ready(_) = self.control.poll_recv(&mut context)
+        {
+            return ready;
+        }
+        if take != Take::All {
+            return Poll::Pending;
+        }
+        match self.inside.poll_recv(&mut context) {
+            Poll::Pending => self.outside.poll_recv(&mut context),
+            ready => ready,
         }
     }
 }

@@ -12,6 +12,7 @@ mod hands;
 mod inbox;
 mod memory;
 mod restore;
+mod room;
 mod snapshot;
 mod thread;
 mod trail;
@@ -23,7 +24,7 @@ pub use hands::Hands;
 pub use inbox::{Gone, Inbox, Outbox, inbox};
 pub use restore::{RestoreError, Restored, restore};
 
-use crate::{api::Pulse, directory::Directory};
+use crate::{api::Pulse, directory::Directory, log::Disk};
 use std::{
     sync::{
         Arc,
@@ -56,8 +57,8 @@ impl Running {
 }
 
 /// Starts the threads. A panic in any of them ends the process.
-pub fn start(
-    restored: Restored,
+pub fn start<D: Disk + 'static>(
+    restored: Restored<D>,
     outbox: Outbox,
     hands: Hands,
     directory: Directory,
@@ -70,20 +71,24 @@ pub fn start(
     let stop = Arc::new(AtomicBool::new(false));
     let (commits, jobs) = sync_channel(commit::WAITING);
     let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone())?;
+    let room = room::Room::default();
     let commit = std::thread::Builder::new().name("commit".into()).spawn({
         let (hands, snapshots) = (Arc::clone(&hands), snapshots.clone());
-        let (state, pulse) = (state.clone(), pulse.clone());
-        move || commit::run(log, &jobs, &hands, &snapshots, &state, &pulse)
+        let (state, room, pulse) = (state.clone(), room.clone(), pulse.clone());
+        move || commit::run(log, &jobs, &hands, &snapshots, &state, &room, &pulse)
     })?;
     let brain = std::thread::Builder::new().name("brain".into()).spawn({
         let stop = Arc::clone(&stop);
         move || {
             let log = state;
+            let held = thread::Held::default();
             let trail = trail::Trail::new(directory.network());
             let thread = thread::Thread {
                 coordinator,
                 outbox,
                 commits,
+                held,
+                room,
                 hands,
                 directory,
                 snapshots,

@@ -2,7 +2,7 @@
 
 use crate::{
     identity::DataDir,
-    log::{FileDisk, Log, LogConfig, LogError, NewLog},
+    log::{Disk, FileDisk, Log, LogConfig, LogError, NewLog},
     store::{Store, StoreConfig, StoreError},
 };
 use mesh_coordinator::{Config, Coordinator, Fact};
@@ -13,9 +13,9 @@ use mesh_proto::{
 use std::io;
 
 /// What a node goes on with.
-pub struct Restored {
+pub struct Restored<D: Disk> {
     pub coordinator: Coordinator,
-    pub log: Log<FileDisk>,
+    pub log: Log<D>,
     pub store: Store,
 }
 
@@ -33,15 +33,16 @@ pub enum RestoreError {
 }
 
 /// Opens log and store under the data directory. `config` is asked with the store id of the log, made now if there was
-/// no log.
-pub fn restore(
+/// no log. `seam` is put over the log's disk.
+pub fn restore<D: Disk>(
     dir: &DataDir,
     log_config: &LogConfig,
     new: NewLog,
+    seam: impl FnOnce(FileDisk) -> D,
     config: impl FnOnce(StoreId) -> Config,
-) -> Result<Restored, RestoreError> {
+) -> Result<Restored<D>, RestoreError> {
     let disk = FileDisk::open(dir.file("log")).map_err(RestoreError::Directory)?;
-    let opened = Log::open(disk, log_config, new)?;
+    let opened = Log::open(seam(disk), log_config, new)?;
     let store = Store::open_file(&dir.file("store.redb"), opened.store_id, &StoreConfig::default())?;
     opened.log.require(store.position())?;
     let mut coordinator = Coordinator::new(config(opened.store_id));

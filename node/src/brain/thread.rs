@@ -4,7 +4,8 @@ use super::{
     clock,
     commit::{Job, LogState},
     hands::Hands,
-    inbox::{Outbox, Waited},
+    inbox::{Outbox, Take, Waited},
+    room::Room,
     snapshot::Snapshots,
     trail::Trail,
 };
@@ -15,7 +16,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::SyncSender,
+        mpsc::{SyncSender, TrySendError},
     },
     time::Duration,
 };
@@ -30,10 +31,30 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Below this new work gets `busy`: the rest is for finishing what was accepted.
 const RESERVE: u64 = 64 * 1024 * 1024;
 
+/// Records and effects that may be held back by a slow disk. With more the brain takes no inputs at all: control messages make few.
+const HELD: usize = 16_384;
+
+/// What the commit thread had no room for.
+#[derive(Default)]
+pub struct Held {
+    records: Vec<Vec<u8>>,
+    effects: Vec<Effect>,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.effects.is_empty()
+    }
+}
+
 pub struct Thread {
     pub coordinator: Coordinator,
     pub outbox: Outbox,
     pub commits: SyncSender<Job>,
+    /// Not empty while the disk is so slow that the queue of jobs is full. Meanwhile the brain goes on with what rests on
+    /// nothing: it hears heartbeats and sends its own, so that a slow disk does not look like death.
+    pub held: Held,
+    pub room: Room,
     pub hands: Arc<Hands>,
     pub directory: Directory,
     pub snapshots: Snapshots,
@@ -50,6 +71,7 @@ impl Thread {
     /// Runs until the node stops.
     pub fn run(mut self) {
         self.outbox.bind();
+        self.room.bind();
         let mut effects = Vec::new();
         let mut last = clock::now().mono;
         let mut has_room = true;
@@ -60,7 +82,8 @@ impl Thread {
             if self.stop.load(Ordering::Acquire) {
                 break;
             }
-            let first = match self.outbox.wait(self.coordinator.deadline(), IDLE, || clock::now().mono) {
+            let take = self.takes();
+            let first = match self.wait(take) {
                 Waited::Input(input) => Some(input),
                 Waited::Time => None,
                 Waited::Closed => break,
@@ -77,16 +100,36 @@ impl Thread {
                 has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);
             }
-            self.turn(now.mono, first, &mut effects);
+            self.turn(now.mono, take, first, &mut effects);
         }
         self.coordinator.stop(clock::now(), &mut effects);
         self.finish_turn(&mut effects);
+        let Held { records, effects } = std::mem::take(&mut self.held);
+        self.commit(Job::Batch { records, effects });
         if self.commits.send(Job::Stop).is_err() {
             tracing::debug!("the commit thread ended first");
         }
     }
 
-    fn turn(&mut self, begin: Mono, first: Option<Input>, effects: &mut Vec<Effect>) {
+    fn takes(&self) -> Take {
+        match self.held.records.len() + self.held.effects.len() {
+            0 => Take::All,
+            1..HELD => Take::Control,
+            _ => Take::Nothing,
+        }
+    }
+
+    fn wait(&mut self, take: Take) -> Waited {
+        let until = match take {
+            Take::All => self.coordinator.deadline(),
+            Take::Control | Take::Nothing => self.coordinator.control_deadline(),
+        };
+        let room = &self.room;
+        let has_room = || take != Take::All && room.is_there();
+        self.outbox.wait(take, until, IDLE, || clock::now().mono, has_room)
+    }
+
+    fn turn(&mut self, begin: Mono, take: Take, first: Option<Input>, effects: &mut Vec<Effect>) {
         let (mut now, mut next, mut handled) = (clock::now(), first, 0);
         let is_told = Trail::is_on();
         while let Some(input) = next {
@@ -97,43 +140,64 @@ impl Thread {
             handled += 1;
             now = clock::now();
             let is_over = handled >= TURN_INPUTS || now.mono.since(begin) >= TURN_TIME;
-            next = if is_over { None } else { self.outbox.take() };
+            next = if is_over { None } else { self.outbox.take(take) };
         }
-        if self.coordinator.deadline().is_some_and(|deadline| deadline <= now.mono) {
-            self.coordinator.handle_deadline(now, effects);
+        match take {
+            Take::All if self.coordinator.deadline().is_some_and(|deadline| deadline <= now.mono) => {
+                self.coordinator.handle_deadline(now, effects);
+            }
+            Take::All => {}
+            Take::Control | Take::Nothing => self.coordinator.handle_control_deadline(now, effects),
         }
     }
 
     /// Splits what was decided: facts to the log, the rest behind them; what rests on nothing goes at once.
     fn finish_turn(&mut self, effects: &mut Vec<Effect>) {
         self.coordinator.flush(clock::now(), effects);
-        if effects.is_empty() {
-            return;
-        }
         if Trail::is_on() {
             self.trail.effects(effects);
         }
-        let (mut records, mut gated) = (Vec::new(), Vec::with_capacity(effects.len()));
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(fact) => {
-                    records.push(codec::encode_into(Vec::with_capacity(512), &fact));
+                    self.held.records.push(codec::encode_into(Vec::with_capacity(512), &fact));
                     if let Fact::Member(member) = &fact {
                         self.directory.note(member);
                     }
                 }
-                Effect::Send { after: LogPosition::START, .. } => self.hands.carry_out(effect),
-                other => gated.push(other),
+                Effect::Send { after: LogPosition::START, .. } | Effect::Announce { after: LogPosition::START, .. } => {
+                    self.hands.carry_out(effect);
+                }
+                other => self.held.effects.push(other),
             }
         }
-        if !records.is_empty() || !gated.is_empty() {
-            self.commit(Job::Batch { records, effects: gated });
-        }
-        if self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed)) {
+        if self.hand_over() && self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed)) {
             let (position, changes) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes));
         }
+    }
+
+    /// Gives the commit thread what it has room for. Whether nothing is held back now.
+    fn hand_over(&mut self) -> bool {
+        // The second time after saying so: the room that is made in between is told to nobody.
+        for wants in [false, true] {
+            if self.held.is_empty() {
+                return true;
+            }
+            if wants {
+                self.room.want();
+            }
+            let Held { records, effects } = std::mem::take(&mut self.held);
+            match self.commits.try_send(Job::Batch { records, effects }) {
+                Ok(()) => {}
+                Err(TrySendError::Full(Job::Batch { records, effects })) => self.held = Held { records, effects },
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                    super::fatal("the commit thread has ended");
+                }
+            }
+        }
+        self.held.is_empty()
     }
 
     fn commit(&self, job: Job) {

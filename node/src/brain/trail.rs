@@ -60,10 +60,12 @@ impl Trail {
                 }
                 Effect::Cancel { task, attempt } => self.tell(*task, &format!("attempt {attempt} is to end")),
                 Effect::Answer { answers, .. } => answers.iter().for_each(|answer| self.answer(answer)),
-                Effect::Persist(Fact::Member(_))
+                Effect::Persist(Fact::Member(_) | Fact::Introduced)
                 | Effect::Send { .. }
                 | Effect::Dial { .. }
-                | Effect::Disconnect { .. } => {}
+                | Effect::Disconnect { .. }
+                | Effect::Announce { .. }
+                | Effect::Speak { .. } => {}
             }
         }
     }

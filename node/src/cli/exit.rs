@@ -7,6 +7,7 @@ use crate::api::Code;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::identity::IdentityError;
+use crate::network::NetworkError;
 use crate::run::StartError;
 use crate::testnet::TestnetError;
 
@@ -82,7 +83,8 @@ impl Failure {
                 | StartError::Allow(_)
                 | StartError::Writable { .. }
                 | StartError::Listen { .. }
-                | StartError::ListenMetrics { .. },
+                | StartError::ListenMetrics { .. }
+                | StartError::Network(NetworkError::Listen { .. }),
             ) => USAGE,
             Self::Start(_) => INTERNAL,
             Self::Client(error) => code_of(error),

@@ -1,7 +1,10 @@
 //! The member table as the network needs it: who is known, who was forgotten, whom to tell newcomers of; and the check
 //! of what others say about members.
 
-use crate::network;
+use crate::{
+    identity::Identity,
+    network::{self, Verdict},
+};
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
@@ -10,7 +13,8 @@ use mesh_proto::{
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
-    member::{MemberEntry, MemberStatus, Presence},
+    limits,
+    member::{MemberEntry, MemberError, MemberStatus, Presence},
     task::Octets,
     time::Wall,
 };
@@ -18,6 +22,9 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
+
+/// The gossip topic of entries. A message is one entry, as it is signed.
+pub const TOPIC: &str = "members";
 
 /// Members that a newcomer is told of.
 const WELCOME: usize = 32;
@@ -66,21 +73,57 @@ impl Directory {
         self.0.members.read().unwrap_or_else(PoisonError::into_inner).contains_key(&node)
     }
 
+    /// What to do with an entry that gossip brought, and whom it tells of if it is news.
+    pub fn judge(&self, bytes: &[u8]) -> (Verdict, Option<Member>) {
+        if bytes.len() > limits::MEMBER_BYTES {
+            return (Verdict::Reject, None);
+        }
+        let Ok(entry) = MemberEntry::decode(bytes) else { return (Verdict::Reject, None) };
+        // Before it is verified: old news is frequent, and nobody's fault.
+        if !self.is_news(&entry) {
+            return (Verdict::Ignore, None);
+        }
+        match self.check(entry, &bytes.into()) {
+            Ok(member) => (Verdict::Accept, Some(member)),
+            // An honest member with another clock may have passed it on.
+            Err(error) if is_about_time(&error) => (Verdict::Ignore, None),
+            Err(_) => (Verdict::Reject, None),
+        }
+    }
+
+    /// Whether it says more than the table. What the table has of a node is at most a turn of the brain old.
+    fn is_news(&self, entry: &MemberEntry) -> bool {
+        let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = members.get(&entry.node()) else { return true };
+        match (known.standing, entry.presence()) {
+            (Standing::Forgotten, _) => false,
+            (_, None) => true,
+            (_, Some(presence)) => known
+                .entry
+                .as_ref()
+                .and_then(MemberEntry::presence)
+                .is_none_or(|old| presence.incarnation > old.incarnation),
+        }
+    }
+
     /// An entry that somebody sent, if it is what it says.
     pub fn verify(&self, bytes: &Octets) -> Option<Member> {
+        self.check(MemberEntry::decode(bytes).ok()?, bytes).ok()
+    }
+
+    fn check(&self, entry: MemberEntry, bytes: &Octets) -> Result<Member, MemberError> {
         let digest = Digest::of("meshd member entry", &[bytes]);
         if let Some(member) = self.remembered().get(&digest) {
-            return Some(member.clone());
+            return Ok(member.clone());
         }
-        let entry = MemberEntry::decode(bytes).ok()?;
-        let verified = entry.verify(&self.0.genesis, super::brain::clock::wall()).ok()?;
+        let verified = entry.verify(&self.0.genesis, super::brain::clock::wall())?;
         let member = member_of(verified.get(), bytes.clone());
         let mut remembered = self.remembered();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
         remembered.insert(digest, member.clone());
-        Some(member)
+        Ok(member)
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Member>> {
@@ -107,19 +150,32 @@ impl network::Directory for Directory {
     }
 }
 
-/// This node's word of itself. `incarnation` must be above all earlier ones: the wall clock in milliseconds.
+/// This node before it has said anything of itself: told to nobody.
+pub fn myself(identity: &Identity, store: StoreId) -> Member {
+    Member {
+        node: identity.key.node_id(),
+        store,
+        role: role_of(identity.credential.role()),
+        standing: Standing::Joined,
+        incarnation: 0,
+        addresses: Vec::new(),
+        entry: Octets::default(),
+    }
+}
+
+/// This node's word of itself. `incarnation` must be above all earlier ones.
 pub fn own_entry(
     key: &SecretKey,
     genesis: &Genesis,
     credential: &Credential,
     store: StoreId,
     addresses: &[String],
-    now: Wall,
+    (incarnation, now): (u64, Wall),
 ) -> Member {
     let presence = Presence {
         credential: credential.clone(),
         store,
-        incarnation: now.0,
+        incarnation,
         addresses: mesh_proto::address::Addresses::first_of(addresses.iter().cloned()),
         joined: now,
         left: false,
@@ -127,6 +183,19 @@ pub fn own_entry(
     let entry = MemberEntry::present(key, &genesis.network_id(), presence);
     let bytes = codec::encode(&entry).into();
     member_of(&entry, bytes)
+}
+
+/// Whether an entry would be good at another time.
+fn is_about_time(error: &MemberError) -> bool {
+    use credential::CredentialError as Error;
+    match error {
+        MemberError::Signature(_) | MemberError::MayNotForget { .. } => false,
+        MemberError::FromTheFuture { .. } => true,
+        MemberError::Credential(error) => matches!(
+            error,
+            Error::InvitationExpired { .. } | Error::MembershipEnded { .. } | Error::FromTheFuture { .. }
+        ),
+    }
 }
 
 /// A member that was let in at the door: known by its credential, before its own entry has come.
@@ -178,3 +247,6 @@ fn role_of(role: mesh_proto::role::Role) -> Role {
         mesh_proto::role::Role::Client => Role::Client,
     }
 }
+
+#[cfg(test)]
+mod tests;

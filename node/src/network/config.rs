@@ -45,7 +45,7 @@ pub struct Config {
     pub backoff: Backoff,
     /// Addresses that are dialled at one time by the dialler; the rest wait their turn. Default: 16.
     pub max_dials: usize,
-    /// Gossip topics to follow from the start, without the network's prefix. Default: `announce`.
+    /// Gossip topics to follow from the start, without the network's prefix. Default: `members`.
     pub topics: Vec<String>,
     /// The largest gossip message. Default: 64 KiB.
     pub gossip_max_bytes: usize,
@@ -88,7 +88,7 @@ impl Default for Config {
             frames: FrameConfig::default(),
             backoff: Backoff::default(),
             max_dials: 16,
-            topics: vec!["announce".to_owned()],
+            topics: vec![crate::directory::TOPIC.to_owned()],
             gossip_max_bytes: 64 * 1024,
             stream_protocols: vec!["/mesh/blob/1"],
             max_waiting_streams: 64,

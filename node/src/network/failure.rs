@@ -1,10 +1,10 @@
 //! Why a peer could not be joined, in words that say what to do.
 
-use super::gate::Failure;
+use super::{gate::Failure, reach::split_peer};
 use libp2p::{Multiaddr, PeerId, TransportError, swarm::DialError};
 use mesh_proto::admit::Refusal;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     error::Error,
     io::{self, ErrorKind},
 };
@@ -18,7 +18,7 @@ pub enum JoinFailure {
     NoAnswer,
     #[error("no route to it: check the network of this machine and the address")]
     NoRoute,
-    #[error("the name does not resolve: {0}")]
+    #[error("the name does not resolve: is it spelled right, and do this machine's name servers answer? {0}")]
     Name(String),
     #[error("another node answers there, {found}: correct the /p2p/ part, or leave it out")]
     WrongPeer { found: PeerId },
@@ -62,6 +62,16 @@ impl JoinFailure {
             Self::Unsupported => "unsupported",
             Self::Limit(_) => "limit",
             Self::Broken(_) => "broken",
+        }
+    }
+
+    /// Two failures with the same are one to an operator, although details of them may differ.
+    fn cause(&self) -> String {
+        match self {
+            Self::Refused(refusal) | Self::Unacceptable(refusal) => {
+                format!("{} {:?}", self.label(), std::mem::discriminant(refusal))
+            }
+            other => other.label().to_owned(),
         }
     }
 
@@ -145,7 +155,7 @@ impl JoinFailure {
         } else if says(&["unsupported resolved address", "not supported"]) {
             Self::Unsupported
         } else if says(&["record", "resolve", "dns", "name server", "nameserver", "lookup", "domain"]) {
-            Self::Name(text)
+            Self::Name(of_query(&text))
         } else if says(&["timed out", "timeout", "time out"]) {
             Self::NoAnswer
         } else if says(&[
@@ -164,6 +174,15 @@ impl JoinFailure {
         } else {
             Self::Broken(text)
         }
+    }
+}
+
+/// What the resolver looked for in vain: it prints its whole query.
+fn of_query(text: &str) -> String {
+    let between = |before: &str, after: &str| text.split_once(before)?.1.split_once(after).map(|(found, _)| found);
+    match (between("Name(\"", "\")"), between("query_type: ", ",")) {
+        (Some(name), Some(kind)) => format!("({kind} of {})", name.trim_end_matches('.')),
+        _ => format!("({text})"),
     }
 }
 
@@ -193,12 +212,12 @@ fn innermost(error: &io::Error) -> String {
     text
 }
 
-/// What was reported already, so that each cause is named once for each address, however often it is tried. Bounded:
-/// the oldest is forgotten, and may then be named again.
+/// What was reported last of each address, so that a cause is named once, however often it is tried, and again when it is
+/// another. Bounded: the oldest is forgotten, and may then be named again.
 #[derive(Debug, Default)]
 pub struct Reported {
-    seen: BTreeSet<(String, &'static str)>,
-    order: VecDeque<(String, &'static str)>,
+    last: BTreeMap<Multiaddr, String>,
+    order: VecDeque<Multiaddr>,
 }
 
 impl Reported {
@@ -206,23 +225,58 @@ impl Reported {
 
     /// Whether this is news.
     pub fn note(&mut self, address: &Multiaddr, why: &JoinFailure) -> bool {
-        let entry = (address.to_string(), why.label());
-        if !self.seen.insert(entry.clone()) {
-            return false;
+        let (address, cause) = (split_peer(address.clone()).0, why.cause());
+        match self.last.insert(address.clone(), cause.clone()) {
+            Some(last) => last != cause,
+            None => {
+                self.order.push_back(address);
+                if self.order.len() > Self::MOST
+                    && let Some(oldest) = self.order.pop_front()
+                {
+                    self.last.remove(&oldest);
+                }
+                true
+            }
         }
-        self.order.push_back(entry);
-        if self.order.len() > Self::MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        true
     }
 
     /// The address answered: whatever happens to it next is news.
     pub fn forget(&mut self, address: &Multiaddr) {
-        let address = address.to_string();
-        self.order.retain(|entry| entry.0 != address);
-        self.seen.retain(|entry| entry.0 != address);
+        let address = split_peer(address.clone()).0;
+        self.order.retain(|known| *known != address);
+        self.last.remove(&address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_query_its_name_and_kind_are_shown() {
+        let said =
+            "no records found for Query { name: Name(\"_dnsaddr.example.org.\"), query_type: TXT, query_class: IN }";
+        assert_eq!(of_query(said), "(TXT of _dnsaddr.example.org)");
+        assert_eq!(of_query("request timed out"), "(request timed out)");
+    }
+
+    #[test]
+    fn a_cause_is_news_once_and_again_when_it_was_another_or_the_address_answered() {
+        let mut reported = Reported::default();
+        let address: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().unwrap();
+        let with_peer = address.clone().with_p2p(PeerId::random()).unwrap();
+        let refused = JoinFailure::Refused(Refusal::InvitationExpired);
+        assert!(reported.note(&address, &JoinFailure::NoAnswer));
+        assert!(!reported.note(&with_peer, &JoinFailure::NoAnswer), "the same address");
+        assert!(reported.note(&address, &refused));
+        assert!(!reported.note(&address, &refused));
+        assert!(reported.note(&address, &JoinFailure::Refused(Refusal::Forgotten)));
+        assert!(reported.note(&address, &JoinFailure::NoAnswer), "it changed, and changed back");
+        reported.forget(&with_peer);
+        assert!(reported.note(&address, &JoinFailure::NoAnswer));
+        for port in 0..2 * Reported::MOST {
+            reported.note(&format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap(), &JoinFailure::NoAnswer);
+        }
+        assert_eq!((reported.last.len(), reported.order.len()), (Reported::MOST, Reported::MOST));
     }
 }

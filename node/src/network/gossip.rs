@@ -4,7 +4,7 @@
 use super::config::Config;
 use libp2p::{
     gossipsub::{
-        Behaviour, ConfigBuilder, IdentTopic, MessageAuthenticity, MessageId, MetricsConfig, PeerScoreParams,
+        Behaviour, ConfigBuilder, IdentTopic, Message, MessageAuthenticity, MessageId, MetricsConfig, PeerScoreParams,
         PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode,
     },
     identity::Keypair,
@@ -64,6 +64,7 @@ pub fn build(
         .publish_queue_duration(FORWARD_WAIT)
         .connection_handler_queue_len(QUEUE)
         .max_transmit_size(config.gossip_max_bytes)
+        .message_id_fn(content_id)
         .build()
         .map_err(|error| GossipError(error.to_string()))?;
     let mut behaviour = Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), gossip)
@@ -75,6 +76,13 @@ pub fn build(
         behaviour.subscribe(topic).map_err(|error| GossipError(error.to_string()))?;
     }
     Ok(behaviour)
+}
+
+/// Named by its content: what several nodes found out and tell is told once.
+fn content_id(message: &Message) -> MessageId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(message.topic.as_str().as_bytes()).update(&[0]).update(&message.data);
+    MessageId::new(&hasher.finalize().as_bytes()[..20])
 }
 
 /// The topic of this network by that name.

@@ -2,8 +2,10 @@
 
 mod admission;
 mod behaviour;
+mod claim;
 mod class;
 mod config;
+mod denied;
 mod dial;
 mod discovery;
 mod driver;
@@ -30,6 +32,7 @@ pub use gossip::{GossipId, Verdict};
 pub use handle::{CommandError, Incoming, NetworkHandle};
 pub use metrics::Metrics;
 pub use peers::PeerInfo;
+pub use reach::split_peer;
 pub use start::{NetworkError, NetworkIdentity, start};
 pub use substream::OpenError;
 

@@ -4,6 +4,7 @@ use super::{
     FrameHandler,
     admission::{Admission, Directory},
     behaviour::{Behaviour, Inside},
+    claim,
     config::Config,
     dial::{Dialer, Pursuit},
     discovery,
@@ -63,7 +64,7 @@ pub enum NetworkError {
     #[error(transparent)]
     Gossip(#[from] GossipError),
     #[error("cannot listen on {address}: {error}; is the port taken, or the address of another machine?")]
-    Listen { address: Multiaddr, error: TransportError<io::Error> },
+    Listen { address: Multiaddr, error: io::Error },
     #[error("`{0}` is not the name of a protocol: it must begin with /")]
     ProtocolName(String),
 }
@@ -135,6 +136,18 @@ pub async fn start(
     Ok((NetworkHandle { node, routes, commands: command, peers, incoming }, received))
 }
 
+/// The system's own error, where there is one: libp2p wraps it in some that say nothing.
+fn innermost(error: io::Error) -> io::Error {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut code = None;
+    while let Some(error) = next {
+        let io = error.downcast_ref::<io::Error>();
+        code = code.or(io.and_then(io::Error::raw_os_error));
+        next = io.and_then(io::Error::get_ref).map(|inner| inner as _).or_else(|| error.source());
+    }
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
 fn behaviour(gate: Gate<Inside>, peer: PeerId, config: &Config) -> Behaviour {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(config.max_pending_incoming))
@@ -169,8 +182,18 @@ fn dialer(config: &Config, remembered: Vec<(NodeId, Vec<Multiaddr>)>) -> Dialer 
 }
 
 fn listen(driver: &mut Driver) -> Result<(), NetworkError> {
-    for address in driver.config.listen.clone() {
-        driver.swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen { address, error })?;
+    let addresses = driver.config.listen.clone();
+    for address in &addresses {
+        claim::check(address).map_err(|error| NetworkError::Listen { address: address.clone(), error })?;
+    }
+    for address in addresses {
+        driver.swarm.listen_on(address.clone()).map_err(|error| NetworkError::Listen {
+            address,
+            error: match error {
+                TransportError::Other(error) => innermost(error),
+                error @ TransportError::MultiaddrNotSupported(_) => io::Error::other(error.to_string()),
+            },
+        })?;
     }
     for address in driver.config.external.clone() {
         driver.swarm.add_external_address(address);

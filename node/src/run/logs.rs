@@ -73,6 +73,7 @@ impl NodeLogs {
                 State::Assigned(attempt) => Ok((attempt.number, attempt.executor)),
                 State::Ended(_) => Err(LogsError::NotRunning),
             },
+            Some(Answer::Refused { .. }) => Err(LogsError::Unreachable),
             _ => Err(LogsError::NotRunning),
         }
     }

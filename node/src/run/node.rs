@@ -17,7 +17,7 @@ use crate::{
     directory::Directory,
     executor::{self, Executors},
     identity::{ApiToken, DataDir, Identity, IdentityError, Peers, read_bootstrap},
-    log::NewLog,
+    log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
     network::{self, NetworkIdentity},
     work::{Replicas, Work},
@@ -31,7 +31,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 
 /// What a node is started with.
 pub struct Options {
@@ -80,6 +83,14 @@ pub struct Node {
 impl Node {
     /// Starts everything. Must be called on a tokio runtime, which then carries the node.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_on(options, |disk| disk).await
+    }
+
+    /// The same with something over the log's disk.
+    pub async fn start_on<D: Disk + 'static>(
+        options: Options,
+        seam: impl FnOnce(FileDisk) -> D,
+    ) -> Result<Self, StartError> {
         let Options { loaded } = options;
         let config = &loaded.config;
         let dir = Arc::new(DataDir::lock(&config.node.data_dir)?);
@@ -88,9 +99,14 @@ impl Node {
         let directory = Directory::new(identity.genesis.clone());
 
         // The brain, from the disk.
+        let (remembered, skipped) = Peers::load(dir.path())?;
+        if skipped > 0 {
+            tracing::warn!(skipped, "lines of the file of remembered peers could not be read");
+        }
+        let met = remembered.iter().next().is_some() || skipped > 0;
         let new = NewLog { store_id: StoreId(rand::random()), salt: rand::random() };
-        let restored = brain::restore(&dir, &parts::log_config(config), new, |store| {
-            parts::coordinator_config(config, &identity, store)
+        let restored = brain::restore(&dir, &parts::log_config(config), new, seam, |store| {
+            parts::coordinator_config(config, &identity, met, store)
         })?;
         directory.fill(&restored.coordinator);
         let store = restored.coordinator.store();
@@ -100,10 +116,6 @@ impl Node {
         // The network.
         let mut metrics = Metrics::new();
         let frames = Frames { inbox: inbox.clone(), doors: doors.clone(), directory: directory.clone() };
-        let (remembered, skipped) = Peers::load(dir.path())?;
-        if skipped > 0 {
-            tracing::warn!(skipped, "lines of the file of remembered peers could not be read");
-        }
         let network_identity = NetworkIdentity {
             keypair: parts::keypair(&identity),
             genesis: identity.genesis.clone(),
@@ -136,6 +148,7 @@ impl Node {
 
         // The threads.
         let waiting = Waiting::default();
+        let (speak, asked_to_speak) = watch::channel(0);
         let brain = BrainHandle::new(inbox.clone(), waiting.clone());
         let hands = Hands {
             network: network.clone(),
@@ -143,6 +156,7 @@ impl Node {
             work: work.clone(),
             inbox: inbox.clone(),
             runtime: runtime.clone(),
+            speak,
         };
         let state = LogState::default();
         state.headroom.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
@@ -164,10 +178,11 @@ impl Node {
         // What goes on beside.
         let meters = BrainMeters::default();
         metrics.registry_mut().register_collector(Box::new(meters.clone()));
-        let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone());
+        let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone(), asked_to_speak);
+        let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
         let mut background = vec![
-            runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone())),
+            runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip)),
             runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
             runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())),
         ];

@@ -1,4 +1,5 @@
-//! What this node says of itself: signed anew when it learns where it can be reached.
+//! What this node says of itself: signed anew when it learns where it can be reached, and when others know a newer word
+//! of it than its last.
 
 use crate::{
     brain::{Inbox, clock},
@@ -8,6 +9,7 @@ use crate::{
 };
 use mesh_coordinator::Input;
 use mesh_proto::{credential::Credential, genesis::Genesis, id::StoreId, key::SecretKey};
+use tokio::sync::watch;
 
 /// The maker of entries.
 pub struct OwnEntry {
@@ -17,11 +19,20 @@ pub struct OwnEntry {
     store: StoreId,
     network: NetworkHandle,
     inbox: Inbox,
-    said: Vec<String>,
+    /// The incarnation above which to speak, as the brain asks.
+    asked: watch::Receiver<u64>,
+    incarnation: u64,
+    said: Option<Vec<String>>,
 }
 
 impl OwnEntry {
-    pub fn new(identity: &Identity, store: StoreId, network: NetworkHandle, inbox: Inbox) -> Self {
+    pub fn new(
+        identity: &Identity,
+        store: StoreId,
+        network: NetworkHandle,
+        inbox: Inbox,
+        asked: watch::Receiver<u64>,
+    ) -> Self {
         Self {
             key: SecretKey::from_bytes(&identity.key.to_bytes()),
             genesis: identity.genesis.clone(),
@@ -29,12 +40,46 @@ impl OwnEntry {
             store,
             network,
             inbox,
-            said: Vec::new(),
+            asked,
+            incarnation: 0,
+            said: None,
+        }
+    }
+
+    /// When the brain asks for a newer word; never, once it has ended.
+    pub async fn asked(&mut self) {
+        if self.asked.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
     /// Tells the mesh, if there is something new to tell.
     pub async fn refresh(&mut self) {
+        let addresses = self.addresses();
+        if self.said.as_ref() != Some(&addresses) {
+            self.say(addresses).await;
+        }
+    }
+
+    /// Says the same again, above what the brain asked for.
+    pub async fn say_again(&mut self) {
+        let addresses = self.addresses();
+        self.say(addresses).await;
+    }
+
+    async fn say(&mut self, addresses: Vec<String>) {
+        let now = clock::wall();
+        let highest = self.incarnation.max(*self.asked.borrow_and_update());
+        self.incarnation = now.0.max(highest.saturating_add(1));
+        let stamp = (self.incarnation, now);
+        let entry = directory::own_entry(&self.key, &self.genesis, &self.credential, self.store, &addresses, stamp);
+        self.said = Some(addresses);
+        if self.inbox.send(Input::Me(entry)).await.is_err() {
+            tracing::debug!("the brain has ended");
+        }
+    }
+
+    fn addresses(&self) -> Vec<String> {
         let known = self.network.external().into_iter().chain(self.network.listening());
         let mut addresses: Vec<String> = Vec::new();
         for address in known.map(|address| address.to_string()) {
@@ -43,14 +88,6 @@ impl OwnEntry {
             }
         }
         addresses.truncate(8);
-        if addresses == self.said {
-            return;
-        }
-        let entry =
-            directory::own_entry(&self.key, &self.genesis, &self.credential, self.store, &addresses, clock::wall());
-        self.said = addresses;
-        if self.inbox.send(Input::Me(entry)).await.is_err() {
-            tracing::debug!("the brain has ended");
-        }
+        addresses
     }
 }

@@ -27,13 +27,13 @@ pub fn log_config(config: &Config) -> LogConfig {
     LogConfig { segment_size: config.log.segment_size.bytes(), free_segments: config.log.free_segments as usize }
 }
 
-pub fn coordinator_config(config: &Config, identity: &Identity, store: StoreId) -> mesh_coordinator::Config {
-    let now = crate::brain::clock::wall();
-    let me = directory::own_entry(&identity.key, &identity.genesis, &identity.credential, store, &[], now);
+/// `met`: it has met other members, as the file of peers says, which outlives a lost log.
+pub fn coordinator_config(config: &Config, identity: &Identity, met: bool, store: StoreId) -> mesh_coordinator::Config {
     mesh_coordinator::Config {
         network: identity.genesis.network_id(),
         seed: rand::random(),
-        me,
+        me: directory::myself(identity, store),
+        alone: identity.genesis.maker == identity.key.node_id() && !met,
         membership: mesh_membership::Config::default(),
         tasks: mesh_tasks::Config {
             copies: config.tasks.copies as usize,

@@ -8,7 +8,10 @@ use crate::{
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use mesh_proto::address::Addresses;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// Between two looks for the first member that was met.
+const SOON: Duration = Duration::from_millis(200);
 
 /// The connections of now.
 pub fn views(network: &NetworkHandle) -> Vec<PeerView> {
@@ -43,7 +46,8 @@ fn transport(address: &Multiaddr) -> &'static str {
 pub async fn remember(network: NetworkHandle, dir: Arc<DataDir>) {
     let mut written = Vec::new();
     loop {
-        tokio::time::sleep(NOW_AND_THEN).await;
+        // The first at once: a node that has met somebody must know it when its log is lost.
+        tokio::time::sleep(if written.is_empty() { SOON } else { NOW_AND_THEN }).await;
         let known = network.known_addresses();
         if known.is_empty() || known == written {
             continue;

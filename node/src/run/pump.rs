@@ -3,10 +3,11 @@
 use super::{own_entry::OwnEntry, readiness::Readiness};
 use crate::{
     brain::{Doors, Inbox, fatal},
-    directory,
-    network::{Class, NetworkEvent},
+    directory::{self, Directory},
+    network::{Class, GossipId, NetworkEvent, NetworkHandle, Verdict, split_peer},
 };
 use mesh_coordinator::Input;
+use mesh_proto::id::NodeId;
 use tokio::sync::mpsc;
 
 /// Runs until the network ends, which the node must not outlive.
@@ -16,11 +17,22 @@ pub async fn events(
     doors: Doors,
     mut own: OwnEntry,
     readiness: Readiness,
+    gossip: Gossip,
 ) {
-    while let Some(event) = events.recv().await {
+    own.refresh().await;
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = own.asked() => {
+                own.say_again().await;
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
         let inputs = match event {
             NetworkEvent::Up { node, guest, address, .. } => {
                 tracing::info!(%node, %address, "member connected");
+                readiness.note_reached(node, &split_peer(address).0);
                 let input =
                     [Input::Member(directory::seen_at_the_door(&guest)), Input::Up { node, store: guest.store }];
                 if !send(&inbox, input).await {
@@ -36,9 +48,10 @@ pub async fn events(
             }
             NetworkEvent::Writable { node, class: Class::Task } => Some(Input::Writable { node }),
             NetworkEvent::Writable { .. } => None,
-            NetworkEvent::Unreachable { address, why, .. } => {
+            NetworkEvent::Unreachable { address, peer, why } => {
                 tracing::warn!(%address, "cannot join: {why}");
-                readiness.note_failure(format!("{address}: {why}"));
+                let peer = peer.as_ref().and_then(NodeId::from_peer_id);
+                readiness.note_failure(split_peer(address).0, peer, why.to_string());
                 None
             }
             NetworkEvent::Listening(address) => {
@@ -51,8 +64,7 @@ pub async fn events(
                 own.refresh().await;
                 None
             }
-            // Nothing is gossiped yet: what came is neither wrong nor for us.
-            NetworkEvent::Gossip { .. } => None,
+            NetworkEvent::Gossip { topic, bytes, id, .. } => gossip.heard(&topic, &bytes, id),
         };
         if let Some(input) = inputs
             && !send(&inbox, [input]).await
@@ -61,6 +73,26 @@ pub async fn events(
         }
     }
     fatal("the network has ended");
+}
+
+/// Judges what is gossiped.
+pub struct Gossip {
+    pub network: NetworkHandle,
+    pub directory: Directory,
+}
+
+impl Gossip {
+    fn heard(&self, topic: &str, bytes: &[u8], id: GossipId) -> Option<Input> {
+        let (verdict, member) = match topic {
+            directory::TOPIC => self.directory.judge(bytes),
+            // Of a later version: neither wrong nor for us.
+            _ => (Verdict::Ignore, None),
+        };
+        if let Err(error) = self.network.judge(id, verdict) {
+            tracing::debug!(%error, "gossip that was not judged goes no further");
+        }
+        member.map(Input::Announced)
+    }
 }
 
 async fn send<const N: usize>(inbox: &Inbox, inputs: [Input; N]) -> bool {

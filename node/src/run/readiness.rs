@@ -2,15 +2,17 @@
 
 use super::meters::BrainMeters;
 use crate::{api::brain::Brain as _, brain::BrainHandle};
+use libp2p::Multiaddr;
 use mesh_coordinator::{Answer, Command};
+use mesh_proto::id::NodeId;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-/// Failures to join that are remembered for whoever asks.
-const FAILURES: usize = 4;
+/// Addresses that failed and are remembered for whoever asks.
+const FAILURES: usize = 16;
 
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Mutex<State>>);
@@ -20,7 +22,14 @@ struct State {
     /// The brain has answered once.
     is_up: bool,
     reasons: Vec<String>,
-    failures: VecDeque<String>,
+    failures: VecDeque<Failed>,
+}
+
+/// An address that did not lead into the mesh, whoever was meant.
+struct Failed {
+    address: Multiaddr,
+    peer: Option<NodeId>,
+    why: String,
 }
 
 impl Readiness {
@@ -32,13 +41,20 @@ impl Readiness {
         }
     }
 
-    /// An address that did not lead into the mesh.
-    pub fn note_failure(&self, why: String) {
+    /// An address does not lead into the mesh: the latest cause stays until it does.
+    pub fn note_failure(&self, address: Multiaddr, peer: Option<NodeId>, why: String) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.failures.push_back(why);
+        state.failures.retain(|failed| failed.address != address);
+        state.failures.push_back(Failed { address, peer, why });
         if state.failures.len() > FAILURES {
             state.failures.pop_front();
         }
+    }
+
+    /// A member was reached: what failed of it before is of no interest any more.
+    pub fn note_reached(&self, node: NodeId, address: &Multiaddr) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failures.retain(|failed| failed.peer != Some(node) && failed.address != *address);
     }
 }
 
@@ -50,10 +66,17 @@ impl Readiness {
         state.reasons.clear();
         match answer {
             Some(Some(Answer::Status(status))) => {
+                if !status.introduced {
+                    let why = "no member has told this node yet who else is in the mesh: it takes no work before";
+                    state.reasons.push(why.into());
+                }
                 let (reached, others) = (status.reachable.saturating_sub(1), status.members.saturating_sub(1));
                 if reached * 2 < others {
                     state.reasons.push(format!("only {reached} of {others} other members can be reached"));
-                    let failures: Vec<String> = state.failures.iter().cloned().collect();
+                }
+                if !state.reasons.is_empty() {
+                    let failures: Vec<String> =
+                        state.failures.iter().map(|failed| format!("{}: {}", failed.address, failed.why)).collect();
                     state.reasons.extend(failures);
                 }
                 if !status.disk_has_room {

@@ -1,5 +1,6 @@
 //! The integration tests of the node, one binary.
 
 mod executor;
+mod inside;
 mod network;
 mod processes;

@@ -6,10 +6,12 @@ mod all_at_once;
 mod blobs;
 mod frozen;
 mod full_disk;
+mod lan;
 mod lost_node;
 mod many;
 mod one_dies;
 mod orphans;
+mod ports;
 mod verbs;
 
 use meshd::api::jobs::submit::JobHeader;
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-static TURN: Mutex<()> = Mutex::const_new(());
+pub static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Long enough for a loaded machine; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -110,7 +112,7 @@ fn is_done(result: &TaskResult) -> bool {
 }
 
 /// Waits until something holds.
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");

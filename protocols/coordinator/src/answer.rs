@@ -45,7 +45,7 @@ pub enum Answer {
     Finished,
 }
 
-/// Why a submission was not taken.
+/// Why a submission, or any other wish of a user, was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the same key was used for another task")]
@@ -54,6 +54,8 @@ pub enum Refusal {
     TooOld { born: Wall, floor: Wall },
     #[error("{reached} of the {needed} nodes that must hold it answered; try again in {retry_ms} ms")]
     Unavailable { reached: u32, needed: u32, retry_ms: u32 },
+    #[error("this node has not heard yet who else is in the mesh; ask another, or try again in {retry_ms} ms")]
+    Unintroduced { retry_ms: u32 },
     #[error("no room; try again in {retry_ms} ms")]
     Busy { retry_ms: u32 },
     #[error("not a task: {0}")]
@@ -108,6 +110,8 @@ pub struct TaskSummary {
 pub struct StatusView {
     pub node: NodeId,
     pub store: StoreId,
+    /// It knows who else is in the mesh, and takes work.
+    pub introduced: bool,
     /// Of known members that may hold tasks, how many can be talked to now, itself included.
     pub members: u32,
     pub reachable: u32,

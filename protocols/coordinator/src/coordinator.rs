@@ -1,7 +1,8 @@
 use crate::{
-    Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, RequestId,
+    Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Refusal, RequestId,
     queries::{Queries, Question},
     requests::Requests,
+    tables::PassOn,
 };
 use mesh_membership::{Member, Members};
 use mesh_proto::{
@@ -23,6 +24,9 @@ pub struct Config {
     pub seed: u64,
     /// This node as a member: its id, its store, its role.
     pub me: Member,
+    /// This node made the network and has met nobody since: it may begin alone. Any other with a fresh disk has to hear
+    /// first who else there is.
+    pub alone: bool,
     pub membership: mesh_membership::Config,
     pub tasks: mesh_tasks::Config,
 }
@@ -43,8 +47,10 @@ pub struct Coordinator {
     changed_members: BTreeSet<NodeId>,
     /// Control messages of this flush.
     pub(crate) control: Vec<(NodeId, ControlMessage)>,
-    /// Entries to pass on with this flush.
-    news: Vec<Member>,
+    /// Entries to announce with this flush.
+    news: BTreeMap<NodeId, Member>,
+    /// The store does not know yet that this node is introduced.
+    newly_introduced: bool,
     pub(crate) has_room: bool,
 }
 
@@ -60,7 +66,8 @@ impl Coordinator {
             position: LogPosition::START,
             changed_members: BTreeSet::new(),
             control: Vec::new(),
-            news: Vec::new(),
+            news: BTreeMap::new(),
+            newly_introduced: false,
             has_room: true,
             config,
         }
@@ -74,6 +81,10 @@ impl Coordinator {
             if rest.len() == 32 {
                 self.members.restore(mesh_proto::codec::decode(value, Fact::LIMIT)?);
             }
+            return Ok(());
+        }
+        if key == INTRODUCED_KEY {
+            self.members.introduce();
             return Ok(());
         }
         self.tasks.load(key, value).map(|_| ())
@@ -93,6 +104,10 @@ impl Coordinator {
                 self.changed_members.insert(member.node);
                 self.members.restore(member);
             }
+            Fact::Introduced => {
+                self.members.introduce();
+                self.newly_introduced = true;
+            }
         }
     }
 
@@ -110,11 +125,9 @@ impl Coordinator {
             }
             Input::Full { node } => self.tasks.full(node),
             Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),
-            Input::Me(member) => {
-                self.members.set_me(member.clone());
-                self.news.push(member);
-            }
-            Input::Member(member) => self.learn(now, member, effects),
+            Input::Me(member) => self.speak(member, effects),
+            Input::Member(member) => self.learn(now, member, PassOn::Yes, effects),
+            Input::Announced(member) => self.learn(now, member, PassOn::No, effects),
             Input::Task { from, frame } => {
                 self.members.heard(now, from);
                 if self.members.is_connected(&from) {
@@ -141,33 +154,40 @@ impl Coordinator {
 
     /// Due timers.
     pub fn handle_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.handle_control_deadline(now, effects);
+        self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
+    }
+
+    /// Due timers of what goes on although the disk is slow: heartbeats, and who is silent. Makes few facts.
+    pub fn handle_control_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.members.deadline() <= now.mono {
             let mut asked = Vec::new();
             self.members.handle_deadline(now, &mut self.rng, &mut asked);
             self.carry_out(now, asked, effects);
         }
-        self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
         self.answer_overdue(now);
+    }
+
+    /// When to call [`Self::handle_control_deadline`] next.
+    pub fn control_deadline(&self) -> Option<Mono> {
+        [Some(self.members.deadline()), self.queries.deadline()].into_iter().flatten().min()
     }
 
     /// When to call [`Self::handle_deadline`] next.
     pub fn deadline(&self) -> Option<Mono> {
-        let queries = self.queries.deadline();
-        [Some(self.members.deadline()), self.tasks.deadline(), queries].into_iter().flatten().min()
+        [self.control_deadline(), self.tasks.deadline()].into_iter().flatten().min()
     }
 
     /// What the last events had to say, one frame a destination (more, where one would be too large).
     pub fn flush(&mut self, _now: Now, effects: &mut Vec<Effect>) {
         let after = self.position;
-        for member in std::mem::take(&mut self.news) {
-            let connected: Vec<NodeId> = self.members.connected().filter(|node| *node != member.node).collect();
-            for node in connected {
-                self.control.push((node, ControlMessage::Members(vec![member.clone()])));
-            }
+        for (node, member) in std::mem::take(&mut self.news) {
+            // Another's word is signed by it, and rests on nothing here; this node's own must not be forgotten.
+            let after = if node == self.config.me.node { after } else { LogPosition::START };
+            effects.push(Effect::Announce { member, after });
         }
         for (to, message) in self.control.drain(..) {
-            let rests_on_nothing = matches!(message, ControlMessage::Heartbeat(_));
-            let after = if rests_on_nothing { LogPosition::START } else { after };
+            let after = if message.rests_on_nothing() { LogPosition::START } else { after };
             effects.push(Effect::Send { to, message: Message::Control(message), after });
         }
         for (to, items) in self.tasks.take_items() {
@@ -188,6 +208,9 @@ impl Coordinator {
         for node in std::mem::take(&mut self.changed_members) {
             let key = [MEMBER_KEY, node.as_bytes().as_slice()].concat();
             changes.push((key, self.members.get(&node).map(mesh_proto::codec::encode)));
+        }
+        if std::mem::take(&mut self.newly_introduced) {
+            changes.push((INTRODUCED_KEY.to_vec(), Some(Vec::new())));
         }
         self.tasks.take_changes(|key, value| changes.push((key, value)));
         (self.position, changes)
@@ -226,16 +249,17 @@ impl Coordinator {
         }
         self.members.paused(now);
         self.with_tasks(now, effects, |tasks, cx| tasks.restarted(cx));
+        if self.config.alone {
+            self.introduced(effects);
+        }
     }
 
     fn up(&mut self, now: Now, node: NodeId, store: StoreId, effects: &mut Vec<Effect>) {
         self.members.up(now, node, store);
         let Some(member) = self.members.get(&node).cloned() else { return };
-        let is_told = |other: &&Member| other.node != node && !other.entry.is_empty();
-        let table: Vec<Member> = self.members.others().filter(is_told).cloned().collect();
-        let mine = [self.members.me().clone()];
-        for part in mine.into_iter().chain(table).collect::<Vec<_>>().chunks(64) {
-            self.control.push((node, ControlMessage::Members(part.to_vec())));
+        // One of the two begins; a newcomer does not wait for the other.
+        if self.node() < node || !self.members.is_introduced() {
+            self.compare_with(node);
         }
         let heartbeat = self.heartbeat();
         self.control.push((node, ControlMessage::Heartbeat(heartbeat)));
@@ -245,28 +269,22 @@ impl Coordinator {
         });
     }
 
-    fn learn(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) {
-        let mut asked = Vec::new();
-        // What is refused is old news, and costs nothing.
-        if self.members.learn(now, member, &mut asked).is_ok() {
-            self.carry_out(now, asked, effects);
-        }
-    }
-
     fn control(&mut self, now: Now, from: NodeId, message: ControlMessage, effects: &mut Vec<Effect>) {
         self.members.heard(now, from);
         match message {
             ControlMessage::Heartbeat(Heartbeat { slots, running, queued }) => {
                 self.tasks.load_of(from, Load { slots, running, queued });
             }
-            // The body verifies entries and hands them in one by one; in a world without signatures they come here.
-            ControlMessage::Members(members) => members.into_iter().for_each(|m| self.learn(now, m, effects)),
+            ControlMessage::Digests(theirs) => self.on_digests(from, &theirs),
+            ControlMessage::Marks(theirs) => self.on_marks(from, theirs),
+            ControlMessage::Members(members) => self.on_members(now, members, effects),
+            ControlMessage::Told { introduced } => self.on_told(introduced, effects),
             ControlMessage::Query { id, query } => self.on_query(from, id, &query),
             ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
         }
     }
 
-    fn carry_out(&mut self, now: Now, asked: Vec<mesh_membership::Effect>, effects: &mut Vec<Effect>) {
+    pub(crate) fn carry_out(&mut self, now: Now, asked: Vec<mesh_membership::Effect>, effects: &mut Vec<Effect>) {
         use mesh_membership::Effect as Asked;
         for effect in asked {
             match effect {
@@ -274,14 +292,10 @@ impl Coordinator {
                     self.with_tasks(now, effects, |tasks, cx| {
                         tasks.member(cx, member.node, member.store, member.holds_tasks());
                     });
-                    self.changed_members.insert(member.node);
-                    self.position = self.position.next();
-                    effects.push(Effect::Persist(Fact::Member(member.clone())));
-                    // What was only seen at the door has no entry to pass on yet.
-                    if !member.entry.is_empty() {
-                        self.news.push(member);
-                    }
+                    self.keep(member, effects);
                 }
+                Asked::Outdated { incarnation } => effects.push(Effect::Speak { above: incarnation }),
+                Asked::Compare(node) => self.compare_with(node),
                 Asked::Heartbeat => {
                     let heartbeat = self.heartbeat();
                     let own = Load { slots: heartbeat.slots, running: heartbeat.running, queued: heartbeat.queued };
@@ -299,6 +313,28 @@ impl Coordinator {
         }
     }
 
+    /// The entry becomes a fact.
+    pub(crate) fn keep(&mut self, member: Member, effects: &mut Vec<Effect>) {
+        self.changed_members.insert(member.node);
+        self.position = self.position.next();
+        effects.push(Effect::Persist(Fact::Member(member)));
+    }
+
+    /// This node has had a member's table, or is the first of its network.
+    pub(crate) fn introduced(&mut self, effects: &mut Vec<Effect>) {
+        if !self.members.is_introduced() {
+            self.members.introduce();
+            self.newly_introduced = true;
+            self.position = self.position.next();
+            effects.push(Effect::Persist(Fact::Introduced));
+        }
+    }
+
+    /// To be announced with this flush; the latest word of each.
+    pub(crate) fn announce(&mut self, member: Member) {
+        self.news.insert(member.node, member);
+    }
+
     fn heartbeat(&self) -> Heartbeat {
         let totals = self.tasks.totals();
         let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
@@ -306,6 +342,10 @@ impl Coordinator {
     }
 
     fn command(&mut self, now: Now, request: RequestId, command: Command, effects: &mut Vec<Effect>) {
+        if let Some(items) = self.refused_items(&command) {
+            self.requests.refuse(request, items, &Refusal::Unintroduced { retry_ms: 1000 });
+            return;
+        }
         let waiter = |index: usize| Waiter { request: request.0, index: u32::try_from(index).unwrap_or(u32::MAX) };
         match command {
             Command::Submit { specs, follow } => {
@@ -387,6 +427,7 @@ impl Coordinator {
 const NAMED_MAX: usize = 1024;
 
 const MEMBER_KEY: &[u8] = b"mm";
+const INTRODUCED_KEY: &[u8] = b"mi";
 
 /// Cuts what goes to one destination into frames that stay below the limit.
 fn frames(items: Vec<Item>) -> Vec<Vec<Item>> {

@@ -1,4 +1,5 @@
 use crate::{Answer, ControlMessage, Fact, RequestId};
+use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
     task::{Birth, Frame},
@@ -40,6 +41,15 @@ pub enum Effect {
     /// Close what there is: the member left, was forgotten, or went silent.
     Disconnect {
         node: NodeId,
+    },
+    /// Tell all members, by gossip, of an entry that is new.
+    Announce {
+        member: Member,
+        after: LogPosition,
+    },
+    /// Say something of this node under a higher incarnation than this, by `Input::Me`.
+    Speak {
+        above: u64,
     },
 }
 

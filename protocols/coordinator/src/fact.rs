@@ -8,6 +8,9 @@ pub enum Fact {
     Task(mesh_tasks::Fact),
     #[serde(rename = "m")]
     Member(Member),
+    /// This disk has had a member's table, or belongs to the first of the network.
+    #[serde(rename = "i")]
+    Introduced,
 }
 
 impl Fact {

@@ -21,13 +21,17 @@ pub enum Input {
     Full { node: NodeId },
     /// The queue to it has room again.
     Writable { node: NodeId },
-    /// This node's own entry changed: it knows more of its addresses, or leaves.
+    /// This node's own entry changed: it knows more of its addresses, leaves, or was asked to ([`Effect::Speak`]).
+    ///
+    /// [`Effect::Speak`]: crate::Effect::Speak
     Me(Member),
-    /// A verified statement about a member, from its admission, from gossip or from an operator.
+    /// A verified statement about a member, from its admission or from an operator.
     Member(Member),
+    /// A verified statement about a member that gossip brought, and takes further by itself.
+    Announced(Member),
     /// A decoded and checked frame of `/mesh/task/1`.
     Task { from: NodeId, frame: Frame },
-    /// A decoded message of `/mesh/control/1`.
+    /// A decoded message of `/mesh/control/1`. Entries in it were verified.
     Control { from: NodeId, message: ControlMessage },
     /// What a user asks, by the API. Answers name the request.
     Command { request: RequestId, command: Command },

@@ -21,10 +21,11 @@ mod fact;
 mod input;
 mod queries;
 mod requests;
+mod tables;
 
 pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};
 pub use command::{Command, ListFilter, RequestId};
-pub use control::{ControlMessage, Heartbeat, Query, QueryReply};
+pub use control::{ControlMessage, Heartbeat, Marks, Query, QueryReply};
 pub use coordinator::{Changes, Config, Coordinator};
 pub use effect::{Effect, Message};
 pub use fact::Fact;

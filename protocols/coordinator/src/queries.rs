@@ -227,6 +227,7 @@ impl Coordinator {
         StatusView {
             node: self.node(),
             store: self.store(),
+            introduced: self.members.is_introduced(),
             members: count(holding().count()) + own,
             reachable: count(holding().filter(|member| self.members.is_connected(&member.node)).count()) + own,
             held: totals.held as u64,

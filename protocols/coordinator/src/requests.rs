@@ -32,6 +32,14 @@ impl Requests {
         self.said.entry(request).or_default().extend([answer, Answer::Finished]);
     }
 
+    /// Nothing of it is done.
+    pub fn refuse(&mut self, request: RequestId, items: usize, why: &Refusal) {
+        let refused = |index| Answer::Refused { index, task: None, why: why.clone() };
+        let said = self.said.entry(request).or_default();
+        said.extend((0..u32::try_from(items).unwrap_or(u32::MAX)).map(refused));
+        said.push(Answer::Finished);
+    }
+
     /// Nobody listens any more.
     pub fn close(&mut self, request: RequestId) {
         self.open.remove(&request);

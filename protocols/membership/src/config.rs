@@ -11,6 +11,9 @@ pub struct Config {
     pub grace: Duration,
     /// Between two attempts to reach a member, doubled up to 32 times this. Default 1 s.
     pub redial: Duration,
+    /// Between two comparisons of the table with that of some connected member; while this node has had nobody's table,
+    /// `heartbeat` is. Default 30 s.
+    pub compare: Duration,
     /// Known members, at most; more are refused. Default 4,096.
     pub members_max: usize,
 }
@@ -22,6 +25,7 @@ impl Default for Config {
             timeout: Duration::from_secs(10),
             grace: Duration::from_millis(300),
             redial: Duration::from_secs(1),
+            compare: Duration::from_secs(30),
             members_max: 4096,
         }
     }

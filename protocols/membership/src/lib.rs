@@ -3,7 +3,9 @@
 mod config;
 mod liveness;
 mod member;
+mod table;
 
 pub use config::Config;
 pub use liveness::{Effect, Members, Rejection};
 pub use member::{Member, Role, Standing};
+pub use table::{Mark, PARTS};

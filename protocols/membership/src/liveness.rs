@@ -5,14 +5,19 @@ use mesh_proto::{
     id::{NodeId, StoreId},
     time::{Mono, Now},
 };
-use rand::{Rng, RngExt as _};
+use rand::{Rng, RngExt as _, seq::IteratorRandom as _};
 use std::collections::BTreeMap;
 
 /// What liveness asks of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Its entry is new or newer: to be kept, and passed on.
+    /// Its entry is new or newer: to be kept.
     Changed(Member),
+    /// Others know a word of this node's own that it is not above (its disk is lost, or its clock went back): until it
+    /// says something of itself under a higher incarnation than this, nobody believes it.
+    Outdated { incarnation: u64 },
+    /// Time to compare tables with this one.
+    Compare(NodeId),
     /// Time for a heartbeat to every connected member.
     Heartbeat,
     /// Believed to be gone.
@@ -59,18 +64,41 @@ pub struct Members {
     peers: BTreeMap<NodeId, Peer>,
     next_heartbeat: Mono,
     next_check: Mono,
+    next_compare: Mono,
+    /// Has had the table of another member, or is the first of the network: see [`Members::is_introduced`].
+    introduced: bool,
 }
 
 impl Members {
+    /// `me` is only an id, a store and a role before [`Members::set_me`]: it is told to nobody.
     pub fn new(config: Config, me: Member) -> Self {
-        Self { config, me, peers: BTreeMap::new(), next_heartbeat: Mono::default(), next_check: Mono::default() }
+        Self {
+            config,
+            me,
+            peers: BTreeMap::new(),
+            next_heartbeat: Mono::default(),
+            next_check: Mono::default(),
+            next_compare: Mono::default(),
+            introduced: false,
+        }
     }
 
-    /// From the disk: no effects.
+    /// From the disk: no effects. Of this node itself only the incarnation counts: it must go above it.
     pub fn restore(&mut self, member: Member) {
-        if member.node != self.me.node {
-            self.insert(member);
+        match member.node == self.me.node {
+            true => self.me.incarnation = self.me.incarnation.max(member.incarnation),
+            false => self.insert(member),
         }
+    }
+
+    /// This disk has had the table of a member that had one itself, or belongs to the first of the network. Without that
+    /// a node takes itself for the whole mesh: what users gave it, it would keep to itself.
+    pub fn is_introduced(&self) -> bool {
+        self.introduced
+    }
+
+    pub fn introduce(&mut self) {
+        self.introduced = true;
     }
 
     fn insert(&mut self, member: Member) {
@@ -88,16 +116,17 @@ impl Members {
         peer.member = Member { store, ..member };
     }
 
-    /// A verified entry. The higher incarnation wins; one that was forgotten stays so.
+    /// A verified entry. The greater one wins ([`Member::rank`]); one that was forgotten stays so.
     pub fn learn(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) -> Result<(), Rejection> {
         if member.node == self.me.node {
+            if member.standing != Standing::Forgotten && member.rank() > self.me.rank() {
+                effects.push(Effect::Outdated { incarnation: member.incarnation });
+            }
             return Err(Rejection::Own);
         }
         match self.peers.get(&member.node).map(|peer| &peer.member) {
             Some(known) if known.standing == Standing::Forgotten => return Err(Rejection::Forgotten),
-            Some(known) if member.standing != Standing::Forgotten && member.incarnation <= known.incarnation => {
-                return Err(Rejection::Stale);
-            }
+            Some(known) if member.rank() <= known.rank() => return Err(Rejection::Stale),
             None if self.peers.len() >= self.config.members_max => return Err(Rejection::Full),
             Some(_) | None => {}
         }
@@ -160,13 +189,19 @@ impl Members {
     }
 
     pub fn deadline(&self) -> Mono {
-        self.next_heartbeat.min(self.next_check)
+        self.next_heartbeat.min(self.next_check).min(self.next_compare)
     }
 
     pub fn handle_deadline(&mut self, now: Now, rng: &mut dyn Rng, effects: &mut Vec<Effect>) {
         if self.next_heartbeat <= now.mono {
             self.next_heartbeat = now.mono + self.config.heartbeat;
             effects.push(Effect::Heartbeat);
+        }
+        if self.next_compare <= now.mono {
+            // What gossip lost is found so, and a newcomer's first question if that was lost.
+            let pause = if self.introduced { self.config.compare } else { self.config.heartbeat };
+            self.next_compare = now.mono + pause;
+            effects.extend(self.connected().choose(rng).map(Effect::Compare));
         }
         if self.next_check > now.mono {
             return;
@@ -214,7 +249,10 @@ impl Members {
     }
 
     pub fn get(&self, node: &NodeId) -> Option<&Member> {
-        self.peers.get(node).map(|peer| &peer.member)
+        match *node == self.me.node {
+            true => Some(&self.me),
+            false => self.peers.get(node).map(|peer| &peer.member),
+        }
     }
 
     /// All others that are or were members.
@@ -273,7 +311,7 @@ mod tests {
         let node = other.node;
         members.learn(at(0), other, &mut Vec::new()).unwrap();
         members.up(at(0), node, StoreId(1));
-        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat]);
+        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat, Effect::Compare(node)]);
         members.down(at(9_100), node);
         let addresses = vec!["/memory/1".to_string()];
         assert_eq!(due(&mut members, 9_100), [Effect::Dial { node, addresses }]);

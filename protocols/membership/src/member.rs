@@ -54,6 +54,23 @@ pub enum Standing {
 }
 
 impl Member {
+    /// Entries of one node are totally ordered, and the greatest stays: forgotten, then the incarnation, then left
+    /// before joined; the bytes decide between two words of a liar. What was seen at the door has no bytes, and is least.
+    pub fn rank(&self) -> (bool, u64, bool, &[u8]) {
+        match self.standing {
+            // Who forgot it, and when, makes no difference.
+            Standing::Forgotten => (true, 0, false, &[]),
+            Standing::Joined | Standing::Left => {
+                (false, self.incarnation, self.standing == Standing::Left, self.entry.as_ref())
+            }
+        }
+    }
+
+    /// Others can check it, so it is passed on.
+    pub fn is_told(&self) -> bool {
+        !self.entry.is_empty()
+    }
+
     /// Whether tasks may be placed on it: by what it is, not by whether it can be reached now.
     pub fn holds_tasks(&self) -> bool {
         self.standing == Standing::Joined && matches!(self.role, Role::Full | Role::Worker)

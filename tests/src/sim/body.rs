@@ -10,7 +10,7 @@ use super::{
     node::{Body, INBOX, TURN},
     world::{End, World},
 };
-use mesh_coordinator::{Config, ControlMessage, Effect, Fact, Input, Message};
+use mesh_coordinator::{Config, Effect, Fact, Input, Message};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, TaskId},
@@ -233,6 +233,7 @@ impl World {
         match fact {
             Fact::Task(fact) => self.checks.persisted(store, fact, &mut self.counts),
             Fact::Member(_) => self.counts.add(Count::FactMember),
+            Fact::Introduced => self.counts.add(Count::FactIntroduced),
         }
     }
 
@@ -278,6 +279,11 @@ impl World {
                     self.went_down(node, peer);
                 }
             }
+            Effect::Announce { member, .. } => self.announce(node, &member),
+            Effect::Speak { above } => {
+                self.count(Count::Outdated);
+                self.speak(node, above);
+            }
             Effect::Persist(_) => {}
         }
     }
@@ -314,11 +320,6 @@ impl World {
             self.deliver(from, Input::Writable { node: peer });
         }
         let sender = self.nodes[from].id;
-        if let Some(Message::Control(ControlMessage::Members(_))) = &message
-            && let Some(body) = &mut self.nodes[to].body
-        {
-            body.ready = true;
-        }
         match message {
             Some(Message::Task(frame)) => self.deliver(to, Input::Task { from: sender, frame }),
             Some(Message::Control(message)) => self.deliver(to, Input::Control { from: sender, message }),
@@ -361,25 +362,10 @@ impl World {
         self.deliver(node, Input::Down { node: peer });
     }
 
-    /// The body of a node that knows nobody tries one of the addresses that it was given.
-    pub(super) fn bootstrap(&mut self, node: usize, to: usize, life: u32) {
-        let body = &self.nodes[node].body;
-        if self.nodes[node].life != life || body.as_ref().is_none_or(|body| body.ready) {
-            return;
-        }
-        if node != to {
-            self.dial(node, to);
-        }
-        let knows = |other: &usize| self.nodes[*other].body.as_ref().is_some_and(|body| body.ready);
-        let others: Vec<usize> = self.members().into_iter().filter(knows).collect();
-        let to = if others.is_empty() { 0 } else { *self.dice.pick(&others) as u8 };
-        self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u8, to, life });
-    }
-
     /// A user's request arrives.
     pub(super) fn request(&mut self, node: usize, slot: u32) {
         let Some((request, command)) = self.clients.arrived(slot) else { return };
-        match self.nodes[node].body.as_ref().is_some_and(|body| body.ready) {
+        match self.nodes[node].is_running() {
             true => self.deliver(node, Input::Command { request, command }),
             false => self.with_clients(|clients, reach| clients.request_lost(request, reach)),
         }
@@ -451,27 +437,26 @@ impl World {
             return;
         }
         machine.life += 1;
-        machine.me.incarnation += 1;
+        let fresh = machine.durable == LogPosition::START;
         let config = Config {
             network,
             seed,
-            me: machine.me.clone(),
+            me: Member { incarnation: 0, entry: Octets::default(), ..machine.me.clone() },
+            // Who made the network knows that he is alone.
+            alone: node == 0 && machine.life == 1,
             membership: self.options.membership.clone(),
             tasks: self.options.tasks.clone(),
         };
-        let fresh = machine.durable == LogPosition::START;
-        // Who made the network knows that he is alone.
-        let founds = node == 0 && machine.life == 1;
         let loaded = match machine.medium.load(config, salt, machine.durable) {
             Ok(loaded) => loaded,
             Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot start: {error}")),
         };
+        let introduced = loaded.brain.members().is_introduced();
         machine.body = Some(Body {
             brain: loaded.brain,
             storage: loaded.storage,
             inbox: VecDeque::from([Input::Restarted]),
             waking: false,
-            ready: !fresh || founds,
             timer: None,
             durable: loaded.position,
             persisted: loaded.position,
@@ -483,6 +468,8 @@ impl World {
             wants_to_absorb: false,
             postponed: Vec::new(),
         });
+        self.speak(node, 0);
+        let machine = &mut self.nodes[node];
         let (store, life, id, full) = (machine.store(), machine.life, machine.id, machine.full_disk > 0);
         if fresh && self.checks.disks.get(store).is_none() {
             self.checks.disks.born(store, id);
@@ -494,7 +481,7 @@ impl World {
         if full {
             self.deliver(node, Input::Disk { room: false });
         }
-        if fresh {
+        if !introduced {
             self.queue.push(self.at, Event::Bootstrap { node: node as u8, to: 0, life });
         }
         let absorbs = self.at + self.dice.range(1..=self.options.absorb);
@@ -591,8 +578,15 @@ impl World {
 /// The record that an effect rests on, where it says so.
 fn after(effect: &Effect) -> Option<LogPosition> {
     match effect {
-        Effect::Send { after, .. } | Effect::Answer { after, .. } | Effect::Execute { after, .. } => Some(*after),
-        Effect::Persist(_) | Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => None,
+        Effect::Send { after, .. }
+        | Effect::Answer { after, .. }
+        | Effect::Execute { after, .. }
+        | Effect::Announce { after, .. } => Some(*after),
+        Effect::Persist(_)
+        | Effect::Cancel { .. }
+        | Effect::Dial { .. }
+        | Effect::Disconnect { .. }
+        | Effect::Speak { .. } => None,
     }
 }
 

@@ -299,6 +299,16 @@ impl Clients {
 
     fn refused(&mut self, request: RequestId, index: u32, why: &Refusal, reach: &mut Reach<'_>) {
         let Some(open) = self.open.get(&request) else { return };
+        if let Refusal::Unintroduced { .. } = why {
+            // Whatever was asked: of tasks the user asks again, or another node.
+            let soon = self.dice.spread(20_000..=2_000_000);
+            if let Some(&(place, _)) = open.tasks.get(index as usize)
+                && self.tasks[place as usize].state == State::Wanted
+            {
+                self.plan(place, soon, reach);
+            }
+            return;
+        }
         let Some(&(place, rival)) = open.tasks.get(index as usize) else {
             let garbage = open.garbage && index as usize == open.tasks.len();
             if !(garbage && matches!(why, Refusal::Malformed(_))) {
@@ -331,6 +341,7 @@ impl Clients {
                 let later = u64::from(*retry_ms) * 1000 + self.dice.range(0..=300_000);
                 self.plan(place, later, reach);
             }
+            Refusal::Unintroduced { .. } => {}
             Refusal::Malformed(what) => {
                 let what = format!("{}: refused as malformed: {what}", entry.wish.id);
                 reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));

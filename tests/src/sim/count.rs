@@ -56,6 +56,7 @@ counts! {
     Left "fault.left",
     Forgotten "fault.forgotten",
     UpWithoutDown "fault.up_without_down",
+    AnnouncementLost "fault.announcement_lost",
     // What executions do.
     ExecutionStarted "execution.started",
     ExecutionLong "execution.long",
@@ -82,6 +83,7 @@ counts! {
     AnswerConflict "answer.conflict",
     AnswerTooOld "answer.too_old",
     AnswerUnavailable "answer.unavailable",
+    AnswerUnintroduced "answer.unintroduced",
     AnswerBusy "answer.busy",
     AnswerMalformed "answer.malformed",
     AnswerEnded "answer.ended",
@@ -135,6 +137,9 @@ counts! {
     FactKept "fact.kept",
     FactSettled "fact.settled",
     FactMember "fact.member",
+    FactIntroduced "fact.introduced",
+    Announced "member.announced",
+    Outdated "member.outdated",
     Absorbed "disk.absorbed",
     // What becomes of tasks.
     Takeover "task.takeover",
@@ -266,6 +271,7 @@ impl Counts {
                 Refusal::Conflict => Count::AnswerConflict,
                 Refusal::TooOld { .. } => Count::AnswerTooOld,
                 Refusal::Unavailable { .. } => Count::AnswerUnavailable,
+                Refusal::Unintroduced { .. } => Count::AnswerUnintroduced,
                 Refusal::Busy { .. } => Count::AnswerBusy,
                 Refusal::Malformed(_) => Count::AnswerMalformed,
             },

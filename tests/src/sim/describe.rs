@@ -32,6 +32,7 @@ pub fn kind(event: &Event) -> (u64, u64) {
         Event::Crash { node, .. } => (17, node.into()),
         Event::Heal => (18, NOBODY),
         Event::Inspect => (19, NOBODY),
+        Event::Announced { node, .. } => (20, node.into()),
     }
 }
 
@@ -58,7 +59,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Down { .. } => 4,
         Input::Full { .. } => 5,
         Input::Writable { .. } => 6,
-        Input::Member(member) | Input::Me(member) => 7 ^ member.incarnation << 8,
+        Input::Member(member) | Input::Me(member) | Input::Announced(member) => 7 ^ member.incarnation << 8,
         Input::Task { frame, .. } => 8 ^ digest_frame(frame),
         Input::Control { .. } => 9,
         Input::Command { request, .. } => 10 ^ request.0 << 8,
@@ -77,6 +78,8 @@ pub fn digest_effect(effect: &Effect) -> u64 {
         Effect::Cancel { task, attempt } => 26 ^ digest_task(task) ^ u64::from(*attempt),
         Effect::Dial { .. } => 27,
         Effect::Disconnect { .. } => 28,
+        Effect::Announce { member, .. } => 29 ^ member.incarnation << 8,
+        Effect::Speak { above } => 30 ^ above << 8,
     }
 }
 
@@ -90,7 +93,7 @@ pub fn input(input: &Input, names: &Names) -> String {
         Input::Down { node } => format!("down {}", name(node, names)),
         Input::Full { node } => format!("full {}", name(node, names)),
         Input::Writable { node } => format!("writable {}", name(node, names)),
-        Input::Member(member) | Input::Me(member) => format!(
+        Input::Member(member) | Input::Me(member) | Input::Announced(member) => format!(
             "member {} {:?} {} store {}",
             name(&member.node, names),
             member.standing,
@@ -114,6 +117,7 @@ pub fn input(input: &Input, names: &Names) -> String {
 pub fn effect(effect: &Effect, names: &Names) -> String {
     match effect {
         Effect::Persist(Fact::Task(fact)) => format!("persist {}", shorten(&format!("{fact:?}"), names)),
+        Effect::Persist(Fact::Introduced) => "persist introduced".into(),
         Effect::Persist(Fact::Member(member)) => {
             format!("persist member {} {:?} {}", name(&member.node, names), member.standing, member.incarnation)
         }
@@ -133,6 +137,10 @@ pub fn effect(effect: &Effect, names: &Names) -> String {
         Effect::Cancel { task, attempt } => format!("cancel {} attempt {attempt}", task_name(task)),
         Effect::Dial { node, .. } => format!("dial {}", name(node, names)),
         Effect::Disconnect { node } => format!("disconnect {}", name(node, names)),
+        Effect::Announce { member, after } => {
+            format!("announce {} {} after {after}", name(&member.node, names), member.incarnation)
+        }
+        Effect::Speak { above } => format!("speak above {above}"),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Event {
     Dialed { from: u8, to: u8, life: u32 },
     /// The body connects to a peer that it knows from its start.
     Bootstrap { node: u8, to: u8, life: u32 },
+    /// Gossip brings word of a member.
+    Announced { node: u8, slot: u32 },
     /// An execution ends.
     Executed { node: u8, life: u32, slot: u32 },
     /// The store may absorb what the log holds.

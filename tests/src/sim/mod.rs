@@ -23,6 +23,7 @@ mod describe;
 mod dice;
 mod event;
 mod execution;
+mod gossip;
 mod healing;
 mod nemesis;
 mod network;

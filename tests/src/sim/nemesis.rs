@@ -303,9 +303,8 @@ impl World {
         let machine = &mut self.nodes[node];
         machine.place = Place::Leaving;
         machine.me.standing = Standing::Left;
-        machine.me.incarnation += 1;
-        let member = machine.me.clone();
-        self.deliver(node, Input::Me(member));
+        let said = machine.me.incarnation;
+        self.speak(node, said);
         self.cure_later(Cure::TakeAway(node), 20_000_000, 60_000_000);
     }
 

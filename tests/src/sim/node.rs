@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 pub struct Node {
     pub index: usize,
     pub id: NodeId,
-    /// What it says of itself: the store changes with a lost disk, the incarnation with every start.
+    /// What it says of itself: the store changes with a lost disk, the incarnation with every word.
     pub me: Member,
     pub clock: Clock,
     pub medium: Medium,
@@ -54,9 +54,6 @@ pub struct Body {
     pub inbox: VecDeque<Input>,
     /// A wake-up is on its way.
     pub waking: bool,
-    /// Has a member table: its own from its disk, or a peer's. Without one it takes nothing from users, as it would
-    /// take itself for the whole mesh.
-    pub ready: bool,
     /// The timer that is on its way.
     pub timer: Option<u64>,
     pub durable: LogPosition,

@@ -43,6 +43,8 @@ pub struct World {
     /// What faults draw.
     pub(super) fate: Dice,
     pub(super) cures: Slab<Cure>,
+    /// Gossip on its way.
+    pub(super) rumours: Slab<Member>,
     /// How executions in progress will end.
     pub(super) ends: Slab<End>,
     /// Of executions, so that no two results are alike.
@@ -81,6 +83,7 @@ impl World {
             dice,
             fate: Dice::new(options.seed, 4),
             cures: Slab::default(),
+            rumours: Slab::default(),
             ends: Slab::default(),
             serial: 0,
             healed: None,
@@ -148,6 +151,7 @@ impl World {
             }
             Event::Dialed { from, to, life } => self.dialed(from as usize, to as usize, life),
             Event::Bootstrap { node, to, life } => self.bootstrap(node as usize, to as usize, life),
+            Event::Announced { node, slot } => self.announced(node as usize, slot),
             Event::Request { node, slot } => self.request(node as usize, slot),
             Event::Submit => self.submit(),
             Event::Client { task, step } => self.with_clients(|clients, reach| clients.step(task, step, reach)),

@@ -237,7 +237,7 @@ impl<'a> Open<'a> {
 
 fn wait_of(why: &Refusal) -> Option<Duration> {
     match why {
-        Refusal::Unavailable { retry_ms, .. } | Refusal::Busy { retry_ms } => {
+        Refusal::Unavailable { retry_ms, .. } | Refusal::Unintroduced { retry_ms } | Refusal::Busy { retry_ms } => {
             Some(Duration::from_millis(u64::from(*retry_ms).max(10)))
         }
         Refusal::Conflict | Refusal::TooOld { .. } | Refusal::Malformed(_) => None,

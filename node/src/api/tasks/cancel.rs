@@ -35,6 +35,9 @@ pub async fn cancel_all(api: &Api, tasks: Vec<TaskId>) -> Result<u64, Problem> {
     let mut heard = false;
     while let Some(batch) = answers.next().await {
         heard = true;
+        if let Some(Answer::Refused { why, .. }) = batch.first() {
+            return Err(why.into());
+        }
         asked += batch.iter().filter(|answer| matches!(answer, Answer::CancelAsked { .. })).count() as u64;
     }
     match heard {

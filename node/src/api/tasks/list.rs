@@ -65,6 +65,7 @@ pub async fn page(api: &Api, filter: ListFilter) -> Result<Vec<mesh_coordinator:
             rows.sort_by_key(|row| row.task);
             Ok(rows)
         }
+        Some(Answer::Refused { why, .. }) => Err((&why).into()),
         _ => Err(BrainGone.into()),
     }
 }

@@ -20,6 +20,7 @@ pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json
 pub async fn view(api: &Api, task: TaskId) -> Result<Box<TaskView>, Problem> {
     match api.ports.brain.ask(Command::Show { task }).await?.one().await {
         Some(Answer::Task(view)) => Ok(view),
+        Some(Answer::Refused { why, .. }) => Err((&why).into()),
         Some(_) => Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}"))),
         None => Err(BrainGone.into()),
     }

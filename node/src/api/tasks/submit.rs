@@ -132,6 +132,7 @@ pub(super) async fn ended(api: &Api, answers: &mut Answers, wait: Duration) -> R
             for answer in batch {
                 match answer {
                     Answer::Ended { task, register } => return Ok(TaskResult::new(&task, &register)),
+                    Answer::Refused { why, .. } => return Err((&why).into()),
                     Answer::Missing { task } => {
                         return Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}")));
                     }

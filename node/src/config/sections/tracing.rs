@@ -11,7 +11,8 @@ use crate::config::Report;
 pub struct Tracing {
     /// `text` for people, `json` for programs, one object a line. Default: text.
     pub format: LogFormat,
-    /// Levels by target, as `RUST_LOG` has them. Default: info.
+    /// Levels by target, as `RUST_LOG` has them. Default: info; of Kademlia errors only,
+    /// for it warns each five minutes that a node alone has nobody to ask.
     pub filter: String,
 }
 
@@ -28,7 +29,7 @@ pub enum LogFormat {
 
 impl Default for Tracing {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self { format: LogFormat::Text, filter: "info,libp2p_kad=error".to_owned() }
     }
 }
 

@@ -21,12 +21,14 @@ use libp2p::{
     },
 };
 use mesh_proto::id::NodeId;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Providers that a lookup connects to.
 const PROVIDERS: usize = 8;
 /// Pings without an answer after which a connection is closed.
 const MISSED_PINGS: u32 = 3;
+/// A connection beside the one that is used is closed when it is so old, at its next ping.
+const SPARE: Duration = Duration::from_secs(3);
 
 impl Driver {
     pub(super) fn on_inside(&mut self, event: InsideEvent) {
@@ -108,6 +110,7 @@ impl Driver {
                 if let Some(info) = self.peers.write().connected.get_mut(&node) {
                     info.round_trip = Some(round_trip);
                 }
+                self.close_spare(event.peer, event.connection);
             }
             Err(ping::Failure::Unsupported) => {}
             Err(error) => {
@@ -117,6 +120,16 @@ impl Driver {
                     self.swarm.close_connection(event.connection);
                 }
             }
+        }
+    }
+
+    /// Two that dial each other at once, or by two addresses, have two connections, of which one is enough. Not at once:
+    /// the other side may be about to choose this one, since it knows that the rest are dead.
+    fn close_spare(&mut self, peer: PeerId, id: ConnectionId) {
+        let is_old = self.state.connections.get(&id).is_some_and(|connection| connection.since.elapsed() >= SPARE);
+        if is_old && self.swarm.behaviour_mut().gate.inner_mut().substream.is_spare(&peer, id) {
+            tracing::debug!(%peer, "closing a connection that nobody uses");
+            self.swarm.close_connection(id);
         }
     }
 

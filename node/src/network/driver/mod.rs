@@ -60,6 +60,7 @@ struct Connection {
     endpoint: ConnectedPoint,
     guest: Option<Arc<Guest>>,
     missed_pings: u32,
+    since: Instant,
 }
 
 /// A Kademlia query that somebody waits for.

@@ -2,8 +2,8 @@
 
 use super::{Connection, Driver};
 use crate::network::{
-    admission::Guest, behaviour::BehaviourEvent, dial::Pursuit, discovery, event::NetworkEvent, failure::JoinFailure,
-    gate, kademlia,
+    admission::Guest, behaviour::BehaviourEvent, denied, dial::Pursuit, discovery, event::NetworkEvent,
+    failure::JoinFailure, gate, kademlia,
 };
 use libp2p::{
     Multiaddr, PeerId, kad, mdns,
@@ -20,7 +20,7 @@ impl Driver {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::ConnectionEstablished { connection_id, endpoint, .. } => {
                 self.metrics.connections.inc();
-                let connection = Connection { endpoint, guest: None, missed_pings: 0 };
+                let connection = Connection { endpoint, guest: None, missed_pings: 0, since: Instant::now() };
                 self.state.connections.insert(connection_id, connection);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
@@ -31,7 +31,7 @@ impl Driver {
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
                 tracing::debug!(%error, "an incoming connection came to nothing");
-                self.metrics.refused("incoming_connection");
+                self.metrics.refused(denied::reason(&error));
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.peers.write().listening.insert(address.clone());

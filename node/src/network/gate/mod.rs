@@ -56,8 +56,9 @@ pub enum Event<E> {
     Inner(E),
 }
 
+/// Why a connection does not even come to the door.
 #[derive(Debug, thiserror::Error)]
-enum Denied {
+pub enum Denied {
     #[error("{0} is not the peer id of an ed25519 key")]
     ForeignKey(PeerId),
     #[error("{0} connections wait for admission already")]

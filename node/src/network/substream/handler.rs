@@ -149,6 +149,10 @@ impl Handler {
 
     fn read_frames(&mut self, class: Class, stream: Stream) {
         if self.receiving[class.index()] {
+            let notice = Notice::Violation { node: self.node, reason: "second_substream" };
+            if self.shared.notices.try_send(notice).is_err() {
+                self.shared.metrics.refused("second_substream");
+            }
             self.reports.push_back(Report::Broken(format!("a second {class} substream")));
             return;
         }

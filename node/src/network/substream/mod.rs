@@ -96,6 +96,13 @@ impl Behaviour {
         self.effects.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event: Command::Open(opening) });
     }
 
+    /// Whether neither side sends its frames on this connection, and both do on others.
+    pub fn is_spare(&self, peer: &PeerId, id: ConnectionId) -> bool {
+        let Some(Peer { connections, carrier: Some(carrier), .. }) = self.peers.get(peer) else { return false };
+        let is_idle = connections.iter().any(|connection| connection.id == id && !connection.receiving);
+        is_idle && carrier.ready && carrier.connection != id && connections.iter().any(|other| other.receiving)
+    }
+
     fn handler(&self, peer: PeerId) -> Result<Handler, ConnectionDenied> {
         let node = NodeId::from_peer_id(&peer).ok_or_else(|| ConnectionDenied::new(ForeignKey(peer)))?;
         Ok(Handler::new(node, self.shared.clone()))

@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 
 /// What anybody can run, with the very names that members use.
 #[derive(NetworkBehaviour)]
-struct Plain {
+pub struct Plain {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     kademlia: kad::Behaviour<kad::store::MemoryStore>,
     gossip: gossipsub::Behaviour,
-    stream: libp2p_stream::Behaviour,
+    pub stream: libp2p_stream::Behaviour,
 }
 
-fn stranger(network: &Network) -> Swarm<Plain> {
+pub fn stranger(network: &Network) -> Swarm<Plain> {
     let id = network.genesis.network_id();
     let behaviour = |key: &Keypair| {
         let peer = key.public().to_peer_id();
@@ -32,7 +32,7 @@ fn stranger(network: &Network) -> Swarm<Plain> {
         kademlia.set_mode(Some(kad::Mode::Server));
         let signed = gossipsub::MessageAuthenticity::Signed(key.clone());
         let mut gossip: gossipsub::Behaviour = gossipsub::Behaviour::new(signed, gossipsub::Config::default()).unwrap();
-        gossip.subscribe(&gossipsub::IdentTopic::new(format!("/mesh/{id}/announce"))).unwrap();
+        gossip.subscribe(&gossipsub::IdentTopic::new(format!("/mesh/{id}/members"))).unwrap();
         Plain {
             identify: identify::Behaviour::new(identify::Config::new("/mesh/1".into(), key.public())),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(200))),
@@ -51,7 +51,7 @@ fn stranger(network: &Network) -> Swarm<Plain> {
         .build()
 }
 
-async fn connect(swarm: &mut Swarm<Plain>, address: Multiaddr) -> PeerId {
+pub async fn connect(swarm: &mut Swarm<Plain>, address: Multiaddr) -> PeerId {
     swarm.dial(address).unwrap();
     loop {
         if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {

@@ -35,14 +35,14 @@ async fn heard(nodes: &mut [Node], verdict: Verdict) -> Option<Bytes> {
     let passing = between.iter_mut().map(|node| async move {
         while let Some(event) = node.events.recv().await {
             if let NetworkEvent::Gossip { id, topic, .. } = event {
-                assert_eq!(topic, "announce");
+                assert_eq!(topic, "members");
                 node.handle.judge(id, verdict).unwrap();
             }
         }
     });
     let publishing = async {
         for number in 0..60_u8 {
-            first.handle.publish("announce", Bytes::from(vec![number])).unwrap();
+            first.handle.publish("members", Bytes::from(vec![number])).unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

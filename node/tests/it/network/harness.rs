@@ -13,8 +13,10 @@ use mesh_proto::{
     time::Wall,
     token::{InvitationTerms, Token},
 };
+use meshd::identity::Identity;
 use meshd::network::{
-    Class, Config, FrameHandler, KnowsNobody, NetworkEvent, NetworkHandle, NetworkIdentity, SendError, Violation, start,
+    Class, Config, Directory, FrameHandler, KnowsNobody, NetworkEvent, NetworkHandle, NetworkIdentity, SendError,
+    Violation, start,
 };
 use std::{
     sync::{
@@ -67,7 +69,14 @@ impl Network {
         let token = Token::invite(&self.maker, self.genesis.clone(), Addresses::default(), invitation, terms).unwrap();
         let secret: [u8; 32] = rand::random();
         let credential = token.credential(&SecretKey::from_bytes(&secret), None, used).unwrap();
-        Member { secret, genesis: self.genesis.clone(), credential, config: quiet(), handler: None }
+        Member {
+            secret,
+            genesis: self.genesis.clone(),
+            credential,
+            config: quiet(),
+            handler: None,
+            directory: Arc::new(KnowsNobody),
+        }
     }
 }
 
@@ -83,9 +92,22 @@ pub struct Member {
     pub credential: Credential,
     pub config: Config,
     handler: Option<Arc<dyn FrameHandler>>,
+    directory: Arc<dyn Directory>,
 }
 
 impl Member {
+    /// A member of a network that was made elsewhere.
+    pub fn of(identity: &Identity) -> Self {
+        Self {
+            secret: *identity.key.to_bytes(),
+            genesis: identity.genesis.clone(),
+            credential: identity.credential.clone(),
+            config: quiet(),
+            handler: None,
+            directory: Arc::new(KnowsNobody),
+        }
+    }
+
     pub fn listen(mut self, address: &str) -> Self {
         self.config.listen.push(address.parse().unwrap());
         self
@@ -106,6 +128,12 @@ impl Member {
         self
     }
 
+    /// Another member table than an empty one.
+    pub fn directory(mut self, directory: Arc<dyn Directory>) -> Self {
+        self.directory = directory;
+        self
+    }
+
     pub async fn start(self) -> Node {
         let (sender, frames) = mpsc::channel(1024);
         let handler = self.handler.unwrap_or_else(|| Arc::new(Forward(sender)));
@@ -114,7 +142,7 @@ impl Member {
             genesis: self.genesis,
             credential: self.credential,
             store: StoreId(1),
-            directory: Arc::new(KnowsNobody),
+            directory: self.directory,
             remembered: Vec::new(),
         };
         let mut registry = libp2p::metrics::Registry::default();

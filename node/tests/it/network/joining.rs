@@ -2,9 +2,20 @@
 
 use super::harness::{Member, Network, Node, TCP, now};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use mesh_proto::{admit::Refusal, time::Wall};
-use meshd::network::{Backoff, JoinFailure, NetworkEvent};
-use std::{net::TcpListener, time::Duration};
+use mesh_proto::{
+    admit::Refusal,
+    credential::{self, Standing},
+    id::NodeId,
+    member::MemberEntry,
+    time::Wall,
+};
+use meshd::network::{Backoff, Directory, JoinFailure, NetworkEvent};
+use rustix::net::{AddressFamily, SocketType};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Retries quickly, so that a second report would be seen.
 fn hasty(member: Member) -> Member {
@@ -114,6 +125,65 @@ async fn nobody_no_answer_and_no_mesh_node_are_told_apart() {
     assert!(matches!(why, JoinFailure::Name(_)), "{why:?}");
     let why = cause_of(network.member(), &"/unix/%2Ftmp%2Fsocket".parse().unwrap()).await;
     assert_eq!(why, JoinFailure::Unsupported);
+}
+
+/// Everybody in this table was forgotten.
+struct ForgetsAll;
+
+impl Directory for ForgetsAll {
+    fn standing(&self, _: NodeId) -> Standing {
+        Standing::Known
+    }
+
+    fn is_forgotten(&self, _: &credential::Member) -> bool {
+        true
+    }
+
+    fn welcome(&self) -> Vec<MemberEntry> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_forgotten_is_told_so() {
+    let network = Network::new("forgotten");
+    let member = network.member().directory(Arc::new(ForgetsAll)).listen(TCP).start().await;
+    let why = cause_of(network.member(), &member.address()).await;
+    assert_eq!(why, JoinFailure::Refused(Refusal::Forgotten));
+    assert!(why.to_string().contains("join again with a new token"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_a_day_off_is_told_so() {
+    let network = Network::new("clock");
+    let member = network.member().listen(TCP).start().await;
+    let tomorrow = Wall(now().0 + 24 * 3_600_000);
+    let fast = network.invited(tomorrow, Wall(tomorrow.0 + 60_000), tomorrow);
+    let why = cause_of(fast, &member.address()).await;
+    assert_eq!(why, JoinFailure::Refused(Refusal::Clock));
+    assert!(why.to_string().contains("set the clock"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_swallows_all_and_one_without_a_route_are_told_apart() {
+    let network = Network::new("black-hole");
+    // Nobody takes from it, and its queue is full: the system drops what else comes, as a firewall would.
+    let hole = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&hole, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    rustix::net::listen(&hole, 0).unwrap();
+    let at: SocketAddrV4 = rustix::net::getsockname(&hole).unwrap().try_into().unwrap();
+    let _fills_it = std::net::TcpStream::connect(at).unwrap();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", at.port()).parse().unwrap();
+    let silent = cause_of(network.member(), &address);
+    // The system has no route for connections to the broadcast address.
+    let unreachable = "/ip4/255.255.255.255/tcp/7440".parse().unwrap();
+    let nowhere = cause_of(network.member(), &unreachable);
+    // Of UDP nobody says that nobody listens.
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = format!("/ip4/127.0.0.1/udp/{closed}/quic-v1").parse().unwrap();
+    let unheard = cause_of(network.member(), &closed);
+    let (silent, nowhere, unheard) = tokio::join!(silent, nowhere, unheard);
+    assert_eq!((silent, nowhere, unheard), (JoinFailure::NoAnswer, JoinFailure::NoRoute, JoinFailure::NoAnswer));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

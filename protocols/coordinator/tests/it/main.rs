@@ -3,6 +3,7 @@
 mod draw;
 mod message;
 mod record;
+mod tables;
 mod world;
 
 use mesh_coordinator::{Answer, Command, RequestId};

@@ -1,7 +1,8 @@
 //! Messages of `/mesh/control/1` survive their encoding, and no damage to it goes further than an error.
 
 use crate::draw::{any_digits, any_held, any_member, any_node, any_task, any_wall};
-use mesh_coordinator::{ControlMessage, Heartbeat, ListFilter, Query, QueryReply, StoryLine, TaskSummary};
+use mesh_coordinator::{ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary};
+use mesh_membership::Mark;
 use mesh_proto::{
     codec::{DecodeError, decode, encode},
     id::JobId,
@@ -61,11 +62,25 @@ fn any_reply() -> impl Strategy<Value = QueryReply> {
     ]
 }
 
+fn any_marks() -> impl Strategy<Value = Marks> {
+    let mark =
+        (any_node(), any::<u64>(), any::<u64>()).prop_map(|(node, incarnation, hash)| Mark { node, incarnation, hash });
+    (vec(any::<u8>(), 0..64), vec(mark, 0..8), any::<(bool, bool)>()).prop_map(|(parts, marks, (last, answer))| Marks {
+        parts,
+        marks,
+        last,
+        answer,
+    })
+}
+
 fn any_message() -> impl Strategy<Value = ControlMessage> {
     let heartbeat = any::<(u32, u32, u32)>().prop_map(|(slots, running, queued)| Heartbeat { slots, running, queued });
     prop_oneof![
         heartbeat.prop_map(ControlMessage::Heartbeat),
         vec(any_member(), 0..4).prop_map(ControlMessage::Members),
+        vec(any::<u64>(), 0..65).prop_map(ControlMessage::Digests),
+        any_marks().prop_map(ControlMessage::Marks),
+        any::<bool>().prop_map(|introduced| ControlMessage::Told { introduced }),
         (any::<u64>(), any_query()).prop_map(|(id, query)| ControlMessage::Query { id, query }),
         (any::<u64>(), any_reply()).prop_map(|(id, reply)| ControlMessage::Reply { id, reply }),
     ]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 proptest! {
     #[test]
-    fn a_record_survives_its_encoding(fact in prop_oneof![any_task_fact().prop_map(Fact::Task), any_member().prop_map(Fact::Member)]) {
+    fn a_record_survives_its_encoding(fact in prop_oneof![any_task_fact().prop_map(Fact::Task), any_member().prop_map(Fact::Member), Just(Fact::Introduced)]) {
         let bytes = encode(&fact);
         let decoded = decode::<Fact>(&bytes, Fact::LIMIT);
         prop_assert_eq!(decoded.as_ref(), Ok(&fact));
@@ -112,5 +112,6 @@ fn samples() -> Vec<(&'static str, Fact)> {
         of_task("kept", TaskFact::Kept { task, attempt: 2, outcome, holders: vec![node(1)] }),
         of_task("settled", TaskFact::Settled { task, attempt: 2 }),
         ("member", Fact::Member(member)),
+        ("introduced", Fact::Introduced),
     ]
 }

@@ -63,6 +63,7 @@ impl World {
                     network: NETWORK,
                     seed: i as u64,
                     me: members[i].clone(),
+                    alone: true,
                     membership: mesh_membership::Config::default(),
                     tasks: mesh_tasks::Config::default(),
                 }))
@@ -157,7 +158,11 @@ impl World {
                         false => self.finish(at, birth.task, attempt),
                     }
                 }
-                Effect::Cancel { .. } | Effect::Dial { .. } | Effect::Disconnect { .. } => {}
+                Effect::Cancel { .. }
+                | Effect::Dial { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Announce { .. }
+                | Effect::Speak { .. } => {}
             }
         }
     }

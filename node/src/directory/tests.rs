@@ -1,0 +1,67 @@
+//! What gossip may bring, and what becomes of it.
+
+use super::*;
+use crate::identity::{self, DataDir, InviteTerms};
+use mesh_proto::address::Addresses;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The maker of a network, and one who joined it.
+fn two() -> (Identity, Identity, [TempDir; 2]) {
+    let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let [maker, joiner] = dirs.each_ref().map(|dir| DataDir::lock(dir.path()).unwrap());
+    let now = crate::brain::clock::wall();
+    let maker = identity::init(&maker, "gossip".parse().unwrap(), false, now).unwrap();
+    let (role, bootstrap) = (mesh_proto::role::Role::Worker, Addresses::default());
+    let terms = InviteTerms { role, valid_for: Duration::from_secs(60), bootstrap };
+    let token = identity::invite(&maker, terms, now).unwrap().to_text().to_string();
+    let joiner = identity::join(&joiner, &token, None, now).unwrap();
+    (maker, joiner, dirs)
+}
+
+fn says(identity: &Identity, incarnation: u64) -> Member {
+    let (key, genesis, credential) = (&identity.key, &identity.genesis, &identity.credential);
+    own_entry(key, genesis, credential, StoreId(1), &[], (incarnation, Wall(0)))
+}
+
+#[test]
+fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
+    let (maker, joiner, _dirs) = two();
+    let directory = Directory::new(maker.genesis.clone());
+    let first = says(&joiner, 5);
+    assert_eq!(directory.judge(&first.entry), (Verdict::Accept, Some(first.clone())));
+    directory.note(&first);
+    for old in [5, 4] {
+        assert_eq!(directory.judge(&says(&joiner, old).entry), (Verdict::Ignore, None), "incarnation {old}");
+    }
+    let newer = says(&joiner, 6);
+    assert_eq!(directory.judge(&newer.entry), (Verdict::Accept, Some(newer.clone())));
+
+    // Signed by another than whom it is about, cut short, followed by more, too large, of another network.
+    let forged = own_entry(&maker.key, &maker.genesis, &joiner.credential, StoreId(1), &[], (9, Wall(0)));
+    let cut = &newer.entry[..newer.entry.len() - 1];
+    let longer = [&newer.entry[..], &[0]].concat();
+    let (_, foreign, _foreign_dirs) = two();
+    for lie in [&forged.entry[..], cut, &longer, &vec![0; limits::MEMBER_BYTES + 1], &says(&foreign, 9).entry, b""] {
+        assert_eq!(directory.judge(lie), (Verdict::Reject, None), "{lie:?}");
+    }
+}
+
+#[test]
+fn a_forgotten_member_stays_forgotten_and_only_a_full_member_forgets() {
+    let (maker, joiner, _dirs) = two();
+    let directory = Directory::new(maker.genesis.clone());
+    let (network, now) = (maker.genesis.network_id(), crate::brain::clock::wall());
+    let forgets = |by: &Identity, whom: &Identity, at| {
+        let by_whom = by.credential.clone();
+        codec::encode(&MemberEntry::forgotten(&by.key, &network, by_whom, whom.key.node_id(), at))
+    };
+    assert_eq!(directory.judge(&forgets(&joiner, &maker, now)), (Verdict::Reject, None), "it is a worker");
+    let tomorrow = now + Duration::from_secs(86_400);
+    assert_eq!(directory.judge(&forgets(&maker, &joiner, tomorrow)), (Verdict::Ignore, None), "a clock is wrong");
+    let (verdict, gone) = directory.judge(&forgets(&maker, &joiner, now));
+    let gone = gone.unwrap();
+    assert_eq!((verdict, gone.standing), (Verdict::Accept, Standing::Forgotten));
+    directory.note(&gone);
+    assert_eq!(directory.judge(&says(&joiner, u64::MAX).entry), (Verdict::Ignore, None));
+}

@@ -1,0 +1,157 @@
+//! A disk that stalls for longer than every time-out. Its node goes on saying that it is there, since what rests on no
+//! record leaves all the same; nobody takes it for dead, and what waited is done when the disk is back.
+
+use super::Inside;
+use crate::processes::{TURN, until};
+use meshd::{
+    api::{submission::ProgramSpec, tasks::submit::Submitted},
+    client::Ask,
+    log::{Disk, DiskFile},
+};
+use std::{
+    io,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Holds syncs back.
+#[derive(Default)]
+struct Gate {
+    is_closed: Mutex<bool>,
+    opened: Condvar,
+    somebody_waits: AtomicBool,
+}
+
+impl Gate {
+    fn set(&self, closed: bool) {
+        *self.is_closed.lock().unwrap() = closed;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.is_closed.lock().unwrap();
+        self.somebody_waits.store(*closed, Ordering::Relaxed);
+        drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
+    }
+}
+
+struct Gated<T> {
+    inner: T,
+    gate: Arc<Gate>,
+}
+
+impl<D: Disk> Disk for Gated<D> {
+    type File = Gated<D::File>;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.inner.list()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Self::File> {
+        Ok(Gated { inner: self.inner.open(name)?, gate: self.gate.clone() })
+    }
+
+    fn create(&mut self, name: &str, len: u64) -> io::Result<Self::File> {
+        Ok(Gated { inner: self.inner.create(name, len)?, gate: self.gate.clone() })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.inner.remove(name)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.inner.sync()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.inner.free_bytes()
+    }
+}
+
+impl<F: DiskFile> DiskFile for Gated<F> {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.inner.write_at(bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.gate.pass();
+        self.inner.sync_data()
+    }
+}
+
+/// Heartbeats come each 3 s, and who says nothing for 10 s counts as silent.
+const HEARTBEATS: usize = 7;
+
+const TASKS: usize = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stalls_is_not_taken_for_death() {
+    let _turn = TURN.lock().await;
+    let gate = Arc::new(Gate::default());
+    let first = Inside::maker(|disk| disk).await;
+    let slow = first.member(|inner| Gated { inner, gate: gate.clone() }).await;
+    let third = first.member(|disk| disk).await;
+    for node in [&first, &slow, &third] {
+        until("each reaches the two others", || node.reaches(2)).await;
+    }
+
+    gate.set(true);
+    // Each its own turn of the slow node's brain and a batch for its disk: more than may wait for it.
+    let mut submissions = Vec::new();
+    for at in 0..TASKS {
+        let request = serde_json::json!({ "program": ProgramSpec::Echo, "stdin": format!("task {at}") });
+        let ask = Ask::post("/v1/tasks?wait=60s").json(&request);
+        let client = if at % 2 == 0 { first.client.clone() } else { third.client.clone() };
+        submissions.push(tokio::spawn(async move { client.ask::<Submitted>(&ask).await }));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    until("the slow disk is waited for", || async { gate.somebody_waits.load(Ordering::Relaxed) }).await;
+
+    let (begun, mut heard, mut last) = (Instant::now(), [0; 2], [u64::MAX; 2]);
+    while heard.iter().any(|heard| *heard < HEARTBEATS) {
+        for (at, node) in [&first, &third].into_iter().enumerate() {
+            let row = node.members().await.into_iter().find(|row| row.node == slow.id).unwrap();
+            assert_eq!(row.state, "alive", "after {:?} and {heard:?} heartbeats", begun.elapsed());
+            let age = row.heard_ms.unwrap();
+            heard[at] += usize::from(age < last[at]);
+            last[at] = age;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // What it says rests on its disk, so it says nothing to users.
+    let asked = tokio::time::timeout(Duration::from_millis(200), slow.members()).await;
+    assert!(asked.is_err(), "{asked:?}");
+    println!("{HEARTBEATS} heartbeats were heard from the slow node in {:?}", begun.elapsed());
+
+    gate.set(false);
+    for submission in submissions {
+        let result = submission.await.unwrap().unwrap().result.expect("it has ended");
+        assert_eq!(result.state, "done", "{result:?}");
+    }
+    // It has not taken the others for gone either, and takes new work.
+    assert!(slow.reaches(2).await, "{:?}", slow.members().await);
+    let ask = Ask::post("/v1/tasks?wait=60s").json(&serde_json::json!({ "program": ProgramSpec::Echo }));
+    assert!(slow.client.ask::<Submitted>(&ask).await.unwrap().result.is_some());
+    for node in [first, slow, third] {
+        node.stop().await;
+    }
+}

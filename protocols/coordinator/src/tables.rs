@@ -100,7 +100,11 @@ impl Coordinator {
             Command::Submit { specs, .. } => Some(specs.len()),
             Command::Follow { tasks } | Command::Cancel { tasks } => Some(tasks.len()),
             Command::Show { .. } | Command::List { .. } | Command::Resolve { .. } => Some(1),
-            Command::Leave { .. } | Command::Referenced { .. } | Command::Status | Command::Members => None,
+            Command::Leave { .. }
+            | Command::Referenced { .. }
+            | Command::Named { .. }
+            | Command::Status
+            | Command::Members => None,
         }
     }
 

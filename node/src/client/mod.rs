@@ -168,7 +168,7 @@ impl Client {
         }
     }
 
-    /// The next piece of a long answer, as [`Self::watched`].
+    /// The next piece of a long answer, as `watched`.
     pub async fn hear<T>(&self, next: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
         self.watched(self.node(), next).await?
     }

@@ -107,7 +107,7 @@ impl Tasks {
     /// Asks whoever is named in anything that was returned, and wins once the promises cover the highest of it.
     fn count_promises(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.copy(&task) else { return };
-        let (born, confirmed) = (copy.birth.born, copy.is_confirmed());
+        let (born, is_birth) = (copy.birth.born, copy.version == Version::BIRTH);
         let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
         let ballot = campaign.ballot;
         let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
@@ -121,9 +121,10 @@ impl Tasks {
             }
         }
         // A birth is settled against those that would be asked to take another one today as well: since it was placed,
-        // members may have come and gone.
+        // members may have come and gone. That it is complete changes nothing: where its holders could not be asked,
+        // another birth of the same task may have gone on in its place.
         let home = self.roster.home(&task, self.config.home);
-        if !confirmed {
+        if is_birth {
             for holder in &home {
                 if self.roster.is_present(holder) && campaign.asked.insert(holder.node) {
                     to_ask.push(holder.node);
@@ -134,10 +135,6 @@ impl Tasks {
         let Some(best) = seen.iter().max_by_key(|held| precedence(held)) else { return };
         let covered = match best.version == Version::BIRTH {
             false => quorum::is_met(&best.register, has),
-            // This node was told that the birth is complete: no other can be.
-            true if confirmed && seen.iter().all(|held| held.ballot == best.ballot) => {
-                quorum::is_met_by_holders(&best.register, has)
-            }
             true => seen.iter().all(|held| quorum::is_met(&held.register, has)) && quorum::is_majority(&home, &has),
         };
         let winner = covered.then(|| self.choose_birth(task, best, &seen)).flatten();
@@ -186,15 +183,9 @@ impl Tasks {
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
-        let register = if adopted.version == Version::BIRTH {
-            let is_complete =
-                self.shelf.copy(&task).is_some_and(|copy| copy.ballot == adopted.ballot && copy.confirmed);
-            match is_complete {
-                true => Register { joint: None, ..register },
-                false => self.settle_birth(&adopted, register, &campaign.promises),
-            }
-        } else {
-            register
+        let register = match adopted.version == Version::BIRTH {
+            true => self.settle_birth(&adopted, register, &campaign.promises),
+            false => register,
         };
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
@@ -222,8 +213,8 @@ impl Tasks {
         self.replace_lost(cx, task);
     }
 
-    /// A birth that may be incomplete gets holders that have just promised: enough of the home list that nobody can
-    /// settle it otherwise.
+    /// A birth gets holders that have just promised: enough of the home list that nobody can settle it otherwise. One
+    /// that is known to be complete as well, for somebody else may have begun to settle it with others.
     fn settle_birth(
         &self,
         birth: &Held,
@@ -237,11 +228,8 @@ impl Tasks {
         let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
         if holders.len() >= quorum::holders_needed(home.len()) {
             register.holders = holders;
-            register.joint = Some(home.clone());
-        } else {
-            // Known to be complete: its own holders bind it.
-            register.joint = None;
         }
+        register.joint = Some(home.clone());
         register
     }
 
@@ -270,6 +258,11 @@ impl Tasks {
         match self.drivers.get(&task) {
             None => {}
             Some(Driver::Driving(_)) => self.reign_due(cx, task),
+            // Who promised may have forgotten it since, as somebody else has: all are asked anew.
+            Some(Driver::Campaigning(campaign)) if !campaign.outlived.is_empty() => {
+                self.drivers.remove(&task);
+                self.campaign(cx, task);
+            }
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
                 let Some(born) = self.shelf.copy(&task).map(|copy| copy.birth.born) else { return };
@@ -333,16 +326,38 @@ impl Tasks {
         self.replace_placements(cx, lost.node);
     }
 
-    /// A named holder that this node asked says that it has outlived the record. When a majority of them says so it
-    /// ended, so long ago that it was forgotten; one alone may have a clock that is ahead.
+    /// A member that this node asked, or wrote to, says that it has outlived the record. When a majority of the holders
+    /// says so it ended, so long ago that it was forgotten; one alone may have a clock that is ahead, unless there is
+    /// nobody else that could say otherwise.
     pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(copy) = self.shelf.copy(&task) else { return };
-        let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
-        let holders = &copy.register.holders;
-        campaign.outlived.insert(Holder { node: from, store });
-        if holders.iter().filter(|holder| campaign.outlived.contains(holder)).count() >= quorum::majority(holders.len())
-        {
+        let has_ended = !copy.is_live();
+        let mut latest = (copy.stamp(), &copy.register.holders);
+        let outlived = match self.drivers.get_mut(&task) {
+            Some(Driver::Campaigning(campaign)) => {
+                for held in campaign.promises.values().flatten() {
+                    latest = latest.max(((held.ballot, held.version), &held.register.holders));
+                }
+                &mut campaign.outlived
+            }
+            // It needs no copy of what it had and has forgotten: that is as good as one.
+            Some(Driver::Driving(reign)) if reign.in_force && has_ended => {
+                reign.acked.insert(Holder { node: from, store });
+                return self.check_force(cx, task);
+            }
+            Some(Driver::Driving(reign)) => &mut reign.outlived,
+            None => return,
+        };
+        outlived.insert(Holder { node: from, store });
+        let holders = latest.1;
+        let has_outlived = |holder: &Holder| outlived.contains(holder);
+        let is_replaced =
+            |holder: &Holder| self.roster.seat(&holder.node).is_none_or(|seat| seat.store != holder.store);
+        let mut others = holders.iter().filter(|holder| **holder != self.me);
+        let nobody_is_left =
+            holders.iter().any(has_outlived) && others.all(|one| has_outlived(one) || is_replaced(one));
+        if nobody_is_left || quorum::is_majority(holders, &has_outlived) {
             self.drivers.remove(&task);
             self.counters.retired += 1;
             self.forget(cx, vec![task]);

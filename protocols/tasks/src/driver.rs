@@ -37,6 +37,8 @@ pub struct Reign {
     pub pausing: Option<Vec<FailedAttempt>>,
     /// How often the executor was asked in vain.
     pub asked: u32,
+    /// Holders that have outlived the record.
+    pub outlived: BTreeSet<Holder>,
 }
 
 impl Driver {

@@ -241,6 +241,11 @@ impl Tasks {
         }
     }
 
+    /// A result of the task waits here to be settled.
+    pub(crate) fn keeps_result(&self, task: &TaskId) -> bool {
+        self.shelf.outbox().range((*task, 0)..=(*task, u32::MAX)).next().is_some()
+    }
+
     fn kept(&self, task: TaskId) -> Vec<(u32, Arc<Outcome>)> {
         let of_task = self.shelf.outbox().range((task, 0)..=(task, u32::MAX));
         of_task.map(|((_, attempt), kept)| (*attempt, Arc::clone(&kept.outcome))).collect()
@@ -297,7 +302,9 @@ impl Tasks {
         asked.extend(self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node));
         let unknown = self.executor.unknown.entry(task).or_default();
         unknown.insert(from);
-        if asked.iter().all(|node| unknown.contains(node)) {
+        // Who is out of the mesh answers nothing any more.
+        let is_out = |node: &NodeId| self.roster.seat(node).is_none_or(|seat| !seat.holds);
+        if asked.iter().all(|node| unknown.contains(node) || is_out(node)) {
             for (attempt, _) in self.kept(task) {
                 self.on_settled(cx, task, attempt);
             }

@@ -210,6 +210,11 @@ impl Tasks {
     /// them, there is none.
     pub(crate) fn on_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         self.report_unknown(cx, from, task);
+        // Its driver was asked how it ended, as that is not known to be in force, and has lost or forgotten it.
+        let is_unsure = self.shelf.copy(&task).is_some_and(|copy| !copy.is_live() && !copy.in_force);
+        if is_unsure && self.shelf.promised(&task).is_some_and(|promised| promised.driver == from) {
+            self.campaign(cx, task);
+        }
         let home = self.roster.home(&task, self.config.home);
         let counts = |unknown: &BTreeSet<NodeId>| home.iter().filter(|holder| unknown.contains(&holder.node)).count();
         let needed = quorum::majority(home.len());

@@ -44,9 +44,8 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
-        if self.is_forgotten(cx, birth.born) {
-            self.counters.too_old += 1;
-            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
+        if self.shelf.is_gone(&task) || self.is_forgotten(cx, birth.born) {
+            self.too_old(cx, from, task, birth.born);
             return;
         }
         let home = self.roster.home(&task, self.config.home);
@@ -116,8 +115,8 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
-        if promised.is_none() && self.is_forgotten(cx, born) {
-            self.send(from, Item::TooOld { task, floor: self.floor(cx.now.wall) });
+        if promised.is_none() && (self.shelf.is_gone(&task) || self.is_forgotten(cx, born)) {
+            self.too_old(cx, from, task, Wall(0));
             return;
         }
         if ballot.driver != from || promised.is_none() && self.shelf.promises_len() >= self.config.live_max {
@@ -168,6 +167,11 @@ impl Tasks {
             (Some(_), _) => {
                 self.persist(cx, Fact::Written { task, ballot, version, register: Arc::clone(&register) });
             }
+            // A driver that was away for so long must not find its old majority again.
+            (None, Some(birth)) if self.shelf.is_gone(&task) => {
+                self.too_old(cx, from, task, birth.born);
+                return;
+            }
             (None, Some(birth)) => {
                 self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
             }
@@ -188,6 +192,13 @@ impl Tasks {
             State::Assigned(_) => self.watch(cx, task, Duration::from_secs(10)),
         }
         self.send(from, Item::Wrote { task, ballot, version });
+    }
+
+    /// Whatever was known of it here is forgotten, at least up to keys as old as that.
+    fn too_old(&mut self, cx: &Context<'_>, to: NodeId, task: TaskId, born: Wall) {
+        self.counters.too_old += 1;
+        let floor = self.floor(cx.now.wall).max(born + Duration::from_millis(1));
+        self.send(to, Item::TooOld { task, floor });
     }
 
     /// A holder says how far it is with what this node drives.

@@ -1,8 +1,11 @@
 //! What is forgotten, and how long a key is remembered.
 
-use crate::{Fact, effect::Context, tasks::Tasks};
+use crate::{Fact, effect::Context, tasks::Tasks, timers::Kind};
 use mesh_proto::{id::TaskId, time::Wall};
 use std::time::Duration;
+
+/// Of so many times the records that are kept it is remembered, in some dozen bytes each, that there were these.
+const REMEMBERED: usize = 4;
 
 /// Records dropped in one round.
 const ROUND: usize = 5_000;
@@ -52,6 +55,11 @@ impl Tasks {
             .take(ROUND)
             .collect();
         gone.extend(bare);
+        // Long enough for whoever was cut off with what it knew of them.
+        let surplus = self.shelf.gone().len().saturating_sub(self.config.retained_max.saturating_mul(REMEMBERED));
+        let faded = self.shelf.gone().iter().enumerate().take(ROUND);
+        let faded = faded.take_while(|(at, (ended, _))| *at < surplus || wall.since(*ended) > keep_for * 4);
+        gone.extend(faded.map(|(_, (_, task))| *task));
         if !gone.is_empty() {
             self.counters.retired += gone.len() as u64;
             self.forget(cx, gone);
@@ -64,6 +72,12 @@ impl Tasks {
             self.rivals.remove(task);
             self.followers.remove(task);
             self.timers.clear_all(*task);
+        }
+        // A result that is still to be settled is offered all the same, until all say that they know nothing of it.
+        for task in &tasks {
+            if self.keeps_result(task) {
+                self.timers.set(*task, Kind::Report, cx.now.mono + self.config.report_again);
+            }
         }
         self.persist(cx, Fact::Dropped { tasks });
     }

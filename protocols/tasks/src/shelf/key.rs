@@ -7,6 +7,7 @@ pub enum Key {
     Copy(TaskId),
     Promise(TaskId),
     Kept(TaskId, u32),
+    Gone(TaskId),
 }
 
 impl Key {
@@ -15,6 +16,7 @@ impl Key {
             Self::Floor => b"tf".to_vec(),
             Self::Copy(task) => [b"tc", task.as_bytes().as_slice()].concat(),
             Self::Promise(task) => [b"tp", task.as_bytes().as_slice()].concat(),
+            Self::Gone(task) => [b"tg", task.as_bytes().as_slice()].concat(),
             Self::Kept(task, attempt) => [b"to", task.as_bytes().as_slice(), attempt.to_be_bytes().as_slice()].concat(),
         }
     }
@@ -26,6 +28,7 @@ impl Key {
             b"tf" if rest.is_empty() => Some(Self::Floor),
             b"tc" => task(rest).map(Self::Copy),
             b"tp" => task(rest).map(Self::Promise),
+            b"tg" => task(rest).map(Self::Gone),
             b"to" => {
                 let (id, attempt) = rest.split_at_checked(32)?;
                 Some(Self::Kept(task(id)?, u32::from_be_bytes(attempt.try_into().ok()?)))

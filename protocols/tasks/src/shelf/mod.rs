@@ -71,6 +71,11 @@ pub struct Shelf {
     live: BTreeSet<TaskId>,
     /// Ended, by when.
     ended: BTreeSet<(Wall, TaskId)>,
+    /// Held once, and dropped when they had ended: when that was. Whoever asks for one is told that it is too old,
+    /// instead of finding here a holder that never knew it.
+    gone: BTreeMap<TaskId, Wall>,
+    /// The same, by when.
+    gone_by_end: BTreeSet<(Wall, TaskId)>,
     naming: Naming,
     /// Entries that are not yet as the store has them.
     changed: BTreeSet<Key>,
@@ -170,6 +175,10 @@ impl Shelf {
     fn drop_task(&mut self, task: &TaskId) {
         if let Some(at) = self.ended_at(task) {
             self.ended.remove(&(at, *task));
+            self.remember_gone(*task, at);
+        } else if let Some(at) = self.gone.remove(task) {
+            self.gone_by_end.remove(&(at, *task));
+            self.changed.insert(Key::Gone(*task));
         }
         if let Some(old) = self.copies.remove(task) {
             self.put_away(task, &old);
@@ -179,6 +188,23 @@ impl Shelf {
         if self.promises.remove(task).is_some() {
             self.changed.insert(Key::Promise(*task));
         }
+    }
+
+    fn remember_gone(&mut self, task: TaskId, at: Wall) {
+        if let Some(before) = self.gone.insert(task, at) {
+            self.gone_by_end.remove(&(before, task));
+        }
+        self.gone_by_end.insert((at, task));
+        self.changed.insert(Key::Gone(task));
+    }
+
+    /// It was held here, had ended, and is forgotten.
+    pub fn is_gone(&self, task: &TaskId) -> bool {
+        self.gone.contains_key(task)
+    }
+
+    pub fn gone(&self) -> &BTreeSet<(Wall, TaskId)> {
+        &self.gone_by_end
     }
 
     /// Packs ended copies on which nobody works, looking at `most` of them. Changes nothing that can be seen.
@@ -332,6 +358,7 @@ impl Shelf {
                 Key::Copy(task) => self.copy(&task).map(|copy| codec::encode(copy.as_ref())),
                 Key::Promise(task) => self.promises.get(&task).map(codec::encode),
                 Key::Kept(task, attempt) => self.outbox.get(&(task, attempt)).map(codec::encode),
+                Key::Gone(task) => self.gone.get(&task).map(codec::encode),
             };
             put(key.to_bytes(), value);
         }
@@ -352,6 +379,11 @@ impl Shelf {
             }
             Some(Key::Promise(task)) => {
                 self.promises.insert(task, codec::decode(value, LIMIT)?);
+            }
+            Some(Key::Gone(task)) => {
+                let at = codec::decode(value, LIMIT)?;
+                self.gone.insert(task, at);
+                self.gone_by_end.insert((at, task));
             }
             Some(Key::Kept(task, attempt)) => {
                 self.keep(task, attempt, codec::decode(value, LIMIT)?);

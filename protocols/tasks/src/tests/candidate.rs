@@ -72,15 +72,33 @@ fn an_unconfirmed_birth_needs_a_majority_of_its_holders_and_of_the_home_list() {
 }
 
 #[test]
-fn a_confirmed_birth_needs_its_holders_alone() {
+fn a_confirmed_birth_needs_its_home_list_as_well() {
     let mut node = Node::born(1, &spec());
     node.call(|tasks, cx| tasks.silent(cx, at(0)));
     node.pass_ms(0);
-    let told = node.hear(2, Item::Promise { task: task(), ballot: ballot(1, 1), held: Some(ours()) });
+    let promise = |held| Item::Promise { task: task(), ballot: ballot(1, 1), held };
+    // Who settled another birth of this task while this node could not be asked has it on three of the five, which need
+    // not be any of these two.
+    assert_eq!(node.hear(2, promise(Some(ours()))), Told::nothing());
+    let told = node.hear(3, promise(None));
     let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
-    // They bind it: the home list is not asked, and all three stay.
-    let complete = Register { joint: None, ..first_register(&[0, 1, 2], 1) };
-    assert_eq!(Register::clone(register), complete);
+    // And has it written on three of the five, whatever it was told.
+    assert_eq!(register.holders, holders(&[1, 2, 3]));
+    assert_eq!(register.joint, Some(home()));
+}
+
+#[test]
+fn who_promised_and_has_forgotten_since_is_asked_again() {
+    let mut node = campaigning();
+    node.hear(1, promise(Some(ours())));
+    assert_eq!(node.hear(2, Item::TooOld { task: task(), floor: START }), Told::nothing());
+    let told = node.pass_ms(1500);
+    let asked: Vec<_> = told.sent.iter().filter(|(_, item)| matches!(item, Item::Prepare { .. })).collect();
+    assert_eq!(asked.len(), 4, "{told:?}");
+    assert_eq!(node.hear(2, Item::TooOld { task: task(), floor: START }), Told::nothing());
+    // With that the majority of its holders has outlived it.
+    let told = node.hear(1, Item::TooOld { task: task(), floor: START });
+    assert_eq!(told.facts, [Fact::Dropped { tasks: vec![task()] }]);
 }
 
 #[test]

@@ -60,6 +60,38 @@ fn more_than_may_be_kept_raises_the_floor_above_what_is_dropped() {
 }
 
 #[test]
+fn what_ended_and_is_forgotten_does_not_come_back() {
+    let mut node = Node::with(1, Config { retained_max: 1, ..Config::default() });
+    let tasks: Vec<TaskId> = (1..=9).map(|key| end(&mut node, key, u64::from(key))).collect();
+    node.pass_ms(1000);
+    let shelf = node.tasks.shelf();
+    assert_eq!(shelf.ended().len(), 1);
+    let known: Vec<bool> = tasks.iter().map(|task| shelf.is_gone(task)).collect();
+    assert_eq!(known, [true; 8].into_iter().chain([false]).collect::<Vec<_>>());
+    // A driver that was away for so long, with what it wrote then; and one that settles a birth that was given up, and
+    // takes this node for one that never knew the task.
+    let spec = Spec { key: TaskKey::Own(vec![8]), born: Wall(START.0 + 8), ..spec() };
+    let birth = birth_of(&spec);
+    assert_eq!(birth.task, tasks[7]);
+    let floor = Wall(birth.born.0 + 1);
+    let told = |told: Told| told.sent.into_iter().map(|(_, item)| item).collect::<Vec<_>>();
+    let stale = Item::Write {
+        task: birth.task,
+        ballot: birth_ballot(0, 7),
+        version: Version(2),
+        register: Arc::new(first_register(&[0, 1, 2], 0)),
+        birth: Some(birth.clone()),
+    };
+    let floor_now = node.tasks.shelf().floor().max(floor);
+    assert_eq!(told(node.hear(0, stale)), [Item::TooOld { task: birth.task, floor: floor_now }]);
+    let asked = Item::Prepare { task: birth.task, ballot: ballot(3, 2), born: Wall(u64::MAX) };
+    assert!(matches!(told(node.hear(2, asked)).as_slice(), [Item::TooOld { .. }]));
+    // The memory of them is bounded as well.
+    node.pass_ms(1000);
+    assert_eq!(node.tasks.shelf().gone().len(), 4);
+}
+
+#[test]
 fn a_promise_that_nothing_came_of_is_kept_as_long() {
     let mut node = Node::new(1);
     node.hear(2, Item::Prepare { task: task(), ballot: ballot(1, 2), born: START });

@@ -39,6 +39,9 @@ pub struct BlobConfig {
     pub fetches_max: usize,
     /// Downloads under way and waiting together; more are refused as busy. Default 1,024.
     pub fetches_waiting_max: usize,
+    /// Blobs of other nodes that are passed on to users at once; more come by this disk. Each holds a buffer of 512 KiB.
+    /// Default 32.
+    pub relays_max: usize,
     /// Times that a fetch goes through its providers: who was busy, silent or cut off gets another chance, who lied or
     /// has nothing does not. Default 2.
     pub fetch_rounds: u32,
@@ -80,6 +83,7 @@ impl Default for BlobConfig {
             uploads_max: 32,
             upload_idle: Duration::from_secs(60),
             fetches_max: 8,
+            relays_max: 32,
             fetches_waiting_max: 1024,
             fetch_rounds: 2,
             serves_max: 32,

@@ -56,6 +56,17 @@ pub enum FetchError {
     Local(#[from] BlobError),
 }
 
+impl FetchError {
+    /// Whether somebody who failed may do better a little later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NoProvider { failures, .. } => failures.iter().any(|(_, failure)| failure.may_pass()),
+            Self::WrongSize { .. } => false,
+            Self::Busy | Self::Local(_) => true,
+        }
+    }
+}
+
 fn describe(failures: &[(NodeId, ProviderFailure)]) -> String {
     if failures.is_empty() {
         return "none is known".to_string();
@@ -112,6 +123,42 @@ impl Inner {
             }
         };
         result
+    }
+
+    pub(super) async fn open_to<S, O, A>(&self, provider: NodeId, opener: &O) -> Result<S, ReceiveError>
+    where
+        O: Fn(NodeId) -> A,
+        A: Future<Output = io::Result<S>>,
+    {
+        let within = self.config.open_timeout;
+        let unreachable = |why: String| ReceiveError::Provider(ProviderFailure::Unreachable(why));
+        match tokio::time::timeout(within, opener(provider)).await {
+            Ok(stream) => stream.map_err(|error| unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no stream within {within:?}"))),
+        }
+    }
+
+    /// Sends a request and returns the size that the provider claims.
+    pub(super) async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        request: Request,
+        at: u64,
+    ) -> Result<u64, ReceiveError> {
+        let within = self.config.reply_timeout;
+        let talk = async {
+            let closed = |error: io::Error| ProviderFailure::Closed { at, why: error.to_string() };
+            wire::write(stream, &request).await.map_err(closed)?;
+            match wire::read(stream).await {
+                Ok(Reply::Blob { size }) => Ok(size),
+                Ok(Reply::Refused(refusal)) => Err(ProviderFailure::Refused(refusal)),
+                Ok(reply) => Err(ProviderFailure::Protocol(format!("{reply:?} is no answer to {request:?}"))),
+                Err(wire::MessageError::Io(error)) => Err(closed(error)),
+                Err(wire::MessageError::Malformed(error)) => Err(ProviderFailure::Protocol(error.to_string())),
+            }
+        };
+        let answer = tokio::time::timeout(within, talk).await;
+        answer.unwrap_or(Err(ProviderFailure::Silent { at, after: within })).map_err(ReceiveError::Provider)
     }
 
     fn here(self: &Arc<Self>, fetch: &Fetch) -> Result<Option<Fetched>, FetchError> {
@@ -217,8 +264,8 @@ impl Download<'_> {
         let size = match self.fetch.size {
             Some(size) => size,
             None => {
-                let mut stream = self.open(provider, opener).await?;
-                self.ask(&mut stream, Request::Has { id }, 0).await?
+                let mut stream = self.inner.open_to(provider, opener).await?;
+                self.inner.ask(&mut stream, Request::Has { id }, 0).await?
             }
         };
         let partial = match self.partial(size).await {
@@ -230,9 +277,9 @@ impl Download<'_> {
             partial => partial?,
         };
         if !partial.is_complete() {
-            let mut stream = self.open(provider, opener).await?;
+            let mut stream = self.inner.open_to(provider, opener).await?;
             let start = partial.verified();
-            let claimed = self.ask(&mut stream, Request::Get { id, start }, start).await?;
+            let claimed = self.inner.ask(&mut stream, Request::Get { id, start }, start).await?;
             if claimed != size {
                 return Err(ReceiveError::Provider(ProviderFailure::WrongSize { claimed, expected: size }));
             }
@@ -241,42 +288,6 @@ impl Download<'_> {
             self.inner.receive(&mut stream, &partial, received).await?;
         }
         Ok(partial)
-    }
-
-    async fn open<S, O, A>(&self, provider: NodeId, opener: &O) -> Result<S, ReceiveError>
-    where
-        O: Fn(NodeId) -> A,
-        A: Future<Output = io::Result<S>>,
-    {
-        let within = self.inner.config.open_timeout;
-        let unreachable = |why: String| ReceiveError::Provider(ProviderFailure::Unreachable(why));
-        match tokio::time::timeout(within, opener(provider)).await {
-            Ok(stream) => stream.map_err(|error| unreachable(error.to_string())),
-            Err(_) => Err(unreachable(format!("no stream within {within:?}"))),
-        }
-    }
-
-    /// Sends a request and returns the size that the provider claims.
-    async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        stream: &mut S,
-        request: Request,
-        at: u64,
-    ) -> Result<u64, ReceiveError> {
-        let within = self.inner.config.reply_timeout;
-        let talk = async {
-            let closed = |error: io::Error| ProviderFailure::Closed { at, why: error.to_string() };
-            wire::write(stream, &request).await.map_err(closed)?;
-            match wire::read(stream).await {
-                Ok(Reply::Blob { size }) => Ok(size),
-                Ok(Reply::Refused(refusal)) => Err(ProviderFailure::Refused(refusal)),
-                Ok(reply) => Err(ProviderFailure::Protocol(format!("{reply:?} is no answer to {request:?}"))),
-                Err(wire::MessageError::Io(error)) => Err(closed(error)),
-                Err(wire::MessageError::Malformed(error)) => Err(ProviderFailure::Protocol(error.to_string())),
-            }
-        };
-        let answer = tokio::time::timeout(within, talk).await;
-        answer.unwrap_or(Err(ProviderFailure::Silent { at, after: within })).map_err(ReceiveError::Provider)
     }
 
     async fn finish(

@@ -9,6 +9,7 @@ use prometheus_client::{
 #[derive(Debug, Clone, Default)]
 pub struct BlobMetrics {
     pub received: Counter,
+    pub relayed: Counter,
     pub sent: Counter,
     pub ingested: Counter,
     pub fetched_blobs: Counter,
@@ -30,8 +31,9 @@ pub struct BlobMetrics {
 impl BlobMetrics {
     /// Under full names: `registry` must not add a prefix.
     pub fn register(&self, registry: &mut Registry) {
-        let bytes: [(&str, &str, &Counter); 4] = [
+        let bytes: [(&str, &str, &Counter); 5] = [
             ("mesh_blob_received_bytes", "Verified content received from peers", &self.received),
+            ("mesh_blob_relayed_bytes", "Of that, content that was passed on to users and not kept", &self.relayed),
             ("mesh_blob_sent_bytes", "Content and hashes sent to peers", &self.sent),
             ("mesh_blob_ingested_bytes", "Content uploaded or left by executions on this node", &self.ingested),
             ("mesh_blob_collected_bytes", "Content removed because nothing needed it", &self.collected),

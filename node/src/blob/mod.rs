@@ -37,6 +37,7 @@ mod partial;
 mod pin;
 mod quota;
 mod receive;
+mod relay;
 mod replicate;
 mod send;
 mod serve;
@@ -55,6 +56,7 @@ pub use keeper::Reach;
 pub use lease::Hold;
 pub use metrics::BlobMetrics;
 pub use receive::ProviderFailure;
+pub use relay::Relay;
 pub use replicate::ReplicateError;
 pub use serve::{ServeError, Served};
 pub use wire::{MESSAGE_MAX, NEEDED_MAX, PROTOCOL, Refusal, Reply, Request, SIZE_MAX};
@@ -275,6 +277,22 @@ impl BlobStore {
         A: Future<Output = io::Result<S>>,
     {
         self.inner.fetch(fetch, opener, progress).await
+    }
+
+    /// Reads a blob that one of the providers has, without keeping any of it. `None`: too many are read so already, and
+    /// this one is to be fetched.
+    pub async fn relay<S, O, A>(
+        &self,
+        id: BlobId,
+        providers: Vec<NodeId>,
+        opener: O,
+    ) -> Result<Option<Relay<S, O>>, FetchError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        O: Fn(NodeId) -> A,
+        A: Future<Output = io::Result<S>>,
+    {
+        self.inner.relay(id, providers, opener).await
     }
 
     /// Asks the peer behind `stream` to take a blob of ours and keep it for `lease`. On return it is durable there.

@@ -8,6 +8,7 @@ use super::{
     wire::Refusal,
 };
 use bao_tree::iter::{BaoChunk, ResponseIterRef};
+use mesh_proto::id::BlobId;
 use std::{io, sync::Arc, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -85,7 +86,7 @@ impl Inner {
                 let mut verified = std::mem::take(&mut spare);
                 verified.restart(at);
                 let within = self.config.segment_timeout;
-                let read = tokio::time::timeout(within, read_segment(stream, partial, &mut verified)).await;
+                let read = tokio::time::timeout(within, read_segment(stream, partial.id(), size, &mut verified)).await;
                 let read = read.unwrap_or_else(|_| Err(ProviderFailure::Silent { at: verified.end(), after: within }));
                 Some((verified, read))
             };
@@ -111,28 +112,29 @@ impl Inner {
 }
 
 impl Verified {
-    fn restart(&mut self, offset: u64) {
+    pub(super) fn restart(&mut self, offset: u64) {
         self.offset = offset;
         self.data.clear();
         self.pairs.clear();
     }
 
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.offset + self.data.len() as u64
     }
 }
 
 /// Reads one segment, item by item. What is in `verified` afterwards is verified, whether or not this fails or is
 /// dropped.
-async fn read_segment(
+pub(super) async fn read_segment(
     stream: &mut (impl AsyncRead + Unpin),
-    partial: &Partial,
+    id: BlobId,
+    size: u64,
     verified: &mut Verified,
 ) -> Result<(), ProviderFailure> {
-    let shape = shape(partial.size());
+    let shape = shape(size);
     let (chunks, end) = segment(shape, verified.offset);
     verified.data.reserve_exact(usize::try_from(end - verified.offset).unwrap_or(0).min(SEGMENT_BYTES as usize));
-    let mut verifier = Verifier::new(partial.id());
+    let mut verifier = Verifier::new(id);
     let mut group = Vec::new();
     for item in ResponseIterRef::new(shape, &chunks) {
         let at = verified.end();

@@ -43,6 +43,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct LogState {
     /// Bytes since the last release: when to write the store.
     pub bytes: Arc<AtomicU64>,
+    /// Of the last record on disk, or an earlier one.
+    pub durable: Arc<AtomicU64>,
     /// Bytes that new work may still take.
     pub headroom: Arc<AtomicU64>,
     pub syncs: Counter,
@@ -108,8 +110,9 @@ pub fn run<D: Disk>(
         }
         room.made();
         if records > 0 {
-            if let Err(error) = log.commit() {
-                fatal(&format!("the log cannot be written: {error}"));
+            match log.commit() {
+                Ok(position) => state.durable.store(position.0, Ordering::Release),
+                Err(error) => fatal(&format!("the log cannot be written: {error}")),
             }
             state.records.inc_by(records);
             state.syncs.inc();

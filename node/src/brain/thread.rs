@@ -168,6 +168,10 @@ impl Thread {
                 Effect::Send { after: LogPosition::START, .. } | Effect::Announce { after: LogPosition::START, .. } => {
                     self.hands.carry_out(effect);
                 }
+                // Queued a while ago: it need not wait for what was said since.
+                Effect::Execute { after, .. } if after.0 <= self.log.durable.load(Ordering::Acquire) => {
+                    self.hands.carry_out(effect);
+                }
                 other => self.held.effects.push(other),
             }
         }

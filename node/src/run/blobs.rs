@@ -77,6 +77,22 @@ impl Blobs for NodeBlobs {
 
     fn get(&self, id: BlobId, nodes: Vec<NodeId>) -> BoxFuture<'_, Result<Opened, BlobError>> {
         Box::pin(async move {
+            if !self.blobs.has(id) {
+                match find::relay(&self.blobs, &self.replicas, id, &nodes).await {
+                    Ok(Some(relay)) => {
+                        let size = relay.size();
+                        let read = move |start, length| relay.into_stream(start, length).boxed();
+                        return Ok(Opened { size, read: Box::new(read) });
+                    }
+                    Ok(None) => {}
+                    Err(error) if error.may_pass() => tracing::debug!(%id, %error, "a blob cannot be passed on"),
+                    Err(error) => {
+                        tracing::debug!(%id, %error, "a blob cannot be had");
+                        return Err(BlobError::NotFound(id));
+                    }
+                }
+            }
+            // Who was busy is asked again, and the way over this disk goes on where it was.
             let fetched = find::fetch(&self.blobs, &self.replicas, id, None, &nodes, |_| {}).await;
             let held = fetched.map_err(|error| match error {
                 FetchError::Local(error) => api_error(&error),

@@ -148,6 +148,7 @@ impl Coordinator {
 
     /// The node stops in good order: what is queued or runs here is given back, so that others take it at once.
     pub fn stop(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.with_tasks(now, effects, |tasks, cx| tasks.release_ends(cx));
         self.tasks.give_back();
         self.flush(now, effects);
     }
@@ -406,15 +407,16 @@ impl Coordinator {
         call: impl FnOnce(&mut Tasks, &mut mesh_tasks::Context<'_>),
     ) {
         let mut asked = Vec::new();
-        call(&mut self.tasks, &mut mesh_tasks::Context { now, rng: &mut self.rng, effects: &mut asked });
+        let (rng, position) = (&mut self.rng, self.position);
+        call(&mut self.tasks, &mut mesh_tasks::Context { now, rng, effects: &mut asked, position });
         for effect in asked {
             match effect {
                 mesh_tasks::Effect::Persist(fact) => {
                     self.position = self.position.next();
                     effects.push(Effect::Persist(Fact::Task(fact)));
                 }
-                mesh_tasks::Effect::Execute { birth, attempt } => {
-                    effects.push(Effect::Execute { birth, attempt, after: self.position });
+                mesh_tasks::Effect::Execute { birth, attempt, after } => {
+                    effects.push(Effect::Execute { birth, attempt, after });
                 }
                 mesh_tasks::Effect::Cancel { task, attempt } => effects.push(Effect::Cancel { task, attempt }),
                 mesh_tasks::Effect::Answer(answer) => self.requests.answer(answer),

@@ -48,6 +48,9 @@ pub struct Config {
     pub slots: u32,
     /// Granted attempts waiting for a slot, at most. Default 1,000,000.
     pub queue_max: usize,
+    /// The end of an execution is held back for so long at most, for others to be written with it, where others wait for
+    /// its slot. Default 50 ms.
+    pub linger: Duration,
     /// Results waiting to be settled, at most; above it nothing new is started. Default 100,000.
     pub outbox_max: usize,
     /// Story lines kept in memory. Default 65,536.
@@ -76,6 +79,7 @@ impl Default for Config {
             live_max: 2_000_000,
             slots: 2,
             queue_max: 1_000_000,
+            linger: Duration::from_millis(50),
             outbox_max: 100_000,
             story_max: 65_536,
         }

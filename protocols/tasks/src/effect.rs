@@ -1,6 +1,6 @@
 use crate::Fact;
 use mesh_proto::{
-    id::TaskId,
+    id::{LogPosition, TaskId},
     task::{Birth, Register},
     time::{Now, Wall},
 };
@@ -12,8 +12,16 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Persist(Fact),
-    Execute { birth: Arc<Birth>, attempt: u32 },
-    Cancel { task: TaskId, attempt: u32 },
+    /// Not before `after` is on disk.
+    Execute {
+        birth: Arc<Birth>,
+        attempt: u32,
+        after: LogPosition,
+    },
+    Cancel {
+        task: TaskId,
+        attempt: u32,
+    },
     Answer(Answer),
 }
 
@@ -54,4 +62,6 @@ pub struct Context<'a> {
     pub now: Now,
     pub rng: &'a mut dyn Rng,
     pub effects: &'a mut Vec<Effect>,
+    /// Of the last fact so far; [`Effect::Persist`] moves it on.
+    pub position: LogPosition,
 }

@@ -8,7 +8,7 @@ use crate::{
     timers::Kind,
 };
 use mesh_proto::{
-    id::{NodeId, TaskId},
+    id::{LogPosition, NodeId, TaskId},
     task::{Attempt, Birth, Item, Outcome, Priority, Program, Spec},
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc};
@@ -34,14 +34,18 @@ struct Run {
     birth: Arc<Birth>,
     driver: NodeId,
     place: Place,
+    /// What was known when it was granted: a start rests on no later fact, and waits for none.
+    after: LogPosition,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
     Queued((Reverse<Priority>, u64)),
     /// Ends at once, or nearly: holds no slot.
     Instant,
-    Running,
+    Running(Priority),
+    /// Holds no slot any more; what came of it is held back for others to join it.
+    Ended,
 }
 
 impl Executor {
@@ -59,7 +63,16 @@ impl Executor {
     }
 
     pub fn is_running(&self, task: &TaskId) -> bool {
-        self.attempts.get(task).is_some_and(|run| !matches!(run.place, Place::Queued(_)))
+        self.attempts.get(task).is_some_and(|run| matches!(run.place, Place::Running(_) | Place::Instant))
+    }
+
+    pub(crate) fn has_ended(&self, task: &TaskId) -> bool {
+        self.attempts.get(task).is_some_and(|run| run.place == Place::Ended)
+    }
+
+    /// Of what is first in the queue.
+    pub(crate) fn next_priority(&self) -> Option<Priority> {
+        self.queue.first_key_value().map(|((Reverse(priority), _), _)| *priority)
     }
 }
 
@@ -91,7 +104,8 @@ impl Tasks {
     }
 
     /// Says what is known of an attempt, if anything is.
-    fn answer_for(&mut self, _cx: &mut Context<'_>, driver: NodeId, task: TaskId, attempt: u32) -> bool {
+    fn answer_for(&mut self, cx: &mut Context<'_>, driver: NodeId, task: TaskId, attempt: u32) -> bool {
+        self.release_end_of(cx, &task);
         if let Some(kept) = self.shelf.outbox().get(&(task, attempt)) {
             let outcome = Arc::clone(&kept.outcome);
             self.send(driver, Item::Report { task, attempt, outcome });
@@ -110,6 +124,7 @@ impl Tasks {
     /// Takes an attempt into the queue, by priority and then in order.
     pub(crate) fn enqueue(&mut self, cx: &mut Context<'_>, birth: Arc<Birth>, attempt: u32, driver: NodeId) {
         let task = birth.task;
+        self.release_end_of(cx, &task);
         let Ok(spec) = Spec::decode(&birth.spec) else {
             self.send(driver, Item::NotRunning { task, attempt, why: "its specification cannot be read".into() });
             return;
@@ -138,44 +153,44 @@ impl Tasks {
         self.tell(cx.now, task, Event::Queued { attempt });
         let is_instant = matches!(spec.program, Program::Echo | Program::Manifest { .. });
         if is_instant && spec.input.blob().is_none() {
-            self.executor
-                .attempts
-                .insert(task, Run { attempt, birth: Arc::clone(&birth), driver, place: Place::Instant });
-            self.execute(cx, birth, attempt);
+            let run = Run { attempt, birth: Arc::clone(&birth), driver, place: Place::Instant, after: cx.position };
+            self.executor.attempts.insert(task, run);
+            self.execute(cx, birth, attempt, cx.position);
             return;
         }
         let place = (Reverse(spec.priority), self.executor.next);
         self.executor.next += 1;
         self.executor.queue.insert(place, task);
-        self.executor.attempts.insert(task, Run { attempt, birth, driver, place: Place::Queued(place) });
+        self.executor
+            .attempts
+            .insert(task, Run { attempt, birth, driver, place: Place::Queued(place), after: cx.position });
         self.fill_slots(cx);
     }
 
     fn fill_slots(&mut self, cx: &mut Context<'_>) {
         while self.executor.running < self.config.slots {
-            let Some((_, task)) = self.executor.queue.pop_first() else { return };
+            let Some(((Reverse(priority), _), task)) = self.executor.queue.pop_first() else { return };
             let Some(run) = self.executor.attempts.get_mut(&task) else { continue };
-            run.place = Place::Running;
-            let (birth, attempt) = (Arc::clone(&run.birth), run.attempt);
+            run.place = Place::Running(priority);
+            let (birth, attempt, after) = (Arc::clone(&run.birth), run.attempt, run.after);
             self.executor.running += 1;
-            self.execute(cx, birth, attempt);
+            self.execute(cx, birth, attempt, after);
         }
     }
 
-    fn execute(&mut self, cx: &mut Context<'_>, birth: Arc<Birth>, attempt: u32) {
+    fn execute(&mut self, cx: &mut Context<'_>, birth: Arc<Birth>, attempt: u32, after: LogPosition) {
         self.counters.executed += 1;
         self.tell(cx.now, birth.task, Event::Started { attempt });
-        cx.effects.push(Effect::Execute { birth, attempt });
+        cx.effects.push(Effect::Execute { birth, attempt, after });
     }
 
-    /// An execution ended. Where this node drives the task the result goes straight into the record; else it is kept on
-    /// disk until the task is settled.
-    pub fn executed(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32, outcome: Arc<Outcome>) {
+    /// What came of an attempt. Where this node drives the task it goes straight into the record; else it is kept on disk
+    /// until the task is settled.
+    pub(crate) fn ended(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32, outcome: Arc<Outcome>) {
         if self.executor.attempts.get(&task).is_none_or(|run| run.attempt != attempt) {
             return;
         }
         let Some(run) = self.remove_attempt(cx, task) else { return };
-        self.tell(cx.now, task, Event::Finished { attempt });
         let was_live = self.shelf.copy(&task).is_none_or(|copy| copy.is_live());
         let drives = matches!(self.drivers.get(&task), Some(crate::driver::Driver::Driving(_)));
         if drives && was_live {
@@ -191,23 +206,38 @@ impl Tasks {
             self.send(run.driver, Item::Report { task, attempt, outcome });
             self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again);
         }
-        self.drain_local(cx);
+    }
+
+    /// The process of an attempt is gone: its slot is given to the next. Returns where it was.
+    pub(crate) fn vacate(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) -> Option<Place> {
+        let run = self.executor.attempts.get_mut(&task)?;
+        if run.attempt != attempt || run.place == Place::Ended {
+            return None;
+        }
+        let place = std::mem::replace(&mut run.place, Place::Ended);
+        self.tell(cx.now, task, Event::Finished { attempt });
+        self.leave_place(cx, place);
+        Some(place)
     }
 
     /// Takes an attempt out of queue or slot, and starts the next.
     fn remove_attempt(&mut self, cx: &mut Context<'_>, task: TaskId) -> Option<Run> {
         let run = self.executor.attempts.remove(&task)?;
-        match run.place {
+        self.leave_place(cx, run.place);
+        Some(run)
+    }
+
+    fn leave_place(&mut self, cx: &mut Context<'_>, place: Place) {
+        match place {
             Place::Queued(place) => {
                 self.executor.queue.remove(&place);
             }
-            Place::Running => {
+            Place::Running(_) => {
                 self.executor.running = self.executor.running.saturating_sub(1);
                 self.fill_slots(cx);
             }
-            Place::Instant => {}
+            Place::Instant | Place::Ended => {}
         }
-        Some(run)
     }
 
     /// The task ended: nothing of it is needed here any more.

@@ -27,6 +27,7 @@ mod config;
 mod counters;
 mod driver;
 mod effect;
+mod ends;
 mod executor;
 mod fact;
 mod follow;

@@ -6,6 +6,7 @@ use crate::{
     counters::Counters,
     driver::Driver,
     effect::{Answer, Context, Effect},
+    ends::Ends,
     executor::Executor,
     gateway::Gateway,
     roster::{Load, Roster},
@@ -38,6 +39,7 @@ pub struct Tasks {
     pub(crate) followers: BTreeMap<TaskId, BTreeSet<NodeId>>,
     pub(crate) gateway: Gateway,
     pub(crate) executor: Executor,
+    pub(crate) ends: Ends,
     pub(crate) timers: Timers,
     pub(crate) story: Story,
     pub(crate) counters: Counters,
@@ -62,6 +64,7 @@ impl Tasks {
             followers: BTreeMap::new(),
             gateway: Gateway::default(),
             executor: Executor::default(),
+            ends: Ends::default(),
             timers: Timers::default(),
             story: Story::new(config.story_max),
             counters: Counters::default(),
@@ -197,10 +200,11 @@ impl Tasks {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        Some(self.timers.next().map_or(self.next_tick, |next| next.min(self.next_tick)))
+        [self.timers.next(), self.ends.due(), Some(self.next_tick)].into_iter().flatten().min()
     }
 
     pub fn handle_deadline(&mut self, cx: &mut Context<'_>) {
+        self.ends_due(cx);
         while let Some((task, kind)) = self.timers.pop(cx.now.mono) {
             match kind {
                 Kind::Place => self.place_due(cx, task),
@@ -297,6 +301,7 @@ impl Tasks {
 
     pub(crate) fn persist(&mut self, cx: &mut Context<'_>, fact: Fact) {
         self.shelf.apply(fact.clone());
+        cx.position = cx.position.next();
         cx.effects.push(Effect::Persist(fact));
     }
 

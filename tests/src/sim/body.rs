@@ -133,8 +133,9 @@ impl World {
                         self.fail(Rule::DurableBeforeSaid, what);
                         return true;
                     }
-                    // Behind all that waits: a cancellation must not overtake its execution.
-                    match after <= body.durable && body.gated.is_empty() {
+                    // Behind all that waits: a cancellation must not overtake its execution, which may overtake others.
+                    let overtakes = body.gated.is_empty() || matches!(effect, Effect::Execute { .. });
+                    match after <= body.durable && overtakes {
                         true => self.perform(node, effect),
                         false => body.gated.push_back((after, effect)),
                     }

@@ -3,7 +3,9 @@
 mod collect;
 mod crash;
 mod local;
+mod relay;
 mod transfer;
+mod world;
 
 use super::*;
 use std::{collections::BTreeSet, fs, time::Duration};

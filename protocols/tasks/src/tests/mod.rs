@@ -2,6 +2,7 @@
 
 mod candidate;
 mod driver;
+mod ends;
 mod executor;
 mod gateway;
 mod holder;

@@ -1,8 +1,8 @@
 use super::told::Told;
-use crate::{Config, Context, Fact, Roster, Tasks};
+use crate::{Config, Context, Effect, Fact, Roster, Tasks};
 use mesh_proto::{
     codec,
-    id::{NetworkId, NodeId, StoreId, TaskId},
+    id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
     task::{
         Attempt, Ballot, Birth, Ending, Failure, FailureKind, Held, Holder, How, Item, Octets, Outcome, Payload,
         Priority, Program, Register, Spec, State, Status, TaskKey, Version,
@@ -129,6 +129,10 @@ fn outcome(status: Status) -> Outcome {
 pub struct Node {
     pub tasks: Tasks,
     pub now: Now,
+    /// Of the last fact.
+    pub position: LogPosition,
+    /// On what the last execution rests.
+    pub rested_on: Option<LogPosition>,
 }
 
 impl Node {
@@ -139,7 +143,12 @@ impl Node {
 
     pub fn with(rank: usize, config: Config) -> Self {
         let now = Now { mono: Mono(1_000_000), wall: START };
-        let mut node = Self { tasks: Tasks::new(config, NETWORK, holder(rank), true), now };
+        let mut node = Self {
+            tasks: Tasks::new(config, NETWORK, holder(rank), true),
+            now,
+            position: LogPosition::START,
+            rested_on: None,
+        };
         for other in home().into_iter().filter(|other| other.node != at(rank)) {
             node.call(|tasks, cx| tasks.member(cx, other.node, other.store, true));
             node.call(|tasks, cx| tasks.up(cx, other.node));
@@ -181,9 +190,16 @@ impl Node {
     pub fn call(&mut self, call: impl FnOnce(&mut Tasks, &mut Context<'_>)) -> Told {
         let mut effects = Vec::new();
         let mut rng = Zeros;
-        call(&mut self.tasks, &mut Context { now: self.now, rng: &mut rng, effects: &mut effects });
+        let cx = &mut Context { now: self.now, rng: &mut rng, effects: &mut effects, position: self.position };
+        call(&mut self.tasks, cx);
+        self.position = cx.position;
         let mut told = Told::default();
-        effects.into_iter().for_each(|effect| told.add(effect));
+        for effect in effects {
+            if let Effect::Execute { after, .. } = &effect {
+                self.rested_on = Some(*after);
+            }
+            told.add(effect);
+        }
         let home = home();
         for (to, items) in self.tasks.take_items() {
             let rank = home.iter().position(|holder| holder.node == to).expect("one of the five");

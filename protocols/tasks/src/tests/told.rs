@@ -25,7 +25,7 @@ impl Told {
     pub fn add(&mut self, effect: Effect) {
         match effect {
             Effect::Persist(fact) => self.facts.push(fact),
-            Effect::Execute { birth, attempt } => self.executed.push((birth.task, attempt)),
+            Effect::Execute { birth, attempt, .. } => self.executed.push((birth.task, attempt)),
             Effect::Cancel { task, attempt } => self.cancelled.push((task, attempt)),
             Effect::Answer(answer) => self.answers.push(answer),
         }

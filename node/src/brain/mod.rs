@@ -11,6 +11,7 @@ mod frames;
 mod hands;
 mod inbox;
 mod memory;
+mod reserve;
 mod restore;
 mod room;
 mod snapshot;

@@ -17,10 +17,7 @@ const INSIDE: &str = "processes::full_disk::inside";
 /// Of the file system: three nodes, the reserve of each, which they do not know to be one, and room to fill.
 const MIB: u64 = 600;
 
-/// By hand until the store keeps room for itself on the disk: where its snapshot comes before the filling is gone, a
-/// node ends a second time, in about one run of five.
 #[tokio::test]
-#[ignore = "the store's own room is not kept yet: cargo test -p meshd --test it -- --ignored a_disk_without_room"]
 async fn a_disk_without_room_refuses_new_work_and_loses_none() {
     let _turn = TURN.lock().await;
     let in_namespace = |program: &Path| {

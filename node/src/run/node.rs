@@ -157,6 +157,7 @@ impl Node {
             inbox: inbox.clone(),
             runtime: runtime.clone(),
             speak,
+            cancels: Default::default(),
         };
         let state = LogState::default();
         state.headroom.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);

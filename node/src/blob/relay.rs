@@ -159,7 +159,7 @@ where
         let within = self.inner.config.segment_timeout;
         let read = read_segment(stream, self.id, self.size, &mut self.segment);
         let read = tokio::time::timeout(within, read).await;
-        read.unwrap_or_else(|_| Err(ProviderFailure::Silent { at: start, after: within }))?;
+        read.unwrap_or(Err(ProviderFailure::Silent { at: start, after: within }))?;
         self.inner.metrics.received.inc_by(self.segment.data.len() as u64);
         self.inner.metrics.relayed.inc_by(self.segment.data.len() as u64);
         Ok(())

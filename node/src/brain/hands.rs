@@ -10,6 +10,7 @@ use bytes::Bytes;
 use libp2p::Multiaddr;
 use mesh_coordinator::{ControlMessage, Effect, Input, Message};
 use mesh_proto::{codec, id::NodeId};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{runtime::Handle, sync::watch};
 
 /// Everything that an effect may need.
@@ -21,6 +22,8 @@ pub struct Hands {
     pub runtime: Handle,
     /// The incarnation above which this node must speak of itself.
     pub speak: watch::Sender<u64>,
+    /// Cancellations that wait behind records: what is to run in their place must not overtake them.
+    pub cancels: AtomicUsize,
 }
 
 impl Hands {
@@ -32,7 +35,10 @@ impl Hands {
             Effect::Send { to, message, .. } => self.send(to, &message),
             Effect::Answer { request, answers, .. } => self.waiting.say(request, answers, &self.runtime),
             Effect::Execute { birth, attempt, .. } => self.work.execute(&birth, attempt),
-            Effect::Cancel { task, attempt } => self.work.cancel(task, attempt),
+            Effect::Cancel { task, attempt } => {
+                self.work.cancel(task, attempt);
+                self.cancels.fetch_sub(1, Ordering::AcqRel);
+            }
             Effect::Dial { node, addresses } => self.dial(node, &addresses),
             Effect::Disconnect { node } => note(self.network.disconnect(node)),
             Effect::Announce { member, .. } => {

@@ -5,7 +5,7 @@ use super::{
     commit::{Job, LogState},
     hands::Hands,
     inbox::{Outbox, Take, Waited},
-    reserve::has_room,
+    reserve,
     room::Room,
     snapshot::Snapshots,
     trail::Trail,
@@ -93,7 +93,8 @@ impl Thread {
                 self.coordinator.handle(now, Input::Paused { gap }, &mut effects);
             }
             last = now.mono;
-            let room = has_room(self.log.headroom.load(Ordering::Relaxed), self.log.bytes.load(Ordering::Relaxed));
+            let room =
+                reserve::has_room(self.log.headroom.load(Ordering::Relaxed), self.log.bytes.load(Ordering::Relaxed));
             if room != has_room {
                 has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);
@@ -167,8 +168,10 @@ impl Thread {
                     self.hands.carry_out(effect);
                 }
                 // Queued a while ago: it need not wait for what was said since.
-                Effect::Execute { after, .. } if after.0 <= self.log.durable.load(Ordering::Acquire) => {
-                    self.hands.carry_out(effect);
+                Effect::Execute { after, .. } if self.may_overtake(after) => self.hands.carry_out(effect),
+                Effect::Cancel { .. } => {
+                    self.hands.cancels.fetch_add(1, Ordering::AcqRel);
+                    self.held.effects.push(effect);
                 }
                 other => self.held.effects.push(other),
             }
@@ -178,6 +181,11 @@ impl Thread {
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes));
         }
+    }
+
+    /// What an execution rests on is on disk, and it takes nobody's slot who is yet to be cancelled.
+    fn may_overtake(&self, after: LogPosition) -> bool {
+        after.0 <= self.log.durable.load(Ordering::Acquire) && self.hands.cancels.load(Ordering::Acquire) == 0
     }
 
     /// Gives the commit thread what it has room for. Whether nothing is held back now.

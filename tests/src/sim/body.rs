@@ -133,8 +133,13 @@ impl World {
                         self.fail(Rule::DurableBeforeSaid, what);
                         return true;
                     }
-                    // Behind all that waits: a cancellation must not overtake its execution, which may overtake others.
-                    let overtakes = body.gated.is_empty() || matches!(effect, Effect::Execute { .. });
+                    // Behind all that waits: a cancellation must not overtake its execution. An execution may overtake
+                    // all but the cancellation that makes room for it.
+                    let mut waiting = body.gated.iter();
+                    let overtakes = match effect {
+                        Effect::Execute { .. } => !waiting.any(|(_, other)| matches!(other, Effect::Cancel { .. })),
+                        _ => body.gated.is_empty(),
+                    };
                     match after <= body.durable && overtakes {
                         true => self.perform(node, effect),
                         false => body.gated.push_back((after, effect)),

@@ -1,14 +1,11 @@
 //! Between nodes, honest and otherwise.
 
 use super::{super::wire, world::*, *};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::AsyncWriteExt;
 
 const GROUP: u64 = 16 << 10;
 const MIB: usize = 1 << 20;

@@ -1,6 +1,9 @@
 //! The body of a node: all that touches the world. The brain is `mesh-coordinator`.
 
 pub mod api;
+pub fn old(what: &str) -> bool {
+    std::env::var("OLD_WAY").is_ok_and(|old| old == what)
+}
 pub mod bench;
 pub mod blob;
 pub mod brain;

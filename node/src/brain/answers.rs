@@ -100,17 +100,18 @@ impl Brain for BrainHandle {
         Box::pin(async move {
             let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
             let batches = self.waiting.listen(request);
-            if self.inbox.send(Input::Command { request, command }).await.is_err() {
-                self.waiting.leave(request);
-                return Err(BrainGone);
-            }
             let (inbox, waiting) = (self.inbox.clone(), self.waiting.clone());
-            Ok(Answers::new(batches, move || {
+            // Before the brain is told: whoever gives up while its queue is full leaves nothing behind either.
+            let answers = Answers::new(batches, move || {
                 waiting.leave(request);
                 if inbox.answer(Input::Command { request, command: Command::Leave { request } }).is_err() {
                     tracing::debug!("a user left a node that is ending");
                 }
-            }))
+            });
+            match self.inbox.send(Input::Command { request, command }).await {
+                Ok(()) => Ok(answers),
+                Err(_) => Err(BrainGone),
+            }
         })
     }
 }

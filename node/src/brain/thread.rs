@@ -5,6 +5,7 @@ use super::{
     commit::{Job, LogState},
     hands::Hands,
     inbox::{Outbox, Take, Waited},
+    reserve,
     room::Room,
     snapshot::Snapshots,
     trail::Trail,
@@ -27,9 +28,6 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// The loop turns at least so often, work or none, for whoever watches it.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// Below this new work gets `busy`: the rest is for finishing what was accepted.
-const RESERVE: u64 = 64 * 1024 * 1024;
 
 /// Records and effects that may be held back by a slow disk. With more the brain takes no inputs at all: control messages make few.
 const HELD: usize = 16_384;
@@ -65,6 +63,8 @@ pub struct Thread {
     /// A jump of the clock by more than this means that the process was frozen.
     pub pause: Duration,
     pub trail: Trail,
+    /// On the disk, for new work: below it gets `busy`. Begins as true.
+    pub has_room: bool,
 }
 
 impl Thread {
@@ -74,7 +74,6 @@ impl Thread {
         self.room.bind();
         let mut effects = Vec::new();
         let mut last = clock::now().mono;
-        let mut has_room = true;
         self.coordinator.handle(clock::now(), Input::Restarted, &mut effects);
         loop {
             self.pulse.brain_turned();
@@ -95,9 +94,10 @@ impl Thread {
                 self.coordinator.handle(now, Input::Paused { gap }, &mut effects);
             }
             last = now.mono;
-            let room = self.log.headroom.load(Ordering::Relaxed) > RESERVE;
-            if room != has_room {
-                has_room = room;
+            let room =
+                reserve::takes_work(self.log.headroom.load(Ordering::Relaxed), self.log.bytes.load(Ordering::Relaxed));
+            if room != self.has_room {
+                self.has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);
             }
             self.turn(now.mono, take, first, &mut effects);
@@ -112,6 +112,9 @@ impl Thread {
     }
 
     fn takes(&self) -> Take {
+        if crate::old("disk") {
+            return Take::All;
+        }
         match self.held.records.len() + self.held.effects.len() {
             0 => Take::All,
             1..HELD => Take::Control,
@@ -171,7 +174,7 @@ impl Thread {
                 other => self.held.effects.push(other),
             }
         }
-        if self.hand_over() && self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed)) {
+        if self.hand_over() && self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed), self.has_room) {
             let (position, changes) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes));
@@ -189,6 +192,10 @@ impl Thread {
                 self.room.want();
             }
             let Held { records, effects } = std::mem::take(&mut self.held);
+            if crate::old("disk") {
+                self.commit(Job::Batch { records, effects });
+                continue;
+            }
             match self.commits.try_send(Job::Batch { records, effects }) {
                 Ok(()) => {}
                 Err(TrySendError::Full(Job::Batch { records, effects })) => self.held = Held { records, effects },

@@ -159,7 +159,9 @@ impl Node {
             speak,
         };
         let state = LogState::default();
-        state.headroom.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        for unknown in [&state.headroom, &state.free] {
+            unknown.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        }
         parts::register_log(&state, metrics.registry_mut());
         let pulse = Pulse::new();
         let pause = mesh_membership::Config::default().heartbeat * 2;
@@ -217,6 +219,7 @@ impl Node {
             }),
             metrics: Arc::new(encode),
             unready: Arc::new(move || unready.reasons()),
+            last_status: Arc::new(move || meters.last()),
             containment: Arc::new(move || executors.containment()),
             config: Arc::new(parts::shown(&loaded)),
             pulse,

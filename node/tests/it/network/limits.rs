@@ -24,9 +24,6 @@ fn refused(reason: &str) -> String {
     format!("mesh_network_refused_total{{reason=\"{reason}\"}}")
 }
 
-/// Nothing here is measured: what takes longer hangs.
-const HANG: Duration = Duration::from_secs(60);
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_limited_by_number() {
     let network = Network::new("number");
@@ -98,14 +95,21 @@ async fn a_blocked_peer_is_refused_until_its_time_is_over() {
     let mut other = network.member().bootstrap(&member.address()).start().await;
     other.up().await;
     member.up().await;
-    member.handle.block(other.node, Duration::from_secs(2)).unwrap();
-    let begun = Instant::now();
+    member.handle.block(other.node, Duration::from_secs(3600)).unwrap();
     assert_eq!(member.down().await, other.node);
     other.down().await;
-    // It comes back by itself, after having been refused.
+    // It tries by itself, how soon is its own affair, and is refused.
+    let tried = async {
+        while member.metric(&refused("blocked")) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(Duration::from_secs(20), tried).await;
+    // Only then does its time run out: the last word counts.
+    let (begun, time) = (Instant::now(), Duration::from_secs(1));
+    member.handle.block(other.node, time).unwrap();
     assert_eq!(other.up().await, member.node);
-    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert!(member.metric(&refused("blocked")) > 0, "{}", member.metrics());
+    assert!(begun.elapsed() >= time, "{:?}", begun.elapsed());
 }
 
 /// Finds fault with everything.
@@ -133,11 +137,16 @@ async fn who_breaks_the_protocol_again_and_again_is_blocked() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within(Duration::from_secs(5), counted).await;
+    within(Duration::from_secs(10), counted).await;
     assert!(strict.handle.is_connected(other.node));
-    for _ in 0..2 {
-        other.handle.send(strict.node, Class::Task, Bytes::from_static(b"nonsense")).unwrap();
-    }
+    // Two more are too many at once; on a slow machine, where time has forgiven some, a few more.
+    let went_on = async {
+        while strict.handle.is_connected(other.node) {
+            other.handle.send(strict.node, Class::Task, Bytes::from_static(b"nonsense")).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(Duration::from_secs(10), went_on).await;
     assert_eq!(strict.down().await, other.node);
     assert_eq!(strict.metric("mesh_network_blocked"), 1);
 }
@@ -187,12 +196,12 @@ async fn a_flood_of_streams_from_a_stranger_costs_it_the_connection_and_no_membe
             control.open_stream(peer, StreamProtocol::new("/mesh/admit/1")).await.is_ok()
         }));
     }
-    within(HANG, driving).await.unwrap();
+    within(Duration::from_secs(10), driving).await.unwrap();
     // What the stranger's own library makes of its streams is its own affair: some it forgets to answer.
     opening.iter().for_each(tokio::task::JoinHandle::abort);
     // Meanwhile members talk.
     other.handle.send(member.node, Class::Control, Bytes::from_static(b"hello")).unwrap();
-    let (from, _, frame) = within(HANG, member.frames.recv()).await.unwrap();
+    let (from, _, frame) = within(Duration::from_secs(5), member.frames.recv()).await.unwrap();
     assert_eq!((from, frame), (other.node, Bytes::from_static(b"hello")));
 }
 

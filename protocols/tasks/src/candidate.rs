@@ -183,15 +183,9 @@ impl Tasks {
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
-        let register = if adopted.version == Version::BIRTH {
-            let is_complete =
-                self.shelf.copy(&task).is_some_and(|copy| copy.ballot == adopted.ballot && copy.confirmed);
-            match is_complete {
-                true => Register { joint: None, ..register },
-                false => self.settle_birth(&adopted, register, &campaign.promises),
-            }
-        } else {
-            register
+        let register = match adopted.version == Version::BIRTH {
+            true => self.settle_birth(&adopted, register, &campaign.promises),
+            false => register,
         };
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
@@ -219,8 +213,8 @@ impl Tasks {
         self.replace_lost(cx, task);
     }
 
-    /// A birth that may be incomplete gets holders that have just promised: enough of the home list that nobody can
-    /// settle it otherwise.
+    /// A birth gets holders that have just promised: enough of the home list that nobody can settle it otherwise. One
+    /// that is known to be complete as well, for somebody else may have begun to settle it with others.
     fn settle_birth(
         &self,
         birth: &Held,
@@ -234,11 +228,8 @@ impl Tasks {
         let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
         if holders.len() >= quorum::holders_needed(home.len()) {
             register.holders = holders;
-            register.joint = Some(home.clone());
-        } else {
-            // Known to be complete: its own holders bind it.
-            register.joint = None;
         }
+        register.joint = Some(home.clone());
         register
     }
 
@@ -341,6 +332,7 @@ impl Tasks {
     pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(copy) = self.shelf.copy(&task) else { return };
+        let has_ended = !copy.is_live();
         let mut latest = (copy.stamp(), &copy.register.holders);
         let outlived = match self.drivers.get_mut(&task) {
             Some(Driver::Campaigning(campaign)) => {
@@ -348,6 +340,11 @@ impl Tasks {
                     latest = latest.max(((held.ballot, held.version), &held.register.holders));
                 }
                 &mut campaign.outlived
+            }
+            // It needs no copy of what it had and has forgotten: that is as good as one.
+            Some(Driver::Driving(reign)) if reign.in_force && has_ended => {
+                reign.acked.insert(Holder { node: from, store });
+                return self.check_force(cx, task);
             }
             Some(Driver::Driving(reign)) => &mut reign.outlived,
             None => return,

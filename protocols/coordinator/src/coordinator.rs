@@ -2,6 +2,7 @@ use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Refusal, RequestId,
     queries::{Queries, Question},
     requests::Requests,
+    scan::Scans,
     tables::PassOn,
 };
 use mesh_membership::{Member, Members};
@@ -41,6 +42,7 @@ pub struct Coordinator {
     pub(crate) members: Members,
     pub(crate) tasks: Tasks,
     pub(crate) queries: Queries,
+    pub(crate) scans: Scans,
     requests: Requests,
     position: LogPosition,
     /// Members whose entries changed since the last snapshot.
@@ -62,6 +64,7 @@ impl Coordinator {
             members: Members::new(config.membership.clone(), config.me.clone()),
             tasks: Tasks::new(config.tasks.clone(), config.network, me, config.me.holds_tasks()),
             queries: Queries::default(),
+            scans: Scans::default(),
             requests: Requests::default(),
             position: LogPosition::START,
             changed_members: BTreeSet::new(),
@@ -158,7 +161,7 @@ impl Coordinator {
         self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
     }
 
-    /// Due timers of what goes on although the disk is slow: heartbeats, and who is silent. Makes few facts.
+    /// Due timers of what goes on although the disk is slow: heartbeats, who is silent, and lists. Makes few facts.
     pub fn handle_control_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.members.deadline() <= now.mono {
             let mut asked = Vec::new();
@@ -166,11 +169,13 @@ impl Coordinator {
             self.carry_out(now, asked, effects);
         }
         self.answer_overdue(now);
+        self.scan();
     }
 
     /// When to call [`Self::handle_control_deadline`] next.
     pub fn control_deadline(&self) -> Option<Mono> {
-        [Some(self.members.deadline()), self.queries.deadline()].into_iter().flatten().min()
+        let queries = if self.scans.is_empty() { self.queries.deadline() } else { Some(Mono::default()) };
+        [Some(self.members.deadline()), queries].into_iter().flatten().min()
     }
 
     /// When to call [`Self::handle_deadline`] next.
@@ -279,7 +284,7 @@ impl Coordinator {
             ControlMessage::Marks(theirs) => self.on_marks(from, theirs),
             ControlMessage::Members(members) => self.on_members(now, members, effects),
             ControlMessage::Told { introduced } => self.on_told(introduced, effects),
-            ControlMessage::Query { id, query } => self.on_query(from, id, &query),
+            ControlMessage::Query { id, query } => self.on_query(from, id, query),
             ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
         }
     }

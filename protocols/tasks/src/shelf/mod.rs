@@ -328,9 +328,11 @@ impl Shelf {
         &self.ended
     }
 
-    /// Promises for records that are not held.
-    pub fn bare_promises(&self) -> impl Iterator<Item = (&TaskId, &(Ballot, Wall))> {
-        self.promises.iter().filter(|(task, _)| !self.copies.contains_key(task))
+    /// Promises above what is held, from behind that id on: when each was made, and whether nothing is held of it.
+    pub fn promises_after(&self, after: Option<TaskId>) -> impl Iterator<Item = (&TaskId, Wall, bool)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let promises = self.promises.range((start, Bound::Unbounded));
+        promises.map(|(task, (_, at))| (task, *at, !self.copies.contains_key(task)))
     }
 
     pub fn promises_len(&self) -> usize {

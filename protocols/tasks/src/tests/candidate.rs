@@ -144,6 +144,28 @@ fn while_two_tasks_under_one_key_may_both_be_complete_nothing_is_decided() {
 }
 
 #[test]
+fn a_holder_that_was_away_while_the_others_changed_finds_them() {
+    let mut node = Node::new(2);
+    let (old, birth) = (Arc::new(Register { joint: None, ..first_register(&[0, 1, 2], 1) }), birth());
+    node.hear(
+        0,
+        Item::Write { task: task(), ballot: ballot(1, 0), version: Version(2), register: old, birth: Some(birth) },
+    );
+    for rank in [0, 1] {
+        node.call(|tasks, cx| tasks.silent(cx, at(rank)));
+    }
+    let told = node.pass_ms(1000);
+    assert!(told.sent.is_empty() && told.facts.len() == 1, "nobody that it knows of is left: {told:?}");
+    let asked: Vec<usize> = node.pass_ms(1500).sent.into_iter().map(|(rank, _)| rank).collect();
+    assert_eq!(asked, [3, 4]);
+    let register = Arc::new(Register { joint: None, ..first_register(&[0, 2, 3], 3) });
+    let held = Held { ballot: ballot(1, 0), version: Version(4), register, ..ours() };
+    let promised = ballot(2, 2);
+    let told = node.hear(3, Item::Promise { task: task(), ballot: promised, held: Some(held) });
+    assert!(matches!(told.facts.first(), Some(Fact::Written { ballot, .. }) if *ballot == promised), "{told:?}");
+}
+
+#[test]
 fn a_later_write_beats_every_birth() {
     let mut node = campaigning();
     let register = Register { joint: None, ..first_register(&[0, 1, 2], 2) };

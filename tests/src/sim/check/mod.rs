@@ -25,7 +25,7 @@ use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
     id::{Digest, LogPosition, NodeId, StoreId, TaskId},
-    task::{Ballot, Birth, Ending, Holder, How, Item, Outcome, Register, Version},
+    task::{Ballot, Birth, Ending, Fault, Holder, How, Item, Outcome, Register, Version},
 };
 use mesh_tasks::Fact;
 use registers::is_placement;
@@ -375,7 +375,10 @@ const COPIES: usize = 3;
 fn count_ending(ending: &Ending, register: &Register, counts: &mut Counts) {
     counts.add(match ending.how {
         How::Done => Count::EndedDone,
-        How::Failed if ending.outcome.is_none() || register.failed.iter().filter(|one| !one.own_fault).count() > 1 => {
+        How::Failed
+            if ending.outcome.is_none()
+                || register.failed.iter().filter(|one| one.fault == Fault::Node).count() > 1 =>
+        {
             Count::EndedPoison
         }
         How::Failed => Count::EndedFailed,

@@ -137,5 +137,5 @@ fn are_one_task(birth: &Write, other: &Write) -> bool {
 }
 
 fn same(one: &FailedAttempt, other: &FailedAttempt) -> bool {
-    (one.attempt, one.own_fault) == (other.attempt, other.own_fault)
+    (one.attempt, one.fault) == (other.attempt, other.fault)
 }

@@ -5,7 +5,6 @@ use super::{
     commit::{Job, LogState},
     hands::Hands,
     inbox::{Outbox, Take, Waited},
-    reserve,
     room::Room,
     snapshot::Snapshots,
     trail::Trail,
@@ -28,6 +27,9 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// The loop turns at least so often, work or none, for whoever watches it.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// Below this new work gets `busy`: the rest is for finishing what was accepted.
+const RESERVE: u64 = 64 * 1024 * 1024;
 
 /// Records and effects that may be held back by a slow disk. With more the brain takes no inputs at all: control messages make few.
 const HELD: usize = 16_384;
@@ -93,8 +95,7 @@ impl Thread {
                 self.coordinator.handle(now, Input::Paused { gap }, &mut effects);
             }
             last = now.mono;
-            let room =
-                reserve::has_room(self.log.headroom.load(Ordering::Relaxed), self.log.bytes.load(Ordering::Relaxed));
+            let room = self.log.headroom.load(Ordering::Relaxed) > RESERVE;
             if room != has_room {
                 has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);

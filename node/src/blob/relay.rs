@@ -134,7 +134,11 @@ where
         for _ in 0..TRIES {
             let Some(provider) = self.providers.front().copied() else { break };
             match self.resume(provider, start).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // Of a long blob every segment may have had its own.
+                    self.failures.clear();
+                    return Ok(());
+                }
                 Err(failure) => self.fail(provider, failure),
             }
         }

@@ -1,6 +1,6 @@
 //! Who waits for which answers.
 
-use super::Inbox;
+use super::{Inbox, inbox::Gone};
 use crate::api::brain::{ANSWER_QUEUE, Answers, Brain, BrainGone};
 use futures::future::BoxFuture;
 use mesh_coordinator::{Answer, Command, Input, RequestId};
@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// Open requests, by their number. Asked twice a request and once a batch of answers: a lock is cheap enough.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ impl Waiting {
     }
 
     /// Never waits: what does not fit is passed on when there is room, and a listener that is gone is forgotten.
-    pub fn say(&self, request: RequestId, answers: Vec<Answer>, runtime: &tokio::runtime::Handle) {
+    pub fn say(&self, request: RequestId, answers: Vec<Answer>, runtime: &Handle) {
         let mut open = self.lock();
         let Some(listener) = open.get_mut(&request) else { return };
         listener.held_back.extend(answers);
@@ -82,12 +82,13 @@ impl Waiting {
 pub struct BrainHandle {
     inbox: Inbox,
     waiting: Waiting,
+    runtime: Handle,
     next: Arc<AtomicU64>,
 }
 
 impl BrainHandle {
-    pub fn new(inbox: Inbox, waiting: Waiting) -> Self {
-        Self { inbox, waiting, next: Arc::new(AtomicU64::new(1)) }
+    pub fn new(inbox: Inbox, waiting: Waiting, runtime: Handle) -> Self {
+        Self { inbox, waiting, runtime, next: Arc::new(AtomicU64::new(1)) }
     }
 
     pub fn inbox(&self) -> &Inbox {
@@ -100,17 +101,68 @@ impl Brain for BrainHandle {
         Box::pin(async move {
             let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
             let batches = self.waiting.listen(request);
-            if self.inbox.send(Input::Command { request, command }).await.is_err() {
-                self.waiting.leave(request);
-                return Err(BrainGone);
-            }
-            let (inbox, waiting) = (self.inbox.clone(), self.waiting.clone());
-            Ok(Answers::new(batches, move || {
+            let (inbox, waiting, runtime) = (self.inbox.clone(), self.waiting.clone(), self.runtime.clone());
+            // Made before the command is sent: who gives up while the queue is full leaves nothing behind. The leave goes
+            // the same way as the command, which it must not overtake: a follow that nobody reads would stay for ever.
+            let answers = Answers::new(batches, move || {
                 waiting.leave(request);
-                if inbox.answer(Input::Command { request, command: Command::Leave { request } }).is_err() {
-                    tracing::debug!("a user left a node that is ending");
-                }
-            }))
+                inbox.send_behind(Input::Command { request, command: Command::Leave { request } }, &runtime);
+            });
+            match self.inbox.send(Input::Command { request, command }).await {
+                Ok(()) => Ok(answers),
+                Err(Gone) => Err(BrainGone),
+            }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbox::{Take, WAITING, inbox};
+    use super::*;
+    use std::time::Duration;
+
+    /// What reaches the brain, once the queue has room again.
+    async fn taken(outbox: &mut super::super::inbox::Outbox, count: usize) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        while inputs.len() < count {
+            match outbox.take(Take::All) {
+                Some(input) => inputs.push(input),
+                None => tokio::task::yield_now().await,
+            }
+        }
+        inputs
+    }
+
+    #[tokio::test]
+    async fn a_user_that_leaves_does_so_behind_its_command() {
+        let (inbox, mut outbox) = inbox();
+        let brain = BrainHandle::new(inbox.clone(), Waiting::default(), Handle::current());
+        for _ in 1..WAITING {
+            inbox.send(Input::Disk { room: true }).await.unwrap();
+        }
+        // The last that fits.
+        let answers = brain.ask(Command::Follow { tasks: Vec::new() }).await.unwrap();
+        drop(answers);
+        let inputs = taken(&mut outbox, WAITING + 1).await;
+        let [.., Input::Command { request, command: Command::Follow { .. } }, last] = inputs.as_slice() else {
+            panic!("{:?}", inputs.last())
+        };
+        assert!(matches!(last, Input::Command { command: Command::Leave { request: left }, .. } if left == request));
+    }
+
+    #[tokio::test]
+    async fn a_user_that_gives_up_before_its_command_is_taken_leaves_nothing_behind() {
+        let (inbox, mut outbox) = inbox();
+        let waiting = Waiting::default();
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), Handle::current());
+        for _ in 0..WAITING {
+            inbox.send(Input::Disk { room: true }).await.unwrap();
+        }
+        let asked = tokio::time::timeout(Duration::from_millis(1), brain.ask(Command::Status)).await;
+        assert!(asked.is_err(), "the queue is full");
+        assert!(waiting.lock().is_empty());
+        let inputs = taken(&mut outbox, WAITING + 1).await;
+        assert!(matches!(inputs.last(), Some(Input::Command { command: Command::Leave { .. }, .. })));
     }
 }

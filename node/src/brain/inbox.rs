@@ -9,10 +9,10 @@ use std::{
     thread::Thread,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// Inputs from peers and users that wait for the brain; whoever has more waits, and with it the peer's writer.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 
 /// Control messages that wait; heartbeats for the most part, of which there are few.
 const CONTROL_WAITING: usize = 1024;
@@ -39,6 +39,22 @@ impl Inbox {
     /// For control messages. They keep no order with what else comes, and need none.
     pub async fn control(&self, input: Input) -> Result<(), Gone> {
         self.control.send(input).await.map_err(|_| Gone)
+    }
+
+    /// Behind all that this thread sent before, without waiting: where the queue is full, a task waits for room.
+    pub fn send_behind(&self, input: Input, runtime: &Handle) {
+        match self.outside.try_send(input) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(input)) => {
+                let inbox = self.clone();
+                runtime.spawn(async move {
+                    if inbox.send(input).await.is_err() {
+                        tracing::debug!("the brain has ended");
+                    }
+                });
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => tracing::debug!("the brain has ended"),
+        }
     }
 
     /// For what answers the brain's own effects: ends of executions, full queues. Bounded by what the brain asked for,

@@ -149,7 +149,7 @@ impl Node {
         // The threads.
         let waiting = Waiting::default();
         let (speak, asked_to_speak) = watch::channel(0);
-        let brain = BrainHandle::new(inbox.clone(), waiting.clone());
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone());
         let hands = Hands {
             network: network.clone(),
             waiting,

@@ -7,11 +7,14 @@ mod inputs;
 mod outcome;
 mod outputs;
 mod replicas;
+mod running;
 
 pub use replicas::{AssureError, Replicas, nearest_first};
 
+use running::RunningSet;
+
 use crate::{
-    blob::{BlobStore, Hold},
+    blob::BlobStore,
     brain::Inbox,
     executor::{ExecutorEvent, Executors, Outcome as Ran, Run, RunError},
 };
@@ -20,12 +23,8 @@ use mesh_proto::{
     id::TaskId,
     task::{Birth, FailureKind, Octets, Outcome, Payload, Program, Spec, Status},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
+use std::{sync::Arc, time::Duration};
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// A cancelled execution frees its slot a moment after the brain gave the slot to another: how long that one waits.
 const SLOT_WAIT: Duration = Duration::from_secs(30);
@@ -43,16 +42,7 @@ struct Shared {
     runtime: Handle,
     /// Commands may read and write outside their own directory by `Payload::Path`.
     in_place: bool,
-    running: Mutex<HashMap<(TaskId, u32), Running>>,
-}
-
-/// What an execution keeps while it lasts.
-#[derive(Default)]
-struct Running {
-    /// Inputs that are not collected meanwhile.
-    _holds: Vec<Hold>,
-    /// Still fetching, or waiting for a slot.
-    preparing: Option<AbortHandle>,
+    running: RunningSet,
 }
 
 impl Work {
@@ -66,7 +56,7 @@ impl Work {
         runtime: Handle,
         in_place: bool,
     ) -> Self {
-        let running = Mutex::default();
+        let running = RunningSet::default();
         let work = Self(Arc::new(Shared { executors, blobs, replicas, inbox, runtime, in_place, running }));
         work.0.runtime.spawn(work.clone().collect(events));
         work
@@ -99,23 +89,20 @@ impl Work {
 
     /// Stops an attempt. Its end, if one comes, is for the brain to ignore.
     pub fn cancel(&self, task: TaskId, attempt: u32) {
-        if !self.0.executors.cancel(task, attempt)
-            && let Some(Running { preparing: Some(preparing), .. }) = self.lock().remove(&(task, attempt))
-        {
-            preparing.abort();
-        }
+        self.0.running.cancel((task, attempt), || self.0.executors.cancel(task, attempt));
     }
 
     /// Fetches the inputs first.
     fn prepare(&self, task: TaskId, attempt: u32, spec: Spec) {
         let work = self.clone();
+        self.0.running.expect((task, attempt));
         let handle = self.0.runtime.spawn(async move {
             match inputs::fetch(&work.0.blobs, &work.0.replicas, &spec).await {
                 Ok(holds) => {
                     let run = inputs::run_of(task, attempt, &spec, &holds, work.0.in_place);
-                    work.lock().insert((task, attempt), Running { _holds: holds, preparing: None });
+                    work.0.running.keep((task, attempt), holds);
                     match run {
-                        Ok(run) => work.start(run),
+                        Ok(run) => work.start_expected(run),
                         Err(outcome) => work.ended(task, attempt, *outcome),
                     }
                 }
@@ -125,15 +112,26 @@ impl Work {
                 }
             }
         });
-        let mut running = self.lock();
-        if !handle.is_finished() {
-            running.entry((task, attempt)).or_default().preparing = Some(handle.abort_handle());
+        self.0.running.prepared_by((task, attempt), handle.abort_handle());
+    }
+
+    /// Unless it was cancelled meanwhile.
+    fn start_expected(&self, run: Run) {
+        let started = self.0.running.start((run.task, run.attempt), || self.0.executors.run(run.clone()));
+        if let Some(started) = started {
+            self.started(run, started);
         }
     }
 
+    /// In the thread that cancels as well: nothing comes in between.
     fn start(&self, run: Run) {
+        let started = self.0.executors.run(run.clone());
+        self.started(run, started);
+    }
+
+    fn started(&self, run: Run, started: Result<Option<Ran>, RunError>) {
         let (task, attempt) = (run.task, run.attempt);
-        match self.0.executors.run(run.clone()) {
+        match started {
             Ok(None) => {}
             Ok(Some(ran)) => self.finish(task, attempt, ran),
             Err(RunError::Busy { .. }) => self.wait_for_slot(run),
@@ -145,21 +143,22 @@ impl Work {
     fn wait_for_slot(&self, run: Run) {
         let (task, attempt) = (run.task, run.attempt);
         let work = self.clone();
+        self.0.running.expect((task, attempt));
         let waiting = self.0.runtime.spawn(async move {
             let until = tokio::time::Instant::now() + SLOT_WAIT;
             loop {
                 tokio::time::sleep(SLOT_POLL).await;
-                match work.0.executors.run(run.clone()) {
-                    Ok(None) | Err(RunError::Duplicate { .. }) => return,
-                    Ok(Some(ran)) => return work.finish(task, attempt, ran),
-                    Err(RunError::Busy { .. }) if tokio::time::Instant::now() < until => {}
-                    Err(RunError::Busy { .. }) => {
+                match work.0.running.start((task, attempt), || work.0.executors.run(run.clone())) {
+                    None | Some(Ok(None) | Err(RunError::Duplicate { .. })) => return,
+                    Some(Ok(Some(ran))) => return work.finish(task, attempt, ran),
+                    Some(Err(RunError::Busy { .. })) if tokio::time::Instant::now() < until => {}
+                    Some(Err(RunError::Busy { .. })) => {
                         return work.ended(task, attempt, Outcome::failed(FailureKind::Lost, "no slot became free"));
                     }
                 }
             }
         });
-        self.lock().entry((task, attempt)).or_default().preparing = Some(waiting.abort_handle());
+        self.0.running.prepared_by((task, attempt), waiting.abort_handle());
     }
 
     async fn collect(self, mut events: mpsc::Receiver<ExecutorEvent>) {
@@ -189,15 +188,11 @@ impl Work {
     }
 
     fn ended(&self, task: TaskId, attempt: u32, outcome: Outcome) {
-        self.lock().remove(&(task, attempt));
+        self.0.running.ended((task, attempt));
         let outcome = Arc::new(outcome);
         if self.0.inbox.answer(Input::Executed { task, attempt, outcome }).is_err() {
             tracing::debug!(%task, attempt, "ended after the brain");
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TaskId, u32), Running>> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -229,6 +229,9 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "a")]
         attempt: u32,
+        /// Milliseconds since it was granted: who has been up for longer and does not know it never had it.
+        #[serde(rename = "m")]
+        age_ms: u64,
     },
     /// Executor to driver: queued or running here.
     #[serde(rename = "r")]
@@ -238,7 +241,7 @@ pub enum Item {
         #[serde(rename = "a")]
         attempt: u32,
     },
-    /// Executor to driver: never heard of it, or lost in a restart.
+    /// Executor to driver: not here. Without a reason it may have been, before a restart.
     #[serde(rename = "l")]
     NotRunning {
         #[serde(rename = "i")]

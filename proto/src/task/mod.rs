@@ -14,7 +14,7 @@ pub use message::{Frame, Held, Item, Known};
 pub use octets::Octets;
 pub use outcome::{Ending, Failure, FailureKind, How, Outcome, Status};
 pub use payload::{BlobRef, Payload};
-pub use record::{Attempt, Birth, FailedAttempt, Holder, Register, State, spec_digest};
+pub use record::{Attempt, Birth, FailedAttempt, Fault, Holder, Register, State, spec_digest};
 pub use spec::{ExecSpec, InputFile, Priority, Program, Spec, SpecError, TaskKey, job_id, task_id};
 
 /// Payloads up to this size travel in the record; larger ones are blobs. DESIGN section 7.

@@ -24,7 +24,7 @@ pub struct Birth {
     pub gateway: NodeId,
     #[serde(rename = "w")]
     pub placed: Wall,
-    /// The home list it was placed from, closest first, at most 5 members, each with its store.
+    /// The home list it was placed from, in its order, at most 5 members, each with its store.
     #[serde(rename = "h", deserialize_with = "bounded::list::<_, _, { limits::HOLDERS }>")]
     pub home: Vec<Holder>,
 }
@@ -117,9 +117,22 @@ pub struct FailedAttempt {
     /// For people; at most [`limits::REASON_BYTES`].
     #[serde(rename = "y", deserialize_with = "bounded::text::<_, { limits::REASON_BYTES }>")]
     pub why: String,
-    /// The program ran and exited with another code than 0: counts against the task's own retries.
     #[serde(rename = "o")]
-    pub own_fault: bool,
+    pub fault: Fault,
+}
+
+/// Whose fault a failed attempt is: what it counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fault {
+    /// The program ran and exited with another code than 0: counts against the task's own retries.
+    #[serde(rename = "p")]
+    Program,
+    /// Its executor was lost while it had it, or could not run it: counts against the poison limit.
+    #[serde(rename = "n")]
+    Node,
+    /// It never came to its executor, or was given back before anything came of it: counts against nothing.
+    #[serde(rename = "b")]
+    Nobody,
 }
 
 impl Register {

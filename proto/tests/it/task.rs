@@ -8,8 +8,8 @@ use mesh_proto::{
     limits,
     task::{
         Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FRAME_LIMIT, FRAME_TARGET, FailedAttempt, Failure,
-        FailureKind, Frame, Held, Holder, How, INLINE_LIMIT, InputFile, Item, Known, Octets, Outcome, Payload, Program,
-        Register, Spec, SpecError, State, Status, Version,
+        FailureKind, Fault, Frame, Held, Holder, How, INLINE_LIMIT, InputFile, Item, Known, Octets, Outcome, Payload,
+        Program, Register, Spec, SpecError, State, Status, Version,
     },
     time::Wall,
 };
@@ -103,8 +103,13 @@ fn any_register() -> impl Strategy<Value = Arc<Register>> {
     let ending = (option::of((number(), any_node())), option::of(any_outcome()), any_wall())
         .prop_map(|(by, outcome, at)| Ending { how: How::Done, by, outcome, at });
     let state = prop_oneof![any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
-    let failed = (any_attempt(), any_wall(), ".{0,100}", any::<bool>())
-        .prop_map(|(attempt, at, why, own_fault)| FailedAttempt { attempt, at, why, own_fault });
+    let fault = prop_oneof![Just(Fault::Program), Just(Fault::Node), Just(Fault::Nobody)];
+    let failed = (any_attempt(), any_wall(), ".{0,100}", fault).prop_map(|(attempt, at, why, fault)| FailedAttempt {
+        attempt,
+        at,
+        why,
+        fault,
+    });
     (any_holders(), option::of(any_holders()), state, vec(failed, 0..=limits::FAILED_ATTEMPTS))
         .prop_map(|(holders, joint, state, failed)| Arc::new(Register { holders, joint, state, failed }))
 }
@@ -158,7 +163,7 @@ fn any_item() -> impl Strategy<Value = Item> {
             Item::Pull { .. } => Item::Pull { task, ballot, version },
             Item::NotDriven { .. } => Item::NotDriven { task, ballot },
             Item::Assign { .. } => Item::Assign { task, attempt, birth },
-            Item::Ask { .. } => Item::Ask { task, attempt: number },
+            Item::Ask { .. } => Item::Ask { task, attempt: number, age_ms: u64::from(number) },
             Item::Running { .. } => Item::Running { task, attempt: number },
             Item::NotRunning { .. } => Item::NotRunning { task, attempt: number, why },
             Item::Report { .. } => Item::Report { task, attempt: number, outcome },
@@ -228,7 +233,7 @@ fn lists_and_texts_in_a_frame_end_at_their_bounds() {
     };
     let failed = |why: String| {
         let attempt = Attempt { number: 1, executor: node(2), granted: NOW };
-        FailedAttempt { attempt, at: NOW, why, own_fault: false }
+        FailedAttempt { attempt, at: NOW, why, fault: Fault::Node }
     };
     let known = |count| Known { digest: birth().digest(), holders: vec![node(2); count], confirmed: true };
     let blob = |count| BlobRef { id: BlobId::from_bytes([1; 32]), size: 1, nodes: vec![node(2); count] };

@@ -5,9 +5,9 @@ use mesh_proto::{
     fuzz::{NOW, known_genesis},
     id::{BlobId, NodeId, StoreId, TaskId},
     task::{
-        Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind, Frame, Held, Holder,
-        How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register, Spec, State, Status,
-        TaskKey, Version, job_id,
+        Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind, Fault, Frame, Held,
+        Holder, How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register, Spec, State,
+        Status, TaskKey, Version, job_id,
     },
     time::Wall,
 };
@@ -98,7 +98,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-pull", Item::Pull { task, ballot, version }),
         ("task-not-driven", Item::NotDriven { task, ballot }),
         ("task-assign", Item::Assign { task, attempt, birth: birth.clone() }),
-        ("task-ask", Item::Ask { task, attempt: 2 }),
+        ("task-ask", Item::Ask { task, attempt: 2, age_ms: 9_000 }),
         ("task-running", Item::Running { task, attempt: 2 }),
         ("task-not-running", Item::NotRunning { task, attempt: 2, why: "its queue is full".into() }),
         ("task-report", Item::Report { task, attempt: 2, outcome: Arc::new(outcome()) }),
@@ -183,7 +183,7 @@ fn changed() -> Register {
     Register {
         joint: None,
         state: State::Assigned(Attempt { number: 2, executor: node(3), granted: Wall(NOW.0 + 700) }),
-        failed: vec![FailedAttempt { attempt, at: Wall(NOW.0 + 600), why, own_fault: false }],
+        failed: vec![FailedAttempt { attempt, at: Wall(NOW.0 + 600), why, fault: Fault::Node }],
         ..register()
     }
 }

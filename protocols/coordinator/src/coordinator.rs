@@ -2,6 +2,7 @@ use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Refusal, RequestId,
     queries::{Queries, Question},
     requests::Requests,
+    scan::Scans,
     tables::PassOn,
 };
 use mesh_membership::{Member, Members};
@@ -41,6 +42,7 @@ pub struct Coordinator {
     pub(crate) members: Members,
     pub(crate) tasks: Tasks,
     pub(crate) queries: Queries,
+    pub(crate) scans: Scans,
     requests: Requests,
     position: LogPosition,
     /// Members whose entries changed since the last snapshot.
@@ -62,6 +64,7 @@ impl Coordinator {
             members: Members::new(config.membership.clone(), config.me.clone()),
             tasks: Tasks::new(config.tasks.clone(), config.network, me, config.me.holds_tasks()),
             queries: Queries::default(),
+            scans: Scans::default(),
             requests: Requests::default(),
             position: LogPosition::START,
             changed_members: BTreeSet::new(),
@@ -167,6 +170,7 @@ impl Coordinator {
             self.carry_out(now, asked, effects);
         }
         self.answer_overdue(now);
+        self.scan();
     }
 
     /// When to call [`Self::handle_control_deadline`] next.
@@ -176,7 +180,8 @@ impl Coordinator {
 
     /// When to call [`Self::handle_deadline`] next.
     pub fn deadline(&self) -> Option<Mono> {
-        [self.control_deadline(), self.tasks.deadline()].into_iter().flatten().min()
+        let scans = (!self.scans.is_empty()).then(Mono::default);
+        [self.control_deadline(), self.tasks.deadline(), scans].into_iter().flatten().min()
     }
 
     /// What the last events had to say, one frame a destination (more, where one would be too large).
@@ -280,7 +285,7 @@ impl Coordinator {
             ControlMessage::Marks(theirs) => self.on_marks(from, theirs),
             ControlMessage::Members(members) => self.on_members(now, members, effects),
             ControlMessage::Told { introduced } => self.on_told(introduced, effects),
-            ControlMessage::Query { id, query } => self.on_query(from, id, &query),
+            ControlMessage::Query { id, query } => self.on_query(from, id, query),
             ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
         }
     }

@@ -21,6 +21,7 @@ mod fact;
 mod input;
 mod queries;
 mod requests;
+mod scan;
 mod tables;
 
 pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};

@@ -2,7 +2,7 @@
 
 use crate::{
     Answer, ControlMessage, Coordinator, ListFilter, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine,
-    TaskSummary, TaskView,
+    TaskSummary, TaskView, scan::Asker,
 };
 use mesh_membership::{Role, Standing};
 use mesh_proto::{
@@ -19,9 +19,11 @@ use std::{
 
 /// How long others are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// For a list, which may take a look at a million records.
+const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ids or summaries in one reply, at most.
-const REPLY_MAX: u32 = 1000;
+pub(crate) const REPLY_MAX: u32 = 1000;
 
 /// What a user wants to know.
 #[derive(Clone, Debug)]
@@ -63,6 +65,10 @@ impl Queries {
         }
     }
 
+    pub fn is_open(&self, query: u64) -> bool {
+        self.open.contains_key(&query)
+    }
+
     pub fn leave(&mut self, request: RequestId) {
         self.open.retain(|_, open| open.request != request);
     }
@@ -78,28 +84,38 @@ impl Coordinator {
             Question::List(filter) => Query::List(filter.clone()),
             Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
         };
-        let waiting: BTreeSet<NodeId> = self.members.connected().collect();
+        let mut waiting: BTreeSet<NodeId> = self.members.connected().collect();
         let silent = self
             .members
             .others()
             .filter(|member| member.holds_tasks() && !waiting.contains(&member.node))
             .map(|member| member.node)
             .collect();
-        let replies = BTreeMap::from([(self.node(), self.reply_to(&query))]);
         for node in &waiting {
             self.control.push((*node, ControlMessage::Query { id, query: query.clone() }));
         }
-        let deadline = now.mono + PATIENCE;
-        let is_alone = waiting.is_empty();
-        self.queries.open.insert(id, Open { request, question, waiting, replies, deadline, silent });
-        if is_alone {
-            self.conclude(id);
+        let patience = if matches!(question, Question::List(_)) { LIST_PATIENCE } else { PATIENCE };
+        let deadline = now.mono + patience;
+        // What this node knows itself comes like the others' replies.
+        waiting.insert(self.node());
+        self.queries.open.insert(id, Open { request, question, waiting, replies: BTreeMap::new(), deadline, silent });
+        match query {
+            Query::List(filter) => self.begin_scan(Asker::Own(id), filter),
+            Query::Task(task) => self.on_reply(self.node(), id, self.account_of(&task)),
+            Query::Prefix(prefix) => self.on_reply(self.node(), id, self.ids_with(&prefix)),
         }
     }
 
-    pub(crate) fn on_query(&mut self, from: NodeId, id: u64, query: &Query) {
-        let reply = self.reply_to(query);
-        self.control.push((from, ControlMessage::Reply { id, reply }));
+    pub(crate) fn on_query(&mut self, from: NodeId, id: u64, query: Query) {
+        match query {
+            Query::List(filter) => self.begin_scan(Asker::Peer(from, id), filter),
+            Query::Task(task) => self.reply(from, id, self.account_of(&task)),
+            Query::Prefix(prefix) => self.reply(from, id, self.ids_with(&prefix)),
+        }
+    }
+
+    pub(crate) fn reply(&mut self, to: NodeId, id: u64, reply: QueryReply) {
+        self.control.push((to, ControlMessage::Reply { id, reply }));
     }
 
     pub(crate) fn on_reply(&mut self, from: NodeId, id: u64, reply: QueryReply) {
@@ -148,53 +164,56 @@ impl Coordinator {
         self.answer_only(open.request, answer);
     }
 
-    /// What this node itself knows.
-    fn reply_to(&self, query: &Query) -> QueryReply {
-        match query {
-            Query::Task(task) => QueryReply::Task {
-                held: self.tasks.shelf().copy(task).map(|copy| copy.to_held()),
-                driving: self.tasks.waiting_for(task),
-                running: self.tasks.is_running(task),
-                story: self
-                    .tasks
-                    .story_of(task)
-                    .into_iter()
-                    .map(|(at, what)| StoryLine { at, node: self.node(), what })
-                    .collect(),
-            },
-            Query::List(filter) => QueryReply::List(self.summaries(filter)),
-            Query::Prefix(prefix) => {
-                let is_prefix = prefix.len() <= 64 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-                let lowest = format!("{prefix:0<64}").parse::<TaskId>();
-                let found = match (is_prefix, lowest) {
-                    (true, Ok(lowest)) => self
-                        .tasks
-                        .shelf()
-                        .glances(Bound::Included(lowest))
-                        .map(|(task, _)| *task)
-                        .take_while(|task| task.to_string().starts_with(prefix.as_str()))
-                        .take(16)
-                        .collect(),
-                    _ => Vec::new(),
-                };
-                QueryReply::Prefix(found)
-            }
+    /// What this node itself knows of a task.
+    fn account_of(&self, task: &TaskId) -> QueryReply {
+        let told = self.tasks.story_of(task).into_iter();
+        QueryReply::Task {
+            held: self.tasks.shelf().copy(task).map(|copy| copy.to_held()),
+            driving: self.tasks.waiting_for(task),
+            running: self.tasks.is_running(task),
+            story: told.map(|(at, what)| StoryLine { at, node: self.node(), what }).collect(),
         }
     }
 
-    fn summaries(&self, filter: &ListFilter) -> Vec<TaskSummary> {
-        let start = filter.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let copies = self.tasks.shelf().copies(start);
-        copies
-            .filter_map(|(task, copy)| self.summary(task, &copy))
-            .filter(|summary| matches(filter, summary))
-            .take(filter.limit.min(REPLY_MAX) as usize)
-            .collect()
+    fn ids_with(&self, prefix: &str) -> QueryReply {
+        let is_prefix = prefix.len() <= 64 && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+        let lowest = format!("{prefix:0<64}").parse::<TaskId>();
+        let found = match (is_prefix, lowest) {
+            (true, Ok(lowest)) => self
+                .tasks
+                .shelf()
+                .glances(Bound::Included(lowest))
+                .map(|(task, _)| *task)
+                .take_while(|task| task.to_string().starts_with(prefix))
+                .take(16)
+                .collect(),
+            _ => Vec::new(),
+        };
+        QueryReply::Prefix(found)
     }
 
-    fn summary(&self, task: &TaskId, copy: &mesh_tasks::Copy) -> Option<TaskSummary> {
-        let spec = Spec::decode(&copy.birth.spec).ok()?;
+    /// A record as a list has it, if it is wanted there. What costs least is looked at first: of a million records
+    /// hardly one is.
+    pub(crate) fn summary_if(
+        &self,
+        filter: &ListFilter,
+        task: &TaskId,
+        copy: &mesh_tasks::Copy,
+    ) -> Option<TaskSummary> {
         let state = self.tasks.state_of(task)?;
+        if filter.state.as_ref().is_some_and(|wanted| wanted != state.name()) {
+            return None;
+        }
+        // An id stands in a specification as it is.
+        if filter.job.is_some_and(|job| !contains(&copy.birth.spec, job.as_bytes())) {
+            return None;
+        }
+        let summary = self.summary(task, copy, state)?;
+        matches(filter, &summary).then_some(summary)
+    }
+
+    fn summary(&self, task: &TaskId, copy: &mesh_tasks::Copy, state: mesh_tasks::TaskState) -> Option<TaskSummary> {
+        let spec = Spec::decode(&copy.birth.spec).ok()?;
         let (executor, attempts) = match &copy.register.state {
             State::Assigned(attempt) => (Some(attempt.executor), attempt.number),
             State::Ended(ending) => {
@@ -347,6 +366,11 @@ fn merge_summaries(replies: BTreeMap<NodeId, QueryReply>, filter: &ListFilter) -
         }
     }
     merged.into_values().take(filter.limit.min(REPLY_MAX) as usize).collect()
+}
+
+fn contains(bytes: &[u8], id: &[u8; 32]) -> bool {
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == id[0]);
+    starts.into_iter().any(|(at, _)| bytes[at..].starts_with(id))
 }
 
 fn matches(filter: &ListFilter, summary: &TaskSummary) -> bool {

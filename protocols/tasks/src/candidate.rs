@@ -11,7 +11,7 @@ use crate::{
 };
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
-    task::{Ballot, Held, Holder, How, Item, Register, Version},
+    task::{Ballot, Held, Holder, How, Item, Register, State, Version},
     time::Wall,
 };
 use rand::RngExt as _;
@@ -66,6 +66,7 @@ impl Tasks {
             return;
         }
         let held = copy.to_held();
+        self.unanswered.remove(&task);
         let rival = self.rivals.remove(&task).map(|rival| rival.ballot);
         let highest = self.shelf.promised(&task).max(rival);
         let term = highest.map_or(0, |highest| highest.term).saturating_add(1);
@@ -74,7 +75,8 @@ impl Tasks {
         self.tell(cx.now, task, Event::Prepared { ballot });
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
         let promises = BTreeMap::from([(self.me, Some(held))]);
-        let campaign = Campaign { ballot, promises, asked: BTreeSet::from([self.me.node]), outlived: BTreeSet::new() };
+        let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
+        let campaign = Campaign { ballot, promises, asked, outlived };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -162,6 +164,11 @@ impl Tasks {
                 None => false,
             })
         };
+        // What is known to be complete is the one.
+        let complete = self.shelf.copy(&task).filter(|copy| copy.confirmed).map(|copy| copy.ballot);
+        if let Some(known) = seen.iter().find(|held| Some(held.ballot) == complete) {
+            return Some(known.clone());
+        }
         let mut alive: Vec<&Held> = seen.iter().filter(|held| !is_refuted(held)).collect();
         alive.dedup_by_key(|held| held.ballot);
         match alive.as_slice() {
@@ -183,15 +190,9 @@ impl Tasks {
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
-        let register = if adopted.version == Version::BIRTH {
-            let is_complete =
-                self.shelf.copy(&task).is_some_and(|copy| copy.ballot == adopted.ballot && copy.confirmed);
-            match is_complete {
-                true => Register { joint: None, ..register },
-                false => self.settle_birth(&adopted, register, &campaign.promises),
-            }
-        } else {
-            register
+        let register = match adopted.version == Version::BIRTH {
+            true => self.settle_birth(&adopted, register, &campaign.promises),
+            false => register,
         };
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
@@ -219,8 +220,8 @@ impl Tasks {
         self.replace_lost(cx, task);
     }
 
-    /// A birth that may be incomplete gets holders that have just promised: enough of the home list that nobody can
-    /// settle it otherwise.
+    /// A birth gets holders that have just promised: enough of the home list that nobody can settle it otherwise. One
+    /// that is known to be complete as well, for somebody else may have begun to settle it with others.
     fn settle_birth(
         &self,
         birth: &Held,
@@ -234,11 +235,8 @@ impl Tasks {
         let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
         if holders.len() >= quorum::holders_needed(home.len()) {
             register.holders = holders;
-            register.joint = Some(home.clone());
-        } else {
-            // Known to be complete: its own holders bind it.
-            register.joint = None;
         }
+        register.joint = Some(home.clone());
         register
     }
 
@@ -275,6 +273,8 @@ impl Tasks {
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
                 let Some(born) = self.shelf.copy(&task).map(|copy| copy.birth.born) else { return };
+                self.ask_wider(task);
+                let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return };
                 let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
                 let missing: Vec<NodeId> = campaign
                     .asked
@@ -295,26 +295,36 @@ impl Tasks {
         }
     }
 
+    /// Those that were asked are not enough. While this node was away the holders may have become others, of which it
+    /// never heard: they are among the members that are closest to the task.
+    fn ask_wider(&mut self, task: TaskId) {
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        let nearest = self.roster.nearest(&task, self.config.home + copy.register.holders.len() + 1);
+        if let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) {
+            let present = nearest.iter().filter(|holder| self.roster.is_present(holder));
+            campaign.asked.extend(present.map(|holder| holder.node));
+        }
+    }
+
     /// A member is back: it may not have heard of what is under way.
-    pub(crate) fn resend_ballots(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        let tasks: Vec<TaskId> = self.drivers.keys().copied().collect();
-        for task in tasks {
-            let Some(copy) = self.shelf.copy(&task) else { continue };
-            match self.drivers.get(&task) {
-                Some(Driver::Campaigning(_)) => self.timers.set(task, Kind::Ballot, cx.now.mono),
-                Some(Driver::Driving(reign)) => {
-                    let missing = everyone(&copy.register).any(|h| h.node == node && !reign.acked.contains(&h));
-                    if missing {
-                        self.timers.set(task, Kind::Ballot, cx.now.mono);
-                    }
-                    if matches!(copy.register.state, mesh_proto::task::State::Assigned(a) if a.executor == node)
-                        && self.timers.is_set(task, Kind::Ask)
-                    {
-                        self.timers.set(task, Kind::Ask, cx.now.mono);
-                    }
+    pub(crate) fn resend_ballot(&mut self, cx: &mut Context<'_>, task: TaskId, node: NodeId) {
+        let Some(copy) = self.shelf.copy(&task) else { return };
+        match self.drivers.get_mut(&task) {
+            Some(Driver::Campaigning(_)) => self.timers.set(task, Kind::Ballot, cx.now.mono),
+            Some(Driver::Driving(reign)) => {
+                if everyone(&copy.register).any(|h| h.node == node && !reign.acked.contains(&h)) {
+                    self.timers.set(task, Kind::Ballot, cx.now.mono);
                 }
-                None => {}
+                if matches!(copy.register.state, State::Assigned(a) if a.executor == node)
+                    && self.timers.is_set(task, Kind::Ask)
+                {
+                    // It may have been started again, and lost what it had: the grant is not repeated before it has
+                    // said so, or a task that kills whoever runs it would never be found out.
+                    reign.granted &= !reign.in_force;
+                    self.timers.set(task, Kind::Ask, cx.now.mono);
+                }
             }
+            None => {}
         }
     }
 
@@ -348,6 +358,11 @@ impl Tasks {
                     latest = latest.max(((held.ballot, held.version), &held.register.holders));
                 }
                 &mut campaign.outlived
+            }
+            // Of the end that was decided it had its copy, or will never have another: with that it has what is written.
+            Some(Driver::Driving(reign)) if copy.settled => {
+                reign.acked.insert(Holder { node: from, store });
+                return self.check_force(cx, task);
             }
             Some(Driver::Driving(reign)) => &mut reign.outlived,
             None => return,

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
-/// Between two rounds of repair and retirement.
+/// Between two looks through all records, for repair and retirement.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// Between two rounds of one look: with a million records, none of them may take long.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(50);
 
 /// Ended records that are kept open before a busy node packs them; twice as many are packed in one tick.
 pub(crate) const UNSEALED: usize = 512;

@@ -1,12 +1,12 @@
 //! The driver: decides about a task, one write of its register at a time.
 
-use crate::{Fact, candidate::Campaign, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
+use crate::{Fact, Seat, candidate::Campaign, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
 use mesh_proto::{
     id::{NodeId, TaskId},
     limits,
     task::{
-        Attempt, Ballot, Ending, FailedAttempt, FailureKind, Holder, How, Item, Outcome, Register, Spec, State, Status,
-        Version,
+        Attempt, Ballot, Ending, FailedAttempt, FailureKind, Fault, Holder, How, Item, Outcome, Register, Spec, State,
+        Status, Version,
     },
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -172,12 +172,16 @@ impl Tasks {
         let granted = reign.granted;
         self.counters.granted += 1;
         self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
-        if self.roster.is_silent(&attempt.executor) {
-            self.fail_attempt(cx, task, attempt.number, "its executor is gone", false);
+        if !granted && self.given_back.remove(&task) == Some(attempt.number) {
+            self.fail_attempt(cx, task, attempt.number, "its executor gave it back", Fault::Nobody);
+        } else if self.roster.is_silent(&attempt.executor) {
+            // A grant of this driver's own has not been said yet: nothing was lost with it.
+            let fault = if granted { Fault::Nobody } else { Fault::Node };
+            self.fail_attempt(cx, task, attempt.number, "its executor is gone", fault);
         } else {
             let item = match granted {
                 true => Item::Assign { task, attempt: *attempt, birth },
-                false => Item::Ask { task, attempt: attempt.number },
+                false => ask(cx, task, attempt),
             };
             self.send(attempt.executor, item);
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
@@ -232,7 +236,7 @@ impl Tasks {
             && by != Some((attempt.number, attempt.executor))
         {
             let why = how_text(how).to_owned();
-            register.failed.push(FailedAttempt { attempt: *attempt, at: cx.now.wall, why, own_fault: false });
+            register.failed.push(FailedAttempt { attempt: *attempt, at: cx.now.wall, why, fault: Fault::Nobody });
         }
         register.state = State::Ended(Ending { how, by, outcome, at: cx.now.wall });
         self.timers.clear(task, Kind::Backoff);
@@ -252,7 +256,7 @@ impl Tasks {
             self.send(from, Item::Unknown { task });
             return;
         };
-        if !copy.is_live() && copy.in_force {
+        if copy.settled {
             self.counters.late_reports += 1;
             self.send(from, Item::Settled { task, attempt });
             return;
@@ -261,8 +265,10 @@ impl Tasks {
             match self.shelf.promised(&task).map(|promised| promised.driver) {
                 // Nobody does: whoever wins settles it, and the executor offers its result again.
                 Some(driver) if driver == self.me.node || self.roster.is_silent(&driver) => self.campaign(cx, task),
-                Some(driver) if driver != from => self.send(from, Item::DrivenBy { task, driver }),
-                Some(_) | None => {}
+                // Who drives a task has its own results in the record: this one does not any more.
+                Some(driver) if driver == from => self.campaign(cx, task),
+                Some(driver) => self.send(from, Item::DrivenBy { task, driver }),
+                None => {}
             }
             return;
         }
@@ -299,61 +305,67 @@ impl Tasks {
     /// Another try, or the end.
     fn judge_failure(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: &Attempt, outcome: &Arc<Outcome>) {
         let Some(copy) = self.shelf.copy(&task) else { return };
-        let own_failures = copy.register.failed.iter().filter(|failed| failed.own_fault).count();
+        let own_failures = count(&copy.register.failed, Fault::Program);
+        let lost = count(&copy.register.failed, Fault::Node);
         let retries = Spec::decode(&copy.birth.spec).map_or(0, |spec| usize::from(spec.retries));
-        let (own_fault, why) = match &outcome.status {
-            Status::Exit(code) => (true, format!("exited with code {code}")),
-            Status::Signal(signal) => (true, format!("killed by signal {signal}")),
-            Status::Failed(failure) => (!failure.kind.is_worth_another_node(), failure.message.clone()),
+        let (fault, why) = match &outcome.status {
+            Status::Exit(code) => (Fault::Program, format!("exited with code {code}")),
+            Status::Signal(signal) => (Fault::Program, format!("killed by signal {signal}")),
+            Status::Failed(failure) if failure.kind.is_worth_another_node() => (Fault::Node, failure.message.clone()),
+            Status::Failed(failure) => (Fault::Program, failure.message.clone()),
         };
         let is_cancelled = matches!(&outcome.status, Status::Failed(f) if f.kind == FailureKind::Cancelled);
-        let lost = copy.register.failed.len() - own_failures;
-        let is_last = own_fault && own_failures >= retries
-            || !own_fault && lost + 1 >= self.config.poison_limit as usize
+        let is_last = fault == Fault::Program && own_failures >= retries
+            || fault == Fault::Node && lost + 1 >= self.config.poison_limit as usize
             || is_cancelled;
         if is_last {
             let by = Some((attempt.number, attempt.executor));
             self.end(cx, task, How::Failed, by, Some(Outcome::clone(outcome)));
         } else {
-            if own_fault {
+            if fault == Fault::Program {
                 self.counters.retried += 1;
             }
-            self.fail_attempt(cx, task, attempt.number, &why, own_fault);
+            self.fail_attempt(cx, task, attempt.number, &why, fault);
         }
     }
 
     /// The present attempt came to nothing: after a pause there will be another, on another node if there is one.
-    pub(crate) fn fail_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, number: u32, why: &str, own_fault: bool) {
+    pub(crate) fn fail_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, number: u32, why: &str, fault: Fault) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let State::Assigned(attempt) = copy.register.state else { return };
-        let failures = copy.register.failed.len();
-        let lost = copy.register.failed.iter().filter(|failed| !failed.own_fault).count();
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         if attempt.number != number || reign.pausing.is_some() {
             return;
         }
         let why: String = why.chars().take(256).collect();
         let mut failed = copy.register.failed.clone();
-        failed.push(FailedAttempt { attempt, at: cx.now.wall, why: why.clone(), own_fault });
+        failed.push(FailedAttempt { attempt, at: cx.now.wall, why: why.clone(), fault });
+        // As often as it is given back it is tried elsewhere, and only the last of these are told.
+        while let Some(first) = failed.iter().position(|failed| failed.fault == Fault::Nobody)
+            && let given_back @ 2.. = count(&failed, Fault::Nobody)
+            && (given_back > GIVEN_BACK_KEPT || failed.len() + 2 > limits::FAILED_ATTEMPTS)
+        {
+            failed.remove(first);
+        }
+        let pause = self.config.backoff * 2u32.pow(doublings(&failed, fault));
+        let (attempts, lost) = (failed.len() - count(&failed, Fault::Nobody), count(&failed, Fault::Node));
         reign.pausing = Some(failed);
         self.counters.attempts_failed += 1;
         self.tell(cx.now, task, Event::AttemptFailed { attempt: number, why: why.clone() });
         self.timers.clear(task, Kind::Ask);
-        // One more is kept free, for the attempt that is under way when the task ends.
-        let is_full = failures + 2 >= limits::FAILED_ATTEMPTS;
-        if is_full || !own_fault && lost + 1 >= self.config.poison_limit as usize {
+        // Kept free is room for one that is given back, and for the one that is under way when the task ends.
+        let is_full = fault != Fault::Nobody && attempts + 3 >= limits::FAILED_ATTEMPTS;
+        if is_full || fault == Fault::Node && lost >= self.config.poison_limit as usize {
             self.counters.poisoned += 1;
-            let text = match own_fault {
-                true => format!("given up after {} failed attempts, the last: {why}", failures + 1),
-                false => format!("given up after {} lost attempts, the last: {why}", lost + 1),
+            let text = match fault {
+                Fault::Node => format!("given up after {lost} lost attempts, the last: {why}"),
+                Fault::Program | Fault::Nobody => format!("given up after {attempts} failed attempts, the last: {why}"),
             };
             let outcome = Outcome::failed(FailureKind::Lost, text);
             self.end(cx, task, How::Failed, Some((number, attempt.executor)), Some(outcome));
             return;
         }
-        let doublings = u32::try_from(failures).unwrap_or(u32::MAX).min(16);
-        let pause = (self.config.backoff * 2u32.pow(doublings)).min(self.config.backoff_max);
-        self.timers.set(task, Kind::Backoff, cx.now.mono + pause);
+        self.timers.set(task, Kind::Backoff, cx.now.mono + pause.min(self.config.backoff_max));
     }
 
     /// The pause is over: the next attempt.
@@ -366,6 +378,7 @@ impl Tasks {
         (reign.running, reign.granted, reign.asked) = (false, true, 0);
         let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
         let executor = self.choose_executor(&register.holders, &tried);
+        self.roster.grant(&executor);
         let attempt = Attempt { number: last.number + 1, executor, granted: cx.now.wall };
         self.write(cx, task, Register { state: State::Assigned(attempt), failed, ..register });
     }
@@ -376,8 +389,8 @@ impl Tasks {
         let rank = |node: &NodeId| {
             let last_tried = tried.iter().rposition(|other| other == node).map_or(0, |at| at + 1);
             let seat = self.roster.seat(node);
-            let busy = seat.is_some_and(|seat| *node != self.me.node && !seat.load.has_free_slot());
-            let queued = seat.map_or(0, |seat| seat.load.running + seat.load.queued);
+            let busy = seat.is_some_and(|seat| !seat.has_free_slot());
+            let queued = seat.map_or(0, Seat::burden);
             let position = holders.iter().position(|holder| holder.node == *node).unwrap_or(holders.len());
             (last_tried, busy, if busy { queued } else { 0 }, position)
         };
@@ -402,18 +415,23 @@ impl Tasks {
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
             return;
         }
-        reign.asked = reign.asked.saturating_add(1);
-        let ask = reign.running || !reign.granted;
+        // While its queue is full nothing reaches it.
+        reign.asked = reign.asked.saturating_add(u32::from(self.roster.can_send(&attempt.executor)));
+        if reign.asked > ASKED_IN_VAIN {
+            self.fail_attempt(cx, task, attempt.number, "its executor does not answer", Fault::Nobody);
+            return;
+        }
+        let is_known = reign.running || !reign.granted;
         let pause = self.config.ask_after * 2u32.pow(reign.asked.min(4));
         if self.roster.is_silent(&attempt.executor) {
-            self.fail_attempt(cx, task, attempt.number, "its executor is gone", false);
+            self.fail_attempt(cx, task, attempt.number, "its executor is gone", Fault::Node);
             return;
         }
         self.counters.asked += 1;
         // An executor that was connected all the time and said nothing may not have heard of the birth: the grant is
         // repeated, which is harmless where it is known.
-        let item = match ask {
-            true => Item::Ask { task, attempt: attempt.number },
+        let item = match is_known {
+            true => ask(cx, task, &attempt),
             false => Item::Assign { task, attempt, birth },
         };
         self.send(attempt.executor, item);
@@ -423,7 +441,7 @@ impl Tasks {
     pub(crate) fn on_running(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32) {
         let Some(State::Assigned(current)) = self.shelf.copy(&task).map(|copy| copy.register.state.clone()) else {
             // It ended: whoever still runs it may stop.
-            if self.shelf.copy(&task).is_some_and(|copy| copy.in_force) {
+            if self.shelf.copy(&task).is_some_and(|copy| copy.settled) {
                 self.send(from, Item::Settled { task, attempt });
             }
             return;
@@ -443,25 +461,30 @@ impl Tasks {
             self.shelf.live_copy(&task).map(|copy| &copy.register.state),
             Some(State::Assigned(current)) if current.number == attempt && current.executor == from
         );
-        if is_current {
-            self.counters.not_running += 1;
-            let why = if why.is_empty() { "its executor does not know it" } else { why };
-            self.fail_attempt(cx, task, attempt, why, false);
+        if !is_current {
+            return;
+        }
+        self.counters.not_running += 1;
+        if matches!(self.drivers.get(&task), Some(Driver::Driving(_))) {
+            match why {
+                "" => self.fail_attempt(cx, task, attempt, "its executor does not know it any more", Fault::Node),
+                why => self.fail_attempt(cx, task, attempt, why, Fault::Nobody),
+            }
+        } else if !why.is_empty() {
+            // Its driver may have stopped with its executor: whoever takes over is to know that nothing was lost.
+            self.given_back.insert(task, attempt);
         }
     }
 
-    /// Every attempt that the silent node was running counts as failed.
-    pub(crate) fn executor_gone(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        let lost: Vec<(TaskId, u32)> = self
-            .drivers
-            .keys()
-            .filter_map(|task| match &self.shelf.live_copy(task)?.register.state {
-                State::Assigned(attempt) if attempt.executor == node => Some((*task, attempt.number)),
-                State::Assigned(_) | State::Ended(_) => None,
-            })
-            .collect();
-        for (task, attempt) in lost {
-            self.fail_attempt(cx, task, attempt, "its executor is gone", false);
+    /// The attempt that the silent node was running counts as failed.
+    pub(crate) fn executor_gone(&mut self, cx: &mut Context<'_>, task: TaskId, node: NodeId) {
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        // One that is not in force was not granted yet.
+        let fault = if reign.in_force || !reign.granted { Fault::Node } else { Fault::Nobody };
+        if let Some(State::Assigned(attempt)) = self.shelf.live_copy(&task).map(|copy| &copy.register.state)
+            && attempt.executor == node
+        {
+            self.fail_attempt(cx, task, attempt.number, "its executor is gone", fault);
         }
     }
 
@@ -485,12 +508,9 @@ impl Tasks {
         }
     }
 
-    /// Somebody is gone: whatever waits for a majority looks for it among the others now.
-    pub(crate) fn hasten_writes(&mut self, cx: &mut Context<'_>) {
-        let waiting = |driver: &Driver| matches!(driver, Driver::Driving(reign) if !reign.in_force);
-        let tasks: Vec<TaskId> =
-            self.drivers.iter().filter(|(_, driver)| waiting(driver)).map(|(task, _)| *task).collect();
-        for task in tasks {
+    /// Somebody is gone: what waits for a majority looks for it among the others now.
+    pub(crate) fn hasten_write(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        if matches!(self.drivers.get(&task), Some(Driver::Driving(reign)) if !reign.in_force) {
             self.timers.set(task, Kind::Ballot, cx.now.mono);
         }
     }
@@ -526,6 +546,31 @@ impl Tasks {
             }
         }
     }
+}
+
+/// An executor that can be reached and does not answer is asked so often, in about three minutes.
+const ASKED_IN_VAIN: u32 = 8;
+
+/// Attempts that were given back, of which a record keeps so many. There is no limit to how often that happens, and the
+/// next executor is chosen by the last of them.
+const GIVEN_BACK_KEPT: usize = 8;
+
+fn count(failed: &[FailedAttempt], fault: Fault) -> usize {
+    failed.iter().filter(|failed| failed.fault == fault).count()
+}
+
+/// How often the pause is doubled: by what failed so far, or by how often it was given back in a row.
+fn doublings(failed: &[FailedAttempt], fault: Fault) -> u32 {
+    let before = match fault {
+        Fault::Nobody => failed.iter().rev().take_while(|failed| failed.fault == Fault::Nobody).count(),
+        Fault::Program | Fault::Node => failed.len() - count(failed, Fault::Nobody),
+    };
+    u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX).min(16)
+}
+
+fn ask(cx: &Context<'_>, task: TaskId, attempt: &Attempt) -> Item {
+    let age_ms = u64::try_from(cx.now.wall.since(attempt.granted).as_millis()).unwrap_or(u64::MAX);
+    Item::Ask { task, attempt: attempt.number, age_ms }
 }
 
 /// Holders, and those being replaced, once each.

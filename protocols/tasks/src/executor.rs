@@ -3,6 +3,7 @@
 use crate::{
     Fact,
     effect::{Context, Effect},
+    quorum,
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -11,7 +12,7 @@ use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
     task::{Attempt, Birth, Item, Outcome, Priority, Program, Spec},
 };
-use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
 /// What is queued and what runs. Soft: after a restart nothing runs, and drivers that ask are told so.
 #[derive(Debug, Default)]
@@ -96,10 +97,13 @@ impl Tasks {
         self.enqueue(cx, birth, attempt.number, from);
     }
 
-    /// The driver wants to know: whatever there is, is said.
-    pub(crate) fn on_ask(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32) {
+    /// The driver wants to know: whatever there is, is said. Who has been up since long before the attempt was granted
+    /// has not lost it.
+    pub(crate) fn on_ask(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32, age_ms: u64) {
         if !self.answer_for(cx, from, task, attempt) {
-            self.send(from, Item::NotRunning { task, attempt, why: String::new() });
+            let was_up = cx.now.mono.since(self.up_since) > Duration::from_millis(age_ms).saturating_add(CLOCKS_DIFFER);
+            let why = if was_up { "it never came to its executor" } else { "" };
+            self.send(from, Item::NotRunning { task, attempt, why: why.into() });
         }
     }
 
@@ -151,8 +155,7 @@ impl Tasks {
             return;
         }
         self.tell(cx.now, task, Event::Queued { attempt });
-        let is_instant = matches!(spec.program, Program::Echo | Program::Manifest { .. });
-        if is_instant && spec.input.blob().is_none() {
+        if !needs_slot(&spec) {
             let run = Run { attempt, birth: Arc::clone(&birth), driver, place: Place::Instant, after: cx.position };
             self.executor.attempts.insert(task, run);
             self.execute(cx, birth, attempt, cx.position);
@@ -283,6 +286,7 @@ impl Tasks {
 
     /// Nobody has settled a result: all that hold or should hold the task are asked.
     pub(crate) fn report_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        self.drop_unknown(cx, task);
         let home = self.roster.home(&task, self.config.home);
         let kept: Vec<(u32, Arc<Outcome>, BTreeSet<NodeId>)> = self
             .shelf
@@ -308,50 +312,70 @@ impl Tasks {
     }
 
     /// A member is back that may drive what is in the outbox.
-    pub(crate) fn report_to(&mut self, _cx: &mut Context<'_>, node: NodeId) {
-        let reports: Vec<Item> = self
-            .shelf
-            .outbox()
-            .iter()
+    pub(crate) fn report_to(&mut self, task: TaskId, node: NodeId) {
+        let kept = self.shelf.outbox().range((task, 0)..=(task, u32::MAX));
+        let reports: Vec<Item> = kept
             .filter(|(_, kept)| kept.holders.contains(&node))
-            .map(|((task, attempt), kept)| Item::Report {
-                task: *task,
-                attempt: *attempt,
-                outcome: Arc::clone(&kept.outcome),
-            })
+            .map(|((_, attempt), kept)| Item::Report { task, attempt: *attempt, outcome: Arc::clone(&kept.outcome) })
             .collect();
         for item in reports {
             self.send(node, item);
         }
     }
 
-    /// When all that should hold the task know nothing of it, it is out of retention: the result is of no use.
+    /// One of those that should hold the task knows nothing of it.
     pub(crate) fn report_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
-        let Some(kept) = self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next() else { return };
-        let mut asked: BTreeSet<NodeId> = kept.1.holders.iter().copied().collect();
-        asked.extend(self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node));
-        let unknown = self.executor.unknown.entry(task).or_default();
-        unknown.insert(from);
-        // Who is out of the mesh answers nothing any more.
-        let is_out = |node: &NodeId| self.roster.seat(node).is_none_or(|seat| !seat.holds);
-        if asked.iter().all(|node| unknown.contains(node) || is_out(node)) {
+        if self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next().is_some() {
+            self.executor.unknown.entry(task).or_default().insert(from);
+            self.drop_unknown(cx, task);
+        }
+    }
+
+    /// When majorities of its holders as last known and of those that should hold it today know nothing of a task, or are
+    /// out of the mesh, it is out of retention, and the result of no use. Should it live on elsewhere yet, it is run
+    /// again: one that is away for good must not keep an executor's outbox full.
+    fn drop_unknown(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some((_, kept)) = self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next() else { return };
+        let unknown = self.executor.unknown.get(&task);
+        let knows_nothing = |node: &NodeId| {
+            unknown.is_some_and(|unknown| unknown.contains(node))
+                || self.roster.seat(node).is_none_or(|seat| !seat.holds)
+        };
+        let home: Vec<NodeId> =
+            self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node).collect();
+        let is_unknown = [&kept.holders, &home]
+            .into_iter()
+            .all(|nodes| nodes.iter().filter(|node| knows_nothing(node)).count() >= quorum::majority(nodes.len()));
+        if is_unknown {
             for (attempt, _) in self.kept(task) {
                 self.on_settled(cx, task, attempt);
             }
         }
     }
 
-    /// Gives everything back that has not started, and reports what runs as lost: the node stops.
+    /// Gives back what is queued or runs here: the node stops. Where it drives a task as well, the other holders are
+    /// told, one of whom will.
     pub fn give_back(&mut self) {
-        let queued: Vec<(TaskId, u32, NodeId)> =
-            self.executor.attempts.iter().map(|(task, run)| (*task, run.attempt, run.driver)).collect();
-        for (task, attempt, driver) in queued {
-            self.executor.attempts.remove(&task);
-            if driver != self.me.node {
-                self.send(driver, Item::NotRunning { task, attempt, why: "its node stops".into() });
+        for (task, run) in std::mem::take(&mut self.executor.attempts) {
+            let attempt = run.attempt;
+            let told: Vec<NodeId> = match self.shelf.copy(&task) {
+                Some(copy) if run.driver == self.me.node => copy.register.holders.iter().map(|h| h.node).collect(),
+                _ => vec![run.driver],
+            };
+            let me = self.me.node;
+            for node in told.into_iter().filter(|node| *node != me) {
+                self.send(node, Item::NotRunning { task, attempt, why: "its node stops".into() });
             }
         }
         self.executor.queue.clear();
         self.executor.running = 0;
     }
+}
+
+/// By so much the clocks of a driver and an executor may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
+/// Whether an execution takes a while. What only gives back what the record has ends at once.
+pub(crate) fn needs_slot(spec: &Spec) -> bool {
+    !matches!(spec.program, Program::Echo | Program::Manifest { .. }) || spec.input.blob().is_some()
 }

@@ -1,6 +1,7 @@
 //! Waiting for the end of tasks, and wishing for it: on behalf of users, at whichever node they came to.
 
 use crate::{
+    Roster,
     driver::Driver,
     effect::{Answer, Context, Refusal, Waiter},
     gateway::Waiting,
@@ -39,6 +40,10 @@ pub struct Following {
 pub struct Cancelling {
     waiters: Vec<Waiter>,
     unknown: BTreeSet<NodeId>,
+    /// A holder of it has heard of the wish.
+    known: bool,
+    /// The other members that were asked as well, when those that should hold it knew nothing of it.
+    others: Option<Vec<NodeId>>,
     rounds: u32,
 }
 
@@ -55,6 +60,7 @@ impl Tasks {
             rounds: 0,
         });
         following.waiters.push(to);
+        self.gateway.waiting.insert(to, task);
         self.ask_holders(cx, task);
         self.drain_local(cx);
     }
@@ -112,7 +118,10 @@ impl Tasks {
             self.gateway.following.remove(&task);
             self.timers.clear(task, Kind::Follow);
         }
-        for Waiting { to, .. } in waiting {
+        for Waiting { to, follow } in waiting {
+            if !follow {
+                self.gateway.waiting.remove(&to);
+            }
             if conflicts {
                 self.counters.conflicts += 1;
                 self.answer(cx, Answer::Refused { to, task: Some(task), why: Refusal::Conflict });
@@ -157,17 +166,9 @@ impl Tasks {
         }
     }
 
-    /// A holder of what is followed here is silent: the others are asked at once.
-    pub(crate) fn followed_gone(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        let hit: Vec<TaskId> = self
-            .gateway
-            .following
-            .iter()
-            .filter(|(_, following)| following.holders.contains(&node))
-            .map(|(task, _)| *task)
-            .collect();
-        for task in hit {
-            // After the holders have had time to take over.
+    /// A holder of what is followed here is silent: the others are asked, after they have had time to take over.
+    pub(crate) fn followed_gone(&mut self, cx: &mut Context<'_>, task: TaskId, node: NodeId) {
+        if self.gateway.following.get(&task).is_some_and(|following| following.holders.contains(&node)) {
             self.timers.set(task, Kind::Follow, cx.now.mono + self.config.settle_after);
         }
     }
@@ -178,7 +179,7 @@ impl Tasks {
             self.send(from, Item::Unknown { task });
             return;
         };
-        if copy.in_force && !copy.is_live() {
+        if copy.settled {
             let (digest, register) = (copy.birth.digest(), Arc::clone(&copy.register));
             self.send(from, Item::Ended { task, digest, register });
             return;
@@ -200,6 +201,9 @@ impl Tasks {
     }
 
     pub(crate) fn on_following(&mut self, cx: &mut Context<'_>, task: TaskId, known: Known) {
+        if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
+            cancelling.known = true;
+        }
         if let Some(following) = self.gateway.following.get_mut(&task) {
             following.holders.clone_from(&known.holders);
             self.acknowledge(cx, task, &known);
@@ -211,7 +215,7 @@ impl Tasks {
     pub(crate) fn on_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         self.report_unknown(cx, from, task);
         // Its driver was asked how it ended, as that is not known to be in force, and has lost or forgotten it.
-        let is_unsure = self.shelf.copy(&task).is_some_and(|copy| !copy.is_live() && !copy.in_force);
+        let is_unsure = self.shelf.copy(&task).is_some_and(|copy| !copy.is_live() && !copy.settled);
         if is_unsure && self.shelf.promised(&task).is_some_and(|promised| promised.driver == from) {
             self.campaign(cx, task);
         }
@@ -226,12 +230,7 @@ impl Tasks {
                 // before a user is told that there is no such task.
                 if !following.everywhere && !following.waiters.is_empty() {
                     following.everywhere = true;
-                    let others: Vec<NodeId> = self
-                        .roster
-                        .iter()
-                        .filter(|(node, seat)| seat.holds && seat.connected && !following.unknown.contains(*node))
-                        .map(|(node, _)| *node)
-                        .collect();
+                    let others = others_than(&self.roster, &following.unknown);
                     following.holders.extend(&others);
                     if !others.is_empty() {
                         others.into_iter().for_each(|node| self.send(node, Item::Follow { task }));
@@ -252,8 +251,21 @@ impl Tasks {
         }
         if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
             cancelling.unknown.insert(from);
-            if counts(&cancelling.unknown) >= needed {
-                self.cancel_answered(cx, task, false);
+            if counts(&cancelling.unknown) < needed || cancelling.known {
+                return;
+            }
+            let is_unknown = |node: &NodeId| cancelling.unknown.contains(node) || self.roster.is_silent(node);
+            match &cancelling.others {
+                Some(others) if others.iter().all(is_unknown) => self.cancel_answered(cx, task, false),
+                Some(_) => {}
+                None => {
+                    let others = others_than(&self.roster, &cancelling.unknown);
+                    cancelling.others = Some(others.clone());
+                    match others.is_empty() {
+                        true => self.cancel_answered(cx, task, false),
+                        false => others.into_iter().for_each(|node| self.send(node, Item::Cancel { task })),
+                    }
+                }
             }
         }
     }
@@ -281,24 +293,18 @@ impl Tasks {
         }
     }
 
-    pub(crate) fn leave_following(&mut self, request: u64) {
-        for following in self.gateway.following.values_mut() {
-            following.waiters.retain(|waiter| waiter.request != request);
-            following.unconfirmed.retain(|waiting| waiting.to.request != request);
+    /// A user waits no more for this task.
+    pub(crate) fn leave_following(&mut self, task: TaskId, gone: Waiter) {
+        if let Some(following) = self.gateway.following.get_mut(&task) {
+            following.waiters.retain(|waiter| *waiter != gone);
+            following.unconfirmed.retain(|waiting| waiting.to != gone);
+            if following.waiters.is_empty() && following.unconfirmed.is_empty() {
+                self.gateway.following.remove(&task);
+                self.timers.clear(task, Kind::Follow);
+            }
         }
-        let idle: Vec<TaskId> = self
-            .gateway
-            .following
-            .iter()
-            .filter(|(_, following)| following.waiters.is_empty() && following.unconfirmed.is_empty())
-            .map(|(task, _)| *task)
-            .collect();
-        for task in idle {
-            self.gateway.following.remove(&task);
-            self.timers.clear(task, Kind::Follow);
-        }
-        for cancelling in self.gateway.cancelling.values_mut() {
-            cancelling.waiters.retain(|waiter| waiter.request != request);
+        if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
+            cancelling.waiters.retain(|waiter| *waiter != gone);
         }
     }
 
@@ -309,9 +315,12 @@ impl Tasks {
         let cancelling = self.gateway.cancelling.entry(task).or_insert_with(|| Cancelling {
             waiters: Vec::new(),
             unknown: BTreeSet::new(),
+            known: false,
+            others: None,
             rounds: 0,
         });
         cancelling.waiters.push(to);
+        self.gateway.waiting.insert(to, task);
         self.ask_to_cancel(cx, task);
         self.drain_local(cx);
     }
@@ -325,13 +334,14 @@ impl Tasks {
         if let Some(following) = self.gateway.following.get(&task) {
             asked.extend(&following.holders);
         }
-        if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
-            cancelling.unknown.clear();
-        }
+        let Some(cancelling) = self.gateway.cancelling.get_mut(&task) else { return };
+        cancelling.unknown.clear();
+        cancelling.others = None;
+        let pause = Duration::from_secs(if cancelling.rounds < WISHED { 1 } else { 10 });
         for node in asked {
             self.send(node, Item::Cancel { task });
         }
-        self.timers.set(task, Kind::Cancel, cx.now.mono + Duration::from_secs(1));
+        self.timers.set(task, Kind::Cancel, cx.now.mono + pause);
     }
 
     /// A holder that drives it ends it; one that does not remembers the wish, in case it comes to drive it.
@@ -352,15 +362,21 @@ impl Tasks {
         }
     }
 
-    /// Asked again until it has ended or nobody knows it; the wish of a holder just lapses.
+    /// Asked again until it has ended or nobody knows it; the wish of a holder just lapses. Its users are told after a
+    /// while that a holder knows it, and it is asked on for as long as a majority of the holders may well be away.
     pub(crate) fn cancel_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(cancelling) = self.gateway.cancelling.get_mut(&task) else { return };
         cancelling.rounds += 1;
-        if cancelling.rounds > 30 {
-            self.cancel_answered(cx, task, false);
-        } else {
-            self.ask_to_cancel(cx, task);
+        if !cancelling.known && cancelling.rounds >= WISHED || cancelling.rounds >= WISHED_AT_ALL {
+            let known = cancelling.known;
+            self.cancel_answered(cx, task, known);
+            return;
         }
+        if cancelling.rounds >= WISHED {
+            let waiters = std::mem::take(&mut cancelling.waiters);
+            waiters.into_iter().for_each(|to| self.answer(cx, Answer::CancelAsked { to, task }));
+        }
+        self.ask_to_cancel(cx, task);
     }
 
     fn cancel_answered(&mut self, cx: &mut Context<'_>, task: TaskId, known: bool) {
@@ -373,4 +389,15 @@ impl Tasks {
             }
         }
     }
+}
+
+/// Rounds of a cancellation, a second each, after which its user is told how far it came; and those in all, the later ones
+/// ten seconds each: an hour.
+const WISHED: u32 = 30;
+const WISHED_AT_ALL: u32 = WISHED + 360;
+
+/// Members that can be asked, other than these.
+fn others_than(roster: &Roster, asked: &BTreeSet<NodeId>) -> Vec<NodeId> {
+    let able = roster.iter().filter(|(node, seat)| seat.holds && seat.connected && !asked.contains(*node));
+    able.map(|(node, _)| *node).collect()
 }

@@ -1,7 +1,9 @@
 //! The gateway: places what users submit, and acknowledges it when all its holders have it on disk.
 
 use crate::{
+    Roster, Seat,
     effect::{Answer, Context, Refusal, Waiter},
+    executor::needs_slot,
     follow::Following,
     quorum,
     story::Event,
@@ -29,6 +31,8 @@ pub struct Gateway {
     placing: BTreeMap<TaskId, Placing>,
     pub(crate) following: BTreeMap<TaskId, Following>,
     pub(crate) cancelling: BTreeMap<TaskId, crate::follow::Cancelling>,
+    /// For what each user still waits. Whoever leaves is looked for there alone.
+    pub(crate) waiting: BTreeMap<Waiter, TaskId>,
 }
 
 /// A placement under way.
@@ -36,6 +40,8 @@ pub struct Gateway {
 struct Placing {
     waiters: Vec<Waiting>,
     birth: Arc<Birth>,
+    /// It runs for a while: it goes where there is room.
+    needs_slot: bool,
     ballot: Ballot,
     /// Of its first placement: this one supersedes all since.
     first: Option<Ballot>,
@@ -44,6 +50,8 @@ struct Placing {
     /// Members that will not hold it now, and the least time after which one of them would.
     refused: BTreeSet<NodeId>,
     busy_ms: Option<u32>,
+    /// What one of them remembers no more.
+    floor: Option<Wall>,
     degraded: bool,
 }
 
@@ -91,6 +99,7 @@ impl Tasks {
         let waiting = Waiting { to, follow };
         let digest = || spec_digest(&encoded);
         self.counters.submitted += 1;
+        self.gateway.waiting.insert(to, task);
         if let Some(placing) = self.gateway.placing.get_mut(&task) {
             match placing.birth.spec == encoded || placing.birth.digest() == digest() {
                 true => placing.waiters.push(waiting),
@@ -111,7 +120,7 @@ impl Tasks {
             self.answer(cx, Answer::Refused { to, task: Some(task), why });
         } else {
             self.tell(cx.now, task, Event::Submitted);
-            self.place(cx, task, spec.born, encoded, waiting);
+            self.place(cx, &spec, encoded, waiting);
         }
         self.drain_local(cx);
     }
@@ -121,12 +130,15 @@ impl Tasks {
         self.answer(cx, Answer::Refused { to, task: Some(task), why: Refusal::Conflict });
     }
 
-    fn place(&mut self, cx: &mut Context<'_>, task: TaskId, born: Wall, spec: Octets, waiting: Waiting) {
+    fn place(&mut self, cx: &mut Context<'_>, spec: &Spec, encoded: Octets, waiting: Waiting) {
+        let task = spec.id(&self.network);
         let home = self.roster.home(&task, self.config.home);
-        let birth = Birth { task, spec, born, gateway: self.me.node, placed: cx.now.wall, home };
+        let (gateway, placed) = (self.me.node, cx.now.wall);
+        let birth = Birth { task, spec: encoded, born: spec.born, gateway, placed, home };
         let placing = Placing {
             waiters: vec![waiting],
             birth: Arc::new(birth),
+            needs_slot: needs_slot(spec),
             ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
             first: None,
             register: Arc::new(Register {
@@ -138,6 +150,7 @@ impl Tasks {
             acked: BTreeSet::new(),
             refused: BTreeSet::new(),
             busy_ms: None,
+            floor: None,
             degraded: false,
         };
         self.gateway.placing.insert(task, placing);
@@ -145,7 +158,7 @@ impl Tasks {
         self.try_place(cx, task);
     }
 
-    /// Names holders and sends them the birth: the closest of the home list that can be reached and have not refused.
+    /// Names holders and sends them the birth: the first of the home list that can be reached and have not refused.
     fn try_place(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(placing) = self.gateway.placing.get_mut(&task) else { return };
         let home = self.roster.home(&task, self.config.home);
@@ -155,15 +168,16 @@ impl Tasks {
         let holders: Vec<Holder> = home.iter().filter(able).take(wanted.max(needed)).copied().collect();
         if holders.len() < needed || holders.is_empty() {
             let (reached, needed) = (holders.len() as u32, needed.max(1) as u32);
-            let why = match placing.busy_ms {
-                Some(retry_ms) => Refusal::Busy { retry_ms },
-                None => Refusal::Unavailable { reached, needed, retry_ms: 1000 },
+            let why = match (placing.floor, placing.busy_ms) {
+                (Some(floor), _) => Refusal::TooOld { born: placing.birth.born, floor },
+                (None, Some(retry_ms)) => Refusal::Busy { retry_ms },
+                (None, None) => Refusal::Unavailable { reached, needed, retry_ms: 1000 },
             };
             self.give_up_placing(cx, task, &why);
             return;
         }
         let before = (!placing.register.holders.is_empty()).then_some((placing.ballot, placing.register.clone()));
-        let executor = first_with_room(&self.roster, &holders);
+        let executor = first_executor(&mut self.roster, &holders, placing.needs_slot);
         placing.degraded = holders.len() < self.config.copies.min(home.len());
         let driver = holders.first().map_or(self.me.node, |holder| holder.node);
         placing.ballot = Ballot { term: 0, driver, nonce: placing.ballot.nonce + 1 };
@@ -229,6 +243,9 @@ impl Tasks {
         self.tell(cx.now, task, Event::Placed { copies });
         for waiting in &placing.waiters {
             let (to, degraded) = (waiting.to, placing.degraded);
+            if !waiting.follow {
+                self.gateway.waiting.remove(&to);
+            }
             self.answer(cx, Answer::Placed { to, task, copies, degraded, existing: false });
         }
         let following = Following {
@@ -291,9 +308,12 @@ impl Tasks {
         self.on_taken(cx, self.me.node, task, Known { digest, holders, confirmed: false });
     }
 
-    pub(crate) fn placement_too_old(&mut self, cx: &mut Context<'_>, task: TaskId, floor: Wall) {
-        if let Some(born) = self.gateway.placing.get(&task).map(|placing| placing.birth.born) {
-            self.give_up_placing(cx, task, &Refusal::TooOld { born, floor });
+    /// A holder has forgotten all that is as old, or its clock is wrong. It holds nothing of it then, and the others are
+    /// asked: of those that held it, too, each knows it or says the same.
+    pub(crate) fn placement_too_old(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, floor: Wall) {
+        if let Some(placing) = self.gateway.placing.get_mut(&task) {
+            placing.floor = placing.floor.max(Some(floor));
+            self.on_not_placed(cx, from, task, None);
         }
     }
 
@@ -364,16 +384,27 @@ impl Tasks {
 
     /// The user of a request is gone.
     pub fn leave(&mut self, request: u64) {
-        for placing in self.gateway.placing.values_mut() {
-            placing.waiters.retain(|waiting| waiting.to.request != request);
+        let all = Waiter { request, index: 0 }..=Waiter { request, index: u32::MAX };
+        let waited: Vec<(Waiter, TaskId)> = self.gateway.waiting.range(all).map(|(to, task)| (*to, *task)).collect();
+        for (to, task) in waited {
+            self.gateway.waiting.remove(&to);
+            if let Some(placing) = self.gateway.placing.get_mut(&task) {
+                placing.waiters.retain(|waiting| waiting.to != to);
+            }
+            self.leave_following(task, to);
         }
-        self.leave_following(request);
     }
 }
 
-/// The responsible node, or the next holder with a free slot.
-fn first_with_room(roster: &crate::Roster, holders: &[Holder]) -> NodeId {
-    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(|seat| seat.load.has_free_slot());
-    let chosen = holders.iter().find(has_room).or(holders.first());
-    chosen.map_or(NodeId::from_bytes([0; 32]), |holder| holder.node)
+/// The responsible node, which has the result in its record at once; or the next holder with a free slot, where there is
+/// one and the attempt needs one. Attempts granted since a node last spoke of its load count: of a job that comes at once
+/// all would be sent to where there was room a second ago.
+fn first_executor(roster: &mut Roster, holders: &[Holder], needs_slot: bool) -> NodeId {
+    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(Seat::has_free_slot);
+    let roomy = holders.iter().find(has_room).filter(|_| needs_slot);
+    let chosen = roomy.or(holders.first()).map_or(NodeId::from_bytes([0; 32]), |holder| holder.node);
+    if needs_slot {
+        roster.grant(&chosen);
+    }
+    chosen
 }

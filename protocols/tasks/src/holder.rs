@@ -82,7 +82,8 @@ impl Tasks {
         let undisturbed = self.shelf.promised(&task) == Some(ballot);
         self.shelf.mark_confirmed(&task);
         self.counters.confirmed += 1;
-        self.watch(cx, task, Duration::from_secs(10));
+        self.unanswered.remove(&task);
+        self.watch(cx, task, self.look_every());
         if !undisturbed {
             return;
         }
@@ -119,10 +120,12 @@ impl Tasks {
             self.too_old(cx, from, task, Wall(0));
             return;
         }
-        if ballot.driver != from || promised.is_none() && self.shelf.promises_len() >= self.config.live_max {
+        let is_full = self.shelf.promises_len() >= self.config.live_max.saturating_mul(PROMISES);
+        if ballot.driver != from || promised.is_none() && is_full {
             self.counters.stale_items += 1;
             return;
         }
+        self.unanswered.remove(&task);
         if promised != Some(ballot) {
             self.counters.promises += 1;
             self.tell(cx.now, task, Event::Promised { ballot });
@@ -131,7 +134,7 @@ impl Tasks {
             }
             self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
             if self.shelf.is_live(&task) {
-                self.watch(cx, task, Duration::from_secs(10));
+                self.watch(cx, task, self.look_every());
             }
         }
         let held = self.shelf.copy(&task).map(|copy| copy.to_held());
@@ -154,13 +157,19 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
+        self.unanswered.remove(&task);
         // A driver whose ballot this is above of has been replaced, whether or not it was asked for a promise.
         if self.drivers.get(&task).and_then(Driver::ballot).is_some_and(|mine| mine < ballot) {
             self.step_down(cx, task, ballot);
         }
         let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), copy.birth.gateway, copy.birth.placed));
         match (held, birth) {
-            (Some((held, ..)), _) if held >= stamp => {}
+            (Some((held, ..)), _) if held >= stamp => {
+                // Its driver has the birth in force: all its holders took it.
+                if held == stamp && version == Version::BIRTH {
+                    self.shelf.mark_confirmed(&task);
+                }
+            }
             (Some((_, gateway, placed)), Some(birth)) if (gateway, placed) != (birth.gateway, birth.placed) => {
                 self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
             }
@@ -182,6 +191,7 @@ impl Tasks {
             }
         }
         self.rivals.remove(&task);
+        self.given_back.remove(&task);
         match register.state {
             State::Ended(_) => {
                 self.timers.clear(task, Kind::Watch);
@@ -189,7 +199,7 @@ impl Tasks {
                 // The driver tells whoever follows; if it cannot, they ask again.
                 self.followers.remove(&task);
             }
-            State::Assigned(_) => self.watch(cx, task, Duration::from_secs(10)),
+            State::Assigned(_) => self.watch(cx, task, self.look_every()),
         }
         self.send(from, Item::Wrote { task, ballot, version });
     }
@@ -201,17 +211,17 @@ impl Tasks {
         self.send(to, Item::TooOld { task, floor });
     }
 
-    /// A holder says how far it is with what this node drives.
+    /// A holder says how far it is with what this node drives. It is told what it lacks, or the same again: so it knows
+    /// that the task is driven, and of a birth that it is complete.
     pub(crate) fn on_pull(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, stamp: (Ballot, Version)) {
         self.counters.pulls += 1;
         let drives = matches!(self.drivers.get(&task), Some(Driver::Driving(_)));
         match self.shelf.copy(&task) {
-            Some(copy) if drives || copy.in_force => {
-                if copy.stamp() > stamp {
-                    let (ballot, version) = copy.stamp();
-                    let (register, birth) = (Arc::clone(&copy.register), Some(Arc::clone(&copy.birth)));
-                    self.send(from, Item::Write { task, ballot, version, register, birth });
-                }
+            Some(copy) if (drives || copy.in_force) && copy.stamp() >= stamp => {
+                let (ballot, version) = copy.stamp();
+                let birth = (copy.stamp() > stamp).then(|| Arc::clone(&copy.birth));
+                let register = Arc::clone(&copy.register);
+                self.send(from, Item::Write { task, ballot, version, register, birth });
             }
             Some(copy) if copy.ballot.driver == self.me.node => self.campaign(cx, task),
             Some(_) if self.drivers.contains_key(&task) => {}
@@ -221,6 +231,7 @@ impl Tasks {
 
     /// The one thought to drive it does not.
     pub(crate) fn on_not_driven(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot) {
+        self.unanswered.remove(&task);
         let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
         let driver = self.shelf.promised(&task).map(|promised| promised.driver);
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
@@ -230,18 +241,11 @@ impl Tasks {
     }
 
     /// Asks a driver that is back for what this node may have missed.
-    pub(crate) fn pull_from(&mut self, node: NodeId) {
-        let stale: Vec<Item> = self
-            .shelf
-            .live()
-            .iter()
-            .filter(|task| self.shelf.promised(task).is_some_and(|promised| promised.driver == node))
-            .filter_map(|task| self.shelf.copy(task))
-            .filter(|copy| copy.is_confirmed())
-            .map(|copy| Item::Pull { task: copy.birth.task, ballot: copy.ballot, version: copy.version })
-            .collect();
-        for item in stale {
-            self.send(node, item);
+    pub(crate) fn pull_from(&mut self, task: TaskId, node: NodeId) {
+        let is_driver = self.shelf.promised(&task).is_some_and(|promised| promised.driver == node);
+        if let Some(copy) = self.shelf.copy(&task).filter(|copy| is_driver && copy.is_confirmed()) {
+            let (ballot, version) = copy.stamp();
+            self.send(node, Item::Pull { task, ballot, version });
         }
     }
 
@@ -251,7 +255,6 @@ impl Tasks {
         if self.drivers.contains_key(&task) {
             return;
         }
-        let confirmed = copy.is_confirmed();
         let (ballot, version) = copy.stamp();
         if let Some(rival) = self.rivals.get_mut(&task)
             && rival.ballot.driver != self.me.node
@@ -265,24 +268,28 @@ impl Tasks {
             return;
         }
         let Some(driver) = self.shelf.promised(&task).map(|promised| promised.driver) else { return };
-        if driver == self.me.node || !confirmed || self.roster.is_silent(&driver) {
+        let unanswered = self.unanswered.get(&task).copied().unwrap_or(0);
+        if driver == self.me.node || unanswered >= PULLS || self.roster.is_silent(&driver) {
             self.campaign(cx, task);
-        } else {
-            self.send(driver, Item::Pull { task, ballot, version });
-            self.watch(cx, task, Duration::from_secs(10));
+            return;
         }
+        // After a restart, or without word of what became of a birth, whoever should drive it is asked: it mostly does,
+        // and to take its place would cost more than the answer.
+        if self.roster.can_send(&driver) {
+            self.unanswered.insert(task, unanswered + 1);
+        }
+        self.send(driver, Item::Pull { task, ballot, version });
+        self.watch(cx, task, ANSWER_WITHIN * 2u32.pow(unanswered));
     }
 
-    /// A member is silent: its records are taken over by their other holders, the first of them at once.
-    pub(crate) fn driver_gone(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        let orphans: Vec<TaskId> = self
-            .shelf
-            .live()
-            .iter()
-            .filter(|task| self.shelf.promised(task).is_some_and(|promised| promised.driver == node))
-            .copied()
-            .collect();
-        for task in orphans {
+    /// Between two looks at a task that is driven elsewhere: the more there are, the longer.
+    pub(crate) fn look_every(&self) -> Duration {
+        LOOK_EVERY.max(Duration::from_millis(self.shelf.live().len() as u64))
+    }
+
+    /// A member is silent: what it drove is taken over by the other holders, the first of them at once.
+    pub(crate) fn driver_gone(&mut self, cx: &mut Context<'_>, task: TaskId, node: NodeId) {
+        if self.shelf.promised(&task).is_some_and(|promised| promised.driver == node) {
             self.watch(cx, task, Duration::ZERO);
         }
     }
@@ -309,6 +316,16 @@ impl Tasks {
         })
     }
 }
+
+/// Promises that are kept for each record that may live here: one alone takes a fraction of a record, and a task without
+/// a majority of promises waits for as long as they are kept.
+const PROMISES: usize = 4;
+/// How often a driver that can be reached is asked whether it drives, and how long the first time waits for an answer;
+/// the others twice as long each.
+const PULLS: u32 = 3;
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A driver is asked so often in any case.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether a placement is what a gateway may place: first version, holders from the home list and a majority of it.
 fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {

@@ -45,6 +45,7 @@ mod tasks;
 mod tests;
 mod timers;
 mod view;
+mod walk;
 
 pub use config::Config;
 pub use counters::Counters;

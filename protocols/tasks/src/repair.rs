@@ -1,33 +1,43 @@
 //! Copies on disks that are lost, or on members that have been silent for long, are made anew elsewhere.
 
-use crate::{driver::Driver, effect::Context, story::Event, tasks::Tasks};
+use crate::{
+    config::{CATCH_UP, TICK},
+    driver::Driver,
+    effect::Context,
+    story::Event,
+    tasks::Tasks,
+};
 use mesh_proto::{
     id::TaskId,
     task::{Holder, Register},
 };
 use std::ops::Bound;
 
-/// Records looked at in one round: bounds the time of a round, not the work it begins.
-const SCAN: usize = 20_000;
+/// Records looked at in one round: bounds the time of a round.
+const ROUND: usize = 1_000;
 
 impl Tasks {
     /// One round: the first present holder of each record with a lost one takes it over, which replaces what is lost.
-    /// Not while partitioned, when it would be the others that are alive.
-    pub(crate) fn repair(&mut self, cx: &mut Context<'_>) {
+    /// Not while partitioned, when it would be the others that are alive. True if it is not through all records yet.
+    pub(crate) fn repair(&mut self, cx: &mut Context<'_>) -> bool {
         let (now, delay) = (cx.now.mono, self.config.repair_delay);
         if self.roster.is_partitioned() {
-            return;
+            return false;
         }
+        let wanted = self.wanted_copies();
+        let begun_max = rounds_share(self.config.repair_rate);
         let start = self.repair_cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let mut hurt: Vec<TaskId> = Vec::new();
         let mut last = None;
+        self.repair_cursor = None;
         for (scanned, (task, copy)) in self.shelf.glances(start).enumerate() {
-            if scanned >= SCAN || hurt.len() >= self.config.repair_rate as usize {
+            if scanned >= ROUND || hurt.len() >= begun_max {
+                self.repair_cursor = last;
                 break;
             }
             last = Some(*task);
             let holders = copy.holders;
-            let is_short = holders.len() < self.wanted_copies();
+            let is_short = holders.len() < wanted;
             let is_hurt = is_short || holders.iter().any(|holder| self.roster.is_lost(holder, now, delay));
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
@@ -45,7 +55,6 @@ impl Tasks {
                 hurt.push(*task);
             }
         }
-        self.repair_cursor = last;
         for task in hurt {
             match self.drivers.get(&task) {
                 None => self.campaign(cx, task),
@@ -53,6 +62,7 @@ impl Tasks {
                 Some(Driver::Campaigning(_)) => {}
             }
         }
+        self.repair_cursor.is_some()
     }
 
     fn wanted_copies(&self) -> usize {
@@ -77,7 +87,7 @@ impl Tasks {
         if lost.is_empty() && kept.len() >= wanted || self.roster.is_partitioned() {
             return;
         }
-        let candidates = self.roster.home(&task, self.config.home + register.holders.len() + 1);
+        let candidates = self.roster.nearest(&task, self.config.home + register.holders.len() + 1);
         let fresh: Vec<Holder> = candidates
             .into_iter()
             .filter(|holder| (self.roster.is_present(holder) || *holder == self.me) && !kept.contains(holder))
@@ -93,4 +103,10 @@ impl Tasks {
         }
         self.write(cx, task, Register { joint: Some(register.holders.clone()), holders, ..register });
     }
+}
+
+/// Of what may be begun in a second, the part of one round.
+fn rounds_share(a_second: u32) -> usize {
+    let rounds = TICK.as_millis() / CATCH_UP.as_millis();
+    (a_second as usize / rounds as usize).max(1)
 }

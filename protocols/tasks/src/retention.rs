@@ -1,14 +1,23 @@
 //! What is forgotten, and how long a key is remembered.
 
-use crate::{Fact, effect::Context, tasks::Tasks, timers::Kind};
+use crate::{Fact, driver::Driver, effect::Context, tasks::Tasks, timers::Kind};
 use mesh_proto::{id::TaskId, time::Wall};
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 /// Of so many times the records that are kept it is remembered, in some dozen bytes each, that there were these.
 const REMEMBERED: usize = 4;
 
-/// Records dropped in one round.
-const ROUND: usize = 5_000;
+/// Records looked at in one round, and promises: bounds the time of a round.
+const ROUND: usize = 1_000;
+
+/// How far the rounds of retirement are.
+#[derive(Debug, Default)]
+pub struct Retirement {
+    /// The last ended record that was looked at, while there are more.
+    ended: Option<(Wall, TaskId)>,
+    /// The last promise that was looked at, while there are more.
+    promises: Option<TaskId>,
+}
 
 impl Tasks {
     /// Keys drawn before this are not remembered: a submission with one is refused, since it may have run.
@@ -21,55 +30,97 @@ impl Tasks {
         born < self.floor(cx.now.wall)
     }
 
-    /// Drops terminal records that are out of retention, by age and by number, and promises that nothing came of.
-    pub(crate) fn retire(&mut self, cx: &mut Context<'_>) {
+    /// Drops terminal records that are out of retention, by age and by number, and promises that nothing came of. True
+    /// if it is not through yet.
+    pub(crate) fn retire(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut gone = self.out_of_retention(cx);
+        gone.extend(self.stale_promises(cx.now.wall));
+        let faded = self.faded(cx.now.wall);
+        let has_more = faded.len() == ROUND;
+        gone.extend(faded);
+        if !gone.is_empty() {
+            self.counters.retired += gone.len() as u64;
+            self.forget(cx, gone);
+        }
+        has_more || self.retirement.ended.is_some() || self.retirement.promises.is_some()
+    }
+
+    fn out_of_retention(&mut self, cx: &mut Context<'_>) -> Vec<TaskId> {
         let wall = cx.now.wall;
         let surplus = self.shelf.ended().len().saturating_sub(self.config.retained_max);
         let keep_for = self.config.retention + Duration::from_secs(60);
         let mut raised = Wall(0);
         let mut gone: Vec<TaskId> = Vec::new();
-        for (at, (ended, task)) in self.shelf.ended().iter().enumerate().take(ROUND) {
+        let start = self.retirement.ended.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut last = None;
+        for (seen, (ended, task)) in self.shelf.ended().range((start, Bound::Unbounded)).enumerate() {
             let is_old = wall.since(*ended) > keep_for;
-            if !is_old && at >= surplus {
+            if !is_old && gone.len() >= surplus {
                 break;
             }
-            // A record that a lagging holder may still ask about is kept by its driver until all have it.
-            if self.drivers.contains_key(task) {
+            if seen >= ROUND {
+                self.retirement.ended = last;
+                break;
+            }
+            last = Some((*ended, *task));
+            // A record that a lagging holder may still ask about is kept by its driver until all have it. Who only would
+            // drive it keeps nothing: the others may have forgotten it, and never promise.
+            if matches!(self.drivers.get(task), Some(Driver::Driving(_))) {
                 continue;
             }
-            if !is_old && let Some(copy) = self.shelf.copy(task) {
-                raised = raised.max(Wall(copy.birth.born.0 + 1));
+            // Who was promised it will write it again, and may bring it into force with nobody else.
+            let is_awaited = self
+                .shelf
+                .promised_above(task)
+                .is_some_and(|(ballot, at)| ballot.driver != self.me.node && wall.since(at) <= keep_for);
+            if is_awaited {
+                continue;
+            }
+            // Whatever its driver's clock said when it ended, or its user's when its key was drawn: nothing is forgotten
+            // of which a repeat would be run.
+            let born = self.shelf.copy(task).map_or(Wall(0), |copy| copy.birth.born);
+            match is_old {
+                true if !self.is_forgotten(cx, born) => continue,
+                false if born >= wall => continue,
+                true => {}
+                false => raised = raised.max(Wall(born.0 + 1)),
             }
             gone.push(*task);
         }
-        // A client whose clock is ahead must not shut out the others.
-        let raised = raised.min(wall);
         if raised > self.shelf.floor() {
             self.persist(cx, Fact::Floor { floor: raised });
         }
-        let bare: Vec<TaskId> = self
-            .shelf
-            .bare_promises()
-            .filter(|(_, (_, at))| wall.since(*at) > keep_for)
-            .map(|(task, _)| *task)
+        gone
+    }
+
+    fn stale_promises(&mut self, wall: Wall) -> Vec<TaskId> {
+        let keep_for = self.config.retention + Duration::from_secs(60);
+        let mut promises = self.shelf.promises_after(self.retirement.promises.take());
+        let round: Vec<(TaskId, bool)> = promises
+            .by_ref()
             .take(ROUND)
+            .map(|(task, at, is_bare)| (*task, is_bare && wall.since(at) > keep_for))
             .collect();
-        gone.extend(bare);
-        // Long enough for whoever was cut off with what it knew of them.
+        let has_more = promises.next().is_some();
+        self.retirement.promises = round.last().filter(|_| has_more).map(|(task, _)| *task);
+        round.into_iter().filter(|(_, is_stale)| *is_stale).map(|(task, _)| task).collect()
+    }
+
+    /// What is not even remembered as forgotten any more: long enough for whoever was cut off with what it knew of it.
+    fn faded(&self, wall: Wall) -> Vec<TaskId> {
+        let keep_for = (self.config.retention + Duration::from_secs(60)) * 4;
         let surplus = self.shelf.gone().len().saturating_sub(self.config.retained_max.saturating_mul(REMEMBERED));
-        let faded = self.shelf.gone().iter().enumerate().take(ROUND);
-        let faded = faded.take_while(|(at, (ended, _))| *at < surplus || wall.since(*ended) > keep_for * 4);
-        gone.extend(faded.map(|(_, (_, task))| *task));
-        if !gone.is_empty() {
-            self.counters.retired += gone.len() as u64;
-            self.forget(cx, gone);
-        }
+        let oldest = self.shelf.gone().iter().enumerate().take(ROUND);
+        let faded = oldest.take_while(|(at, (ended, _))| *at < surplus || wall.since(*ended) > keep_for);
+        faded.map(|(_, (_, task))| *task).collect()
     }
 
     pub(crate) fn forget(&mut self, cx: &mut Context<'_>, tasks: Vec<TaskId>) {
         for task in &tasks {
             self.drivers.remove(task);
             self.rivals.remove(task);
+            self.given_back.remove(task);
+            self.unanswered.remove(task);
             self.followers.remove(task);
             self.timers.clear_all(*task);
         }

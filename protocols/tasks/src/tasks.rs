@@ -3,16 +3,19 @@
 use crate::{
     Config, Fact,
     candidate::Rival,
+    config::{CATCH_UP, TICK},
     counters::Counters,
     driver::Driver,
     effect::{Answer, Context, Effect},
     ends::Ends,
     executor::Executor,
     gateway::Gateway,
+    retention::Retirement,
     roster::{Load, Roster},
     shelf::Shelf,
     story::{Event, Story},
     timers::{Kind, Timers},
+    walk::{News, Walks},
 };
 use mesh_proto::{
     id::{NetworkId, NodeId, StoreId, TaskId},
@@ -22,6 +25,9 @@ use mesh_proto::{
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+
+/// Timers that are handled in one call.
+const TIMERS: usize = 1_000;
 
 /// One node's task layer.
 ///
@@ -40,12 +46,20 @@ pub struct Tasks {
     pub(crate) gateway: Gateway,
     pub(crate) executor: Executor,
     pub(crate) ends: Ends,
+    /// Attempts at tasks held here that their executors gave back while nobody drove them.
+    pub(crate) given_back: BTreeMap<TaskId, u32>,
+    /// Records whose driver was asked whether it drives, and how often in vain.
+    pub(crate) unanswered: BTreeMap<TaskId, u32>,
+    /// When this process began.
+    pub(crate) up_since: Mono,
     pub(crate) timers: Timers,
+    pub(crate) walks: Walks,
     pub(crate) story: Story,
     pub(crate) counters: Counters,
     /// There is room for new work on the disk.
     pub(crate) has_room: bool,
     pub(crate) repair_cursor: Option<TaskId>,
+    pub(crate) retirement: Retirement,
     pub(crate) next_tick: Mono,
     outgoing: BTreeMap<NodeId, Vec<Item>>,
     /// What this node says to itself.
@@ -65,11 +79,16 @@ impl Tasks {
             gateway: Gateway::default(),
             executor: Executor::default(),
             ends: Ends::default(),
+            given_back: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            up_since: Mono::default(),
             timers: Timers::default(),
+            walks: Walks::default(),
             story: Story::new(config.story_max),
             counters: Counters::default(),
             has_room: true,
             repair_cursor: None,
+            retirement: Retirement::default(),
             next_tick: Mono::default(),
             outgoing: BTreeMap::new(),
             local: VecDeque::new(),
@@ -93,12 +112,14 @@ impl Tasks {
     }
 
     /// After a restart nothing under an old ballot of its own is written: every live record that it drove is prepared
-    /// anew, since writes that were sent may not have reached this disk.
+    /// anew, since writes that were sent may not have reached this disk. What others drive they are asked about.
     pub fn restarted(&mut self, cx: &mut Context<'_>) {
+        self.up_since = cx.now.mono;
         let live: Vec<TaskId> = self.shelf.live().iter().copied().collect();
+        // Spread, so that a restart is no storm: two seconds, or 5,000 records a second.
+        let most = (live.len() as u64 / 5).max(2000);
         for task in live {
-            // Spread, so that a restart is no storm.
-            let spread = Duration::from_millis(cx.rng.random_range(0..2000));
+            let spread = Duration::from_millis(cx.rng.random_range(0..most));
             self.watch(cx, task, self.config.settle_after + spread);
             self.watch_deadline(cx, task);
         }
@@ -147,10 +168,7 @@ impl Tasks {
             seat.silent_since.get_or_insert(cx.now.mono);
         }
         self.replace_placements(cx, node);
-        self.executor_gone(cx, node);
-        self.driver_gone(cx, node);
-        self.hasten_writes(cx);
-        self.followed_gone(cx, node);
+        self.spread_news(cx, News::Gone(node));
         self.drain_local(cx);
     }
 
@@ -171,9 +189,7 @@ impl Tasks {
     }
 
     pub fn load_of(&mut self, node: NodeId, load: Load) {
-        if let Some(seat) = self.roster.seat_mut(&node) {
-            seat.load = load;
-        }
+        self.roster.set_load(&node, load);
     }
 
     pub fn disk(&mut self, has_room: bool) {
@@ -200,12 +216,17 @@ impl Tasks {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
+        if !self.walks.is_empty() {
+            return Some(Mono::default());
+        }
         [self.timers.next(), self.ends.due(), Some(self.next_tick)].into_iter().flatten().min()
     }
 
+    /// What is due: so much of it that a turn takes milliseconds, and [`Tasks::deadline`] says when there is more.
     pub fn handle_deadline(&mut self, cx: &mut Context<'_>) {
         self.ends_due(cx);
-        while let Some((task, kind)) = self.timers.pop(cx.now.mono) {
+        for _ in 0..TIMERS {
+            let Some((task, kind)) = self.timers.pop(cx.now.mono) else { break };
             match kind {
                 Kind::Place => self.place_due(cx, task),
                 Kind::Submit => self.submit_due(cx, task),
@@ -220,10 +241,10 @@ impl Tasks {
                 Kind::Wish => {}
             }
         }
+        self.walk(cx);
         if self.next_tick <= cx.now.mono {
-            self.next_tick = cx.now.mono + crate::config::TICK;
-            self.repair(cx);
-            self.retire(cx);
+            let has_more = [self.repair(cx), self.retire(cx)].contains(&true);
+            self.next_tick = cx.now.mono + if has_more { CATCH_UP } else { TICK };
             self.shelf.seal(crate::config::UNSEALED * 2, |task| self.drivers.contains_key(task));
         }
         self.drain_local(cx);
@@ -266,7 +287,7 @@ impl Tasks {
             Item::NotMine { task, .. } => self.on_not_placed(cx, from, task, None),
             Item::Busy { task, retry_ms } => self.on_not_placed(cx, from, task, Some(retry_ms)),
             Item::TooOld { task, floor } => {
-                self.placement_too_old(cx, task, floor);
+                self.placement_too_old(cx, from, task, floor);
                 self.forgotten_elsewhere(cx, from, task);
             }
             Item::Following { task, known } => self.on_following(cx, task, known),
@@ -283,7 +304,7 @@ impl Tasks {
             Item::Report { task, attempt, outcome } => self.on_report(cx, from, task, attempt, &outcome),
 
             Item::Assign { task, attempt, birth } => self.on_assign(cx, from, task, attempt, birth),
-            Item::Ask { task, attempt } => self.on_ask(cx, from, task, attempt),
+            Item::Ask { task, attempt, age_ms } => self.on_ask(cx, from, task, attempt, age_ms),
             Item::Settled { task, attempt } => self.on_settled(cx, task, attempt),
             Item::DrivenBy { task, driver } => self.on_driven_by(cx, task, driver),
         }
@@ -292,9 +313,7 @@ impl Tasks {
     /// After a reconnection, all that the other may have missed.
     fn resend(&mut self, cx: &mut Context<'_>, node: NodeId) {
         self.resend_placements(cx, node);
-        self.resend_ballots(cx, node);
-        self.pull_from(node);
-        self.report_to(cx, node);
+        self.spread_news(cx, News::Back(node));
     }
 
     // Shared by the roles.
@@ -315,6 +334,16 @@ impl Tasks {
     }
 
     pub(crate) fn answer(&mut self, cx: &mut Context<'_>, answer: Answer) {
+        match &answer {
+            // Who follows it as well waits on.
+            Answer::Placed { .. } => {}
+            Answer::Refused { to, .. }
+            | Answer::Ended { to, .. }
+            | Answer::Missing { to, .. }
+            | Answer::CancelAsked { to, .. } => {
+                self.gateway.waiting.remove(to);
+            }
+        }
         cx.effects.push(Effect::Answer(answer));
     }
 

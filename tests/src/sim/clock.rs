@@ -39,7 +39,8 @@ impl Clock {
     }
 
     pub fn step_wall(&mut self, milliseconds: i64) {
-        self.wall_ahead += milliseconds;
+        // No more than users are told that clocks may differ by.
+        self.wall_ahead = (self.wall_ahead + milliseconds).clamp(-3_600_000, 3_600_000);
     }
 
     /// Puts the wall clock right, as a time daemon does in the end.

@@ -97,6 +97,11 @@ impl<'a> Job<'a> {
             Ok(stdin) => stdin,
             Err(failure) => return Ok(self.give_up(failure)),
         };
+        // A cancellation may have come behind the order, in one piece with it.
+        self.listen(control)?;
+        if let Some(failure) = self.failure.clone() {
+            return Ok(self.give_up(failure));
+        }
         let sinks = match self.start(guard, stdin) {
             Ok(sinks) => sinks,
             Err(failure) => return Ok(self.give_up(failure)),
@@ -195,7 +200,7 @@ impl<'a> Job<'a> {
                 }
             }
             if ready.control {
-                self.listen_now(control)?;
+                self.listen_now(control, true)?;
             }
             if ready.children {
                 guard.clear();
@@ -253,11 +258,10 @@ impl<'a> Job<'a> {
         let mut fds = [PollFd::new(control, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let readable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0);
-        if readable { self.listen_now(control) } else { Ok(()) }
+        self.listen_now(control, readable)
     }
 
-    fn listen_now(&mut self, control: &mut Control) -> Result<(), Gone> {
-        let mut readable = true;
+    fn listen_now(&mut self, control: &mut Control, mut readable: bool) -> Result<(), Gone> {
         while let Some(message) = control.receive_now(readable)? {
             readable = false;
             match message {

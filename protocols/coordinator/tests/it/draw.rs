@@ -4,7 +4,7 @@ use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
     id::{BlobId, NodeId, StoreId, TaskId},
     task::{
-        Attempt, Ballot, Birth, BlobRef, Ending, FailedAttempt, Failure, FailureKind, Held, Holder, How, Octets,
+        Attempt, Ballot, Birth, BlobRef, Ending, FailedAttempt, Failure, FailureKind, Fault, Held, Holder, How, Octets,
         Outcome, Payload, Register, State, Status, Version,
     },
     time::Wall,
@@ -96,8 +96,13 @@ pub fn any_register() -> impl Strategy<Value = Arc<Register>> {
     let ending = (how, option::of((any::<u32>(), any_node())), option::of(any_outcome()), any_wall())
         .prop_map(|(how, by, outcome, at)| Ending { how, by, outcome, at });
     let state = prop_oneof![any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
-    let failed = (any_attempt(), any_wall(), ".{0,80}", any::<bool>())
-        .prop_map(|(attempt, at, why, own_fault)| FailedAttempt { attempt, at, why, own_fault });
+    let fault = prop_oneof![Just(Fault::Program), Just(Fault::Node), Just(Fault::Nobody)];
+    let failed = (any_attempt(), any_wall(), ".{0,80}", fault).prop_map(|(attempt, at, why, fault)| FailedAttempt {
+        attempt,
+        at,
+        why,
+        fault,
+    });
     (any_holders(), option::of(any_holders()), state, vec(failed, 0..4))
         .prop_map(|(holders, joint, state, failed)| Arc::new(Register { holders, joint, state, failed }))
 }

@@ -7,8 +7,8 @@ use mesh_proto::{
     codec::{DecodeError, decode, encode},
     id::{NodeId, StoreId, TaskId},
     task::{
-        Attempt, Ballot, Birth, Ending, FailedAttempt, Failure, FailureKind, Holder, How, Octets, Outcome, Payload,
-        Register, State, Status, Version,
+        Attempt, Ballot, Birth, Ending, FailedAttempt, Failure, FailureKind, Fault, Holder, How, Octets, Outcome,
+        Payload, Register, State, Status, Version,
     },
     time::Wall,
 };
@@ -88,7 +88,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     let ended = Arc::new(Register {
         joint: None,
         state: State::Ended(ending),
-        failed: vec![FailedAttempt { attempt: attempt(1), at: NOW, why, own_fault: true }],
+        failed: vec![FailedAttempt { attempt: attempt(1), at: NOW, why, fault: Fault::Program }],
         ..Register::clone(&register)
     });
     let ballot = Ballot { term: 0, nonce: 1 << 62, driver: node(1) };

@@ -9,7 +9,10 @@ use mesh_proto::{
 use std::{collections::BTreeMap, sync::Arc};
 
 pub struct World {
+    members: Vec<Member>,
     nodes: Vec<Option<Coordinator>>,
+    /// What each node has on its disk.
+    logs: Vec<Vec<Fact>>,
     inboxes: Vec<Vec<Input>>,
     answers: BTreeMap<(usize, u64), Vec<Answer>>,
     facts: Vec<Fact>,
@@ -17,6 +20,8 @@ pub struct World {
     pub hold_executions: bool,
     held: Vec<(usize, TaskId, u32)>,
     pub executions: usize,
+    /// Executions of each node.
+    pub executed: Vec<usize>,
     pub last_executor: Option<usize>,
 }
 
@@ -27,9 +32,13 @@ fn node(n: usize) -> NodeId {
 }
 
 pub fn spec(key: u8, program: Program) -> Octets {
+    spec_of(&[key], program)
+}
+
+pub fn spec_of(key: &[u8], program: Program) -> Octets {
     codec::encode(&Spec {
         principal: "test".into(),
-        key: TaskKey::Own(vec![key]),
+        key: TaskKey::Own(key.to_vec()),
         born: Wall(1_000_000),
         program,
         input: Payload::Inline(Octets::from(b"hello".as_slice())),
@@ -42,6 +51,17 @@ pub fn spec(key: u8, program: Program) -> Octets {
         trace: [0; 16],
     })
     .into()
+}
+
+fn brain(me: &Member) -> Coordinator {
+    Coordinator::new(Config {
+        network: NETWORK,
+        seed: me.store.0,
+        me: me.clone(),
+        alone: true,
+        membership: mesh_membership::Config::default(),
+        tasks: mesh_tasks::Config::default(),
+    })
 }
 
 impl World {
@@ -57,20 +77,11 @@ impl World {
                 entry: Octets::default(),
             })
             .collect();
-        let nodes = (0..n)
-            .map(|i| {
-                Some(Coordinator::new(Config {
-                    network: NETWORK,
-                    seed: i as u64,
-                    me: members[i].clone(),
-                    alone: true,
-                    membership: mesh_membership::Config::default(),
-                    tasks: mesh_tasks::Config::default(),
-                }))
-            })
-            .collect();
+        let nodes = members.iter().map(|me| Some(brain(me))).collect();
         let mut world = Self {
             nodes,
+            logs: vec![Vec::new(); n],
+            executed: vec![0; n],
             inboxes: vec![vec![Input::Restarted]; n],
             answers: BTreeMap::new(),
             facts: Vec::new(),
@@ -79,10 +90,11 @@ impl World {
             held: Vec::new(),
             executions: 0,
             last_executor: None,
+            members,
         };
         for i in 0..n {
             for j in (0..n).filter(|j| *j != i) {
-                world.inboxes[i].push(Input::Member(members[j].clone()));
+                world.inboxes[i].push(Input::Member(world.members[j].clone()));
                 world.inboxes[i].push(Input::Up { node: node(j), store: StoreId(j as u64) });
             }
         }
@@ -100,6 +112,33 @@ impl World {
         for inbox in &mut self.inboxes {
             inbox.push(Input::Down { node: node(at) });
         }
+    }
+
+    /// It comes back with what it has on its disk, and connects to all others.
+    pub fn restart(&mut self, at: usize) {
+        let mut brain = brain(&self.members[at]);
+        self.logs[at].iter().for_each(|fact| brain.apply(fact.clone()));
+        self.nodes[at] = Some(brain);
+        self.inboxes[at] = vec![Input::Restarted];
+        for other in (0..self.nodes.len()).filter(|other| *other != at) {
+            self.inboxes[at].push(Input::Up { node: node(other), store: StoreId(other as u64) });
+            self.inboxes[other].push(Input::Up { node: node(at), store: StoreId(at as u64) });
+        }
+    }
+
+    /// A counter of the task layer, over all nodes that run.
+    pub fn counted(&self, name: &str) -> u64 {
+        let counters = self.nodes.iter().flatten().flat_map(|brain| brain.tasks().counters().iter());
+        counters.filter(|(counter, _)| *counter == name).map(|(_, count)| count).sum()
+    }
+
+    /// Copies of tasks that have not ended, over all nodes that run.
+    pub fn copies_live(&self) -> usize {
+        self.nodes.iter().flatten().map(|brain| brain.tasks().shelf().live().len()).sum()
+    }
+
+    pub fn driven_by(&self, at: usize) -> usize {
+        self.nodes[at].as_ref().map_or(0, |brain| brain.tasks().totals().driving)
     }
 
     /// So many milliseconds.
@@ -133,6 +172,7 @@ impl World {
             match effect {
                 Effect::Persist(fact) => {
                     assert_eq!(codec::decode::<Fact>(&codec::encode(&fact), Fact::LIMIT).as_ref(), Ok(&fact));
+                    self.logs[at].push(fact.clone());
                     self.facts.push(fact);
                 }
                 Effect::Send { to, message, .. } => {
@@ -152,6 +192,7 @@ impl World {
                 }
                 Effect::Execute { birth, attempt, .. } => {
                     self.executions += 1;
+                    self.executed[at] += 1;
                     self.last_executor = Some(at);
                     match self.hold_executions {
                         true => self.held.push((at, birth.task, attempt)),

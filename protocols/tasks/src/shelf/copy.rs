@@ -19,6 +19,10 @@ pub struct Copy {
     /// A majority of the holders is known to have just this. Not kept either.
     #[serde(skip)]
     pub in_force: bool,
+    /// The end that it shows is known to be decided: a majority had it, in this version or an earlier one, and whoever
+    /// writes after that goes on with it. Not kept.
+    #[serde(skip)]
+    pub settled: bool,
     /// All holders are known to have just this. Kept when the store is next brought up to date, and no sooner: where it
     /// is lost, it is found out again.
     #[serde(rename = "c", default)]

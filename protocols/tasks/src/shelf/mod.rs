@@ -86,12 +86,30 @@ impl Shelf {
     pub fn apply(&mut self, fact: Fact) {
         match fact {
             Fact::Held { birth, ballot, version, register } => {
-                self.put(Copy { birth, ballot, version, register, confirmed: false, in_force: false, complete: false });
+                self.put(Copy {
+                    birth,
+                    ballot,
+                    version,
+                    register,
+                    confirmed: false,
+                    in_force: false,
+                    settled: false,
+                    complete: false,
+                });
             }
             Fact::Written { task, ballot, version, register } => {
                 if let Some(copy) = self.copy(&task) {
-                    let (birth, confirmed) = (Arc::clone(&copy.birth), copy.confirmed);
-                    self.put(Copy { birth, ballot, version, register, confirmed, in_force: false, complete: false });
+                    let (birth, confirmed, settled) = (Arc::clone(&copy.birth), copy.confirmed, copy.settled);
+                    self.put(Copy {
+                        birth,
+                        ballot,
+                        version,
+                        register,
+                        confirmed,
+                        in_force: false,
+                        settled,
+                        complete: false,
+                    });
                 }
             }
             Fact::Promised { task, ballot, at } => {
@@ -266,8 +284,11 @@ impl Shelf {
     /// What is held is known to be on a majority of the holders.
     pub fn mark_in_force(&mut self, task: &TaskId) {
         match self.copies.get_mut(task) {
-            Some(Slot::Open(copy)) => copy.in_force = true,
-            Some(Slot::Sealed(sealed)) => sealed.in_force = true,
+            Some(Slot::Open(copy)) => {
+                copy.in_force = true;
+                copy.settled = !copy.is_live();
+            }
+            Some(Slot::Sealed(sealed)) => (sealed.in_force, sealed.settled) = (true, true),
             None => {}
         }
     }
@@ -288,6 +309,11 @@ impl Shelf {
     pub fn promised(&self, task: &TaskId) -> Option<Ballot> {
         let held = self.copy(task).map(|copy| copy.ballot);
         held.max(self.promises.get(task).map(|(ballot, _)| *ballot))
+    }
+
+    /// A promise above what is held, and when it was made.
+    pub fn promised_above(&self, task: &TaskId) -> Option<(Ballot, Wall)> {
+        self.promises.get(task).copied()
     }
 
     /// The copies behind `start`, in the order of their ids.
@@ -328,9 +354,11 @@ impl Shelf {
         &self.ended
     }
 
-    /// Promises for records that are not held.
-    pub fn bare_promises(&self) -> impl Iterator<Item = (&TaskId, &(Ballot, Wall))> {
-        self.promises.iter().filter(|(task, _)| !self.copies.contains_key(task))
+    /// Promises above what is held, from behind that id on: when each was made, and whether nothing is held of it.
+    pub fn promises_after(&self, after: Option<TaskId>) -> impl Iterator<Item = (&TaskId, Wall, bool)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let promises = self.promises.range((start, Bound::Unbounded));
+        promises.map(|(task, (_, at))| (task, *at, !self.copies.contains_key(task)))
     }
 
     pub fn promises_len(&self) -> usize {

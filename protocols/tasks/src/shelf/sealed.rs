@@ -20,6 +20,7 @@ pub struct Sealed {
     pub holders: Arc<[Holder]>,
     pub confirmed: bool,
     pub in_force: bool,
+    pub settled: bool,
     pub complete: bool,
     /// Its version is above a birth's.
     pub is_written: bool,
@@ -85,6 +86,7 @@ impl Sealed {
             holders: names.list(&copy.register.holders),
             confirmed: copy.confirmed,
             in_force: copy.in_force,
+            settled: copy.settled,
             complete: copy.complete,
             is_written: copy.version > Version::BIRTH,
             place: pages.put(&codec::encode(&packed)),
@@ -129,6 +131,7 @@ impl Sealed {
             register: Arc::new(register),
             confirmed: self.confirmed,
             in_force: self.in_force,
+            settled: self.settled,
             complete: self.complete,
         })
     }

@@ -82,9 +82,9 @@ fn a_confirmed_birth_needs_its_home_list_as_well() {
     assert_eq!(node.hear(2, promise(Some(ours()))), Told::nothing());
     let told = node.hear(3, promise(None));
     let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
-    // From now on its holders bind it, and all three stay.
-    let complete = Register { joint: None, ..first_register(&[0, 1, 2], 1) };
-    assert_eq!(Register::clone(register), complete);
+    // And has it written on three of the five, whatever it was told.
+    assert_eq!(register.holders, holders(&[1, 2, 3]));
+    assert_eq!(register.joint, Some(home()));
 }
 
 #[test]
@@ -141,6 +141,45 @@ fn while_two_tasks_under_one_key_may_both_be_complete_nothing_is_decided() {
         let told = node.hear(2, promise(last.clone()));
         assert_eq!(Some(adopted(&told, &node).0), last.map(|held| held.birth));
     }
+}
+
+#[test]
+fn a_complete_birth_that_somebody_may_have_passed_by_is_settled_with_all_others() {
+    let mut node = Node::born(1, &spec());
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(0);
+    // The third may have promised another before, who may have gone on with another birth of the same task.
+    let promise = |held| Item::Promise { task: task(), ballot: ballot(1, 1), held };
+    assert_eq!(node.hear(2, promise(Some(ours()))), Told::nothing());
+    let register = Register { joint: Some(home()), ..first_register(&[0, 3, 4], 3) };
+    let (birth, version) = (theirs(&spec(), &[0, 3, 4]).birth, Version(2));
+    let settled = Held { birth, ballot: ballot(1, 0), version, register: Arc::new(register.clone()) };
+    node.hear(3, promise(Some(settled)));
+    let told = node.hear(4, promise(None));
+    let Some(Fact::Held { register: adopted, .. }) = told.facts.first() else { panic!("{told:?}") };
+    assert_eq!(Register::clone(adopted), register, "what was settled");
+}
+
+#[test]
+fn a_holder_that_was_away_while_the_others_changed_finds_them() {
+    let mut node = Node::new(2);
+    let (old, birth) = (Arc::new(Register { joint: None, ..first_register(&[0, 1, 2], 1) }), birth());
+    node.hear(
+        0,
+        Item::Write { task: task(), ballot: ballot(1, 0), version: Version(2), register: old, birth: Some(birth) },
+    );
+    for rank in [0, 1] {
+        node.call(|tasks, cx| tasks.silent(cx, at(rank)));
+    }
+    let told = node.pass_ms(1000);
+    assert!(told.sent.is_empty() && told.facts.len() == 1, "nobody that it knows of is left: {told:?}");
+    let asked: Vec<usize> = node.pass_ms(1500).sent.into_iter().map(|(rank, _)| rank).collect();
+    assert_eq!(asked, [3, 4]);
+    let register = Arc::new(Register { joint: None, ..first_register(&[0, 2, 3], 3) });
+    let held = Held { ballot: ballot(1, 0), version: Version(4), register, ..ours() };
+    let promised = ballot(2, 2);
+    let told = node.hear(3, Item::Promise { task: task(), ballot: promised, held: Some(held) });
+    assert!(matches!(told.facts.first(), Some(Fact::Written { ballot, .. }) if *ballot == promised), "{told:?}");
 }
 
 #[test]

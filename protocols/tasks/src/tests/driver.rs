@@ -2,7 +2,7 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Ending, FailedAttempt, FailureKind, How, Item, Outcome, Register, Spec, State, Status, Version},
+    task::{Ending, FailedAttempt, FailureKind, Fault, How, Item, Outcome, Register, Spec, State, Status, Version},
 };
 use std::sync::Arc;
 
@@ -98,6 +98,35 @@ fn an_end_never_changes() {
 }
 
 #[test]
+fn a_decided_end_is_told_while_its_holders_change_and_one_that_forgot_it_counts_as_having_it() {
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    node.hear(1, Item::Wrote { task: task(), ballot, version });
+    // The last holder is gone: another takes its place, with the consent of the majorities of both.
+    node.call(|tasks, cx| tasks.silent(cx, at(2)));
+    let mut told = Told::nothing();
+    for _ in 0..120 {
+        told = node.pass_ms(1000);
+        if !told.facts.is_empty() {
+            break;
+        }
+    }
+    let [Fact::Written { register, version: Version(3), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!(register.joint, Some(holders(&[0, 1, 2])));
+    let ended = |told: Told| told.sent.iter().any(|(to, item)| (*to, item.task()) == (3, task()) && is_end(item));
+    assert!(ended(node.hear(3, Item::Follow { task: task() })), "the end is what it was");
+    // The second holder has outlived it meanwhile. It never takes anything else of the task: nothing else can be decided.
+    let told = node.hear(1, Item::TooOld { task: task(), floor: START });
+    let [Fact::Written { register, version: Version(4), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!(register.joint, None);
+}
+
+fn is_end(item: &Item) -> bool {
+    matches!(item, Item::Ended { .. })
+}
+
+#[test]
 fn a_program_that_fails_is_run_again_as_often_as_its_user_said() {
     for retries in [0, 1, 3] {
         let mut node = Node::born(0, &retrying(retries));
@@ -116,7 +145,12 @@ fn a_program_that_fails_is_run_again_as_often_as_its_user_said() {
             let told = node.pass_ms(100 << failure);
             let register = written(&told);
             assert_eq!(register.failed.len() as u32, failure + 1);
-            assert!(register.failed.iter().all(|failed| failed.own_fault && failed.why == "exited with code 1"));
+            assert!(
+                register
+                    .failed
+                    .iter()
+                    .all(|failed| failed.fault == Fault::Program && failed.why == "exited with code 1")
+            );
             confirm(&mut node);
         }
         let (number, executor) = current(&node);
@@ -143,8 +177,8 @@ fn a_lost_attempt_does_not_count_against_the_tasks_own_retries() {
     let (number, executor) = current(&node);
     let register = written(&node.hear(executor, report(number, exit(1))));
     assert_eq!(ending(&register).0, How::Failed);
-    let own: Vec<bool> = register.failed.iter().map(|failed| failed.own_fault).collect();
-    assert_eq!(own, [false, false, true, false]);
+    let faults: Vec<Fault> = register.failed.iter().map(|failed| failed.fault).collect();
+    assert_eq!(faults, [Fault::Node, Fault::Node, Fault::Program, Fault::Node]);
 }
 
 #[test]
@@ -168,6 +202,99 @@ fn a_task_that_loses_its_executors_is_given_up_as_poison() {
     assert!(failure.message.starts_with("given up after 5 lost attempts"), "{}", failure.message);
     assert_eq!(register.failed.len(), 5);
     assert_eq!(node.tasks.counters().poisoned, 1);
+}
+
+#[test]
+fn what_is_given_back_is_tried_elsewhere_without_end_and_counts_against_nothing() {
+    // The driver's own queue is full as well.
+    let mut node = Node::with(0, Config { queue_max: 0, ..Config::default() });
+    node.hear(4, place(&birth_of(&retrying(1)), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    let mut pauses = Vec::new();
+    let mut executors = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let (number, executor) = current(&node);
+        executors.insert(executor);
+        if executor != 0 {
+            let back = Item::NotRunning { task: task(), attempt: number, why: "its queue is full".into() };
+            assert_eq!(node.hear(executor, back).facts, []);
+        }
+        let mut waited = 0;
+        while node.pass_ms(50).facts.is_empty() {
+            waited += 50;
+        }
+        pauses.push(waited + 50);
+        confirm(&mut node);
+    }
+    assert_eq!(pauses[..8], [100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
+    assert!(pauses[8..].iter().all(|pause| *pause == 10_000), "it does not spin: {pauses:?}");
+    assert_eq!(executors.len(), 5, "everybody was asked");
+    let (_, register) = node.copy().expect("held");
+    assert_eq!(register.failed.len(), 8, "the record stays small");
+    assert_eq!(current(&node).0, 201);
+    // It has all its chances yet: a retry of its own, and four losses.
+    let mut failures = vec![report(0, exit(1)), lost(0), lost(0), lost(0), lost(0), lost(0)].into_iter();
+    loop {
+        let (number, executor) = current(&node);
+        if executor != 0 {
+            let item = match failures.next() {
+                Some(Item::Report { task, outcome, .. }) => Item::Report { task, attempt: number, outcome },
+                _ => lost(number),
+            };
+            let told = node.hear(executor, item);
+            if failures.len() == 0 {
+                assert_eq!(ending(&written(&told)).0, How::Failed);
+                return;
+            }
+            assert_eq!(told.facts, []);
+        }
+        node.pass_ms(10_000);
+        confirm(&mut node);
+    }
+}
+
+#[test]
+fn an_attempt_that_was_given_back_while_nobody_drove_is_not_lost() {
+    // The first holder drives and runs it, and stops.
+    let mut node = Node::new(1);
+    node.hear(4, place(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 0), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    node.hear(0, Item::NotRunning { task: task(), attempt: 1, why: "its node stops".into() });
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(0);
+    let held = node.tasks.shelf().copy(&task()).map(|copy| copy.to_held());
+    node.hear(2, Item::Promise { task: task(), ballot: ballot(1, 1), held });
+    node.hear(3, Item::Promise { task: task(), ballot: ballot(1, 1), held: None });
+    for rank in [2, 3] {
+        node.hear(rank, Item::Wrote { task: task(), ballot: ballot(1, 1), version: Version(2) });
+    }
+    let register = written(&node.pass_ms(100));
+    let faults: Vec<Fault> = register.failed.iter().map(|failed| failed.fault).collect();
+    assert_eq!(faults, [Fault::Nobody]);
+}
+
+#[test]
+fn an_executor_that_may_have_been_started_again_is_asked_before_the_grant_is_repeated() {
+    let mut node = Node::born(0, &spec());
+    let ask = Item::Ask { task: task(), attempt: 1, age_ms: 0 };
+    let told = node.call(|tasks, cx| tasks.up(cx, at(1)));
+    assert_eq!(told, Told::nothing());
+    assert_eq!(node.pass_ms(0), Told::sent(1, ask));
+}
+
+#[test]
+fn an_executor_that_never_answers_is_given_up() {
+    let mut node = Node::born(0, &spec());
+    for _ in 0..3600 {
+        node.pass_ms(100);
+        if current(&node).0 > 1 {
+            let (_, register) = node.copy().expect("held");
+            assert_eq!(register.failed[0].why, "its executor does not answer");
+            assert_eq!(register.failed[0].fault, Fault::Nobody);
+            return;
+        }
+    }
+    panic!("it waits for ever");
 }
 
 #[test]
@@ -276,7 +403,7 @@ fn an_executor_that_is_gone_has_failed_its_attempt() {
     assert_eq!(node.call(|tasks, cx| tasks.silent(cx, at(1))), Told::nothing());
     let register = written(&node.pass_ms(100));
     let why = "its executor is gone".to_owned();
-    assert_eq!(register.failed, [FailedAttempt { attempt: attempt(1, 1), at: START, why, own_fault: false }]);
+    assert_eq!(register.failed, [FailedAttempt { attempt: attempt(1, 1), at: START, why, fault: Fault::Node }]);
     assert_eq!(current(&node), (2, 0));
 }
 

@@ -88,7 +88,7 @@ fn an_end_is_told_to_who_asks_and_when_the_node_stops() {
         assign(&mut node, key, Priority::Low);
     }
     finish(&mut node, 1);
-    let told = node.hear(2, Item::Ask { task: id(1), attempt: 1 });
+    let told = node.hear(2, Item::Ask { task: id(1), attempt: 1, age_ms: 0 });
     assert_eq!(reported(&told), [id(1), id(1)], "to the driver that granted it, and to the one that asks");
     finish(&mut node, 2);
     let told = assign(&mut node, 2, Priority::Low);

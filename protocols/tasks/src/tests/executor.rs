@@ -85,7 +85,7 @@ fn a_full_queue_gives_attempts_back() {
 #[test]
 fn an_attempt_is_known_by_whoever_asks_and_not_run_twice() {
     let mut node = executor(Config { slots: 1, ..Config::default() });
-    let ask = |number| Item::Ask { task: id(1), attempt: number };
+    let ask = |number| Item::Ask { task: id(1), attempt: number, age_ms: 5_000 };
     let unknown = |number| Item::NotRunning { task: id(1), attempt: number, why: String::new() };
     assert_eq!(node.hear(0, ask(1)), Told::sent(0, unknown(1)));
     let one = numbered(1, Priority::Low);
@@ -114,7 +114,7 @@ fn a_result_is_kept_on_disk_and_offered_until_its_task_is_settled() {
     assert_eq!(node.tasks.shelf().outbox().get(&(id(1), 1)), Some(&kept));
     // It is the answer to the same assignment, to a question, to a reconnection, and offered to all after a while.
     assert_eq!(assign(&mut node, &one, 1), Told::sent(0, report.clone()));
-    assert_eq!(node.hear(2, Item::Ask { task: id(1), attempt: 1 }), Told::sent(2, report.clone()));
+    assert_eq!(node.hear(2, Item::Ask { task: id(1), attempt: 1, age_ms: 5_000 }), Told::sent(2, report.clone()));
     assert_eq!(node.call(|tasks, cx| tasks.up(cx, at(1))), Told::sent(1, report.clone()));
     assert_eq!(node.pass_ms(1999), Told::nothing());
     let told = node.pass_ms(1);
@@ -148,15 +148,42 @@ fn a_result_that_nobody_can_use_is_dropped() {
     let mut node = executor(Config { slots: 1, ..Config::default() });
     assign(&mut node, &numbered(1, Priority::Low), 1);
     finish(&mut node, id(1), 1, &exit(0));
-    for rank in [0, 1, 2] {
+    for rank in [0, 1] {
         assert_eq!(node.hear(rank, Item::Unknown { task: id(1) }), Told::nothing());
+        assert_eq!(node.hear(rank, Item::Unknown { task: id(1) }), Told::nothing(), "one counts once");
     }
-    // Of the home list only this node is left, which holds nothing of it either.
-    node.hear(4, Item::Unknown { task: id(1) });
-    node.pass_ms(2000);
+    // One of those that were to hold it never answers: a majority will do.
+    let fact = Fact::Settled { task: id(1), attempt: 1 };
+    assert_eq!(node.hear(2, Item::Unknown { task: id(1) }), Told { facts: vec![fact], ..Told::nothing() });
+    assert!(node.tasks.shelf().outbox().is_empty());
+}
+
+#[test]
+fn a_result_of_which_nobody_is_left_to_know_is_dropped() {
+    let mut node = executor(Config { slots: 1, ..Config::default() });
+    assign(&mut node, &numbered(1, Priority::Low), 1);
+    finish(&mut node, id(1), 1, &exit(0));
+    // Three of five leave the mesh, or are taken out of it.
     for rank in [0, 1, 2] {
-        node.hear(rank, Item::Unknown { task: id(1) });
+        let gone = holder(rank);
+        node.call(|tasks, cx| tasks.member(cx, gone.node, gone.store, false));
+        node.call(|tasks, cx| tasks.down(cx, gone.node));
     }
+    // This node is at home for it now, and knows nothing of it.
+    node.pass_ms(2000);
+    node.pass_ms(8000);
     node.hear(4, Item::Unknown { task: id(1) });
     assert!(node.tasks.shelf().outbox().is_empty());
+}
+
+#[test]
+fn an_attempt_that_never_came_is_not_said_to_be_lost() {
+    let mut node = executor(Config::default());
+    node.call(|tasks, cx| tasks.restarted(cx));
+    let ask = |age_ms| Item::Ask { task: id(1), attempt: 1, age_ms };
+    let answer = |why: &str| Told::sent(0, Item::NotRunning { task: id(1), attempt: 1, why: why.into() });
+    // It may have been here before the restart, within what clocks may differ.
+    node.pass_ms(70_000);
+    assert_eq!(node.hear(0, ask(10_000)), answer(""));
+    assert_eq!(node.hear(0, ask(9_999)), answer("it never came to its executor"));
 }

@@ -2,7 +2,7 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact};
 use mesh_proto::{
     id::TaskId,
-    task::{Ballot, FailedAttempt, Item, Known, Register, State, Version},
+    task::{Ballot, FailedAttempt, Fault, Item, Known, Register, State, Version},
     time::Wall,
 };
 use std::{sync::Arc, time::Duration};
@@ -85,7 +85,7 @@ fn a_placement_that_no_gateway_may_make_is_not_mine() {
     let lawful = first_register(&[0, 1, 2], 1);
     let second = Register { state: State::Assigned(attempt(2, 1)), ..lawful.clone() };
     let why = String::new();
-    let failed = FailedAttempt { attempt: attempt(1, 1), at: START, why, own_fault: false };
+    let failed = FailedAttempt { attempt: attempt(1, 1), at: START, why, fault: Fault::Node };
     let cases = [
         ("without this node", first, first_register(&[0, 2, 3], 0)),
         ("too few holders", first, first_register(&[0, 1], 1)),
@@ -195,9 +195,10 @@ fn nothing_is_promised_for_what_may_have_been_forgotten() {
 fn bare_promises_are_bounded() {
     let mut node = Node::with(1, Config { live_max: 2, ..Config::default() });
     let asked = |n| Item::Prepare { task: TaskId::from_bytes([n; 32]), ballot: ballot(1, 2), born: START };
-    assert_eq!(node.hear(2, asked(1)).facts.len(), 1);
-    assert_eq!(node.hear(2, asked(2)).facts.len(), 1);
-    assert_eq!(node.hear(2, asked(3)), Told::nothing());
+    for n in 1..=8 {
+        assert_eq!(node.hear(2, asked(n)).facts.len(), 1);
+    }
+    assert_eq!(node.hear(2, asked(9)), Told::nothing());
 }
 
 fn write(stamp: (Ballot, Version), register: &Register, with_birth: bool) -> Item {

@@ -2,7 +2,7 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact};
 use mesh_proto::{
     id::TaskId,
-    task::{Item, Spec, TaskKey, Version},
+    task::{Attempt, Birth, Item, Register, Spec, State, TaskKey, Version},
     time::Wall,
 };
 use std::{sync::Arc, time::Duration};
@@ -32,6 +32,44 @@ fn an_ended_task_is_kept_for_the_retention_and_a_minute() {
     assert_eq!(node.pass(Duration::from_secs(1)), dropped(vec![task]));
     assert_eq!(node.tasks.shelf().floor(), Wall(0), "the floor of age needs no record");
     assert!(node.tasks.shelf().copies_len() == 0 && node.tasks.shelf().ended().is_empty());
+}
+
+#[test]
+fn an_ended_task_that_the_others_have_forgotten_is_forgotten_by_who_would_drive_it() {
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    // Its driver is gone. Asked how it ends, it has to find out whether a majority has it so; of those nobody answers.
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.hear(4, Item::Follow { task });
+    assert_eq!(node.tasks.totals().driving, 1);
+    node.pass(DAY + Duration::from_secs(62));
+    node.pass_ms(50);
+    assert!(node.tasks.shelf().copy(&task).is_none());
+    assert_eq!(node.hear(4, Item::Follow { task }), Told::sent(4, Item::Unknown { task }));
+}
+
+#[test]
+fn an_ended_task_that_was_promised_is_kept_for_who_will_write_it_again() {
+    let keep_for = DAY + Duration::from_secs(60);
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    node.pass(keep_for);
+    let told = node.hear(2, Item::Prepare { task, ballot: ballot(2, 2), born: START });
+    assert!(matches!(told.sent.as_slice(), [(2, Item::Promise { held: Some(_), .. })]), "{told:?}");
+    assert_eq!(node.pass_ms(5000), Told::nothing(), "of age, and awaited");
+    let register = Arc::new(ended(START));
+    let write = Item::Write { task, ballot: ballot(2, 2), version: Version(3), register, birth: None };
+    let wrote = Item::Wrote { task, ballot: ballot(2, 2), version: Version(3) };
+    assert_eq!(node.hear(2, write).sent, [(2, wrote)]);
+    assert_eq!(node.pass(Duration::from_secs(2)), dropped(vec![task]));
+    // Who does not come is not waited for for ever.
+    let task = end(&mut node, 2, 100_000_000);
+    node.pass(keep_for);
+    node.hear(2, Item::Prepare { task, ballot: ballot(2, 2), born: START });
+    node.pass(keep_for);
+    assert!(node.tasks.shelf().copy(&task).is_some());
+    node.pass(Duration::from_secs(2));
+    assert!(node.tasks.shelf().copy(&task).is_none());
 }
 
 #[test]
@@ -99,6 +137,58 @@ fn a_promise_that_nothing_came_of_is_kept_as_long() {
     assert_eq!(node.promised(), Some(ballot(1, 2)));
     assert_eq!(node.pass(Duration::from_secs(1)), dropped(vec![task()]));
     assert_eq!(node.promised(), None);
+}
+
+#[test]
+fn what_a_driver_has_not_brought_to_all_holders_keeps_nothing_else() {
+    let mut node = Node::with(0, Config { retained_max: 0, ..Config::default() });
+    // These end one after the other; of the first no holder ever says that it has it.
+    let specs = (0..10_000u32).map(|n| Spec { key: TaskKey::Own(n.to_be_bytes().to_vec()), ..spec() });
+    let mut count = 0;
+    for spec in specs {
+        let home = node.tasks.roster().home(&spec.id(&NETWORK), 5);
+        if home[0] != holder(0) {
+            continue;
+        }
+        count += 1;
+        let birth = Birth { home: home.clone(), ..Birth::clone(&birth_of(&spec)) };
+        let executor = home[1].node;
+        let state = State::Assigned(Attempt { number: 1, executor, granted: START });
+        let register = Register { holders: home[..3].to_vec(), joint: Some(home), state, failed: Vec::new() };
+        let task = birth.task;
+        let from = (0..5).find(|rank| at(*rank) == executor).expect("one of the five");
+        node.hear(4, place(&Arc::new(birth), birth_ballot(0, 7), &register, None));
+        node.hear(4, Item::Born { task, ballot: birth_ballot(0, 7) });
+        node.hear(from, Item::Report { task, attempt: 1, outcome: Arc::new(exit(0)) });
+    }
+    node.pass_ms(10);
+    let last = end(&mut node, 1, 20);
+    node.pass_ms(1000);
+    let mut rounds = 0;
+    while node.tasks.shelf().copy(&last).is_some() && rounds < 10 {
+        node.pass_ms(50);
+        rounds += 1;
+    }
+    assert!(rounds > 0, "no round looks at all of them");
+    assert!(node.tasks.shelf().copy(&last).is_none(), "it is behind {count} that are kept");
+    assert_eq!(node.tasks.shelf().ended().len(), count);
+}
+
+#[test]
+fn nothing_is_forgotten_of_which_a_repeat_would_be_run() {
+    // A key from a clock that is ahead, and an end by a clock that is two days behind.
+    for (born, ended_at) in [(START.0 + 3_000_000, START.0), (START.0, START.0 - 2 * 24 * 3_600_000)] {
+        let mut node = Node::new(1);
+        let birth = birth_of(&Spec { born: Wall(born), ..spec() });
+        let (register, ballot) = (Arc::new(ended(Wall(ended_at))), ballot(1, 0));
+        node.hear(0, Item::Write { task: task(), ballot, version: Version(2), register, birth: Some(birth.clone()) });
+        for _ in 0..30 {
+            node.pass(Duration::from_secs(3600));
+            let repeat = node.hear(4, place(&birth, birth_ballot(0, 9), &first_register(&[0, 1, 2], 0), None));
+            assert!(matches!(repeat.sent.as_slice(), [(4, Item::Taken { .. } | Item::TooOld { .. })]), "{repeat:?}");
+        }
+        assert!(node.tasks.shelf().copies_len() == 0);
+    }
 }
 
 #[test]

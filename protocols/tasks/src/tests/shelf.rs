@@ -3,7 +3,7 @@ use crate::{Copy, Fact, Naming, Shelf};
 use mesh_proto::{
     codec::{decode, encode},
     id::{BlobId, NodeId, StoreId, TaskId},
-    task::{Attempt, Ballot, BlobRef, Ending, FailedAttempt, Holder, How, Payload, Register, State, Version},
+    task::{Attempt, Ballot, BlobRef, Ending, FailedAttempt, Fault, Holder, How, Payload, Register, State, Version},
     time::Wall,
 };
 use proptest::prelude::*;
@@ -70,7 +70,7 @@ fn named(shelf: &Shelf) -> Vec<BlobRef> {
 /// All of a shelf that is to survive.
 fn state(shelf: &Shelf) -> impl PartialEq + std::fmt::Debug {
     let promised: Vec<Option<Ballot>> = (0..4).map(|key| shelf.promised(&id(key))).collect();
-    let bare: Vec<_> = shelf.bare_promises().map(|(task, promise)| (*task, *promise)).collect();
+    let bare: Vec<_> = shelf.promises_after(None).map(|(task, at, is_bare)| (*task, at, is_bare)).collect();
     let copies: Vec<_> = shelf.copies(Bound::Unbounded).map(|(task, copy)| (*task, copy.into_owned())).collect();
     let outbox = shelf.outbox().clone();
     (copies, shelf.live().clone(), shelf.ended().clone(), outbox, shelf.floor(), promised, bare)
@@ -162,7 +162,7 @@ fn any_ended() -> impl Strategy<Value = Register> {
                     attempt: Attempt { number, executor: any_node(node), granted: Wall(1) },
                     at: Wall(2),
                     why,
-                    own_fault: number % 2 == 0,
+                    fault: Fault::Node,
                 })
                 .collect(),
         })
@@ -195,6 +195,7 @@ proptest! {
         before = Copy {
             confirmed: marks[0],
             in_force: marks[1],
+            settled: marks[1],
             complete: marks[2],
             ..before
         };

@@ -22,7 +22,7 @@ use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
     id::{Digest, LogPosition, NodeId, StoreId, TaskId},
-    task::{Ending, Holder, How, Item, Outcome, Register, Version},
+    task::{Ending, Fault, Holder, How, Item, Outcome, Register, Version},
 };
 use mesh_tasks::Fact;
 use std::{collections::BTreeSet, sync::Arc};
@@ -242,7 +242,10 @@ impl Checks {
 fn count_ending(ending: &Ending, register: &Register, counts: &mut Counts) {
     counts.add(match ending.how {
         How::Done => Count::EndedDone,
-        How::Failed if ending.outcome.is_none() || register.failed.iter().filter(|one| !one.own_fault).count() > 1 => {
+        How::Failed
+            if ending.outcome.is_none()
+                || register.failed.iter().filter(|one| one.fault == Fault::Node).count() > 1 =>
+        {
             Count::EndedPoison
         }
         How::Failed => Count::EndedFailed,

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Promises {
     stores: BTreeMap<StoreId, TaskMap<Said>>,
+    /// Records that were once on a disk: a promise of the turn in which one was dropped leaves behind it, and was no lie.
+    dropped: BTreeMap<StoreId, TaskMap<()>>,
 }
 
 /// What one store said of one task.
@@ -34,6 +36,7 @@ impl Promises {
         if let Some(said) = self.stores.get_mut(&store) {
             said.remove(task);
         }
+        self.dropped.entry(store).or_default().entry(*task).or_default();
     }
 
     /// `store` sends `item`, which rests on its record `after`, with this on its disk. `was_written` tells whether a write was ever on its disk.
@@ -61,6 +64,7 @@ impl Promises {
         // earlier turn is taken back.
         let promised_before = said.promised.filter(|(_, at)| *at < after).map(|(ballot, _)| ballot);
         let had = said.has.filter(|(_, at)| *at < after).map(|(key, _)| key);
+        let was_dropped = disk.is_none() && self.dropped.get(&store).is_some_and(|tasks| tasks.get(&task).is_some());
         let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
         match kind {
             Kind::Has(key) => {
@@ -88,10 +92,11 @@ impl Promises {
                     let held = held.map_or("nothing".into(), show);
                     return fault(Rule::PromisesKept, format!("shows {held}, had said {}", show_has(had)));
                 }
-                if disk.and_then(|disk| disk.promised).is_none_or(|promised| promised < ballot) {
+                let promised = disk.and_then(|disk| disk.promised);
+                if !was_dropped && promised.is_none_or(|promised| promised < ballot) {
                     return fault(Rule::DurableBeforeSaid, format!("promises {ballot}, which is not on its disk"));
                 }
-                if held > on_disk {
+                if !was_dropped && held > on_disk {
                     return fault(Rule::DurableBeforeSaid, "shows what is not on its disk".into());
                 }
                 if said.promised.is_none_or(|(promised, _)| promised <= ballot) {

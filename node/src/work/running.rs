@@ -1,0 +1,116 @@
+//! Executions from their grant to their end, and the one place where starting and cancelling meet.
+
+use crate::blob::Hold;
+use mesh_proto::id::TaskId;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::task::AbortHandle;
+
+/// A task's attempt.
+pub type Key = (TaskId, u32);
+
+/// What is being prepared, or has inputs that must stay. **Cancelling wins**: what was cancelled before it started does
+/// not start, since both are decided under one lock.
+#[derive(Default)]
+pub struct RunningSet(Mutex<HashMap<Key, Running>>);
+
+#[derive(Default)]
+struct Running {
+    /// Inputs that are not collected meanwhile.
+    holds: Vec<Hold>,
+    /// Fetching, or waiting for a slot.
+    preparing: Option<AbortHandle>,
+}
+
+impl RunningSet {
+    /// It will be started when it is ready.
+    pub fn expect(&self, key: Key) {
+        self.lock().entry(key).or_default();
+    }
+
+    /// This makes it ready. Nothing if it was cancelled or has ended meanwhile.
+    pub fn prepared_by(&self, key: Key, preparing: AbortHandle) {
+        match self.lock().get_mut(&key) {
+            Some(running) => running.preparing = Some(preparing),
+            None => preparing.abort(),
+        }
+    }
+
+    /// Its inputs are here.
+    pub fn keep(&self, key: Key, holds: Vec<Hold>) {
+        if let Some(running) = self.lock().get_mut(&key) {
+            running.holds = holds;
+        }
+    }
+
+    /// Starts what is expected still; `None` if it was cancelled. `start` must not wait.
+    pub fn start<R>(&self, key: Key, start: impl FnOnce() -> R) -> Option<R> {
+        let running = self.lock();
+        running.contains_key(&key).then(start)
+    }
+
+    /// `stop` ends it if it was started, and says so; otherwise it will not be.
+    pub fn cancel(&self, key: Key, stop: impl FnOnce() -> bool) {
+        let mut running = self.lock();
+        if stop() {
+            return;
+        }
+        if let Some(Running { preparing: Some(preparing), .. }) = running.remove(&key) {
+            preparing.abort();
+        }
+    }
+
+    /// It is over.
+    pub fn ended(&self, key: Key) {
+        self.lock().remove(&key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = (TaskId::from_bytes([1; 32]), 1);
+
+    #[test]
+    fn what_is_cancelled_before_it_started_does_not_start() {
+        let set = RunningSet::default();
+        set.expect(KEY);
+        set.cancel(KEY, || false);
+        assert_eq!(set.start(KEY, || panic!("started")), None::<()>);
+        // Whatever else comes of its preparation.
+        set.keep(KEY, Vec::new());
+        assert_eq!(set.start(KEY, || panic!("started")), None::<()>);
+    }
+
+    #[tokio::test]
+    async fn a_preparation_that_is_heard_of_after_the_cancellation_ends() {
+        let set = RunningSet::default();
+        set.expect(KEY);
+        set.cancel(KEY, || false);
+        let preparing = tokio::spawn(std::future::pending::<()>());
+        set.prepared_by(KEY, preparing.abort_handle());
+        assert!(preparing.await.unwrap_err().is_cancelled());
+    }
+
+    #[test]
+    fn what_started_is_stopped_and_its_inputs_stay_until_it_ended() {
+        let set = RunningSet::default();
+        set.expect(KEY);
+        assert_eq!(set.start(KEY, || 7), Some(7));
+        let mut stopped = false;
+        set.cancel(KEY, || {
+            stopped = true;
+            true
+        });
+        assert!(stopped && set.lock().contains_key(&KEY));
+        set.ended(KEY);
+        assert!(set.lock().is_empty());
+    }
+}

@@ -1,0 +1,96 @@
+//! Lists, for which every record held here is looked at: so many in each turn, however many there are. A turn in which a
+//! million were looked at would take seconds, and look to others like a death.
+
+use crate::{Coordinator, ListFilter, QueryReply, TaskSummary, queries::REPLY_MAX};
+use mesh_proto::id::NodeId;
+use std::{collections::VecDeque, ops::Bound};
+
+/// Records looked at in one turn, about 2 µs each.
+const ROUND: usize = 500;
+/// Lists under way, at most: what is asked above it is answered with what one look finds.
+const SCANS: usize = 256;
+
+/// Lists under way, which take turns.
+#[derive(Debug, Default)]
+pub struct Scans(VecDeque<Scan>);
+
+#[derive(Debug)]
+struct Scan {
+    asker: Asker,
+    /// Its `after` is where it goes on.
+    filter: ListFilter,
+    found: Vec<TaskSummary>,
+}
+
+/// Whose question it is: the number is the question's.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker {
+    Peer(NodeId, u64),
+    /// One of this node's own.
+    Own(u64),
+}
+
+impl Scans {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Coordinator {
+    /// Begins a list, and ends it at once where there is little to look at.
+    pub(crate) fn begin_scan(&mut self, asker: Asker, filter: ListFilter) {
+        let mut scan = Scan { asker, filter, found: Vec::new() };
+        if self.scans.0.len() < SCANS {
+            self.scans.0.push_back(scan);
+            // Where others go on, it waits for its turn: a turn of the brain begins as many as come.
+            if self.scans.0.len() == 1 {
+                self.scan();
+            }
+        } else {
+            self.look(&mut scan, ROUND);
+            self.end_scan(scan);
+        }
+    }
+
+    /// One turn's part of the lists.
+    pub(crate) fn scan(&mut self) {
+        let mut left = ROUND;
+        while left > 0
+            && let Some(mut scan) = self.scans.0.pop_front()
+        {
+            if matches!(scan.asker, Asker::Own(query) if !self.queries.is_open(query)) {
+                continue;
+            }
+            let looked = self.look(&mut scan, left);
+            left -= looked;
+            match left {
+                0 => self.scans.0.push_back(scan),
+                _ => self.end_scan(scan),
+            }
+        }
+    }
+
+    /// At how many it looked: fewer than it might have when it is through.
+    fn look(&self, scan: &mut Scan, most: usize) -> usize {
+        let limit = scan.filter.limit.min(REPLY_MAX) as usize;
+        let start = scan.filter.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut looked = 0;
+        for (task, copy) in self.tasks.shelf().copies(start).take(most) {
+            if scan.found.len() >= limit {
+                break;
+            }
+            looked += 1;
+            scan.filter.after = Some(*task);
+            scan.found.extend(self.summary_if(&scan.filter, task, &copy));
+        }
+        looked
+    }
+
+    fn end_scan(&mut self, scan: Scan) {
+        let reply = QueryReply::List(scan.found);
+        match scan.asker {
+            Asker::Peer(node, query) => self.reply(node, query, reply),
+            Asker::Own(query) => self.on_reply(self.node(), query, reply),
+        }
+    }
+}

@@ -66,9 +66,6 @@ impl HttpBody for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        if crate::old("linger") {
-            return;
-        }
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
         // None is left where the node has ended.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

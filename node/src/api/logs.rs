@@ -55,6 +55,9 @@ pub enum LogsError {
     NotRunning,
     #[error("the executor's node does not answer")]
     Unreachable,
+    /// The task has ended, and its record names what cannot be had now.
+    #[error("the output of the ended task cannot be had: {0}")]
+    Kept(String),
 }
 
 /// Bytes of each stream that a reader has had.
@@ -138,10 +141,15 @@ pub struct LogEvent {
     pub b64: Option<String>,
 }
 
-/// What a task writes, as server-sent events `output`, then one `end`. Goes on behind a `Last-Event-ID`.
+/// What a task writes, as server-sent events `output`, then one `end`, or `error` where it is not all. Goes on behind a
+/// `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/v1/tasks/{id}/logs", tag = "tasks",
-    params(Follow, ("id" = String, Path, description = "Or a unique prefix"), ("Last-Event-ID" = Option<String>, Header)),
+    params(
+        Follow,
+        ("id" = String, Path, description = "Or a unique prefix"),
+        ("Last-Event-ID" = Option<String>, Header, pattern = "^([0-9]{1,9}:)?[0-9]{1,18}-[0-9]{1,18}$")
+    ),
     responses((status = 200, body = LogEvent, content_type = "text/event-stream"), (status = 404, body = Problem))
 )]
 pub async fn logs(
@@ -170,17 +178,14 @@ pub async fn logs(
         None => {
             let chunks = api.ports.logs.read(task, from.offsets, false).await.map_err(|error| match error {
                 LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
-                LogsError::Unreachable => Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000),
+                LogsError::Unreachable | LogsError::Kept(_) => {
+                    Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000)
+                }
             })?;
             of_attempt(chunks, attempt)
         }
     };
-    let mut at = from;
-    let events = chunks.map(move |(attempt, chunk)| {
-        at.turn(attempt);
-        Ok(event(chunk, &mut at))
-    });
-    let events = events.chain(futures::stream::once(async { Ok(Event::default().event("end").data("{}")) }));
+    let events = events(chunks, from);
     let closing = api.closing.clone();
     Ok(Sse::new(events.take_until(closing.cancelled_owned())).keep_alive(KeepAlive::default()))
 }
@@ -188,6 +193,26 @@ pub async fn logs(
 type Chunks = BoxStream<'static, Result<Chunk, LogsError>>;
 /// A chunk, and the attempt that wrote it.
 type Told = (Option<u32>, Result<Chunk, LogsError>);
+
+/// Each chunk, and then that it was the last; or what went wrong, and then nothing: who is told of an end has had all.
+fn events(chunks: BoxStream<'static, Told>, mut at: Place) -> impl futures::Stream<Item = Result<Event, Infallible>> {
+    let mut is_over = false;
+    let told = chunks.map(Some).chain(futures::stream::once(async { None }));
+    let told = told.map(move |told| {
+        if is_over {
+            return None;
+        }
+        is_over = !matches!(told, Some((_, Ok(_))));
+        Some(match told {
+            Some((attempt, chunk)) => {
+                at.turn(attempt);
+                event(chunk, &mut at)
+            }
+            None => Event::default().event("end").data("{}"),
+        })
+    });
+    told.take_while(|event| futures::future::ready(event.is_some())).filter_map(|event| async { event.map(Ok) })
+}
 
 fn of_attempt(chunks: Chunks, attempt: Option<u32>) -> BoxStream<'static, Told> {
     chunks.map(move |chunk| (attempt, chunk)).boxed()
@@ -219,22 +244,45 @@ async fn tell(api: Api, task: TaskId, mut at: Place, chunks: mpsc::Sender<Told>)
         let attempt = attempt_of(&view.register.state);
         at.turn(attempt);
         let more = match ending {
-            Some(ending) => kept(&api, ending.outcome.as_ref(), at.offsets).await.ok(),
+            Some(ending) => match kept(&api, ending.outcome.as_ref(), at.offsets).await {
+                Ok(more) => Some(more),
+                Err(problem) => {
+                    let failed = Err(LogsError::Kept(problem.detail));
+                    return chunks.send((attempt, failed)).await.unwrap_or_else(|_| hung_up());
+                }
+            },
             None => api.ports.logs.read(task, at.offsets, true).await.ok(),
         };
+        let mut failed = None;
         if let Some(mut more) = more {
-            while let Some(Ok(chunk)) = more.next().await {
-                at.offsets.advance(&chunk);
-                if chunks.send((attempt, Ok(chunk))).await.is_err() {
-                    return;
+            while let Some(chunk) = more.next().await {
+                match chunk {
+                    Ok(chunk) => {
+                        at.offsets.advance(&chunk);
+                        if chunks.send((attempt, Ok(chunk))).await.is_err() {
+                            return hung_up();
+                        }
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 }
             }
         }
         if ending.is_some() {
+            // Of a task that runs, another attempt may say more.
+            if let Some(error) = failed {
+                chunks.send((attempt, Err(error))).await.unwrap_or_else(|_| hung_up());
+            }
             return;
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+fn hung_up() {
+    tracing::debug!("a reader of logs hung up");
 }
 
 /// The output of a task that has ended comes from its record.
@@ -258,7 +306,7 @@ async fn payload(api: &Api, stream: Stream, payload: &Payload, from: u64) -> Res
     };
     let mut skip = from;
     let chunks = bytes.filter_map(move |bytes| {
-        let chunk = bytes.map_err(|_| LogsError::Unreachable).map(|mut bytes| {
+        let chunk = bytes.map_err(|error| LogsError::Kept(error.to_string())).map(|mut bytes| {
             let cut = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
             skip -= cut as u64;
             Chunk { stream, bytes: bytes.split_off(cut) }

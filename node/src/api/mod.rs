@@ -11,6 +11,7 @@ pub mod content;
 mod events;
 mod extract;
 pub mod jobs;
+mod linger;
 pub mod logs;
 pub mod members;
 mod meters;
@@ -36,6 +37,7 @@ pub use server::{Listeners, ServeError, Served, serve};
 
 use crate::executor::Containment;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
+use mesh_coordinator::StatusView;
 use mesh_proto::{id::NetworkId, time::Wall};
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +71,8 @@ pub struct Ports {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the node is not ready for work; empty if it is.
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What the brain said of itself last, if it has.
+    pub last_status: Arc<dyn Fn() -> Option<StatusView> + Send + Sync>,
     /// What holds host commands, where they are allowed.
     pub containment: Arc<dyn Fn() -> Option<Containment> + Send + Sync>,
     /// The configuration in force as `config show --output json` has it.
@@ -151,6 +155,8 @@ pub fn router(api: &Api) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), meters::count))
         .layer(middleware::from_fn_with_state(api.clone(), access::guard))
         .layer(middleware::map_response(problem::only_problems))
+        // Around all that may refuse.
+        .layer(middleware::from_fn_with_state(api.clone(), linger::linger))
         .with_state(api.clone())
 }
 

@@ -1,10 +1,10 @@
 //! `/v1/status` and `/v1/config`: this node.
 
-use super::{Api, Problem, brain::BrainGone};
+use super::{Api, Code, Problem, brain::BrainGone, probes};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, StatusView};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use utoipa::ToSchema;
 
 /// This node at work.
@@ -43,13 +43,39 @@ pub struct NodeStatus {
     pub counters: BTreeMap<String, u64>,
 }
 
-/// This node's own state, from itself alone.
+/// How long the brain may take to say how it is, and the log not have turned. What it says rests on the disk; with one
+/// that stalls, whoever asks is to hear that, and not nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// This node's own state, from itself alone. Where its disk stalls, the last that is known, with that as a reason.
 #[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = NodeStatus)))]
 pub async fn status(State(api): State<Api>) -> Result<Json<NodeStatus>, Problem> {
+    let stalled = probes::stalls(&api, PATIENCE);
+    // Each question would only wait with the others.
+    let asked = match stalled.is_empty() {
+        true => tokio::time::timeout(PATIENCE, ask(&api)).await.ok(),
+        false => None,
+    };
+    if let Some(said) = asked {
+        return Ok(Json(show(&api, said?, (api.ports.unready)())));
+    }
+    let Some(known) = (api.ports.last_status)() else { return Err(silent(&stalled)) };
+    let mut reasons = stalled;
+    reasons.push("the brain does not answer now: this is what it said last".to_string());
+    reasons.extend((api.ports.unready)());
+    Ok(Json(show(&api, known, reasons)))
+}
+
+async fn ask(api: &Api) -> Result<StatusView, Problem> {
     match api.ports.brain.ask(Command::Status).await?.one().await {
-        Some(Answer::Status(view)) => Ok(Json(show(&api, *view))),
+        Some(Answer::Status(view)) => Ok(*view),
         _ => Err(BrainGone.into()),
     }
+}
+
+fn silent(stalled: &[String]) -> Problem {
+    let why = [stalled, &["the brain has said nothing yet".to_string()]].concat();
+    Problem::new(Code::Unavailable, why.join("; ")).retry_after_ms(1_000)
 }
 
 /// The configuration in force, each value with its origin.
@@ -58,8 +84,7 @@ pub async fn config(State(api): State<Api>) -> Json<serde_json::Value> {
     Json((*api.ports.config).clone())
 }
 
-fn show(api: &Api, view: StatusView) -> NodeStatus {
-    let reasons = (api.ports.unready)();
+fn show(api: &Api, view: StatusView, reasons: Vec<String>) -> NodeStatus {
     let containment = (api.ports.containment)();
     NodeStatus {
         node: view.node.to_string(),

@@ -47,9 +47,21 @@ fn complete(document: &mut Value) {
     for operation in operations.filter(|operation| operation.is_object()) {
         let of_members = operation["tags"][0] == "mesh";
         for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-            match parameter["name"].as_str() {
-                Some("id") if !of_members => parameter["schema"]["pattern"] = "^[0-9a-f]{8,64}$".into(),
-                Some("limit") => parameter["schema"]["maximum"] = u32::MAX.into(),
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            let schema = &mut parameter["schema"];
+            // What may be left out is not therefore to be given as nothing.
+            let given = schema["type"].as_array().and_then(|types| types.iter().find(|kind| **kind != "null")).cloned();
+            if let Some(kind) = given {
+                schema["type"] = kind;
+            }
+            match name.as_str() {
+                "id" if of_members => schema["pattern"] = PEER.into(),
+                "id" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
+                "node" => schema["pattern"] = PEER.into(),
+                "job" | "cursor" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
+                "wait" => schema["pattern"] = "^[0-9]{1,6}(ms|s|m|h)?$".into(),
+                "state" => schema["enum"] = super::tasks::list::STATES.as_slice().into(),
+                "limit" => schema["maximum"] = u32::MAX.into(),
                 _ => {}
             }
         }
@@ -78,6 +90,8 @@ fn complete(document: &mut Value) {
     }
 }
 
+/// A peer id of an ed25519 key.
+const PEER: &str = "^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$";
 const PROBLEM: &str = "#/components/schemas/Problem";
 const BYTES: &str = "application/octet-stream";
 
@@ -106,6 +120,8 @@ mod tests {
                     };
                     assert_eq!(parameter["in"], place, "{method} {path} {name}");
                     assert_eq!(parameter["required"], place == "path", "{method} {path} {name}");
+                    let schema = &parameter["schema"];
+                    assert!(schema["type"].is_string(), "{method} {path} {name} may not be given as nothing: {schema}");
                     seen += 1;
                 }
                 for (status, response) in operation["responses"].as_object().unwrap() {

@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
 
 /// Whether, and if not, why not.
@@ -37,11 +37,11 @@ pub fn router(api: &Api, hosts: Hosts) -> Router {
 }
 
 async fn livez(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
-    answer(stalls(&api))
+    answer(stalls(&api, api.limits.stall))
 }
 
 async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
-    let mut reasons = stalls(&api);
+    let mut reasons = stalls(&api, api.limits.stall);
     reasons.extend((api.ports.unready)());
     if api.closing.is_cancelled() {
         reasons.push("shutting down".to_string());
@@ -54,8 +54,9 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, content_type)], (api.ports.metrics)())
 }
 
-fn stalls(api: &Api) -> Vec<String> {
-    let stalled = api.ports.pulse.stalled(api.limits.stall);
+/// What has not turned for longer than that.
+pub(super) fn stalls(api: &Api, limit: Duration) -> Vec<String> {
+    let stalled = api.ports.pulse.stalled(limit);
     stalled.into_iter().map(|(what, age)| format!("the {what} has not turned for {} ms", age.as_millis())).collect()
 }
 

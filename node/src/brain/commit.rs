@@ -1,6 +1,6 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{fatal, hands::Hands, memory, room::Room, snapshot::Snapshots};
+use super::{backlog::Backlog, fatal, hands::Hands, memory, reserve, room::Room, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
@@ -41,14 +41,23 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What others may know of the log.
 #[derive(Clone, Default)]
 pub struct LogState {
-    /// Bytes since the last release: when to write the store.
+    /// Bytes that the store has not taken in: when to write it.
     pub bytes: Arc<AtomicU64>,
     /// Of the last record on disk, or an earlier one.
     pub durable: Arc<AtomicU64>,
-    /// Bytes that new work may still take.
+    /// Bytes that may still be appended.
     pub headroom: Arc<AtomicU64>,
+    /// Bytes that are free on the disk, for whatever wants them.
+    pub free: Arc<AtomicU64>,
     pub syncs: Counter,
     pub records: Counter,
+}
+
+impl LogState {
+    pub fn room(&self) -> reserve::Room {
+        let of = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        reserve::Room { headroom: of(&self.headroom), free: of(&self.free), backlog: of(&self.bytes) }
+    }
 }
 
 /// Runs until `Stop`. A failed append or sync ends the process with every waiting effect undone: a promise that was
@@ -66,7 +75,9 @@ pub fn run<D: Disk>(
     let mut records = 0u64;
     let mut since_rest = 0u64;
     let mut is_sealed = false;
+    let mut backlog = Backlog::default();
     note_headroom(&log, state);
+    state.bytes.store(backlog.bytes(log.bytes_since_release()), Ordering::Relaxed);
     let (mut appended, mut looked) = (Instant::now(), Instant::now());
     loop {
         pulse.log_turned();
@@ -121,18 +132,21 @@ pub fn run<D: Disk>(
             appended = Instant::now();
             is_sealed = false;
         }
-        if let Some((position, changes)) = snapshot {
-            snapshots.begin(position, changes);
-        }
         for effect in waiting.drain(..) {
             hands.carry_out(effect);
         }
-        if let Some(upto) = release
-            && let Err(error) = log.release(upto)
-        {
-            fatal(&format!("the log cannot be released: {error}"));
+        if let Some(upto) = release {
+            backlog.release(log.bytes_since_release());
+            if let Err(error) = log.release(upto) {
+                fatal(&format!("the log cannot be released: {error}"));
+            }
         }
-        state.bytes.store(log.bytes_since_release(), Ordering::Relaxed);
+        // After the release of the one before.
+        if let Some((position, changes)) = snapshot {
+            backlog.begin(log.bytes_since_release());
+            snapshots.begin(position, changes);
+        }
+        state.bytes.store(backlog.bytes(log.bytes_since_release()), Ordering::Relaxed);
         if release.is_some() {
             note_headroom(&log, state);
         }
@@ -156,8 +170,11 @@ fn rest<D: Disk>(log: &mut Log<D>, is_sealed: &mut bool) {
 }
 
 fn note_headroom<D: Disk>(log: &Log<D>, state: &LogState) {
-    match log.headroom() {
-        Ok(bytes) => state.headroom.store(bytes, Ordering::Relaxed),
+    match log.headroom().and_then(|headroom| Ok((headroom, log.free_bytes()?))) {
+        Ok((headroom, free)) => {
+            state.headroom.store(headroom, Ordering::Relaxed);
+            state.free.store(free, Ordering::Relaxed);
+        }
         Err(error) => tracing::warn!(%error, "cannot tell how much room the disk has"),
     }
 }

@@ -5,12 +5,14 @@
 //! carries out what rested on it. The brain goes on meanwhile.
 
 mod answers;
+mod backlog;
 pub mod clock;
 mod commit;
 mod frames;
 mod hands;
 mod inbox;
 mod memory;
+mod reserve;
 mod restore;
 mod room;
 mod snapshot;
@@ -48,6 +50,7 @@ impl Running {
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         self.brain.thread().unpark();
+        self.store.thread().unpark();
         for (name, thread) in [("brain", self.brain), ("store", self.store), ("commit", self.commit)] {
             if thread.join().is_err() {
                 tracing::error!(name, "a thread ended by a panic");
@@ -70,7 +73,7 @@ pub fn start<D: Disk + 'static>(
     let hands = Arc::new(hands);
     let stop = Arc::new(AtomicBool::new(false));
     let (commits, jobs) = sync_channel(commit::WAITING);
-    let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone())?;
+    let (snapshots, store) = snapshot::Snapshots::start(store, commits.clone(), state.clone(), Arc::clone(&stop))?;
     let room = room::Room::default();
     let commit = std::thread::Builder::new().name("commit".into()).spawn({
         let (hands, snapshots) = (Arc::clone(&hands), snapshots.clone());

@@ -7,26 +7,54 @@ use mesh_coordinator::Changes;
 const FINISH: u64 = 64 << 20;
 
 /// Room that the store may need, in bytes of the log that it has not taken in. The store copies on write, and its old
-/// pages are free only behind the transaction: a record of 600 bytes is a page of 4 KiB anew, one of 17 KiB lies in 32.
-const STORE_PER_LOG: u64 = 4;
+/// pages are free only behind the transaction: of a task a kilobyte is logged, and two pages may be written for it.
+const STORE_PER_LOG: u64 = 8;
 
 /// Short of room the store is brought up to date at so many bytes of log, and not only when a restart would be long:
 /// until then the log holds room twice, as segments that are not released and as room that is kept for the store.
 pub const SHORT: u64 = 8 << 20;
 
-/// Whether new work may be taken with `headroom` bytes left, and `log_bytes` that the store has not taken in.
-pub fn takes_work(headroom: u64, log_bytes: u64) -> bool {
-    headroom > FINISH.saturating_add(log_bytes.saturating_mul(STORE_PER_LOG))
+/// The disk, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// May still be appended to the log: what is free, and segments that are used again. These are of no use to the store.
+    pub headroom: u64,
+    pub free: u64,
+    /// Of the log, not in the store.
+    pub backlog: u64,
 }
 
-/// Bytes that a transaction with these changes may take of the disk: a run of pages for each value, which is a power of
-/// two, one page for the neighbours that are written anew with it, and what the way there from the root takes.
-pub fn of_changes(changes: &Changes) -> u64 {
+impl Room {
+    /// Whether new work may be taken. Whatever is in the log, less than [`SHORT`] of it changes nothing: who refused work
+    /// for want of that little would wait for a snapshot that nothing makes due.
+    pub fn takes_work(&self) -> bool {
+        self.is_beyond(1)
+    }
+
+    /// Whether the store should be brought up to date before there is no room to do it in.
+    pub fn is_short(&self) -> bool {
+        !self.is_beyond(2)
+    }
+
+    fn is_beyond(&self, times: u64) -> bool {
+        let store = self.backlog.max(SHORT).saturating_mul(STORE_PER_LOG * times);
+        self.headroom > FINISH.saturating_add(store) && self.free > store
+    }
+}
+
+/// Bytes that a transaction with these changes may take of the disk, of a store with so many entries: a run of pages for each
+/// value, which is a power of two, two pages for the neighbours that are written anew with it, and what the way there from
+/// the root takes. Pages of neighbours there are no more than entries. Neighbours that are all large take more: then the
+/// write may fail, and the node ends with what is in the log.
+pub fn of_changes(changes: &Changes, entries: u64) -> u64 {
     let pages = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
         let bytes = key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY;
-        (bytes.next_power_of_two().max(PAGE) + PAGE) as u64
+        // A page takes several of the small ones, and is half full at the least.
+        let packed = if bytes < PAGE / 3 { bytes * 2 } else { bytes.next_power_of_two().max(PAGE) };
+        packed as u64
     };
-    let leaves: u64 = changes.iter().map(pages).sum();
+    let neighbours = entries.min(changes.len() as u64) * 2 * PAGE as u64;
+    let leaves = changes.iter().map(pages).sum::<u64>() + neighbours;
     leaves + leaves / 8 + BESIDE
 }
 
@@ -46,11 +74,19 @@ mod tests {
 
     #[test]
     fn room_for_the_store_is_not_given_to_new_work() {
-        assert!(!takes_work(FINISH, 0) && takes_work(FINISH + 1, 0));
-        let log = 60 << 20;
-        assert!(!takes_work(FINISH + 4 * log, log) && takes_work(FINISH + 4 * log + 1, log));
+        let room = |free: u64, backlog| Room { headroom: free, free, backlog };
+        for (backlog, kept) in
+            [(0, FINISH + (64 << 20)), (SHORT, FINISH + (64 << 20)), (60 << 20, FINISH + (480 << 20))]
+        {
+            assert!(!room(kept, backlog).takes_work() && room(kept + 1, backlog).takes_work(), "{backlog}");
+            assert!(room(kept + 1, backlog).is_short(), "{backlog}");
+            let twice = FINISH + 2 * (kept - FINISH);
+            assert!(room(twice, backlog).is_short() && !room(twice + 1, backlog).is_short(), "{backlog}");
+        }
+        // The log's free segments are not the store's.
+        assert!(!Room { headroom: 1 << 30, free: 64 << 20, backlog: 0 }.takes_work());
         // The log knows no bound where its disk does not.
-        assert!(takes_work(u64::MAX, log) && !takes_work(1 << 40, u64::MAX));
+        assert!(room(u64::MAX, 60 << 20).takes_work() && !room(1 << 40, u64::MAX).takes_work());
     }
 
     /// Blocks of the disk that the store has.
@@ -68,7 +104,7 @@ mod tests {
         for (round, size) in [(0_u64, 600), (1, 17_000), (2, 300), (0, 9_000), (3, 4_000), (1, 100)] {
             let key = |at: u64| blake3::hash(&(round << 32 | at).to_be_bytes()).as_bytes().to_vec();
             let changes: Changes = (0..1_000).map(|at| (key(at), Some(vec![7; size]))).collect();
-            let (foreseen, before) = (of_changes(&changes), taken(&path));
+            let (foreseen, before) = (of_changes(&changes, store.len().unwrap()), taken(&path));
             position = position.next();
             store.write(position, changes).unwrap();
             let took = taken(&path).saturating_sub(before);

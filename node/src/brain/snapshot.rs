@@ -1,7 +1,11 @@
 //! Brings the store up to date with the log, in large transactions off the hot path, so that log segments can be used
 //! again and a restart is short.
 
-use super::{commit::Job, fatal};
+use super::{
+    commit::{Job, LogState},
+    fatal,
+    reserve::{self, Room},
+};
 use crate::store::Store;
 use mesh_coordinator::Changes;
 use mesh_proto::id::LogPosition;
@@ -12,10 +16,14 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 /// Log bytes after which the store is brought up to date.
 const EVERY: u64 = 64 * 1024 * 1024;
+
+/// So often is looked whether there is room on the disk now; the commit thread measures it.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// One snapshot at a time.
 #[derive(Clone)]
@@ -24,19 +32,35 @@ pub struct Snapshots {
     work: SyncSender<(LogPosition, Changes)>,
 }
 
+/// The store's own thread.
+struct Writer {
+    store: Store,
+    commits: SyncSender<Job>,
+    busy: Arc<AtomicBool>,
+    log: LogState,
+    /// Set when the node stops.
+    stop: Arc<AtomicBool>,
+}
+
 impl Snapshots {
     /// With a thread of its own, that ends when this is dropped.
-    pub fn start(store: Store, commits: SyncSender<Job>) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
+    pub fn start(
+        store: Store,
+        commits: SyncSender<Job>,
+        log: LogState,
+        stop: Arc<AtomicBool>,
+    ) -> std::io::Result<(Self, thread::JoinHandle<()>)> {
         let busy = Arc::new(AtomicBool::new(false));
         let (work, jobs) = sync_channel(1);
-        let flag = Arc::clone(&busy);
-        let thread = thread::Builder::new().name("store".into()).spawn(move || write(store, &jobs, &commits, &flag))?;
+        let writer = Writer { store, commits, busy: Arc::clone(&busy), log, stop };
+        let thread = thread::Builder::new().name("store".into()).spawn(move || writer.run(&jobs))?;
         Ok((Self { busy, work }, thread))
     }
 
     /// Whether to take one; if so it must be begun.
-    pub fn is_due(&self, log_bytes: u64) -> bool {
-        log_bytes >= EVERY && !self.busy.swap(true, Ordering::AcqRel)
+    pub fn is_due(&self, room: &Room) -> bool {
+        let most = if room.is_short() { reserve::SHORT } else { EVERY };
+        room.backlog >= most && !self.busy.swap(true, Ordering::AcqRel)
     }
 
     pub fn begin(&self, position: LogPosition, changes: Changes) {
@@ -46,16 +70,119 @@ impl Snapshots {
     }
 }
 
-fn write(mut store: Store, jobs: &Receiver<(LogPosition, Changes)>, commits: &SyncSender<Job>, busy: &AtomicBool) {
-    while let Ok((position, changes)) = jobs.recv() {
-        let entries = changes.len();
-        if let Err(error) = store.write(position, changes) {
-            fatal(&format!("the store cannot be written: {error}"));
+impl Writer {
+    fn run(mut self, jobs: &Receiver<(LogPosition, Changes)>) {
+        while let Ok((position, changes)) = jobs.recv() {
+            if !self.wait_for_room(&changes) {
+                return;
+            }
+            let entries = changes.len();
+            if let Err(error) = self.store.write(position, changes) {
+                fatal(&format!("the store cannot be written: {error}"));
+            }
+            tracing::debug!(%position, entries, "the store has caught up with the log");
+            if self.commits.send(Job::Release(position)).is_err() {
+                return;
+            }
+            self.busy.store(false, Ordering::Release);
         }
-        tracing::debug!(%position, entries, "the store has caught up with the log");
-        if commits.send(Job::Release(position)).is_err() {
-            return;
+    }
+
+    /// A store that runs out of room ends the process, and does so again at each start. The log has everything, so it
+    /// can wait until somebody makes room; meanwhile no new work is taken. `false` when the node stops first.
+    fn wait_for_room(&self, changes: &Changes) -> bool {
+        let entries = self.store.len().unwrap_or_else(|error| fatal(&format!("the store cannot be read: {error}")));
+        let needed = reserve::of_changes(changes, entries);
+        let mut is_told = false;
+        while self.log.free.load(Ordering::Relaxed) < needed {
+            if self.stop.load(Ordering::Acquire) {
+                return false;
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(needed, "the store waits for room on the disk: free so many bytes");
+            }
+            thread::park_timeout(LOOK);
         }
-        busy.store(false, Ordering::Release);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreConfig;
+    use mesh_proto::id::StoreId;
+
+    /// Snapshots of a store on a disk without room, with one begun.
+    struct Full {
+        log: LogState,
+        stop: Arc<AtomicBool>,
+        jobs: Receiver<Job>,
+        snapshots: Snapshots,
+        thread: thread::JoinHandle<()>,
+        directory: tempfile::TempDir,
+    }
+
+    const AT: LogPosition = LogPosition(7);
+
+    fn full() -> Full {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory);
+        let (commits, jobs) = sync_channel(4);
+        let (log, stop) = (LogState::default(), Arc::new(AtomicBool::new(false)));
+        let (snapshots, thread) = Snapshots::start(store, commits, log.clone(), Arc::clone(&stop)).unwrap();
+        assert!(snapshots.is_due(&roomy(EVERY)));
+        snapshots.begin(AT, vec![(b"key".to_vec(), Some(b"value".to_vec()))]);
+        Full { log, stop, jobs, snapshots, thread, directory }
+    }
+
+    fn roomy(backlog: u64) -> Room {
+        Room { headroom: u64::MAX, free: u64::MAX, backlog }
+    }
+
+    fn tight(backlog: u64) -> Room {
+        Room { headroom: 0, free: 0, backlog }
+    }
+
+    fn open(directory: &tempfile::TempDir) -> Store {
+        Store::open_file(&directory.path().join("store.redb"), StoreId(1), &StoreConfig::default()).unwrap()
+    }
+
+    #[test]
+    fn the_store_waits_for_room_and_then_goes_on() {
+        let Full { log, jobs, snapshots, thread, directory, .. } = full();
+        assert!(jobs.recv_timeout(LOOK * 2).is_err(), "written without room");
+        assert!(!snapshots.is_due(&tight(u64::MAX)), "one at a time");
+        log.free.store(u64::MAX, Ordering::Relaxed);
+        assert!(matches!(jobs.recv().unwrap(), Job::Release(AT)));
+        drop(snapshots);
+        thread.join().unwrap();
+        assert_eq!(open(&directory).position(), AT);
+    }
+
+    #[test]
+    fn a_node_that_stops_does_not_wait_for_room() {
+        let Full { stop, thread, directory, .. } = full();
+        stop.store(true, Ordering::Release);
+        thread.join().unwrap();
+        assert_eq!(open(&directory).position(), LogPosition::START);
+    }
+
+    #[test]
+    fn short_of_room_the_log_is_taken_in_early() {
+        let Full { log, jobs, snapshots, .. } = full();
+        log.free.store(u64::MAX, Ordering::Relaxed);
+        assert!(matches!(jobs.recv().unwrap(), Job::Release(AT)));
+        let due = |room: Room| {
+            // Until the writer has said that it is done.
+            while snapshots.busy.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            let due = snapshots.is_due(&room);
+            snapshots.busy.store(false, Ordering::Release);
+            due
+        };
+        assert!(!due(roomy(EVERY - 1)) && due(roomy(EVERY)));
+        assert!(!due(tight(reserve::SHORT - 1)) && due(tight(reserve::SHORT)));
     }
 }

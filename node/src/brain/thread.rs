@@ -28,9 +28,6 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 /// The loop turns at least so often, work or none, for whoever watches it.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// Below this new work gets `busy`: the rest is for finishing what was accepted.
-const RESERVE: u64 = 64 * 1024 * 1024;
-
 /// Records and effects that may be held back by a slow disk. With more the brain takes no inputs at all: control messages make few.
 const HELD: usize = 16_384;
 
@@ -95,7 +92,7 @@ impl Thread {
                 self.coordinator.handle(now, Input::Paused { gap }, &mut effects);
             }
             last = now.mono;
-            let room = self.log.headroom.load(Ordering::Relaxed) > RESERVE;
+            let room = self.log.room().takes_work();
             if room != has_room {
                 has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);
@@ -177,7 +174,7 @@ impl Thread {
                 other => self.held.effects.push(other),
             }
         }
-        if self.hand_over() && self.snapshots.is_due(self.log.bytes.load(Ordering::Relaxed)) {
+        if self.hand_over() && self.snapshots.is_due(&self.log.room()) {
             let (position, changes) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes));

@@ -12,7 +12,7 @@ use super::results::fetch;
 use super::settings::Global;
 use super::transfer::{Transfer, Upload};
 use crate::api::blobs::{BlobPage, BlobRow};
-use crate::client::{Ask, Client, ClientError};
+use crate::client::{Ask, Client};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Blob {
@@ -60,13 +60,7 @@ impl Blob {
                     let Upload { body, size, transfer } = upload(path).await?;
                     let put = client.put_blob(body, size, *pin).await;
                     transfer.end();
-                    let blob = put.map_err(|error| match (error, size) {
-                        // What it had to say is lost with the connection, while there is more to send.
-                        (ClientError::Broken(why), None) => ClientError::Broken(format!(
-                            "{why}; a node that has no room for what it was not told the size of ends it so"
-                        )),
-                        (error, _) => error,
-                    })?;
+                    let blob = put?;
                     output.put(&blob, |blob| format!("{}  {}", blob.id, path.display()))?;
                 }
                 Ok(())

@@ -124,8 +124,15 @@ pub(super) fn how_to_use(net: &testnet::Testnet) -> Result<String, Failure> {
     let program = std::env::current_exe()?;
     let (program, dir) = (program.display(), net.dir().display());
     let apis: Vec<String> = net.nodes().iter().map(NodeState::api).collect();
+    let (count, up) = (net.nodes().len(), net.running());
+    let up = match (0..count).find(|node| !up.contains(node)) {
+        None => format!("{count} nodes are up in {dir}."),
+        Some(down) => format!("{} of {count} nodes are up in {dir}, and not node {down}.", up.len()),
+    };
+    // What is tried first must work: one that is up is killed.
+    let victim = net.running().last().copied().unwrap_or_default();
     Ok(format!(
-        "{count} nodes are up in {dir}. For all verbs to find them:\n\n\
+        "{up} For all verbs to find them:\n\n\
          \x20 export MESHD_API={apis}\n\
          \x20 export MESHD_TOKEN_FILE={token}\n\n\
          Then try:\n\n\
@@ -135,10 +142,9 @@ pub(super) fn how_to_use(net: &testnet::Testnet) -> Result<String, Failure> {
          \x20 {program} task list\n\n\
          And break it:\n\n\
          \x20 {program} testnet status --dir {dir}\n\
-         \x20 {program} testnet kill 1 --dir {dir}\n\
-         \x20 {program} testnet restart 1 --dir {dir}\n\
+         \x20 {program} testnet kill {victim} --dir {dir}\n\
+         \x20 {program} testnet restart {victim} --dir {dir}\n\
          \x20 {program} testnet down --dir {dir}",
-        count = net.nodes().len(),
         apis = apis.join(","),
         token = net.token_file().display(),
     ))

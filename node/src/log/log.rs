@@ -209,7 +209,7 @@ impl<D: Disk> Log<D> {
         if !self.free.is_empty() || self.config.free_segments == 0 {
             return Ok(());
         }
-        let free = self.disk.free_bytes().map_err(LogError::io("ask for the free space of", "."))?;
+        let free = self.free_bytes()?;
         if free < self.config.segment_size {
             return Ok(());
         }
@@ -300,10 +300,15 @@ impl<D: Disk> Log<D> {
     /// segment, the free ones, and whole new ones.
     pub fn headroom(&self) -> Result<u64, LogError> {
         let size = self.config.segment_size;
-        let unallocated = self.disk.free_bytes().map_err(LogError::io("ask for the free space of", "."))?;
+        let unallocated = self.free_bytes()?;
         let more = (unallocated / size).saturating_add(self.free.len() as u64);
         let rest = self.current.size - self.tail;
         Ok(rest.saturating_add(more.saturating_mul(size - RECORDS_AT)))
+    }
+
+    /// Bytes that are free on the disk, beside the segments that are there.
+    pub fn free_bytes(&self) -> Result<u64, LogError> {
+        self.disk.free_bytes().map_err(LogError::io("ask for the free space of", "."))
     }
 
     fn write(&mut self, batch: &mut Batch) -> Result<(), LogError> {

@@ -19,12 +19,15 @@ impl BrainMeters {
     pub fn note(&self, status: &StatusView) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
     }
+
+    pub fn last(&self) -> Option<StatusView> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Collector for BrainMeters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let status = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(status) = status else { return Ok(()) };
+        let Some(status) = self.last() else { return Ok(()) };
         for (name, help, value) in [
             ("mesh_members", "Members that may hold tasks, this one included", u64::from(status.members)),
             ("mesh_members_reachable", "Of these, the ones that can be talked to", u64::from(status.reachable)),

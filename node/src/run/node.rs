@@ -76,8 +76,19 @@ pub struct Node {
     served: api::Served,
     threads: brain::Running,
     network: network::NetworkHandle,
-    background: Vec<tokio::task::JoinHandle<()>>,
+    background: Background,
     brain: BrainHandle,
+}
+
+/// What goes on beside, until this is dropped. A start that fails drops it before the network: its end is no failure then.
+struct Background(Vec<tokio::task::JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
 }
 
 impl Node {
@@ -160,7 +171,9 @@ impl Node {
             cancels: Default::default(),
         };
         let state = LogState::default();
-        state.headroom.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        for unknown in [&state.headroom, &state.free] {
+            unknown.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        }
         parts::register_log(&state, metrics.registry_mut());
         let pulse = Pulse::new();
         let pause = mesh_membership::Config::default().heartbeat * 2;
@@ -182,20 +195,20 @@ impl Node {
         let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone(), asked_to_speak);
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
-        let mut background = vec![
+        let mut background = Background(vec![
             runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip)),
             runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
             runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())),
-        ];
+        ]);
         let (wants, wanted) = Wants::new();
-        background.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
+        background.0.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
         let repair_delay = mesh_tasks::Config::default().repair_delay;
         let keeping = Keeping::new(blobs.clone(), replicas.clone(), brain.clone(), wants, repair_delay);
-        background.push(runtime.spawn(keeping.run()));
-        background.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
-        background.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
-        background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
-        background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
+        background.0.push(runtime.spawn(keeping.run()));
+        background.0.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
+        background.0.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
+        background.0.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
+        background.0.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
 
         // The API, last: whoever asks finds a whole node.
         let counted = api::Meters::new(metrics.registry_mut());
@@ -218,6 +231,7 @@ impl Node {
             }),
             metrics: Arc::new(encode),
             unready: Arc::new(move || unready.reasons()),
+            last_status: Arc::new(move || meters.last()),
             containment: Arc::new(move || executors.containment()),
             config: Arc::new(parts::shown(&loaded)),
             pulse,
@@ -261,9 +275,7 @@ impl Node {
     pub fn stop(self) {
         let Self { dir, served, threads, network, background, brain } = self;
         served.close();
-        for task in background {
-            task.abort();
-        }
+        drop(background);
         drop(brain);
         let ended = std::thread::spawn(move || threads.stop());
         let until = std::time::Instant::now() + Duration::from_secs(3);

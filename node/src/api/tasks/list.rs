@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 /// States that a list can be asked for.
-const STATES: [&str; 6] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed"];
+pub const STATES: [&str; 6] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed"];
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -48,6 +48,7 @@ pub fn api(brain: Scripted, limits: Limits) -> Api {
         peers: Arc::new(Vec::new),
         metrics: Arc::new(|| "# EOF\n".to_string()),
         unready: Arc::new(Vec::new),
+        last_status: Arc::new(|| None),
         containment: Arc::new(|| None),
         config: Arc::new(serde_json::json!({})),
         pulse: Pulse::new(),

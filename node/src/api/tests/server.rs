@@ -109,3 +109,31 @@ fn who_never_finishes_a_request_does_not_keep_others_out() {
     drop(held);
     served.close();
 }
+
+#[test]
+fn who_is_refused_while_still_sending_hears_why() {
+    let work = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let served = served(&api(Scripted::new(), Limits::default()), &work);
+    let address = served.address();
+    // More than lies between two sockets, with its length said and without.
+    let (megabyte, count) = (vec![b'x'; 1 << 20], 32);
+    for (length, before, behind) in [
+        (format!("Content-Length: {}", count << 20), String::new(), ""),
+        ("Transfer-Encoding: chunked".to_owned(), format!("{:x}\r\n", 1 << 20), "\r\n"),
+    ] {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let head = format!("PUT /v1/blobs HTTP/1.1\r\nHost: {address}\r\n{length}\r\nConnection: close\r\n\r\n");
+        connection.write_all(head.as_bytes()).unwrap();
+        for _ in 0..count {
+            connection.write_all(before.as_bytes()).unwrap();
+            connection.write_all(&megabyte).unwrap();
+            connection.write_all(behind.as_bytes()).unwrap();
+        }
+        let mut answer = vec![0; 4096];
+        let read = connection.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("\"code\":\"unauthorized\""), "{answer}");
+    }
+    served.close();
+}

@@ -6,8 +6,10 @@ use axum::{
 };
 use mesh_coordinator::{Answer, Command, Refusal, TaskView};
 use mesh_proto::{
-    id::TaskId,
-    task::{Attempt, Ballot, Ending, How, Octets, Outcome, Payload, Register, State, Status, TaskKey, Version},
+    id::{BlobId, TaskId},
+    task::{
+        Attempt, Ballot, BlobRef, Ending, How, Octets, Outcome, Payload, Register, State, Status, TaskKey, Version,
+    },
     time::Wall,
 };
 
@@ -138,19 +140,48 @@ async fn logs_are_followed_from_the_wait_to_the_end() {
     }
 }
 
+#[tokio::test]
+async fn output_that_cannot_be_had_is_an_error_and_no_end() {
+    // A blob that is on no shelf.
+    let lost = BlobRef { id: BlobId::from_bytes([3; 32]), size: 9, nodes: vec![super::NODE] };
+    for waits in [0, 2] {
+        let looks = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let lost = lost.clone();
+        let brain = Scripted::with(move |command| match command {
+            // The first to look is the request itself, the second whoever follows.
+            Command::Show { task } if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < waits => {
+                Some(vec![Answer::Task(Box::new(view(*task, waiting())))])
+            }
+            Command::Show { task } => {
+                let ended = ended_with(Payload::Blob(lost.clone()));
+                Some(vec![Answer::Task(Box::new(view(*task, ended)))])
+            }
+            _ => None,
+        });
+        let api = api(brain, Limits::default());
+        let route = format!("/v1/tasks/{}/logs?follow=1", TaskId::from_bytes([7; 32]));
+        let response = send(&api, request("GET", &route, "")).await;
+        let status = response.status();
+        let text = String::from_utf8(super::bytes(response).await.to_vec()).unwrap();
+        match waits {
+            0 => assert!(status == StatusCode::NOT_FOUND && text.contains("has blob 0303"), "{status} {text}"),
+            _ => assert!(text.starts_with("event: error\ndata: ") && text.contains("has blob 0303"), "{text}"),
+        }
+        assert!(!text.contains("event: end"), "{text}");
+    }
+}
+
 fn waiting() -> State {
     State::Assigned(Attempt { number: 1, executor: super::NODE, granted: Wall(1) })
 }
 
 fn ended() -> State {
-    let outcome = Outcome {
-        status: Status::Exit(0),
-        stdout: Payload::Inline(b"out\n"[..].into()),
-        stderr: Payload::empty(),
-        files: vec![],
-        cpu_us: 0,
-        wall_us: 0,
-    };
+    ended_with(Payload::Inline(b"out\n"[..].into()))
+}
+
+fn ended_with(stdout: Payload) -> State {
+    let outcome =
+        Outcome { status: Status::Exit(0), stdout, stderr: Payload::empty(), files: vec![], cpu_us: 0, wall_us: 0 };
     State::Ended(Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(9) })
 }
 

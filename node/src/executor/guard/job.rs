@@ -44,7 +44,10 @@ struct Job<'a> {
     looks: u32,
     /// Near its limit of memory: weighed at every look.
     is_swelling: bool,
-    first_pid: Option<u32>,
+    /// The last pid given out at the last look.
+    last_pid: Option<u32>,
+    /// Processes and threads made so far; more than may live at a time, once pids wrapped around.
+    made: u32,
     leader: Option<i32>,
     leader_status: Option<std::process::ExitStatus>,
     /// Why the task is being ended, from the first reason on.
@@ -80,7 +83,8 @@ impl<'a> Job<'a> {
             next_look: now + LOOK_EVERY,
             looks: 0,
             is_swelling: false,
-            first_pid: None,
+            last_pid: None,
+            made: 0,
             leader: None,
             leader_status: None,
             failure: None,
@@ -153,7 +157,7 @@ impl<'a> Job<'a> {
         let order = self.order;
         let pipes = spawn::output_pipe().and_then(|out| Ok((out, spawn::output_pipe()?)));
         let ((out_read, out_write), (err_read, err_write)) = pipes.map_err(|error| prepare("pipes", &error))?;
-        self.first_pid = guard.last_pid();
+        self.last_pid = guard.last_pid();
         let started = guard.spawn(&Command {
             program: &order.program,
             argv: &order.argv,
@@ -327,11 +331,13 @@ impl<'a> Job<'a> {
 
     fn count_processes(&mut self, guard: &Guard) {
         let limit = self.order.limits.processes;
-        // Fewer were made than may live at a time: no need to count. Pids wrap around; then the count decides.
-        if let (Some(first), Some(last)) = (self.first_pid, guard.last_pid())
-            && last.checked_sub(first).is_some_and(|made| made < limit)
-        {
-            return;
+        // Fewer were made than may live at a time: no need to count. Pids wrap around; from then on the count decides.
+        if let (Some(before), Some(last)) = (self.last_pid, guard.last_pid()) {
+            self.made = last.checked_sub(before).map_or(u32::MAX, |more| self.made.saturating_add(more));
+            self.last_pid = Some(last);
+            if self.made < limit {
+                return;
+            }
         }
         if let Ok(seen) = tree::size(guard.level)
             && seen > limit

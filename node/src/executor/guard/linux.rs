@@ -298,18 +298,17 @@ impl Guard {
         ];
         list.extend(limits.cpu_seconds.map(|seconds| (libc::RLIMIT_CPU, seconds)));
         if self.counted_alone {
-            // One above, so that a task at the limit is seen to pass it, and the guard is counted, too.
-            list.push((libc::RLIMIT_NPROC, u64::from(limits.processes) + 2));
+            // The guard is counted, too.
+            list.push((libc::RLIMIT_NPROC, u64::from(wall(limits.processes)) + 1));
         }
         list
     }
 
-    /// Lets the kernel bound the pids of the namespace, where it can: a wall some way behind the limit, against what
-    /// forks faster than the guard looks.
+    /// Lets the kernel bound the pids of the namespace, where it can, against what forks faster than the guard looks.
     fn bound_pids(&mut self, processes: u32) {
         use std::os::unix::fs::FileExt;
         // Pids under 300 are given out once only; less than 301 is refused.
-        let wall = processes.saturating_add(301).min(4 << 20);
+        let wall = wall(processes).saturating_add(300).min(4 << 20);
         if let Some((file, written)) = &mut self.pid_max
             && *written != wall
             && file.write_at(wall.to_string().as_bytes(), 0).is_ok()
@@ -341,6 +340,13 @@ impl Guard {
         let length = self.last_pid.as_ref()?.read_at(&mut buffer, 0).ok()?;
         std::str::from_utf8(&buffer[..length]).ok()?.trim_end().rsplit(' ').next()?.parse().ok()
     }
+}
+
+/// Processes that the kernel lets there be, for a task that may have so many. Some way behind the limit: what runs against
+/// it has processes that ended and were not waited for, which hold a number each, and must be seen to pass the limit all
+/// the same.
+fn wall(processes: u32) -> u32 {
+    processes.saturating_add(processes / 4).saturating_add(16)
 }
 
 /// Runs between `clone` and `exec`, in the guard's memory, on a stack of its own.

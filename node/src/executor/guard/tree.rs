@@ -109,11 +109,18 @@ fn members(level: Level) -> std::io::Result<Vec<i32>> {
 /// All descendants of `root`, by the parents that `/proc/*/stat` names. (`/proc/*/task/*/children` is not on every
 /// kernel.)
 fn descendants(root: i32, all: &[i32]) -> Vec<i32> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for pid in all {
-        if let Some(parent) = parent(*pid) {
-            children.entry(parent).or_default().push(*pid);
+    let mut parents: BTreeMap<i32, i32> = all.iter().filter_map(|pid| Some((*pid, parent(*pid)?))).collect();
+    // One that ended meanwhile left its children to another, and of a bomb there is always one: with it all below would
+    // be lost from sight.
+    let left: Vec<i32> = parents.iter().filter(|(_, of)| !parents.contains_key(of)).map(|(pid, _)| *pid).collect();
+    for pid in left {
+        if let Some(now) = parent(pid) {
+            parents.insert(pid, now);
         }
+    }
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (pid, parent) in parents {
+        children.entry(parent).or_default().push(pid);
     }
     let mut found = Vec::new();
     let mut open = vec![root];

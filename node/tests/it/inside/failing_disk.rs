@@ -33,8 +33,8 @@ async fn a_disk_that_fails_ends_the_process_and_says_why() {
         let itself = std::env::current_exe().unwrap();
         let mut inside = Command::new("sh");
         // With the signal ignored, a file that may not grow is an error of the write, as on a full disk.
-        inside.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(itself);
-        inside.args(["--exact", INSIDE, "--ignored", "--nocapture"]).env(INSIDE, fault);
+        inside.args(["-c", "trap '' XFSZ; exec env \"$@\"", "sh"]).arg(format!("{INSIDE}={fault}")).arg(itself);
+        inside.args(["--exact", INSIDE, "--ignored", "--nocapture"]);
         let output = tokio::task::spawn_blocking(move || inside.output()).await.unwrap().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(70), "{fault}: {output:?}");

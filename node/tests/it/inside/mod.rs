@@ -1,6 +1,8 @@
 //! Whole nodes inside the test's process, where their disks and clocks can be reached.
 
+mod failing_disk;
 mod malformed;
+mod seam;
 mod slow_disk;
 
 use mesh_proto::{address::Addresses, role::Role};

@@ -1,12 +1,14 @@
 //! A disk that stalls for longer than every time-out. Its node goes on saying that it is there, since what rests on no
 //! record leaves all the same; nobody takes it for dead, and what waited is done when the disk is back.
 
-use super::Inside;
+use super::{
+    Inside,
+    seam::{Between, Seam},
+};
 use crate::processes::{TURN, until};
 use meshd::{
-    api::{submission::ProgramSpec, tasks::submit::Submitted},
+    api::{node::NodeStatus, submission::ProgramSpec, tasks::submit::Submitted},
     client::Ask,
-    log::{Disk, DiskFile},
 };
 use std::{
     io,
@@ -38,64 +40,34 @@ impl Gate {
     }
 }
 
-struct Gated<T> {
-    inner: T,
-    gate: Arc<Gate>,
-}
-
-impl<D: Disk> Disk for Gated<D> {
-    type File = Gated<D::File>;
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.inner.list()
-    }
-
-    fn open(&self, name: &str) -> io::Result<Self::File> {
-        Ok(Gated { inner: self.inner.open(name)?, gate: self.gate.clone() })
-    }
-
-    fn create(&mut self, name: &str, len: u64) -> io::Result<Self::File> {
-        Ok(Gated { inner: self.inner.create(name, len)?, gate: self.gate.clone() })
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-
-    fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.inner.remove(name)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.inner.sync()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.inner.free_bytes()
+impl Between for Gate {
+    fn sync(&self) -> io::Result<()> {
+        self.pass();
+        Ok(())
     }
 }
 
-impl<F: DiskFile> DiskFile for Gated<F> {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
+/// Longer than the log may stand still before the probes say so.
+const STALLED: Duration = Duration::from_secs(5);
 
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.inner.read_at(buffer, offset)
+/// What rests on no record is answered, with the reason why the rest is not.
+async fn says_what_it_waits_for(slow: &Inside) {
+    let within = async |what: &str, path: &str| {
+        let asked = tokio::time::timeout(STALLED, slow.client.send(&Ask::get(path))).await;
+        asked.unwrap_or_else(|_| panic!("{what} says nothing"))
+    };
+    let status: NodeStatus =
+        tokio::time::timeout(STALLED, slow.client.ask(&Ask::get("/v1/status"))).await.expect("an answer").unwrap();
+    assert_eq!((status.node.as_str(), status.ready), (slow.id.as_str(), false));
+    let says = |text: &str| status.reasons.iter().any(|reason| reason.contains(text));
+    assert!(says("the log has not turned") && says("what it said last"), "{:?}", status.reasons);
+    for probe in ["/livez", "/readyz"] {
+        // 503, and what it says is no problem document.
+        let said = within(probe, probe).await.map(|response| response.status()).unwrap_err().to_string();
+        assert!(said.contains("503"), "{probe}: {said}");
     }
-
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.inner.write_at(bytes, offset)
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
-    }
-
-    fn sync_data(&mut self) -> io::Result<()> {
-        self.gate.pass();
-        self.inner.sync_data()
-    }
+    let metrics = within("/metrics", "/metrics").await.unwrap();
+    assert!(metrics.status().is_success());
 }
 
 /// Heartbeats come each 3 s, and who says nothing for 10 s counts as silent.
@@ -108,7 +80,7 @@ async fn a_disk_that_stalls_is_not_taken_for_death() {
     let _turn = TURN.lock().await;
     let gate = Arc::new(Gate::default());
     let first = Inside::maker(|disk| disk).await;
-    let slow = first.member(|inner| Gated { inner, gate: gate.clone() }).await;
+    let slow = first.member(|inner| Seam { inner, between: gate.clone() }).await;
     let third = first.member(|disk| disk).await;
     for node in [&first, &slow, &third] {
         until("each reaches the two others", || node.reaches(2)).await;
@@ -140,6 +112,7 @@ async fn a_disk_that_stalls_is_not_taken_for_death() {
     // What it says rests on its disk, so it says nothing to users.
     let asked = tokio::time::timeout(Duration::from_millis(200), slow.members()).await;
     assert!(asked.is_err(), "{asked:?}");
+    says_what_it_waits_for(&slow).await;
     println!("{HEARTBEATS} heartbeats were heard from the slow node in {:?}", begun.elapsed());
 
     gate.set(false);

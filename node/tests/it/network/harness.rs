@@ -27,6 +27,9 @@ use std::{
 };
 use tokio::sync::mpsc;
 
+/// Nothing of this is measured: what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub const TCP: &str = "/ip4/127.0.0.1/tcp/0";
 pub const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 pub const WEBSOCKET: &str = "/ip4/127.0.0.1/tcp/0/ws";
@@ -150,7 +153,7 @@ impl Member {
         let (handle, mut events) = start(self.config, identity, handler, &mut registry).await.unwrap();
         let mut addresses = Vec::new();
         while addresses.len() < listens {
-            match within(Duration::from_secs(5), events.recv()).await {
+            match within(PATIENCE, events.recv()).await {
                 Some(NetworkEvent::Listening(address)) => addresses.push(address),
                 other => panic!("{other:?} before it listens"),
             }
@@ -185,7 +188,7 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), found).await.unwrap_or_else(|_| panic!("no {what} in 20 s"))
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
     }
 
     pub async fn up(&mut self) -> NodeId {

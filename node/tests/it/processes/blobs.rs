@@ -1,6 +1,9 @@
 //! Blobs between real nodes: a task's input outlives a disk that held it, and what tasks need is not removed.
 
-use super::{Mesh, until};
+use super::{
+    Mesh, until,
+    verbs::{meshd, run},
+};
 use meshd::api::blobs::{BlobPage, BlobRow};
 use meshd::api::content::BlobLink;
 use meshd::api::submission::{ProgramSpec, TaskRequest, Terms};
@@ -118,4 +121,19 @@ async fn remove(net: &Testnet, node: usize, id: &str) -> String {
         Ok(_) => "removed".into(),
         Err(error) => error.to_string(),
     }
+}
+
+#[tokio::test]
+async fn what_finds_no_room_says_so_though_its_size_was_not_told() {
+    let mesh = Mesh::up_with(1, |options| options.more = "[blob]\nquota = \"4MiB\"\n".into()).await;
+    let here = tempfile::tempdir().unwrap();
+    // More than lies between two sockets.
+    std::fs::write(here.path().join("big"), vec![7; 48 << 20]).unwrap();
+    let mut add = meshd(&mesh, &[0], here.path(), &["blob", "add", "-"]);
+    add.stdin(std::fs::File::open(here.path().join("big")).unwrap());
+    let (code, stdout, stderr) = run(add).await;
+    assert!(code == 2 || code == 75, "{code}: {stderr}");
+    assert!(stdout.is_empty() && stderr.contains("blob.quota"), "{stderr}");
+    let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &["blob", "add", "big"])).await;
+    assert!(code == 2 && stderr.contains("blob.quota"), "{code}: {stderr}");
 }

@@ -239,9 +239,11 @@ impl<D: Disk> Log<D> {
             let (generation, size) = (oldest.generation, oldest.size);
             let name = Name::Live(generation).to_string();
             if size == self.config.segment_size && self.free.len() < self.config.free_segments {
-                let to = Name::Free(generation).to_string();
+                // A spare may have that number still, as it is not always the one that was made last that is used.
+                let number = (generation..).find(|number| !self.free.contains(number)).unwrap_or(generation);
+                let to = Name::Free(number).to_string();
                 self.disk.rename(&name, &to).map_err(LogError::io("rename", &name))?;
-                self.free.push(generation);
+                self.free.push(number);
             } else {
                 self.disk.remove(&name).map_err(LogError::io("remove", &name))?;
             }

@@ -81,6 +81,14 @@ impl SimDisk {
         state.power_until = Some(state.operations + n);
     }
 
+    /// Takes [`SimDisk::lose_power_after`] back, where that has not come to pass.
+    pub fn keep_power(&self) {
+        let mut state = self.state();
+        if state.power_until.is_some_and(|last| state.operations <= last) {
+            state.power_until = None;
+        }
+    }
+
     /// Whether the power is lost.
     pub fn is_off(&self) -> bool {
         let state = self.state();

@@ -108,6 +108,37 @@ fn released_segments_are_used_again_and_their_records_are_gone() {
     assert!(opened.log.bytes_since_release() > 0);
 }
 
+/// The spare that was made last is used first, so that of two one can outlast the segment of its own number.
+#[test]
+fn a_released_segment_does_not_take_the_name_of_a_spare() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap().log;
+    let mut n = 0;
+    let mut fill = |log: &mut Log<_>| {
+        let before = log.segments().0;
+        while log.segments().0 == before {
+            n += 1;
+            log.append(&record(n, 500)).unwrap();
+            log.commit().unwrap();
+        }
+    };
+    // A spare with the number of the next segment, and before it is used another.
+    fill(&mut log);
+    log.prepare().unwrap();
+    log.release(log.last()).unwrap();
+    assert_eq!(log.segments(), (1, 2));
+    // The next segment uses the other, is released, and there are two spares again, each of its own.
+    fill(&mut log);
+    log.release(log.last()).unwrap();
+    fill(&mut log);
+    log.release(log.last()).unwrap();
+    for _ in 0..4 {
+        fill(&mut log);
+    }
+    disk.restart();
+    open(&disk).unwrap();
+}
+
 #[test]
 fn the_current_segment_is_never_released() {
     let disk = SimDisk::new();

@@ -208,9 +208,6 @@ impl Members {
         }
         self.next_check = now.mono + self.config.grace / 3;
         for (node, peer) in &mut self.peers {
-            if peer.member.standing != Standing::Joined {
-                continue;
-            }
             if peer.connected && now.mono.since(peer.heard) >= self.config.timeout {
                 // Frozen or cut off without a word: the connection is of no use.
                 peer.connected = false;
@@ -219,7 +216,8 @@ impl Members {
                 effects.push(Effect::Disconnect(*node));
                 effects.push(Effect::Silent(*node));
             }
-            if peer.connected {
+            // Who is out of the mesh is heard as long as it is there, and not looked for.
+            if peer.connected || peer.member.standing != Standing::Joined {
                 continue;
             }
             let is_over = peer.lost.is_none_or(|lost| now.mono.since(lost) >= self.config.grace);
@@ -320,6 +318,17 @@ mod tests {
         assert!(!due(&mut members, 19_000).contains(&Effect::Silent(node)));
         let late = due(&mut members, 19_700);
         assert!(late.contains(&Effect::Silent(node)) && late.contains(&Effect::Disconnect(node)));
+    }
+
+    #[test]
+    fn who_left_and_then_falls_silent_is_gone() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let node = member(1, 1, Standing::Left).node;
+        members.learn(at(0), member(1, 1, Standing::Left), &mut Vec::new()).unwrap();
+        members.up(at(0), node, StoreId(1));
+        assert_eq!(due(&mut members, 9_000), [Effect::Heartbeat, Effect::Compare(node)]);
+        assert_eq!(due(&mut members, 10_000), [Effect::Disconnect(node), Effect::Silent(node)]);
+        assert_eq!(due(&mut members, 30_000), [Effect::Heartbeat]);
     }
 
     #[test]

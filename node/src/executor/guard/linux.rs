@@ -170,18 +170,25 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
         last_pid,
         pid_max: None,
         counted_alone: false,
-        nice: step_forward(),
+        nice: step_forward(level),
         fence: None,
     })
 }
 
 /// Puts the guard before its commands in the line for a CPU: among the hundreds of processes of a fork bomb it would
 /// else wait for seconds whenever it looks (51 s to end one, measured on two CPUs). With the right to, it goes first
-/// itself; else commands are told to stand back. Returns how nice commands are.
-fn step_forward() -> c_int {
-    // SAFETY: take no pointers. (-1 may be a value, too; then commands are nice by -1 as their guard was.)
+/// itself; else commands are told to stand back. Where the kernel sets a bomb no wall, it grows to thousands in one turn
+/// of others: then the guard waits for nobody. Returns how nice commands are.
+fn step_forward(level: Level) -> c_int {
+    // SAFETY: `first` lives through the call, the others take no pointers. (-1 may be a value, too; then commands are nice
+    // by -1 as their guard was.)
     unsafe {
         let now = libc::getpriority(libc::PRIO_PROCESS, 0);
+        if level == Level::Subreaper {
+            let first = libc::sched_param { sched_priority: 1 };
+            // Commands are as they would be without it. Without the right to, its place is the next best.
+            libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const first);
+        }
         if libc::setpriority(libc::PRIO_PROCESS, 0, -15) == 0 { now } else { (now + 10).min(19) }
     }
 }
@@ -342,11 +349,11 @@ impl Guard {
     }
 }
 
-/// Processes that the kernel lets there be, for a task that may have so many. Some way behind the limit: what runs against
-/// it has processes that ended and were not waited for, which hold a number each, and must be seen to pass the limit all
-/// the same.
+/// Processes that the kernel lets there be, for a task that may have so many. Far behind the limit: a bomb that runs
+/// against it falls in on itself, and is to be seen above the limit before that. And what ended and was not waited for
+/// holds a number, too.
 fn wall(processes: u32) -> u32 {
-    processes.saturating_add(processes / 4).saturating_add(16)
+    processes.saturating_mul(2).saturating_add(64)
 }
 
 /// Runs between `clone` and `exec`, in the guard's memory, on a stack of its own.

@@ -28,8 +28,10 @@ pub struct Campaign {
     /// Who promised, and what they held then.
     promises: BTreeMap<Holder, Option<Held>>,
     asked: BTreeSet<NodeId>,
-    /// Named holders that have outlived the record.
+    /// Members that have outlived the record.
     outlived: BTreeSet<Holder>,
+    /// How often it was begun again for their sake.
+    again: u32,
 }
 
 impl Campaign {
@@ -76,7 +78,7 @@ impl Tasks {
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
         let promises = BTreeMap::from([(self.me, Some(held))]);
         let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
-        let campaign = Campaign { ballot, promises, asked, outlived };
+        let campaign = Campaign { ballot, promises, asked, outlived, again: 0 };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -220,8 +222,9 @@ impl Tasks {
         self.replace_lost(cx, task);
     }
 
-    /// A birth gets holders that have just promised: enough of the home list that nobody can settle it otherwise. One
-    /// that is known to be complete as well, for somebody else may have begun to settle it with others.
+    /// A birth gets holders that have just promised, unless it is known that all of its own have it, and is to be on a
+    /// majority of the home list, so that nobody can settle it otherwise. That also where it is known to be complete: for
+    /// somebody else may have begun to settle it with others (simulator, seed 3233).
     fn settle_birth(
         &self,
         birth: &Held,
@@ -233,7 +236,9 @@ impl Tasks {
         let named = register.holders.iter().filter(|holder| promises.contains_key(holder));
         let others = home.iter().filter(|holder| promises.contains_key(holder) && !register.holders.contains(holder));
         let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
-        if holders.len() >= quorum::holders_needed(home.len()) {
+        let known = self.shelf.copy(&birth.birth.task);
+        let is_complete = known.is_some_and(|copy| copy.ballot == birth.ballot && copy.confirmed);
+        if !is_complete && holders.len() >= quorum::holders_needed(home.len()) {
             register.holders = holders;
         }
         register.joint = Some(home.clone());
@@ -267,8 +272,15 @@ impl Tasks {
             Some(Driver::Driving(_)) => self.reign_due(cx, task),
             // Who promised may have forgotten it since, as somebody else has: all are asked anew.
             Some(Driver::Campaigning(campaign)) if !campaign.outlived.is_empty() => {
+                let again = campaign.again + 1;
                 self.drivers.remove(&task);
                 self.campaign(cx, task);
+                if let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) {
+                    campaign.again = again;
+                    // Each time costs whoever promises a record on its disk.
+                    let pause = self.config.ballot_timeout * 2u32.pow(again.min(6));
+                    self.timers.set(task, Kind::Ballot, cx.now.mono + pause);
+                }
             }
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
@@ -347,7 +359,8 @@ impl Tasks {
 
     /// A member that this node asked, or wrote to, says that it has outlived the record. When a majority of the holders
     /// says so it ended, so long ago that it was forgotten; one alone may have a clock that is ahead, unless there is
-    /// nobody else that could say otherwise.
+    /// nobody else that could say otherwise. Since this node was away the holders may have become others, of which nobody
+    /// is left that could name them: as many as are a majority of all copies will do.
     pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(copy) = self.shelf.copy(&task) else { return };
@@ -375,7 +388,8 @@ impl Tasks {
         let mut others = holders.iter().filter(|holder| **holder != self.me);
         let nobody_is_left =
             holders.iter().any(has_outlived) && others.all(|one| has_outlived(one) || is_replaced(one));
-        if nobody_is_left || quorum::is_majority(holders, &has_outlived) {
+        let by_others = outlived.len() >= quorum::majority(self.config.copies);
+        if nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
             self.drivers.remove(&task);
             self.counters.retired += 1;
             self.forget(cx, vec![task]);

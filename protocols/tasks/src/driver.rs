@@ -152,7 +152,13 @@ impl Tasks {
             self.shelf.mark_complete(&task);
             self.timers.clear(task, Kind::Ballot);
             if reign.in_force && register.ending().is_some() {
-                self.drivers.remove(&task);
+                // Once it is let go nobody adds what is missing.
+                if register.holders.len() < self.config.copies {
+                    self.replace_lost(cx, task);
+                }
+                if self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register)) {
+                    self.drivers.remove(&task);
+                }
             }
         }
     }

@@ -72,19 +72,22 @@ impl Tasks {
     }
 
     /// The driver's part: a write whose holders are the present ones and the closest members that are not yet among them.
+    /// A change of holders that is under way is aimed anew when some of the new ones are lost: whatever it is aimed at, it
+    /// has to be on a majority of the old ones, so that of two such at most one comes into force without the other.
     pub(crate) fn replace_lost(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let (now, delay) = (cx.now.mono, self.config.repair_delay);
         let Some(copy) = self.shelf.copy(&task) else { return };
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         let register = copy.register_to_change();
-        // One change at a time, and none before the last is settled.
-        if register.joint.is_some() || !reign.in_force && register.ending().is_none() && reign.acked.len() > 1 {
+        // None before the last write is settled.
+        let is_change = register.joint.is_some();
+        if !is_change && !reign.in_force && register.ending().is_none() && reign.acked.len() > 1 {
             return;
         }
         let (lost, kept): (Vec<Holder>, Vec<Holder>) =
             register.holders.iter().copied().partition(|holder| self.roster.is_lost(holder, now, delay));
         let wanted = self.wanted_copies();
-        if lost.is_empty() && kept.len() >= wanted || self.roster.is_partitioned() {
+        if lost.is_empty() && (is_change || kept.len() >= wanted) || self.roster.is_partitioned() {
             return;
         }
         let candidates = self.roster.nearest(&task, self.config.home + register.holders.len() + 1);
@@ -101,7 +104,8 @@ impl Tasks {
         for (lost, by) in lost.iter().zip(&fresh) {
             self.tell(cx.now, task, Event::Replaced { lost: lost.node, by: by.node });
         }
-        self.write(cx, task, Register { joint: Some(register.holders.clone()), holders, ..register });
+        let old = register.joint.clone().unwrap_or_else(|| register.holders.clone());
+        self.write(cx, task, Register { joint: Some(old), holders, ..register });
     }
 }
 

@@ -68,14 +68,6 @@ impl Tasks {
             if matches!(self.drivers.get(task), Some(Driver::Driving(_))) {
                 continue;
             }
-            // Who was promised it will write it again, and may bring it into force with nobody else.
-            let is_awaited = self
-                .shelf
-                .promised_above(task)
-                .is_some_and(|(ballot, at)| ballot.driver != self.me.node && wall.since(at) <= keep_for);
-            if is_awaited {
-                continue;
-            }
             // Whatever its driver's clock said when it ended, or its user's when its key was drawn: nothing is forgotten
             // of which a repeat would be run.
             let born = self.shelf.copy(task).map_or(Wall(0), |copy| copy.birth.born);

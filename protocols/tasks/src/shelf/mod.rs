@@ -311,11 +311,6 @@ impl Shelf {
         held.max(self.promises.get(task).map(|(ballot, _)| *ballot))
     }
 
-    /// A promise above what is held, and when it was made.
-    pub fn promised_above(&self, task: &TaskId) -> Option<(Ballot, Wall)> {
-        self.promises.get(task).copied()
-    }
-
     /// The copies behind `start`, in the order of their ids.
     pub fn copies(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Cow<'_, Copy>)> {
         self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| (task, self.open(task, slot)))

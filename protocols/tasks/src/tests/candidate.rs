@@ -82,8 +82,8 @@ fn a_confirmed_birth_needs_its_home_list_as_well() {
     assert_eq!(node.hear(2, promise(Some(ours()))), Told::nothing());
     let told = node.hear(3, promise(None));
     let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
-    // And has it written on three of the five, whatever it was told.
-    assert_eq!(register.holders, holders(&[1, 2, 3]));
+    // All three stay, and it is to be on three of the five, whatever it was told.
+    assert_eq!(register.holders, holders(&[0, 1, 2]));
     assert_eq!(register.joint, Some(home()));
 }
 

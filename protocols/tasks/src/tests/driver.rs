@@ -122,6 +122,47 @@ fn a_decided_end_is_told_while_its_holders_change_and_one_that_forgot_it_counts_
     assert_eq!(register.joint, None);
 }
 
+#[test]
+fn a_change_of_holders_is_aimed_anew_when_the_new_ones_are_lost() {
+    let mut node = Node::born(0, &spec());
+    let (ballot, old) = (birth_ballot(0, 7), holders(&[0, 1, 2]));
+    let aim = |node: &mut Node, gone: &[usize]| {
+        for rank in gone {
+            node.call(|tasks, cx| tasks.silent(cx, at(*rank)));
+        }
+        for _ in 0..120 {
+            let told = node.pass_ms(1000);
+            if let [Fact::Written { register, version, .. }] = told.facts.as_slice() {
+                return (*version, register.clone());
+            }
+        }
+        panic!("nothing is written without {gone:?}")
+    };
+    let (version, first) = aim(&mut node, &[2]);
+    assert_eq!((version, first.joint.as_ref(), &first.holders[..2]), (Version(2), Some(&old), &old[..2]));
+    let third = (3..5).find(|rank| first.holders[2] == holder(*rank)).expect("one of the others");
+    let fourth = 7 - third;
+    // It never took it.
+    let (version, second) = aim(&mut node, &[third]);
+    assert_eq!((version, second.joint.as_ref()), (Version(3), Some(&old)));
+    assert_eq!(second.holders, holders(&[0, 1, fourth]));
+    let told = node.hear(1, Item::Wrote { task: task(), ballot, version });
+    let [Fact::Written { register, version: Version(4), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!((register.joint.as_ref(), &register.holders), (None, &second.holders));
+}
+
+#[test]
+fn an_end_that_one_holder_alone_has_is_brought_to_others() {
+    let mut node = Node::new(0);
+    let register = Arc::new(Register { holders: holders(&[0]), ..ended(START) });
+    let write = Item::Write { task: task(), ballot: ballot(1, 1), version: Version(2), register, birth: Some(birth()) };
+    node.hear(1, write);
+    let told = (0..120).map(|_| node.pass_ms(1000)).find(|told| !told.facts.is_empty()).expect("it is short of copies");
+    let [.., Fact::Written { register, .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!((register.holders.len(), register.joint.as_deref()), (3, Some(&holders(&[0])[..])));
+    assert_eq!(told.sent.iter().filter(|(_, item)| matches!(item, Item::Write { .. })).count(), 2, "{told:?}");
+}
+
 fn is_end(item: &Item) -> bool {
     matches!(item, Item::Ended { .. })
 }

@@ -49,30 +49,6 @@ fn an_ended_task_that_the_others_have_forgotten_is_forgotten_by_who_would_drive_
 }
 
 #[test]
-fn an_ended_task_that_was_promised_is_kept_for_who_will_write_it_again() {
-    let keep_for = DAY + Duration::from_secs(60);
-    let mut node = Node::new(1);
-    let task = end(&mut node, 1, 0);
-    node.pass(keep_for);
-    let told = node.hear(2, Item::Prepare { task, ballot: ballot(2, 2), born: START });
-    assert!(matches!(told.sent.as_slice(), [(2, Item::Promise { held: Some(_), .. })]), "{told:?}");
-    assert_eq!(node.pass_ms(5000), Told::nothing(), "of age, and awaited");
-    let register = Arc::new(ended(START));
-    let write = Item::Write { task, ballot: ballot(2, 2), version: Version(3), register, birth: None };
-    let wrote = Item::Wrote { task, ballot: ballot(2, 2), version: Version(3) };
-    assert_eq!(node.hear(2, write).sent, [(2, wrote)]);
-    assert_eq!(node.pass(Duration::from_secs(2)), dropped(vec![task]));
-    // Who does not come is not waited for for ever.
-    let task = end(&mut node, 2, 100_000_000);
-    node.pass(keep_for);
-    node.hear(2, Item::Prepare { task, ballot: ballot(2, 2), born: START });
-    node.pass(keep_for);
-    assert!(node.tasks.shelf().copy(&task).is_some());
-    node.pass(Duration::from_secs(2));
-    assert!(node.tasks.shelf().copy(&task).is_none());
-}
-
-#[test]
 fn a_live_task_is_kept() {
     let mut node = Node::born(1, &spec());
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use mesh_tests::sim::{
 use std::{
     io::{BufWriter, Write},
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
 };
@@ -30,12 +30,18 @@ struct Arguments {
     /// Members at the beginning; otherwise the seed's own.
     #[arg(long)]
     nodes: Option<usize>,
+    /// New tasks a virtual second.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    tasks_per_second: u64,
     /// Every frame through the codec.
     #[arg(long)]
     wire: bool,
     /// All kinds of faults in every world; otherwise each seed's own.
     #[arg(long)]
     all_faults: bool,
+    /// Ended records are forgotten in every world; otherwise in some.
+    #[arg(long)]
+    forgetful: bool,
     /// Known limits of the protocol fail, too: see `task.two_homes`.
     #[arg(long)]
     strict: bool,
@@ -47,7 +53,8 @@ struct Arguments {
     go_on: bool,
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Append the result to `docs/campaigns.jsonl`.
+    /// Append the results to `docs/campaigns.jsonl`, a line for every 250 seeds; what stands there already for this
+    /// commit and these options is not run again.
     #[arg(long)]
     campaign: bool,
 }
@@ -57,8 +64,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let wanted = Wanted {
         virtual_time: Some(Duration::from_secs_f64(arguments.virtual_minutes * 60.0)),
         nodes: arguments.nodes,
+        tasks_per_second: Some(arguments.tasks_per_second),
         wire: arguments.wire,
         all_faults: arguments.all_faults,
+        forgetful: arguments.forgetful,
         strict: arguments.strict,
     };
     match arguments.seed {
@@ -96,9 +105,25 @@ fn one(seed: u64, wanted: &Wanted, trace: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
-    let summary = run_all(arguments.seeds.clone(), wanted, arguments.threads, arguments.go_on);
+    let mut summary = Summary::default();
+    for part in parts(arguments) {
+        if arguments.campaign && is_recorded(arguments, &part)? {
+            println!("{part:?}: already in {CAMPAIGNS}");
+            continue;
+        }
+        let done = run_all(part.clone(), wanted, arguments.threads, arguments.go_on);
+        if arguments.campaign {
+            record(arguments, &part, &done)?;
+        }
+        let stops = done.failed > 0 && !arguments.go_on;
+        summary.merge(done);
+        if stops {
+            break;
+        }
+    }
     println!("{}", summary.counts);
     let (real, virtually) = (summary.real_time.as_secs_f64(), summary.virtual_time as f64 / 1e6);
+    let cpu = summary.cpu_time.as_secs_f64();
     println!(
         "{} seeds in {real:.1} s: {:.2} seeds/s, {:.0} x real time, {:.0} events/s, {} tasks",
         summary.seeds,
@@ -107,12 +132,14 @@ fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
         summary.events as f64 / real,
         summary.tasks,
     );
+    println!(
+        "{cpu:.1} CPU s: {:.3} a virtual minute, {:.0} x real time on two cores",
+        cpu * 60.0 / virtually,
+        2.0 * virtually / cpu
+    );
     let missing = summary.counts.missing();
     if !missing.is_empty() {
         println!("never happened: {}", missing.iter().map(|count| count.name()).collect::<Vec<_>>().join(" "));
-    }
-    if arguments.campaign {
-        record(arguments, &summary)?;
     }
     if arguments.go_on {
         for (seed, report) in &summary.failures {
@@ -132,6 +159,20 @@ fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
     Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What is run, and in a campaign recorded, at a time.
+fn parts(arguments: &Arguments) -> Vec<Range<u64>> {
+    let Range { start, end } = arguments.seeds;
+    let step = if arguments.campaign { PART } else { usize::MAX };
+    (start..end).step_by(step).map(|from| from..end.min(from.saturating_add(step as u64))).collect()
+}
+
+const PART: usize = 250;
+const CAMPAIGNS: &str = "docs/campaigns.jsonl";
+
+fn campaigns() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(CAMPAIGNS)
+}
+
 fn replay(arguments: &Arguments, seed: u64) -> String {
     let mut command = format!(
         "cargo run --release -p mesh-tests --bin sim -- --seed {seed} --virtual-minutes {} --trace",
@@ -140,39 +181,65 @@ fn replay(arguments: &Arguments, seed: u64) -> String {
     if let Some(nodes) = arguments.nodes {
         command += &format!(" --nodes {nodes}");
     }
-    for (set, flag) in
-        [(arguments.wire, " --wire"), (arguments.all_faults, " --all-faults"), (arguments.strict, " --strict")]
-    {
+    for (set, flag) in [
+        (arguments.wire, " --wire"),
+        (arguments.all_faults, " --all-faults"),
+        (arguments.forgetful, " --forgetful"),
+        (arguments.strict, " --strict"),
+    ] {
         command += if set { flag } else { "" };
     }
     command
 }
 
-fn record(arguments: &Arguments, summary: &Summary) -> anyhow::Result<()> {
-    let counts: serde_json::Map<String, serde_json::Value> =
-        summary.counts.iter().map(|(count, times)| (count.name().to_owned(), times.into())).collect();
-    let line = serde_json::json!({
+/// What a line says of how it came about.
+fn settings(arguments: &Arguments, part: &Range<u64>) -> serde_json::Map<String, serde_json::Value> {
+    let settings = serde_json::json!({
         "campaign": "sim",
         "commit": commit(),
-        "seeds": [arguments.seeds.start, arguments.seeds.end],
+        "seeds": [part.start, part.end],
         "virtual_minutes": arguments.virtual_minutes,
         "nodes": arguments.nodes,
+        "tasks_per_second": arguments.tasks_per_second,
         "wire": arguments.wire,
         "all_faults": arguments.all_faults,
+        "forgetful": arguments.forgetful,
+        "strict": arguments.strict,
+    });
+    settings.as_object().cloned().unwrap_or_default()
+}
+
+fn is_recorded(arguments: &Arguments, part: &Range<u64>) -> anyhow::Result<bool> {
+    let text = match std::fs::read_to_string(campaigns()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        text => text?,
+    };
+    let wanted = settings(arguments, part);
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        if wanted.iter().all(|(key, value)| line.get(key) == Some(value)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn record(arguments: &Arguments, part: &Range<u64>, summary: &Summary) -> anyhow::Result<()> {
+    let counts: serde_json::Map<String, serde_json::Value> =
+        summary.counts.iter().map(|(count, times)| (count.name().to_owned(), times.into())).collect();
+    let mut line = settings(arguments, part);
+    let results = serde_json::json!({
         "run": summary.seeds,
         "failures": summary.failed,
         "first_failure": summary.first_failure().map(|failure| failure.options.seed),
-        "seconds": summary.real_time.as_secs_f64(),
+        "cpu_seconds": summary.cpu_time.as_secs_f64(),
         "virtual_seconds": summary.virtual_time / 1_000_000,
         "tasks": summary.tasks,
         "counts": counts,
     });
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/campaigns.jsonl");
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    writeln!(file, "{line}")?;
+    line.extend(results.as_object().cloned().unwrap_or_default());
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(campaigns())?;
+    writeln!(file, "{}", serde_json::Value::from(line))?;
     Ok(())
 }
 

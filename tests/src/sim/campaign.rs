@@ -21,6 +21,8 @@ pub struct Summary {
     /// Microseconds, all worlds together.
     pub virtual_time: u64,
     pub real_time: Duration,
+    /// Of this process, meanwhile. What others do on the machine hardly changes it.
+    pub cpu_time: Duration,
     /// Worlds that failed, by seed. Of all but the first few only the number is kept.
     pub failures: BTreeMap<u64, Report>,
     pub failed: u64,
@@ -28,7 +30,7 @@ pub struct Summary {
 
 /// Runs `seeds` on `threads` threads; stops at the first failure unless told to `go_on`.
 pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) -> Summary {
-    let began = Instant::now();
+    let (began, cpu_before) = (Instant::now(), cpu_time());
     let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
     let summary = Mutex::new(Summary::default());
@@ -51,7 +53,17 @@ pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) 
     });
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     summary.real_time = began.elapsed();
+    summary.cpu_time = cpu_time().saturating_sub(cpu_before);
     summary
+}
+
+/// Of all threads so far; zero where there is no Linux.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything: user and system time are fields 14 and 15 of the whole, in hundredths.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 const KEPT: usize = 100;
@@ -60,6 +72,22 @@ impl Summary {
     /// The failure with the lowest seed of those that were run.
     pub fn first_failure(&self) -> Option<&Report> {
         self.failures.first_key_value().map(|(_, report)| report)
+    }
+
+    /// Takes in what other seeds gave.
+    pub fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.counts.merge(&other.counts);
+        self.events += other.events;
+        self.tasks += other.tasks;
+        self.virtual_time += other.virtual_time;
+        self.real_time += other.real_time;
+        self.cpu_time += other.cpu_time;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        while self.failures.len() > KEPT {
+            self.failures.pop_last();
+        }
     }
 
     fn take(&mut self, report: Report) {

@@ -1,7 +1,7 @@
 //! Users: each wants some tasks done, through whichever nodes are there, and does not give up.
 
 use super::{
-    check::{Checks, Rule, TaskMap, Violation},
+    check::{Causes, Checks, Rule, TaskMap, Violation},
     count::{Count, Counts},
     dice::Dice,
     event::{Event, Queue, Slab},
@@ -88,7 +88,9 @@ impl Clients {
         let first = self.tasks.len();
         for _ in 0..many {
             let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, &mut self.dice);
-            reach.checks.users.wants(wish.id, wish.has_deadline, wish.is_manifest);
+            let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
+            let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival };
+            reach.checks.users.wants(wish.id, causes);
             self.by_id.insert(wish.id, self.tasks.len() as u32);
             let rival = false;
             let (submitted, acknowledged, state) = (reach.at, None, State::Wanted);

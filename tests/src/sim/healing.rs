@@ -12,7 +12,7 @@ impl World {
     pub(super) fn inspect(&mut self) -> bool {
         let Some(healed) = self.healed else { return false };
         let since = self.at - healed;
-        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled()];
+        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), self.busy()];
         let mut rests = since > LEAST;
         for (late, bound) in late.into_iter().zip(self.bounds()) {
             let Some(violation) = late else { continue };
@@ -26,9 +26,9 @@ impl World {
     }
 
     /// In the order of the things looked at, microseconds after the end of all faults.
-    fn bounds(&self) -> [u64; 4] {
+    fn bounds(&self) -> [u64; 5] {
         let repair = self.options.tasks.repair_delay.as_micros() as u64;
-        [ENDS, ENDS, repair + ENDS, ENDS]
+        [ENDS, ENDS, repair + ENDS, ENDS, repair + ENDS]
     }
 
     fn unended(&self) -> Option<Violation> {
@@ -47,12 +47,20 @@ impl World {
         Some(Violation::new(Rule::Takes, format!("{task} is refused {} s after it was submitted", TAKES / 1_000_000)))
     }
 
-    /// An acknowledged record with fewer copies than there should be.
+    /// An acknowledged record with fewer copies of its end than there should be.
     fn missing_copies(&self) -> Option<Violation> {
         let live: Vec<StoreId> =
             self.nodes.iter().filter(|node| node.counts() && node.is_running()).map(|node| node.store()).collect();
         let wanted = self.options.tasks.copies.min(self.members().len());
-        let copies = |task: &TaskId| self.checks.disks.holding(task).filter(|(store, _)| live.contains(store)).count();
+        let copies = |task: &TaskId| {
+            let end = self.checks.registers.chosen(task).and_then(|register| register.ending());
+            let holding = self
+                .checks
+                .disks
+                .holding(task)
+                .filter(|(store, register)| live.contains(store) && (end.is_none() || register.ending() == end));
+            holding.count()
+        };
         let retained = |task: &TaskId| {
             let is_dropped = self.options.forgetful && self.checks.registers.chosen(task).is_some();
             !is_dropped && (self.options.strict || !self.checks.registers.has_two_homes(task))
@@ -72,6 +80,26 @@ impl World {
             let (task, attempt) = self.checks.disks.get(node.store())?.outbox().next()?;
             let what = format!("n{} still keeps its result of attempt {attempt} of {task}", node.index);
             Some(Violation::new(Rule::Outbox, what))
+        })
+    }
+}
+
+impl World {
+    /// A node that still has something to do with a task. Whoever drives what has ended, for a holder that is gone, does
+    /// nothing for it; a birth that nobody was told of, and of whose home list a majority is gone, nobody can settle.
+    fn busy(&self) -> Option<Violation> {
+        self.nodes.iter().filter(|node| node.counts()).find_map(|node| {
+            let tasks = node.body.as_ref()?.brain.tasks();
+            let totals = tasks.totals();
+            if totals.placing + totals.queued > 0 || totals.running > 0 {
+                return Some(Violation::new(Rule::Rests, format!("n{} still has {totals:?}", node.index)));
+            }
+            let has_ended = |task: &&TaskId| self.checks.registers.chosen(task).is_some();
+            let stale = tasks.shelf().live().iter().find(has_ended)?;
+            let copy = tasks.shelf().live_copy(stale)?;
+            let (ballot, version) = copy.stamp();
+            let what = format!("n{} has {stale} as of {ballot} {version:?}, and it has ended", node.index);
+            Some(Violation::new(Rule::Rests, what))
         })
     }
 }

@@ -25,6 +25,7 @@ mod event;
 mod execution;
 mod gossip;
 mod healing;
+mod life;
 mod nemesis;
 mod network;
 mod node;

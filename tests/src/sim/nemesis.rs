@@ -324,7 +324,7 @@ impl World {
         for slot in open {
             self.cure(slot);
         }
-        self.network.stop_duplicates();
+        self.network.heal();
         for node in 0..self.nodes.len() {
             let machine = &mut self.nodes[node];
             machine.clock.correct_wall();

@@ -1,6 +1,7 @@
 //! Connections between nodes: reliable and in order while they last, and then they break with all that was under way.
 //!
-//! That is what real transports give. A cut link loses nothing by itself: what is sent into it waits, as in a
+//! That is what real transports give. In some worlds single frames vanish or are overtaken all the same, since what keeps
+//! a record right must not rest on that. A cut link loses nothing by itself: what is sent into it waits, as in a
 //! kernel's buffers, and arrives when the cut ends, unless somebody has lost patience and closed the connection. The
 //! two sides of a connection learn of its end at different times, or one of them never.
 
@@ -34,6 +35,8 @@ pub struct Network {
     capacity: u32,
     wire: u32,
     duplicates: u32,
+    drops: u32,
+    late: u32,
 }
 
 /// One direction.
@@ -63,6 +66,8 @@ struct Pair {
 }
 
 const CLASSES: usize = 2;
+const CONTROL: usize = 0;
+const TASKS: usize = 1;
 const PAST: usize = 8;
 
 impl Network {
@@ -79,6 +84,8 @@ impl Network {
             capacity: options.queue,
             wire: options.wire,
             duplicates: options.duplicates,
+            drops: options.drops,
+            late: options.late,
         }
     }
 
@@ -167,8 +174,8 @@ impl Network {
 
     fn post(&mut self, at: u64, (from, to): (usize, usize), message: Message, queue: &mut Queue, counts: &mut Counts) {
         let class = match &message {
-            Message::Control(_) => 0,
-            Message::Task(_) => 1,
+            Message::Control(_) => CONTROL,
+            Message::Task(_) => TASKS,
         };
         let message = match self.dice.rarely(self.wire) {
             true => {
@@ -177,9 +184,19 @@ impl Network {
             }
             false => message,
         };
+        if class == TASKS && self.dice.rarely(self.drops) {
+            return counts.add(Count::FrameDropped);
+        }
         let epoch = self.epoch(from, to);
         let slot = self.frames.put(message);
         let wanted = at + self.delay(from, to);
+        if class == TASKS && self.dice.rarely(self.late) {
+            counts.add(Count::FrameOvertaken);
+            self.link(from, to).under_way += 1;
+            let arrives = wanted + self.dice.spread(100..=5_000_000);
+            return queue
+                .push(arrives, Event::Frame { from: from as u8, to: to as u8, class: TASKS as u8, epoch, slot });
+        }
         let link = self.link(from, to);
         let arrives = wanted.max(link.last[class]);
         link.last[class] = arrives;
@@ -308,9 +325,9 @@ impl Network {
         }
     }
 
-    /// No frame arrives twice any more.
-    pub fn stop_duplicates(&mut self) {
-        self.duplicates = 0;
+    /// No frame arrives twice, late or not at all any more.
+    pub fn heal(&mut self) {
+        (self.duplicates, self.drops, self.late) = (0, 0, 0);
     }
 }
 
@@ -344,7 +361,7 @@ mod tests {
 
     fn network() -> (Network, Queue, Counts) {
         let mut options = Options::draw(1, &Wanted { wire: true, ..Wanted::default() });
-        (options.queue, options.duplicates) = (4, 0);
+        (options.queue, options.duplicates, options.drops, options.late) = (4, 0, 0, 0);
         (Network::new(3, &options), Queue::default(), Counts::default())
     }
 

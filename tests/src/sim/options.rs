@@ -31,6 +31,13 @@ pub struct Options {
     pub queue: u32,
     /// Of a million frames, how many of an earlier one arrive again.
     pub duplicates: u32,
+    /// Of a million frames of tasks, how many vanish though their connection lasts, and how many are overtaken by later
+    /// ones. No transport that we use does that; the machines must not rely on it.
+    pub drops: u32,
+    pub late: u32,
+    /// Of a thousand times that a store absorbs its log, and that a node starts, in how many the power may fail.
+    pub torn_absorbs: u32,
+    pub torn_starts: u32,
     /// Of a thousand executions, how many do what they should not.
     pub bad_executions: u32,
     /// Millionths by which clocks run fast or slow, at most.
@@ -94,10 +101,14 @@ pub struct Wanted {
     /// Virtual time in all: faults first, then a whole mesh that must come to rest. Default 5 minutes.
     pub virtual_time: Option<Duration>,
     pub nodes: Option<usize>,
+    /// New tasks a virtual second. Default 5.
+    pub tasks_per_second: Option<u64>,
     /// Every frame through the codec.
     pub wire: bool,
     /// All kinds of faults at once.
     pub all_faults: bool,
+    /// Ended records are forgotten while the world lasts; otherwise in some worlds.
+    pub forgetful: bool,
     /// Known limits of the protocol fail, too.
     pub strict: bool,
 }
@@ -114,7 +125,7 @@ impl Options {
         let nodes = wanted.nodes.unwrap_or(drawn_nodes);
         let latency = *dice.pick(&[(50, 300), (100, 2_000), (2_000, 30_000), (500, 80_000)]);
         let sync = *dice.pick(&[(80, 400), (1_000, 4_000), (200, 20_000), (5_000, 40_000)]);
-        let forgetful = dice.chance(120);
+        let forgetful = dice.chance(120) || wanted.forgetful;
         let faults: Vec<Fault> = Fault::ALL.into_iter().filter(|_| dice.chance(700) || wanted.all_faults).collect();
         let slots = *dice.pick(&[1, 2, 2, 4, 8]);
         let tasks = mesh_tasks::Config {
@@ -143,7 +154,7 @@ impl Options {
             nodes,
             nodes_max: 9.max(nodes),
             faults_for: whole.saturating_sub(HEALING).max(whole / 3),
-            tasks_per_second: 5,
+            tasks_per_second: wanted.tasks_per_second.unwrap_or(5),
             wire: if wanted.wire { 1_000_000 } else { 10_000 },
             latency,
             sync,
@@ -152,6 +163,10 @@ impl Options {
             faults,
             queue: *dice.pick(&[12, 1_000, 1_000, 1_000]),
             duplicates: *dice.pick(&[0, 1_000, 20_000]),
+            drops: *dice.pick(&[0, 0, 1_000, 50_000]),
+            late: *dice.pick(&[0, 0, 1_000, 50_000]),
+            torn_absorbs: *dice.pick(&[0, 20, 200]),
+            torn_starts: *dice.pick(&[0, 50, 300]),
             bad_executions: *dice.pick(&[0, 20, 100, 300]),
             drift: *dice.pick(&[0, 100, 500]),
             segment: *dice.pick(&[64 << 10, 128 << 10, 1 << 20]),

@@ -82,7 +82,7 @@ impl Medium {
     /// The machine stops; what was not synced is there or not, as drawn from `seed`.
     pub fn crash(&self, seed: u64) {
         self.log.crash(seed);
-        self.store.restart();
+        self.store.crash(seed ^ 1);
     }
 
     /// The process stops and the machine goes on: what was written is there, synced or not.
@@ -100,6 +100,33 @@ impl Medium {
     /// Lets the power fail in the commit that comes next, at its write or at its sync.
     pub fn fail_next_commit(&self, at_sync: bool) {
         self.log.lose_power_after(u64::from(at_sync));
+    }
+}
+
+/// One of the two disks of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Log,
+    Store,
+}
+
+impl Medium {
+    /// Lets the power fail in one of the next operations of a disk, or never mind if there are not so many.
+    pub fn lose_power_after(&self, part: Part, operations: u64) {
+        match part {
+            Part::Log => self.log.lose_power_after(operations),
+            Part::Store => self.store.lose_power_after(operations),
+        }
+    }
+
+    /// The power did not fail, and will not.
+    pub fn keep_power(&self) {
+        self.log.keep_power();
+        self.store.keep_power();
+    }
+
+    pub fn is_off(&self) -> bool {
+        self.log.is_off() || self.store.is_off()
     }
 }
 

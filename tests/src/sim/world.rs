@@ -77,7 +77,7 @@ impl World {
             network: Network::new(nodes.len(), &options),
             nodes,
             clients: Clients::new(network_id, &options),
-            checks: Checks::new(options.strict),
+            checks: Checks::new(options.strict, options.forgetful),
             counts: Counts::default(),
             trace,
             dice,

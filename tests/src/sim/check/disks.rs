@@ -3,7 +3,7 @@
 use super::task_map::TaskMap;
 use mesh_proto::{
     id::{NodeId, StoreId, TaskId},
-    task::{Ballot, Register, Version},
+    task::{Ballot, Birth, Outcome, Register, Version},
     time::Wall,
 };
 use mesh_tasks::Fact;
@@ -24,7 +24,7 @@ pub struct Disk {
     pub away: bool,
     records: TaskMap<Record>,
     /// Results in the outbox.
-    kept: BTreeMap<(TaskId, u32), ()>,
+    kept: BTreeMap<(TaskId, u32), Arc<Outcome>>,
     pub floor: Wall,
 }
 
@@ -34,6 +34,7 @@ pub struct Record {
     /// The highest ballot promised, or written under.
     pub promised: Option<Ballot>,
     pub held: Option<(Ballot, Version, Arc<Register>)>,
+    pub birth: Option<Arc<Birth>>,
 }
 
 impl Disks {
@@ -79,16 +80,21 @@ impl Disks {
         self.disks.get(&store)?.records.get(task)
     }
 
-    /// The stores that have the record now.
-    pub fn holding(&self, task: &TaskId) -> impl Iterator<Item = (StoreId, &Disk)> {
-        let holds = |disk: &Disk| disk.records.get(task).is_some_and(|record| record.held.is_some());
-        self.disks.iter().filter(move |(_, disk)| disk.intact && holds(disk)).map(|(store, disk)| (*store, disk))
+    /// The stores that have the record now, and as what.
+    pub fn holding(&self, task: &TaskId) -> impl Iterator<Item = (StoreId, &Register)> {
+        self.disks.iter().filter(|(_, disk)| disk.intact).filter_map(|(store, disk)| {
+            let (_, _, register) = disk.records.get(task)?.held.as_ref()?;
+            Some((*store, register.as_ref()))
+        })
     }
 
     pub fn apply(&mut self, store: StoreId, fact: &Fact) {
         let Some(disk) = self.disks.get_mut(&store) else { return };
         match fact {
-            Fact::Held { birth, ballot, version, register } => disk.write(birth.task, *ballot, *version, register),
+            Fact::Held { birth, ballot, version, register } => {
+                disk.write(birth.task, *ballot, *version, register);
+                disk.records.entry(birth.task).or_default().birth = Some(Arc::clone(birth));
+            }
             Fact::Written { task, ballot, version, register } => disk.write(*task, *ballot, *version, register),
             Fact::Promised { task, ballot, .. } => disk.records.entry(*task).or_default().raise(*ballot),
             Fact::Dropped { tasks } => {
@@ -97,8 +103,8 @@ impl Disks {
                 }
             }
             Fact::Floor { floor } => disk.floor = *floor,
-            Fact::Kept { task, attempt, .. } => {
-                disk.kept.insert((*task, *attempt), ());
+            Fact::Kept { task, attempt, outcome, .. } => {
+                disk.kept.insert((*task, *attempt), Arc::clone(outcome));
             }
             Fact::Settled { task, attempt } => {
                 disk.kept.remove(&(*task, *attempt));
@@ -112,6 +118,10 @@ impl Disk {
         let record = self.records.entry(task).or_default();
         record.raise(ballot);
         record.held = Some((ballot, version, register.clone()));
+    }
+
+    pub fn kept(&self, task: TaskId, attempt: u32) -> Option<&Outcome> {
+        self.kept.get(&(task, attempt)).map(Arc::as_ref)
     }
 
     /// Results that wait for their drivers.

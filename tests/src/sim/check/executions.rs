@@ -28,6 +28,8 @@ pub struct Causes {
     pub cancel_wanted: bool,
     pub has_deadline: bool,
     pub is_manifest: bool,
+    /// Another task was submitted under the same key.
+    pub has_rival: bool,
 }
 
 impl Executions {
@@ -123,7 +125,7 @@ mod tests {
         for how in [How::Cancelled, How::DeadlinePassed] {
             let end = ended(&[0, 1, 2], how, 0);
             assert_eq!(executions.ended(task(1), &end, none).unwrap_err().rule, Rule::ResultIsReal);
-            let causes = Causes { cancel_wanted: true, has_deadline: true, is_manifest: false };
+            let causes = Causes { cancel_wanted: true, has_deadline: true, ..none };
             executions.ended(task(1), &end, causes).unwrap();
         }
     }

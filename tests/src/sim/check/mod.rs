@@ -4,6 +4,7 @@ mod disks;
 mod executions;
 mod promises;
 mod registers;
+mod reigns;
 #[cfg(test)]
 mod sample;
 mod task_map;
@@ -12,8 +13,10 @@ mod violation;
 
 pub use disks::{Disk, Disks, Record};
 pub use executions::{Causes, Executions};
+use promises::Past;
 pub use promises::Promises;
 pub use registers::{Key, Registers, Write};
+pub use reigns::Reigns;
 pub use task_map::{TaskMap, TaskSet};
 pub use users::{User, Users};
 pub use violation::{Rule, Violation};
@@ -22,28 +25,33 @@ use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
     id::{Digest, LogPosition, NodeId, StoreId, TaskId},
-    task::{Ending, Fault, Holder, How, Item, Outcome, Register, Version},
+    task::{Ballot, Birth, Ending, Fault, Holder, How, Item, Outcome, Register, Version},
 };
 use mesh_tasks::Fact;
-use std::{collections::BTreeSet, sync::Arc};
+use registers::is_placement;
+use reigns::First;
+use std::sync::Arc;
 
 /// All checkers of a world.
 #[derive(Default)]
 pub struct Checks {
     pub registers: Registers,
+    reigns: Reigns,
     pub disks: Disks,
     pub promises: Promises,
     pub executions: Executions,
     pub users: Users,
     /// Known limits of the protocol are violations as well.
     strict: bool,
+    /// Ended records are forgotten while the world lasts.
+    pub forgetful: bool,
     /// The first that was found.
     found: Option<Violation>,
 }
 
 impl Checks {
-    pub fn new(strict: bool) -> Self {
-        Self { strict, ..Self::default() }
+    pub fn new(strict: bool, forgetful: bool) -> Self {
+        Self { strict, forgetful, ..Self::default() }
     }
 
     pub fn found(&self) -> Option<&Violation> {
@@ -72,19 +80,27 @@ impl Checks {
         counts.fact(fact);
         match fact {
             Fact::Held { birth, ballot, version, register } => {
-                let result = self.written(store, birth.task, (*ballot, *version), register, counts);
+                let result = self.written(store, birth.task, (*ballot, *version), register, Some(birth), counts);
                 self.note_of(&birth.task, result, counts);
             }
             Fact::Written { task, ballot, version, register } => {
-                let result = self.written(store, *task, (*ballot, *version), register, counts);
+                let birth = self.disks.record(store, task).and_then(|record| record.birth.clone());
+                let result = self.written(store, *task, (*ballot, *version), register, birth.as_ref(), counts);
                 self.note_of(task, result, counts);
             }
             Fact::Dropped { tasks } => {
                 for task in tasks {
+                    let result = self.may_drop(store, task);
+                    self.note_of(task, result, counts);
                     self.promises.dropped(store, task);
                 }
             }
-            Fact::Promised { .. } | Fact::Floor { .. } | Fact::Kept { .. } | Fact::Settled { .. } => {}
+            Fact::Promised { task, ballot, .. } => self.reigns.promised(store, *task, *ballot),
+            Fact::Settled { task, attempt } => {
+                let result = self.may_settle(store, *task, *attempt);
+                self.note_of(task, result, counts);
+            }
+            Fact::Floor { .. } | Fact::Kept { .. } => {}
         }
         self.disks.apply(store, fact);
     }
@@ -95,12 +111,20 @@ impl Checks {
         task: TaskId,
         key: Key,
         register: &Arc<Register>,
+        birth: Option<&Arc<Birth>>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
         let was_chosen = self.registers.chosen(&task).is_some();
         self.promises.written(store, task, key)?;
         self.goes_up(store, task, key)?;
-        self.registers.on_disk(task, key, register, store)?;
+        self.begins(store, task, key, register)?;
+        let is_news = self.registers.on_disk(task, key, register, store)?;
+        if let Some(birth) = birth {
+            self.registers.seen_with(task, key, birth)?;
+        }
+        if is_news {
+            reigns::grows(task, &self.registers.decisions(&task))?;
+        }
         match self.registers.chosen(&task) {
             Some(chosen) if !was_chosen => {
                 if let Some(ending) = chosen.ending() {
@@ -110,6 +134,65 @@ impl Checks {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The first write of a ballot must be allowed to be.
+    fn begins(&self, store: StoreId, task: TaskId, key: Key, register: &Register) -> Result<(), Violation> {
+        let history = self.registers.history(&task);
+        if key.0.term == 0 || history.iter().any(|write| write.key.0 == key.0) {
+            return Ok(());
+        }
+        let Some(node) = self.disks.get(store).map(|disk| disk.node) else { return Ok(()) };
+        let first = First { task, key, register, node, store };
+        self.reigns.begins(&first, history, &self.registers.decisions(&task))
+    }
+
+    /// A record may go when it has ended and is out of retention, or when its gateway gave it up before anything came of it.
+    fn may_drop(&self, store: StoreId, task: &TaskId) -> Result<(), Violation> {
+        let held = self.disks.record(store, task).and_then(|record| record.held.as_ref());
+        let Some((ballot, version, _)) = held else { return Ok(()) };
+        let is_forgotten = self.forgetful && self.registers.chosen(task).is_some();
+        match is_forgotten || is_placement((*ballot, *version)) {
+            true => Ok(()),
+            false => Err(Violation::new(Rule::Keeps, format!("{task}: store {store} drops {ballot} {version:?}"))),
+        }
+    }
+
+    /// A success is kept until its task has ended, if anybody was told that there is such a task.
+    fn may_settle(&self, store: StoreId, task: TaskId, attempt: u32) -> Result<(), Violation> {
+        let kept = self.disks.get(store).and_then(|disk| disk.kept(task, attempt));
+        let is_needed = kept.is_some_and(Outcome::is_success)
+            && self.users.is_acknowledged(&task)
+            && self.registers.chosen(&task).is_none();
+        match is_needed {
+            true => Err(Violation::new(
+                Rule::Keeps,
+                format!("{task}: store {store} lets go of the success of attempt {attempt}, and it has not ended"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// An execution begins.
+    pub fn starts(
+        &mut self,
+        birth: &Birth,
+        attempt: u32,
+        node: NodeId,
+        running: usize,
+        slots: u32,
+        counts: &mut Counts,
+    ) {
+        let task = birth.task;
+        let started = self.executions.started(task, attempt, node, running, slots);
+        self.note(started);
+        let what = match () {
+            () if !self.registers.is_granted(&task, attempt, node) => "before it is in force",
+            () if !self.users.may_run(birth) => "of another task than was acknowledged under its key",
+            () => return,
+        };
+        let violation = Violation::new(Rule::InForce, format!("{task}: {node} begins attempt {attempt} {what}"));
+        self.note_of(&task, Err(violation), counts);
     }
 
     /// What a disk has of a task only rises; but a gateway may replace a birth of its own that was not complete.
@@ -141,60 +224,62 @@ impl Checks {
     ) -> Result<(), Violation> {
         match item {
             Item::Place { birth, ballot, register, .. } => {
-                self.registers.seen(birth.task, (*ballot, Version::BIRTH), register)
+                let key = (*ballot, Version::BIRTH);
+                self.registers.seen(birth.task, key, register)?;
+                self.registers.seen_with(birth.task, key, birth)
             }
-            Item::Write { task, ballot, version, register, .. } => {
-                let history = self.registers.history(task).unwrap_or_default();
+            Item::Born { task, ballot } => self.registers.said_to_be_born(*task, *ballot),
+            Item::Write { task, ballot, version, register, birth } => {
+                let history = self.registers.history(task);
                 if ballot.term > 0 && !history.iter().any(|write| write.key.0 == *ballot) {
                     counts.add(Count::Takeover);
                 }
-                self.registers.seen(*task, (*ballot, *version), register)
+                let key = (*ballot, *version);
+                self.registers.seen(*task, key, register)?;
+                birth.iter().try_for_each(|birth| self.registers.seen_with(*task, key, birth))?;
+                self.check_promise(store, item, after)
+            }
+            Item::Assign { task, attempt, .. } => {
+                match self.registers.is_granted(task, attempt.number, attempt.executor) {
+                    true => Ok(()),
+                    false => {
+                        let what = format!("{task}: attempt {} is granted before it is in force", attempt.number);
+                        Err(Violation::new(Rule::InForce, what))
+                    }
+                }
             }
             Item::Ended { task, register, .. } => self.registers.said_to_have_ended(*task, register),
             Item::Promise { task, held, .. } => {
                 if let Some(held) = held {
-                    self.registers.seen(*task, (held.ballot, held.version), &held.register)?;
+                    let key = (held.ballot, held.version);
+                    self.registers.seen(*task, key, &held.register)?;
+                    self.registers.seen_with(*task, key, &held.birth)?;
                 }
                 self.check_promise(store, item, after)
             }
-            Item::Placed { .. } | Item::Wrote { .. } | Item::Pull { .. } | Item::Refused { .. } => {
-                self.check_promise(store, item, after)
-            }
+            Item::Placed { .. }
+            | Item::Wrote { .. }
+            | Item::Pull { .. }
+            | Item::Refused { .. }
+            | Item::Prepare { .. } => self.check_promise(store, item, after),
             _ => Ok(()),
         }
     }
 
     fn check_promise(&mut self, store: StoreId, item: &Item, after: LogPosition) -> Result<(), Violation> {
         let task = item.task();
-        let was_written = |key: Key| {
-            let history = self.registers.history(&task).unwrap_or_default();
-            history.iter().any(|write| write.key == key && write.on.contains(&store))
-        };
-        self.promises.sent(store, item, after, self.disks.record(store, &task), was_written)
+        let past =
+            PastOf { store, history: self.registers.history(&task), promised: self.reigns.promised_by(store, &task) };
+        self.promises.sent(store, item, after, self.disks.record(store, &task), &past)
     }
 
     /// A user is told something of a task that it submitted with content `digest`, or asked for.
     pub fn answered(&mut self, digest: Option<Digest>, answer: &Answer, counts: &mut Counts) {
         counts.answer(answer);
         let result = match answer {
-            Answer::Placed { task, copies, existing, .. } => {
-                let on: BTreeSet<StoreId> = self
-                    .registers
-                    .history(task)
-                    .unwrap_or_default()
-                    .iter()
-                    .flat_map(|write| write.on.iter().copied())
-                    .collect();
-                // Of what was there already its holders are named, of which a majority must have it; of what is new, all.
-                let least = if *existing { *copies as usize / 2 + 1 } else { *copies as usize };
-                match on.len() < least {
-                    true => Err(Violation::new(
-                        Rule::AcknowledgedIsHeld,
-                        format!("{task}: said to be on {copies} disks, it was on {}", on.len()),
-                    )),
-                    false => self.users.acknowledged(*task, digest),
-                }
-            }
+            Answer::Placed { task, copies, degraded, existing, .. } => self
+                .placed(task, *copies as usize, *degraded, *existing)
+                .and_then(|()| self.users.acknowledged(*task, digest)),
             Answer::Ended { task, register } => {
                 self.registers.said_to_have_ended(*task, register).and_then(|()| self.users.told_end(*task, register))
             }
@@ -204,6 +289,32 @@ impl Checks {
         match answer {
             Answer::Placed { task, .. } | Answer::Ended { task, .. } => self.note_of(task, result, counts),
             _ => self.note(result),
+        }
+    }
+
+    /// What is new is on the disks of all its holders, as many as was said; of what was there already its holders are
+    /// named, and a majority of them has something of it.
+    fn placed(&mut self, task: &TaskId, copies: usize, degraded: bool, existing: bool) -> Result<(), Violation> {
+        let history = self.registers.history(task);
+        let fits = |write: &&Write| write.register.holders.len() == copies;
+        let is_bound = match existing {
+            false => history.iter().filter(fits).any(|write| {
+                let home = write.register.joint.as_ref().map_or(0, Vec::len);
+                is_placement(write.key) && write.is_on_all() && degraded == (copies < COPIES.min(home))
+            }),
+            true => {
+                history.iter().any(|write| write.is_in_force() || write.is_on_all())
+                    && history.iter().filter(fits).any(|write| !write.on.is_empty())
+            }
+        };
+        match is_bound {
+            true => Ok(()),
+            false => Err(Violation::new(
+                Rule::AcknowledgedIsHeld,
+                format!(
+                    "{task}: said to be on {copies} disks, degraded {degraded}, existing {existing}, and it is not"
+                ),
+            )),
         }
     }
 
@@ -232,12 +343,37 @@ impl Checks {
         };
         let is_safe = |write: &Write| safe(&write.register.holders) && write.register.joint.as_deref().is_none_or(safe);
         self.registers.all().all(|history| {
-            let newest = history.iter().rev().find(|write| !write.on.is_empty());
-            let in_force = history.iter().rev().find(|write| write.is_in_force());
+            // A birth that was given up may have the greatest key.
+            let last = |counts: fn(&&Write) -> bool| {
+                history.iter().filter(counts).max_by_key(|write| registers::precedence(write.key))
+            };
+            let (newest, in_force) = (last(|write| !write.on.is_empty()), last(|write| write.is_in_force()));
             newest.is_none_or(is_safe) && in_force.is_none_or(is_safe)
         })
     }
 }
+
+/// Of one task on one disk.
+struct PastOf<'a> {
+    store: StoreId,
+    history: &'a [Write],
+    promised: Vec<Ballot>,
+}
+
+impl Past for PastOf<'_> {
+    fn was_written(&self, key: Key) -> bool {
+        self.history.iter().any(|write| write.key == key && write.on.contains(&self.store))
+    }
+
+    fn was_promised(&self, ballot: Ballot) -> bool {
+        // What it took under a ballot was a promise of it as well.
+        let took = |write: &Write| write.key.0 == ballot && write.on.contains(&self.store);
+        self.promised.contains(&ballot) || self.history.iter().any(took)
+    }
+}
+
+/// Copies of a record that there should be.
+const COPIES: usize = 3;
 
 fn count_ending(ending: &Ending, register: &Register, counts: &mut Counts) {
     counts.add(match ending.how {
@@ -301,9 +437,9 @@ mod tests {
             version: Version(version),
             register: register(&[0, 1, 2], version),
         };
-        checks.persisted(StoreId(0), &write(3, 9), &mut counts);
+        checks.persisted(StoreId(0), &write(0, 9), &mut counts);
         assert_eq!(checks.found(), None);
-        checks.persisted(StoreId(0), &write(2, 10), &mut counts);
+        checks.persisted(StoreId(0), &write(0, 8), &mut counts);
         assert_eq!(checks.found().unwrap().rule, Rule::PromisesKept);
     }
 

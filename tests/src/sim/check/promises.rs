@@ -12,12 +12,17 @@ use mesh_proto::{
 };
 use std::collections::BTreeMap;
 
+/// What ever was on the disk of the store that says something: what was dropped since, being out of retention or given
+/// up by its gateway, was no lie.
+pub trait Past {
+    fn was_written(&self, key: Key) -> bool;
+    fn was_promised(&self, ballot: Ballot) -> bool;
+}
+
 /// What was said, by store.
 #[derive(Default)]
 pub struct Promises {
     stores: BTreeMap<StoreId, TaskMap<Said>>,
-    /// Records that were once on a disk: a promise of the turn in which one was dropped leaves behind it, and was no lie.
-    dropped: BTreeMap<StoreId, TaskMap<()>>,
 }
 
 /// What one store said of one task.
@@ -36,17 +41,16 @@ impl Promises {
         if let Some(said) = self.stores.get_mut(&store) {
             said.remove(task);
         }
-        self.dropped.entry(store).or_default().entry(*task).or_default();
     }
 
-    /// `store` sends `item`, which rests on its record `after`, with this on its disk. `was_written` tells whether a write was ever on its disk.
+    /// `store` sends `item`, which rests on its record `after`, with this on its disk.
     pub fn sent(
         &mut self,
         store: StoreId,
         item: &Item,
         after: LogPosition,
         disk: Option<&Record>,
-        was_written: impl FnOnce(Key) -> bool,
+        past: &impl Past,
     ) -> Result<(), Violation> {
         let (task, kind) = match item {
             Item::Placed { task, ballot } => (*task, Kind::Has((*ballot, Version::BIRTH))),
@@ -56,6 +60,8 @@ impl Promises {
                 (*task, Kind::Promises(*ballot, held.as_ref().map(|held| (held.ballot, held.version))))
             }
             Item::Refused { task, promised, .. } => (*task, Kind::Refuses(*promised)),
+            Item::Prepare { task, ballot, .. } => (*task, Kind::Prepares(*ballot)),
+            Item::Write { task, ballot, version, .. } => (*task, Kind::Writes((*ballot, *version))),
             _ => return Ok(()),
         };
         let said = self.stores.entry(store).or_default().entry(task).or_default();
@@ -64,19 +70,28 @@ impl Promises {
         // earlier turn is taken back.
         let promised_before = said.promised.filter(|(_, at)| *at < after).map(|(ballot, _)| ballot);
         let had = said.has.filter(|(_, at)| *at < after).map(|(key, _)| key);
-        let was_dropped = disk.is_none() && self.dropped.get(&store).is_some_and(|tasks| tasks.get(&task).is_some());
         let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
         match kind {
             Kind::Has(key) => {
                 // A later version of the same driver stands for the earlier ones.
                 let is_past = on_disk.is_some_and(|held| held.0 == key.0 && held.1 >= key.1);
-                if !is_past && !was_written(key) {
+                if !is_past && !past.was_written(key) {
                     return fault(Rule::DurableBeforeSaid, format!("says it has {}, which was never there", show(key)));
                 }
                 // A repeat of what it accepted before it promised is no lie. What was dropped meanwhile, because the
                 // gateway gave it up, binds nobody.
                 if on_disk >= Some(key) {
                     said.has = said.has.max(Some((key, after)));
+                }
+            }
+            Kind::Writes(key) => {
+                if !past.was_written(key) {
+                    return fault(Rule::DurableBeforeSaid, format!("writes {}, which was never there", show(key)));
+                }
+            }
+            Kind::Prepares(ballot) => {
+                if !past.was_promised(ballot) {
+                    return fault(Rule::DurableBeforeSaid, format!("asks for {ballot}, which was never on its disk"));
                 }
             }
             Kind::IsAt(key) => {
@@ -92,12 +107,11 @@ impl Promises {
                     let held = held.map_or("nothing".into(), show);
                     return fault(Rule::PromisesKept, format!("shows {held}, had said {}", show_has(had)));
                 }
-                let promised = disk.and_then(|disk| disk.promised);
-                if !was_dropped && promised.is_none_or(|promised| promised < ballot) {
-                    return fault(Rule::DurableBeforeSaid, format!("promises {ballot}, which is not on its disk"));
+                if !past.was_promised(ballot) {
+                    return fault(Rule::DurableBeforeSaid, format!("promises {ballot}, which was never on its disk"));
                 }
-                if !was_dropped && held > on_disk {
-                    return fault(Rule::DurableBeforeSaid, "shows what is not on its disk".into());
+                if held.is_some_and(|held| !past.was_written(held)) {
+                    return fault(Rule::DurableBeforeSaid, "shows what was never on its disk".into());
                 }
                 if said.promised.is_none_or(|(promised, _)| promised <= ballot) {
                     said.promised = Some((ballot, after));
@@ -131,6 +145,8 @@ enum Kind {
     IsAt(Key),
     Promises(Ballot, Option<Key>),
     Refuses(Ballot),
+    Prepares(Ballot),
+    Writes(Key),
 }
 
 fn show(key: Key) -> String {
@@ -149,15 +165,34 @@ mod tests {
 
     const STORE: StoreId = StoreId(1);
 
+    /// Promised up to a term, and everything written or nothing.
+    struct Had {
+        term: u32,
+        is_written: bool,
+    }
+
+    const NOTHING: Had = Had { term: 0, is_written: false };
+    const ALL: Had = Had { term: 9, is_written: true };
+
+    impl Past for Had {
+        fn was_written(&self, _: Key) -> bool {
+            self.is_written
+        }
+
+        fn was_promised(&self, ballot: Ballot) -> bool {
+            ballot.term <= self.term
+        }
+    }
+
     /// Says it on the strength of record `after`.
     fn says(
         promises: &mut Promises,
         item: &Item,
         after: u64,
         disk: Option<&Record>,
-        was_written: bool,
+        past: &Had,
     ) -> Result<(), Violation> {
-        promises.sent(STORE, item, LogPosition(after), disk, |_| was_written)
+        promises.sent(STORE, item, LogPosition(after), disk, past)
     }
 
     fn promise(term: u32, held: Option<Key>) -> Item {
@@ -172,7 +207,7 @@ mod tests {
 
     fn disk(term: u32, held: Option<Key>) -> Record {
         let held = held.map(|(ballot, version)| (ballot, version, register(&[0, 1, 2], 1)));
-        Record { promised: Some(ballot(term, 1)), held }
+        Record { promised: Some(ballot(term, 1)), held, birth: None }
     }
 
     fn key(term: u32, version: u32) -> Key {
@@ -182,44 +217,47 @@ mod tests {
     #[test]
     fn what_is_said_and_not_on_disk_is_found() {
         let mut promises = Promises::default();
-        let said = says(&mut promises, &wrote(key(0, 1)), 1, None, false).unwrap_err();
+        let said = says(&mut promises, &wrote(key(0, 1)), 1, None, &NOTHING).unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
-        let said = says(&mut promises, &promise(3, None), 2, Some(&disk(2, None)), true).unwrap_err();
+        let said =
+            says(&mut promises, &promise(3, None), 2, Some(&disk(2, None)), &Had { term: 2, ..ALL }).unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
         let on_disk = disk(3, Some(key(0, 1)));
-        let said = says(&mut promises, &promise(3, Some(key(0, 2))), 3, Some(&on_disk), true).unwrap_err();
+        let said =
+            says(&mut promises, &promise(3, Some(key(0, 2))), 3, Some(&on_disk), &Had { is_written: false, ..ALL })
+                .unwrap_err();
         assert_eq!(said.rule, Rule::DurableBeforeSaid);
-        says(&mut promises, &promise(3, Some(key(0, 1))), 4, Some(&on_disk), true).unwrap();
+        says(&mut promises, &promise(3, Some(key(0, 1))), 4, Some(&on_disk), &ALL).unwrap();
     }
 
     #[test]
     fn a_promise_that_goes_down_is_found() {
         let mut promises = Promises::default();
         let on_disk = disk(9, None);
-        says(&mut promises, &promise(3, None), 5, Some(&on_disk), true).unwrap();
-        says(&mut promises, &promise(3, None), 6, Some(&on_disk), true).unwrap();
-        let said = says(&mut promises, &promise(2, None), 7, Some(&on_disk), true).unwrap_err();
+        says(&mut promises, &promise(3, None), 5, Some(&on_disk), &ALL).unwrap();
+        says(&mut promises, &promise(3, None), 6, Some(&on_disk), &ALL).unwrap();
+        let said = says(&mut promises, &promise(2, None), 7, Some(&on_disk), &ALL).unwrap_err();
         assert_eq!(said.rule, Rule::PromisesKept);
         let refused = Item::Refused { task: task(1), ballot: ballot(1, 2), promised: ballot(2, 1) };
-        assert_eq!(says(&mut promises, &refused, 8, None, true).unwrap_err().rule, Rule::PromisesKept);
+        assert_eq!(says(&mut promises, &refused, 8, None, &ALL).unwrap_err().rule, Rule::PromisesKept);
         assert_eq!(promises.written(STORE, task(1), key(2, 7)).unwrap_err().rule, Rule::PromisesKept);
         promises.written(STORE, task(1), key(3, 1)).unwrap();
         // Another life of the disk promised nothing.
-        promises.sent(StoreId(2), &promise(2, None), LogPosition(9), Some(&on_disk), |_| true).unwrap();
+        promises.sent(StoreId(2), &promise(2, None), LogPosition(9), Some(&on_disk), &ALL).unwrap();
     }
 
     #[test]
     fn a_record_that_is_taken_back_is_found() {
         let mut promises = Promises::default();
-        says(&mut promises, &wrote(key(0, 2)), 10, Some(&disk(0, Some(key(0, 2)))), true).unwrap();
+        says(&mut promises, &wrote(key(0, 2)), 10, Some(&disk(0, Some(key(0, 2)))), &ALL).unwrap();
         let on_disk = disk(9, Some(key(0, 1)));
         for held in [None, Some(key(0, 1))] {
-            let said = says(&mut promises, &promise(3, held), 11, Some(&on_disk), true).unwrap_err();
+            let said = says(&mut promises, &promise(3, held), 11, Some(&on_disk), &ALL).unwrap_err();
             assert_eq!(said.rule, Rule::PromisesKept);
         }
         let pull = Item::Pull { task: task(1), ballot: ballot(0, 1), version: Version(1) };
-        assert_eq!(says(&mut promises, &pull, 12, None, true).unwrap_err().rule, Rule::PromisesKept);
+        assert_eq!(says(&mut promises, &pull, 12, None, &ALL).unwrap_err().rule, Rule::PromisesKept);
         promises.dropped(STORE, &task(1));
-        says(&mut promises, &promise(3, None), 13, Some(&on_disk), true).unwrap();
+        says(&mut promises, &promise(3, None), 13, Some(&on_disk), &ALL).unwrap();
     }
 }

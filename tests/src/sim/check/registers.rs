@@ -12,8 +12,8 @@ use super::{
     violation::{Rule, Violation},
 };
 use mesh_proto::{
-    id::{StoreId, TaskId},
-    task::{Ballot, Ending, Holder, Register, Version},
+    id::{NodeId, StoreId, TaskId},
+    task::{Ballot, Birth, Ending, Holder, Register, State, Version},
 };
 use std::sync::Arc;
 
@@ -33,12 +33,16 @@ pub struct History {
     writes: Vec<Write>,
     /// The lowest write of a terminal state that a majority had, and that state.
     chosen: Option<(Key, Arc<Register>)>,
+    /// Births of which somebody said that all their holders have them.
+    born: Vec<Ballot>,
 }
 
 /// One write and how far it came.
 pub struct Write {
     pub key: Key,
     pub register: Arc<Register>,
+    /// The part of the record that never changes, where it was seen with it.
+    pub birth: Option<Arc<Birth>>,
     /// Stores that had it on disk at some time.
     pub on: Vec<StoreId>,
 }
@@ -49,24 +53,70 @@ impl Registers {
         self.tasks.entry(task).or_default().seen(task, key, register).map(|_| ())
     }
 
-    /// A register is on a disk.
+    /// A register is on a disk. Whether it is in force, and this disk counts for that.
     pub fn on_disk(
         &mut self,
         task: TaskId,
         key: Key,
         register: &Arc<Register>,
         store: StoreId,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let history = self.tasks.entry(task).or_default();
         let place = history.seen(task, key, register)?;
         let write = &mut history.writes[place];
-        if !write.on.contains(&store) {
-            write.on.push(store);
-            if write.register.ending().is_some() && write.is_in_force() {
-                return history.choose(task, place);
+        if write.on.contains(&store) {
+            return Ok(false);
+        }
+        write.on.push(store);
+        let is_in_force = write.is_in_force();
+        if is_in_force && write.register.ending().is_some() {
+            history.choose(task, place)?;
+        }
+        Ok(is_in_force)
+    }
+
+    /// A write of the task was seen with this birth, and a record is both: for one key there is one.
+    pub fn seen_with(&mut self, task: TaskId, key: Key, birth: &Arc<Birth>) -> Result<(), Violation> {
+        let history = self.tasks.entry(task).or_default();
+        let Some(write) = history.writes.iter_mut().rfind(|write| write.key == key) else { return Ok(()) };
+        match &write.birth {
+            Some(known) if !Arc::ptr_eq(known, birth) && known != birth => Err(Violation::new(
+                Rule::OneRegister,
+                format!("{task}: two births for {} {:?}: {known:?} and {birth:?}", key.0, key.1),
+            )),
+            Some(_) => Ok(()),
+            None => {
+                write.birth = Some(Arc::clone(birth));
+                Ok(())
             }
         }
+    }
+
+    /// Somebody says that all holders of the birth have it.
+    pub fn said_to_be_born(&mut self, task: TaskId, ballot: Ballot) -> Result<(), Violation> {
+        let history = self.tasks.entry(task).or_default();
+        let birth = history.writes.iter().find(|write| write.key == (ballot, Version::BIRTH));
+        if !birth.is_some_and(Write::is_on_all) {
+            let what = format!("{task}: said to be born with {ballot}, which not all of its holders had");
+            return Err(Violation::new(Rule::AcknowledgedIsHeld, what));
+        }
+        if !history.born.contains(&ballot) {
+            history.born.push(ballot);
+        }
         Ok(())
+    }
+
+    /// Whether an attempt is in force: only then it may be granted, and run.
+    pub fn is_granted(&self, task: &TaskId, attempt: u32, executor: NodeId) -> bool {
+        self.history(task).iter().any(|write| match &write.register.state {
+            State::Assigned(one) if one.number == attempt && one.executor == executor => {
+                match is_placement(write.key) {
+                    true => write.is_on_all(),
+                    false => write.is_in_force(),
+                }
+            }
+            State::Assigned(_) | State::Ended(_) => false,
+        })
     }
 
     /// How the task ended, once a majority of its holders had that on disk.
@@ -74,14 +124,23 @@ impl Registers {
         self.tasks.get(task)?.chosen.as_ref().map(|(_, register)| register)
     }
 
-    pub fn history(&self, task: &TaskId) -> Option<&[Write]> {
-        self.tasks.get(task).map(|history| history.writes.as_slice())
+    /// In order of their keys.
+    pub fn history(&self, task: &TaskId) -> &[Write] {
+        self.tasks.get(task).map_or(&[], |history| history.writes.as_slice())
+    }
+
+    /// What was decided, in the order in which it was: writes in force, and births that came about.
+    pub fn decisions(&self, task: &TaskId) -> Vec<&Write> {
+        let Some(history) = self.tasks.get(task) else { return Vec::new() };
+        let mut decisions: Vec<&Write> = history.writes.iter().filter(|write| history.is_decided(write)).collect();
+        decisions.sort_unstable_by_key(|write| precedence(write.key));
+        decisions
     }
 
     /// Whether births of the task from different home lists came to disks: members had come or gone in between. That
     /// two of them meet is then not certain, see the limits in the module's documentation.
     pub fn has_two_homes(&self, task: &TaskId) -> bool {
-        let homes = self.history(task).unwrap_or_default().iter();
+        let homes = self.history(task).iter();
         let mut homes = homes.filter(|write| is_placement(write.key) && !write.on.is_empty());
         let first = homes.next().map(|write| &write.register.joint);
         homes.any(|write| Some(&write.register.joint) != first)
@@ -107,6 +166,20 @@ impl Registers {
 }
 
 impl History {
+    /// A birth counts once its gateway has said that it is complete, or its driver has written upon it: before that it
+    /// may be given up, however many have it.
+    fn is_decided(&self, write: &Write) -> bool {
+        let (ballot, _) = write.key;
+        match is_placement(write.key) {
+            false => write.is_in_force(),
+            true => {
+                let is_written_upon =
+                    || self.writes.iter().any(|one| one.key.0 == ballot && one.key.1 > Version::BIRTH);
+                write.is_on_all() && (self.born.contains(&ballot) || is_written_upon())
+            }
+        }
+    }
+
     fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> Result<usize, Violation> {
         // Almost always the newest or nearly so.
         let place = self.writes.iter().rposition(|write| write.key <= key).map_or(0, |place| place + 1);
@@ -138,7 +211,7 @@ impl History {
                 ),
             ));
         }
-        self.writes.insert(place, Write { key, register: register.clone(), on: Vec::new() });
+        self.writes.insert(place, Write { key, register: register.clone(), birth: None, on: Vec::new() });
         Ok(place)
     }
 
@@ -186,11 +259,22 @@ impl Write {
         };
         majority(&self.register.holders) && self.register.joint.as_deref().is_none_or(majority)
     }
+
+    /// Whether all its holders had it.
+    pub fn is_on_all(&self) -> bool {
+        self.register.holders.iter().all(|holder| self.on.contains(&holder.store))
+    }
+}
+
+/// The order of decisions: that of the keys, except that among births, whose ballots nobody has prepared, the one that
+/// was written upon stands above all others.
+pub fn precedence(key: Key) -> (u32, bool, Ballot, Version) {
+    (key.0.term, key.1 > Version::BIRTH, key.0, key.1)
 }
 
 /// A gateway places without having prepared: that its ballot is higher than that of another birth says nothing, and
 /// the holders refuse it. Only what is written upon such a birth, after all its holders took it, must not be.
-fn is_placement(key: Key) -> bool {
+pub fn is_placement(key: Key) -> bool {
     key.0.term == 0 && key.1 == Version::BIRTH
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use mesh_proto::{
     id::{Digest, TaskId},
-    task::{Ending, Register},
+    task::{Birth, Ending, Register},
 };
 
 /// All tasks that a user ever asked for.
@@ -28,10 +28,11 @@ pub struct User {
 
 impl Users {
     /// A task is going to be submitted.
-    pub fn wants(&mut self, task: TaskId, has_deadline: bool, is_manifest: bool) {
+    pub fn wants(&mut self, task: TaskId, wish: Causes) {
         let causes = &mut self.tasks.entry(task).or_default().causes;
-        causes.has_deadline |= has_deadline;
-        causes.is_manifest |= is_manifest;
+        causes.has_deadline |= wish.has_deadline;
+        causes.is_manifest |= wish.is_manifest;
+        causes.has_rival |= wish.has_rival;
     }
 
     /// Somebody asked for it to be cancelled.
@@ -41,6 +42,16 @@ impl Users {
 
     pub fn causes(&self, task: &TaskId) -> Causes {
         self.tasks.get(task).map(|user| user.causes).unwrap_or_default()
+    }
+
+    pub fn is_acknowledged(&self, task: &TaskId) -> bool {
+        self.tasks.get(task).is_some_and(|user| user.acknowledged)
+    }
+
+    /// Of two tasks that were submitted under one key, only the acknowledged one may run once it is that.
+    pub fn may_run(&self, birth: &Birth) -> bool {
+        let Some(user) = self.tasks.get(&birth.task).filter(|user| user.causes.has_rival) else { return true };
+        user.digest.is_none_or(|digest| digest == birth.digest())
     }
 
     pub fn acknowledged(&mut self, task: TaskId, digest: Option<Digest>) -> Result<(), Violation> {

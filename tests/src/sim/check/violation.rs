@@ -12,6 +12,10 @@ pub struct Violation {
 pub enum Rule {
     /// No two registers of one task for one (ballot, version).
     OneRegister,
+    /// A ballot's first write has the promises that it needs and goes on with what was decided, and decisions only grow.
+    Ballots,
+    /// Nothing is granted or run before its attempt is in force.
+    InForce,
     /// A terminal state that a majority of the holders had on disk is the only one from then on.
     OneEnding,
     /// What is called ended is ended by a majority, and users are told one ending.
@@ -28,6 +32,8 @@ pub enum Rule {
     Slots,
     /// Queues keep to their bounds.
     Bounded,
+    /// No disk lets go of a record or a result that is still needed.
+    Keeps,
     /// Healed, every acknowledged task ends in time and its user learns how.
     Ends,
     /// Healed, every retained record is on as many live disks as it should be in time.
@@ -36,6 +42,8 @@ pub enum Rule {
     Outbox,
     /// Healed, new tasks are taken.
     Takes,
+    /// Healed, nothing is left to be done: no record is live, nobody drives, places, waits or runs.
+    Rests,
     /// What is committed is there after a crash.
     DiskKeeps,
     /// A machine panicked.

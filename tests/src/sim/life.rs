@@ -1,0 +1,167 @@
+//! How a machine comes up, ends, stops for a while and goes on.
+
+use super::{check::Rule, count::Count, event::Event, node::Body, storage::Part, world::World};
+use mesh_coordinator::{Config, Input};
+use mesh_membership::Member;
+use mesh_proto::{id::LogPosition, task::Octets};
+use std::{collections::VecDeque, time::Duration};
+
+impl World {
+    /// A machine comes up and reads its disk.
+    pub(super) fn start(&mut self, node: usize, life: u32) {
+        let network = self.network_id;
+        let (seed, salt) = (self.dice.next(), self.dice.next());
+        let machine = &mut self.nodes[node];
+        if machine.life != life || machine.body.is_some() {
+            return;
+        }
+        machine.life += 1;
+        let fresh = machine.durable == LogPosition::START;
+        let config = Config {
+            network,
+            seed,
+            me: Member { incarnation: 0, entry: Octets::default(), ..machine.me.clone() },
+            // Who made the network knows that he is alone.
+            alone: node == 0 && machine.life == 1,
+            membership: self.options.membership.clone(),
+            tasks: self.options.tasks.clone(),
+        };
+        // Who makes the network does so once.
+        let fails = self.healed.is_none() && !(fresh && node == 0) && self.fate.chance(self.options.torn_starts);
+        if fails {
+            let part = *self.fate.pick(&[Part::Log, Part::Store]);
+            machine.medium.lose_power_after(part, self.fate.spread(1..=30) - 1);
+        }
+        let loaded = match machine.medium.load(config, salt, machine.durable) {
+            Err(_) if fails && machine.medium.is_off() => {
+                machine.medium.crash(self.fate.next());
+                self.count(Count::CrashInStart);
+                return self.restart_later(node);
+            }
+            Ok(loaded) => loaded,
+            Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot start: {error}")),
+        };
+        machine.medium.keep_power();
+        let introduced = loaded.brain.members().is_introduced();
+        machine.body = Some(Body {
+            brain: loaded.brain,
+            storage: loaded.storage,
+            inbox: VecDeque::from([Input::Restarted]),
+            waking: false,
+            timer: None,
+            durable: loaded.position,
+            persisted: loaded.position,
+            committing: Vec::new(),
+            waiting: Vec::new(),
+            gated: VecDeque::new(),
+            executions: Vec::new(),
+            effects_left: None,
+            wants_to_absorb: false,
+            postponed: Vec::new(),
+        });
+        self.speak(node, 0);
+        let machine = &mut self.nodes[node];
+        let (store, life, id, full) = (machine.store(), machine.life, machine.id, machine.full_disk > 0);
+        if fresh && self.checks.disks.get(store).is_none() {
+            self.checks.disks.born(store, id);
+        }
+        for fact in loaded.surprises {
+            self.on_disk(store, &fact);
+        }
+        self.say(node, || format!("starts with store {store} at record {}", loaded.position));
+        if full {
+            self.deliver(node, Input::Disk { room: false });
+        }
+        if !introduced {
+            self.queue.push(self.at, Event::Bootstrap { node: node as u8, to: 0, life });
+        }
+        let absorbs = self.at + self.dice.range(1..=self.options.absorb);
+        self.queue.push(absorbs, Event::Absorb { node: node as u8, life });
+        self.wake(node);
+    }
+
+    /// A process ends at once; with `power` the whole machine does, and nobody is told.
+    pub(super) fn crash(&mut self, node: usize, power: bool) {
+        let how = self.fate.below(4);
+        let seed = self.fate.next();
+        let machine = &mut self.nodes[node];
+        let Some(mut body) = machine.body.take() else { return };
+        machine.life += 1;
+        if !body.committing.is_empty() {
+            self.counts.add(Count::CrashInCommit);
+            let committed = match how {
+                0 => Ok(LogPosition::START),
+                1 => body.storage.commit(&body.committing),
+                torn => {
+                    machine.medium.fail_next_commit(torn == 3);
+                    body.storage.commit(&body.committing)
+                }
+            };
+            // A commit that fails here is the point of it.
+            if committed.is_err() {
+                self.counts.add(Count::TornTail);
+            }
+        }
+        machine.durable = body.durable;
+        self.counts.add(if power { Count::PowerLoss } else { Count::Crash });
+        match power {
+            true => machine.medium.crash(seed),
+            false => machine.medium.restart(),
+        }
+        let was_frozen = machine.frozen.take().is_some();
+        for running in body.executions.drain(..) {
+            self.counts.add(Count::ExecutionKilled);
+            self.ends.take(running.slot);
+        }
+        drop(body);
+        for peer in 0..self.nodes.len() {
+            if peer != node {
+                if was_frozen {
+                    self.network.mend(self.at, (peer, node), &mut self.queue);
+                }
+                self.network.close(self.at, (node, peer), !power, &mut self.queue);
+            }
+        }
+        self.say(node, || format!("crashes, power {power}"));
+        self.with_clients(|clients, reach| clients.gateway_lost(node, reach));
+    }
+
+    /// Stops a process for a while, as SIGSTOP does.
+    pub(super) fn freeze(&mut self, node: usize) -> bool {
+        let machine = &mut self.nodes[node];
+        if machine.body.is_none() || machine.frozen.is_some() {
+            return false;
+        }
+        machine.frozen = Some(self.at);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            self.network.cut(peer, node);
+        }
+        true
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let Some(since) = machine.frozen.take() else { return };
+        let gap = Duration::from_micros(self.at - since);
+        let long = gap > 2 * self.options.membership.heartbeat;
+        let Some(body) = &mut machine.body else { return };
+        // The brain's thread sees the gap before it looks at anything else.
+        if long {
+            body.inbox.push_front(Input::Paused { gap });
+        }
+        body.waking = false;
+        body.timer = None;
+        let postponed = std::mem::take(&mut body.postponed);
+        for event in postponed {
+            match event {
+                Event::Wake { .. } | Event::Timer { .. } => {}
+                _ => self.queue.push(self.at, event),
+            }
+        }
+        self.wake(node);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            self.network.mend(self.at, (peer, node), &mut self.queue);
+        }
+    }
+}

@@ -54,9 +54,11 @@ pub struct LogState {
 }
 
 impl LogState {
-    pub fn room(&self) -> reserve::Room {
+    /// With so many entries of the store that changed.
+    pub fn room(&self, changes: usize) -> reserve::Room {
         let of = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
-        reserve::Room { headroom: of(&self.headroom), free: of(&self.free), backlog: of(&self.bytes) }
+        let changes = changes as u64;
+        reserve::Room { headroom: of(&self.headroom), free: of(&self.free), backlog: of(&self.bytes), changes }
     }
 }
 
@@ -100,11 +102,16 @@ pub fn run<D: Disk>(
         };
         let mut release = None;
         let mut snapshot = None;
+        // Bytes of the records that came after it, and are not in it.
+        let mut behind = 0;
         let mut stop = false;
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
                 Job::Batch { records: encoded, effects } => {
+                    if snapshot.is_some() {
+                        behind += encoded.iter().map(|record| record.len() as u64).sum::<u64>();
+                    }
                     for record in &encoded {
                         if let Err(error) = log.append(record) {
                             fatal(&format!("the log refused a record: {error}"));
@@ -143,7 +150,7 @@ pub fn run<D: Disk>(
         }
         // After the release of the one before.
         if let Some((position, changes)) = snapshot {
-            backlog.begin(log.bytes_since_release());
+            backlog.begin(log.bytes_since_release().saturating_sub(behind));
             snapshots.begin(position, changes);
         }
         state.bytes.store(backlog.bytes(log.bytes_since_release()), Ordering::Relaxed);

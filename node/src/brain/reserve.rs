@@ -6,13 +6,16 @@ use mesh_coordinator::Changes;
 /// For the ends of what was accepted: results and their registers, appended when nothing new is taken any more.
 const FINISH: u64 = 64 << 20;
 
-/// Room that the store may need, in bytes of the log that it has not taken in. The store copies on write, and its old
-/// pages are free only behind the transaction: of a task a kilobyte is logged, and two pages may be written for it.
-const STORE_PER_LOG: u64 = 8;
+/// Room that the store may need, in bytes of the log that it has not taken in: values, each in pages of its own.
+const STORE_PER_LOG: u64 = 4;
+/// And for each entry that changed: the store copies on write, and its old pages are free only behind the transaction.
+const STORE_PER_CHANGE: u64 = 10 << 10;
 
 /// Short of room the store is brought up to date at so many bytes of log, and not only when a restart would be long:
 /// until then the log holds room twice, as segments that are not released and as room that is kept for the store.
 pub const SHORT: u64 = 8 << 20;
+/// And at so many changed entries.
+pub const FEW: u64 = 4_096;
 
 /// The disk, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +25,13 @@ pub struct Room {
     pub free: u64,
     /// Of the log, not in the store.
     pub backlog: u64,
+    /// Entries of the store that changed, a number.
+    pub changes: u64,
 }
 
 impl Room {
-    /// Whether new work may be taken. Whatever is in the log, less than [`SHORT`] of it changes nothing: who refused work
-    /// for want of that little would wait for a snapshot that nothing makes due.
+    /// Whether new work may be taken. However little is in the log, less than makes a snapshot due changes nothing: who
+    /// refused work for want of that little would wait for one that never comes.
     pub fn takes_work(&self) -> bool {
         self.is_beyond(1)
     }
@@ -37,23 +42,24 @@ impl Room {
     }
 
     fn is_beyond(&self, times: u64) -> bool {
-        let store = self.backlog.max(SHORT).saturating_mul(STORE_PER_LOG * times);
+        let values = self.backlog.max(SHORT).saturating_mul(STORE_PER_LOG * times);
+        let store = values.saturating_add(self.changes.max(FEW).saturating_mul(STORE_PER_CHANGE * times));
         self.headroom > FINISH.saturating_add(store) && self.free > store
     }
 }
 
-/// Bytes that a transaction with these changes may take of the disk, of a store with so many entries: a run of pages for each
-/// value, which is a power of two, two pages for the neighbours that are written anew with it, and what the way there from
-/// the root takes. Pages of neighbours there are no more than entries. Neighbours that are all large take more: then the
+/// Bytes that a transaction with these changes may take of the disk, of a store with so many entries in so many bytes: a run
+/// of pages for each value, which is a power of two, two pages for the neighbours that are written anew with it, and what the way there from
+/// the root takes. Pages of neighbours there are no more than entries, nor than the store has. Neighbours that are all large take more: then the
 /// write may fail, and the node ends with what is in the log.
-pub fn of_changes(changes: &Changes, entries: u64) -> u64 {
+pub fn of_changes(changes: &Changes, entries: u64, store: u64) -> u64 {
     let pages = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
         let bytes = key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY;
         // A page takes several of the small ones, and is half full at the least.
         let packed = if bytes < PAGE / 3 { bytes * 2 } else { bytes.next_power_of_two().max(PAGE) };
         packed as u64
     };
-    let neighbours = entries.min(changes.len() as u64) * 2 * PAGE as u64;
+    let neighbours = (entries.min(changes.len() as u64) * 2 * PAGE as u64).min(store);
     let leaves = changes.iter().map(pages).sum::<u64>() + neighbours;
     leaves + leaves / 8 + BESIDE
 }
@@ -74,19 +80,20 @@ mod tests {
 
     #[test]
     fn room_for_the_store_is_not_given_to_new_work() {
-        let room = |free: u64, backlog| Room { headroom: free, free, backlog };
-        for (backlog, kept) in
-            [(0, FINISH + (64 << 20)), (SHORT, FINISH + (64 << 20)), (60 << 20, FINISH + (480 << 20))]
+        let room = |free: u64, backlog, changes| Room { headroom: free, free, backlog, changes };
+        let mib = 1 << 20;
+        for (backlog, changes, store) in
+            [(0, 0, 72 * mib), (SHORT, FEW, 72 * mib), (60 * mib, FEW, 280 * mib), (SHORT, 102_400, 1_032 * mib)]
         {
-            assert!(!room(kept, backlog).takes_work() && room(kept + 1, backlog).takes_work(), "{backlog}");
-            assert!(room(kept + 1, backlog).is_short(), "{backlog}");
-            let twice = FINISH + 2 * (kept - FINISH);
-            assert!(room(twice, backlog).is_short() && !room(twice + 1, backlog).is_short(), "{backlog}");
+            let room = |free| room(free, backlog, changes);
+            assert!(!room(FINISH + store).takes_work() && room(FINISH + store + 1).takes_work(), "{backlog} {changes}");
+            let twice = FINISH + 2 * store;
+            assert!(room(twice).is_short() && !room(twice + 1).is_short(), "{backlog} {changes}");
         }
         // The log's free segments are not the store's.
-        assert!(!Room { headroom: 1 << 30, free: 64 << 20, backlog: 0 }.takes_work());
+        assert!(!Room { headroom: 1 << 30, ..room(72 * mib, 0, 0) }.takes_work());
         // The log knows no bound where its disk does not.
-        assert!(room(u64::MAX, 60 << 20).takes_work() && !room(1 << 40, u64::MAX).takes_work());
+        assert!(room(u64::MAX, 60 * mib, 0).takes_work() && !room(1 << 40, u64::MAX, 0).takes_work());
     }
 
     /// Blocks of the disk that the store has.
@@ -104,7 +111,7 @@ mod tests {
         for (round, size) in [(0_u64, 600), (1, 17_000), (2, 300), (0, 9_000), (3, 4_000), (1, 100)] {
             let key = |at: u64| blake3::hash(&(round << 32 | at).to_be_bytes()).as_bytes().to_vec();
             let changes: Changes = (0..1_000).map(|at| (key(at), Some(vec![7; size]))).collect();
-            let (foreseen, before) = (of_changes(&changes, store.len().unwrap()), taken(&path));
+            let (foreseen, before) = (of_changes(&changes, store.len().unwrap(), store.disk_bytes()), taken(&path));
             position = position.next();
             store.write(position, changes).unwrap();
             let took = taken(&path).saturating_sub(before);

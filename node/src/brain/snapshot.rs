@@ -22,6 +22,9 @@ use std::{
 /// Log bytes after which the store is brought up to date.
 const EVERY: u64 = 64 * 1024 * 1024;
 
+/// Changed entries after which it is, too: a record that lets go of thousands is small in the log.
+const EVERY_CHANGES: u64 = 250_000;
+
 /// So often is looked whether there is room on the disk now; the commit thread measures it.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -59,8 +62,8 @@ impl Snapshots {
 
     /// Whether to take one; if so it must be begun.
     pub fn is_due(&self, room: &Room) -> bool {
-        let most = if room.is_short() { reserve::SHORT } else { EVERY };
-        room.backlog >= most && !self.busy.swap(true, Ordering::AcqRel)
+        let (bytes, changes) = if room.is_short() { (reserve::SHORT, reserve::FEW) } else { (EVERY, EVERY_CHANGES) };
+        (room.backlog >= bytes || room.changes >= changes) && !self.busy.swap(true, Ordering::AcqRel)
     }
 
     pub fn begin(&self, position: LogPosition, changes: Changes) {
@@ -92,7 +95,7 @@ impl Writer {
     /// can wait until somebody makes room; meanwhile no new work is taken. `false` when the node stops first.
     fn wait_for_room(&self, changes: &Changes) -> bool {
         let entries = self.store.len().unwrap_or_else(|error| fatal(&format!("the store cannot be read: {error}")));
-        let needed = reserve::of_changes(changes, entries);
+        let needed = reserve::of_changes(changes, entries, self.store.disk_bytes());
         let mut is_told = false;
         while self.log.free.load(Ordering::Relaxed) < needed {
             if self.stop.load(Ordering::Acquire) {
@@ -137,11 +140,11 @@ mod tests {
     }
 
     fn roomy(backlog: u64) -> Room {
-        Room { headroom: u64::MAX, free: u64::MAX, backlog }
+        Room { headroom: u64::MAX, free: u64::MAX, backlog, changes: 0 }
     }
 
     fn tight(backlog: u64) -> Room {
-        Room { headroom: 0, free: 0, backlog }
+        Room { headroom: 0, free: 0, backlog, changes: 0 }
     }
 
     fn open(directory: &tempfile::TempDir) -> Store {
@@ -183,6 +186,9 @@ mod tests {
             due
         };
         assert!(!due(roomy(EVERY - 1)) && due(roomy(EVERY)));
+        let changed = |room, changes| Room { changes, ..room };
+        assert!(!due(changed(roomy(0), EVERY_CHANGES - 1)) && due(changed(roomy(0), EVERY_CHANGES)));
+        assert!(!due(changed(tight(0), reserve::FEW - 1)) && due(changed(tight(0), reserve::FEW)));
         assert!(!due(tight(reserve::SHORT - 1)) && due(tight(reserve::SHORT)));
     }
 }

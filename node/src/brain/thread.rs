@@ -92,7 +92,7 @@ impl Thread {
                 self.coordinator.handle(now, Input::Paused { gap }, &mut effects);
             }
             last = now.mono;
-            let room = self.log.room().takes_work();
+            let room = self.log.room(self.coordinator.changes_len()).takes_work();
             if room != has_room {
                 has_room = room;
                 self.coordinator.handle(now, Input::Disk { room }, &mut effects);
@@ -174,7 +174,7 @@ impl Thread {
                 other => self.held.effects.push(other),
             }
         }
-        if self.hand_over() && self.snapshots.is_due(&self.log.room()) {
+        if self.hand_over() && self.snapshots.is_due(&self.log.room(self.coordinator.changes_len())) {
             let (position, changes) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes));

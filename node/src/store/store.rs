@@ -7,7 +7,11 @@ use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
     TableError, WriteTransaction, backends::FileBackend,
 };
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 /// Memory of the page cache.
 pub const DEFAULT_CACHE_BYTES: usize = 8 << 20;
@@ -33,6 +37,8 @@ impl Default for StoreConfig {
 pub struct Store {
     database: Database,
     position: LogPosition,
+    /// Where it is a file by itself.
+    path: Option<PathBuf>,
 }
 
 impl Store {
@@ -53,12 +59,12 @@ impl Store {
                 meta.position
             }
             None => {
-                let mut store = Self { database, position: LogPosition::START };
+                let mut store = Self { database, position: LogPosition::START, path: None };
                 store.create(store_id)?;
                 return Ok(store);
             }
         };
-        Ok(Self { database, position })
+        Ok(Self { database, position, path: None })
     }
 
     /// Opens or makes the store in a real file, with mode 0600, and locks it. Its directory must exist.
@@ -75,7 +81,8 @@ impl Store {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             FileDisk::open(parent).and_then(|mut disk| disk.sync()).map_err(StoreError::io("sync the directory"))?;
         }
-        Self::open(FileBackend::new(file).map_err(StoreError::database("open"))?, store_id, config)
+        let backend = FileBackend::new(file).map_err(StoreError::database("open"))?;
+        Ok(Self { path: Some(path.to_owned()), ..Self::open(backend, store_id, config)? })
     }
 
     /// Opens or makes the store in a file of a disk, such as the simulator's.
@@ -138,6 +145,12 @@ impl Store {
     /// The number of keys.
     pub fn len(&self) -> Result<u64, StoreError> {
         self.state()?.len().map_err(StoreError::database("read"))
+    }
+
+    /// Blocks of the disk that its file has, in bytes; `u64::MAX` where that cannot be told.
+    pub fn disk_bytes(&self) -> u64 {
+        let file = self.path.as_ref().and_then(|path| std::fs::metadata(path).ok());
+        file.map_or(u64::MAX, |file| file.blocks().saturating_mul(512))
     }
 
     pub fn is_empty(&self) -> Result<bool, StoreError> {
@@ -243,5 +256,6 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 const STORE_ID: &str = "store-id";
 const POSITION: &str = "position";
-const FORMAT_VERSION: u64 = 1;
+/// 2: failed attempts name whose fault it was.
+const FORMAT_VERSION: u64 = 2;
 const REDB_MAGIC: usize = 9;

@@ -67,8 +67,8 @@ fn an_unknown_version_is_named() {
     store.write_format(7);
     store.close().unwrap();
     let error = open(&disk).unwrap_err();
-    assert!(matches!(error, StoreError::Version { found: 7, supported: 1 }), "{error}");
-    assert!(error.to_string().contains('7') && error.to_string().contains('1'));
+    assert!(matches!(error, StoreError::Version { found: 7, supported: 2 }), "{error}");
+    assert!(error.to_string().contains('7') && error.to_string().contains('2'));
 }
 
 #[test]

@@ -126,6 +126,9 @@ impl Work {
     /// In the thread that cancels as well: nothing comes in between.
     fn start(&self, run: Run) {
         let started = self.0.executors.run(run.clone());
+        if matches!(started, Err(RunError::Busy { .. })) {
+            self.0.running.expect((run.task, run.attempt));
+        }
         self.started(run, started);
     }
 
@@ -140,10 +143,10 @@ impl Work {
         }
     }
 
+    /// Of what is expected; unless it was cancelled meanwhile.
     fn wait_for_slot(&self, run: Run) {
         let (task, attempt) = (run.task, run.attempt);
         let work = self.clone();
-        self.0.running.expect((task, attempt));
         let waiting = self.0.runtime.spawn(async move {
             let until = tokio::time::Instant::now() + SLOT_WAIT;
             loop {

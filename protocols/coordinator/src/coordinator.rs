@@ -208,6 +208,11 @@ impl Coordinator {
 
     // For the body.
 
+    /// How many entries [`Self::take_changes`] would give.
+    pub fn changes_len(&self) -> usize {
+        self.changed_members.len() + usize::from(self.newly_introduced) + self.tasks.shelf().changed_len()
+    }
+
     /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal.
     pub fn take_changes(&mut self) -> (LogPosition, Changes) {
         let mut changes = Vec::new();

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, ops::Bound};
 
 /// Records looked at in one turn, about 2 µs each.
 const ROUND: usize = 500;
-/// Lists under way, at most: what is asked above it is answered with what one look finds.
+/// Lists under way, at most: what is asked above it is not answered, as by a node that is too busy to.
 const SCANS: usize = 256;
 
 /// Lists under way, which take turns.
@@ -39,16 +39,13 @@ impl Scans {
 impl Coordinator {
     /// Begins a list, and ends it at once where there is little to look at.
     pub(crate) fn begin_scan(&mut self, asker: Asker, filter: ListFilter) {
-        let mut scan = Scan { asker, filter, found: Vec::new() };
-        if self.scans.0.len() < SCANS {
-            self.scans.0.push_back(scan);
-            // Where others go on, it waits for its turn: a turn of the brain begins as many as come.
-            if self.scans.0.len() == 1 {
-                self.scan();
-            }
-        } else {
-            self.look(&mut scan, ROUND);
-            self.end_scan(scan);
+        if self.scans.0.len() >= SCANS {
+            return;
+        }
+        self.scans.0.push_back(Scan { asker, filter, found: Vec::new() });
+        // Where others go on, it waits for its turn: a turn of the brain begins as many as come.
+        if self.scans.0.len() == 1 {
+            self.scan();
         }
     }
 

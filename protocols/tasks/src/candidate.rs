@@ -143,7 +143,7 @@ impl Tasks {
         };
         let winner = covered.then(|| self.choose_birth(task, best, &seen)).flatten();
         for node in to_ask {
-            let born = prepared_as(&seen, &node, born);
+            let born = prepared_as(&seen, self.roster.holder(&node), born);
             self.send(node, Item::Prepare { task, ballot, born });
         }
         if let Some(winner) = winner {
@@ -215,7 +215,8 @@ impl Tasks {
             .filter(|(_, held)| held.as_ref().is_some_and(|held| held.birth == adopted.birth))
             .map(|(holder, _)| *holder)
             .collect();
-        self.write_again(cx, task, fact, &register, &has_birth);
+        let promised: Vec<Holder> = campaign.promises.into_keys().collect();
+        self.write_again(cx, task, fact, &register, &has_birth, &promised);
         if self.timers.is_set(task, Kind::Wish) {
             self.end(cx, task, How::Cancelled, None, None);
         }
@@ -295,7 +296,7 @@ impl Tasks {
                     .copied()
                     .collect();
                 for node in missing {
-                    let born = prepared_as(&seen, &node, born);
+                    let born = prepared_as(&seen, self.roster.holder(&node), born);
                     self.send(node, Item::Prepare { task, ballot, born });
                 }
                 self.count_promises(cx, task);
@@ -388,11 +389,12 @@ impl Tasks {
         let mut others = holders.iter().filter(|holder| **holder != self.me);
         let nobody_is_left =
             holders.iter().any(has_outlived) && others.all(|one| has_outlived(one) || is_replaced(one));
-        let by_others = outlived.len() >= quorum::majority(self.config.copies);
+        let nodes: BTreeSet<NodeId> = outlived.iter().map(|holder| holder.node).collect();
+        let by_others = nodes.len() >= quorum::majority(self.config.copies);
         if nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
             self.drivers.remove(&task);
             self.counters.retired += 1;
-            self.forget(cx, vec![task]);
+            self.forget_outlived(cx, task);
         }
     }
 
@@ -404,6 +406,7 @@ impl Tasks {
         fact: Fact,
         register: &Arc<Register>,
         has_birth: &BTreeSet<Holder>,
+        promised: &[Holder],
     ) {
         self.counters.writes += 1;
         self.persist(cx, fact);
@@ -412,8 +415,15 @@ impl Tasks {
         else {
             return;
         };
-        for holder in everyone(register) {
-            if holder != self.me && self.roster.is_present(&holder) {
+        let mut asked: BTreeSet<Holder> =
+            everyone(register).filter(|holder| *holder == self.me || self.roster.is_present(holder)).collect();
+        // The holders that are there are too few for a majority of the home list: whoever else promised helps to it.
+        if !quorum::is_met(register, |holder| asked.contains(holder)) {
+            let home = register.joint.as_deref().unwrap_or_default();
+            asked.extend(promised.iter().filter(|holder| home.contains(holder)));
+        }
+        for holder in asked {
+            if holder != self.me {
                 let birth = (!has_birth.contains(&holder)).then(|| Arc::clone(&birth));
                 let register = Arc::clone(register);
                 self.send(holder.node, Item::Write { task, ballot, version, register, birth });
@@ -424,9 +434,13 @@ impl Tasks {
     }
 }
 
-/// Only a named holder can have outlived a record. Any other member of the home list that is asked never held it: it is
-/// to promise, however old the key is.
-fn prepared_as(seen: &[Held], node: &NodeId, born: Wall) -> Wall {
-    let is_holder = seen.iter().any(|held| held.register.holders.iter().any(|holder| holder.node == *node));
+/// Only a named holder can have outlived a record, and of a change of holders only one of the old ones must have had it.
+/// Any other member that is asked, and who has another disk since, never held it: it is to promise, however old the key is,
+/// unless it knows to have forgotten it.
+fn prepared_as(seen: &[Held], present: Option<Holder>, born: Wall) -> Wall {
+    let had = |held: &Held, one: &Holder| {
+        held.register.holders.contains(one) && held.register.joint.as_ref().is_none_or(|old| old.contains(one))
+    };
+    let is_holder = present.is_some_and(|one| seen.iter().any(|held| had(held, &one)));
     if is_holder { born } else { Wall(u64::MAX) }
 }

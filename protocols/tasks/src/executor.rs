@@ -303,8 +303,10 @@ impl Tasks {
         self.executor.unknown.remove(&task);
         let all = kept.iter().flat_map(|(_, _, asked)| asked).copied().collect();
         self.executor.offered.insert(task, all);
+        // Who drives it, or is about to, need not tell the others, who would take it for one that does not.
+        let (drives, me) = (self.drivers.contains_key(&task), self.me.node);
         for (attempt, outcome, asked) in kept {
-            for node in asked {
+            for node in asked.into_iter().filter(|node| !drives || *node == me) {
                 self.send(node, Item::Report { task, attempt, outcome: Arc::clone(&outcome) });
             }
         }

@@ -50,6 +50,15 @@ pub enum Fact {
         #[serde(rename = "i")]
         tasks: Vec<TaskId>,
     },
+    /// The record and the promise are gone: it ended, as others say who held it longer and have forgotten it since. Unlike
+    /// what was dropped while it lived, this is remembered: whoever was away for as long must not find a holder here.
+    #[serde(rename = "g")]
+    Outlived {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "w")]
+        at: Wall,
+    },
     /// Submissions whose key was drawn before this are refused.
     #[serde(rename = "f")]
     Floor {

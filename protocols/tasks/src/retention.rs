@@ -108,7 +108,18 @@ impl Tasks {
     }
 
     pub(crate) fn forget(&mut self, cx: &mut Context<'_>, tasks: Vec<TaskId>) {
-        for task in &tasks {
+        self.let_go(cx, &tasks);
+        self.persist(cx, Fact::Dropped { tasks });
+    }
+
+    /// The others forgot it before, however far this node had come with it.
+    pub(crate) fn forget_outlived(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        self.let_go(cx, &[task]);
+        self.persist(cx, Fact::Outlived { task, at: cx.now.wall });
+    }
+
+    fn let_go(&mut self, cx: &mut Context<'_>, tasks: &[TaskId]) {
+        for task in tasks {
             self.drivers.remove(task);
             self.rivals.remove(task);
             self.given_back.remove(task);
@@ -117,11 +128,10 @@ impl Tasks {
             self.timers.clear_all(*task);
         }
         // A result that is still to be settled is offered all the same, until all say that they know nothing of it.
-        for task in &tasks {
+        for task in tasks {
             if self.keeps_result(task) {
                 self.timers.set(*task, Kind::Report, cx.now.mono + self.config.report_again);
             }
         }
-        self.persist(cx, Fact::Dropped { tasks });
     }
 }

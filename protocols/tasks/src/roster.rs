@@ -88,6 +88,11 @@ impl Roster {
         self.seats.get(node)
     }
 
+    /// The member with the disk that it has now.
+    pub fn holder(&self, node: &NodeId) -> Option<Holder> {
+        self.seats.get(node).map(|seat| Holder { node: *node, store: seat.store })
+    }
+
     pub fn seat_mut(&mut self, node: &NodeId) -> Option<&mut Seat> {
         self.seats.get_mut(node)
     }

@@ -137,6 +137,7 @@ counts! {
     FactWritten "fact.written",
     FactPromised "fact.promised",
     FactDropped "fact.dropped",
+    FactOutlived "fact.outlived",
     FactFloor "fact.floor",
     FactKept "fact.kept",
     FactSettled "fact.settled",
@@ -253,6 +254,7 @@ impl Counts {
             }
             Fact::Promised { .. } => Count::FactPromised,
             Fact::Dropped { .. } => Count::FactDropped,
+            Fact::Outlived { .. } => Count::FactOutlived,
             Fact::Floor { .. } => Count::FactFloor,
             Fact::Kept { .. } => Count::FactKept,
             Fact::Settled { .. } => Count::FactSettled,

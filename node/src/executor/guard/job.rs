@@ -311,12 +311,14 @@ impl<'a> Job<'a> {
         if now < self.next_look {
             return Ok(());
         }
-        self.next_look = now + LOOK_EVERY;
         self.looks += 1;
         self.count_processes(guard);
         if self.looks % WIDE_LOOK == ANNOUNCED_AT || self.is_swelling {
             self.weigh(guard);
         }
+        // On a system with many processes a look takes long, and where this guard goes first nobody comes in between.
+        let ended = spawn::now();
+        self.next_look = ended + LOOK_EVERY.max(ended.saturating_sub(now));
         if self.looks == ANNOUNCED_AT {
             control.send(&FromGuard::Running)?;
         }

@@ -28,9 +28,7 @@ async fn ten_nodes_work_together() {
     work_on(10, 500).await;
 }
 
-/// `cargo test -p meshd --test it -- --ignored --nocapture fifty_nodes`
 #[tokio::test]
-#[ignore = "50 processes that all come up at once want more than the two cores of CI"]
 async fn fifty_nodes_work_together() {
     work_on(50, 2_000).await;
 }

@@ -133,6 +133,7 @@ pub fn any_task_fact() -> impl Strategy<Value = Fact> {
         }),
         (any_task(), any_ballot(), any_wall()).prop_map(|(task, ballot, at)| Fact::Promised { task, ballot, at }),
         vec(any_task(), 0..6).prop_map(|tasks| Fact::Dropped { tasks }),
+        (any_task(), any_wall()).prop_map(|(task, at)| Fact::Outlived { task, at }),
         any_wall().prop_map(|floor| Fact::Floor { floor }),
         kept.prop_map(|(task, attempt, outcome, holders)| Fact::Kept {
             task,

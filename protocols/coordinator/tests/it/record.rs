@@ -108,6 +108,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
         of_task("written", TaskFact::Written { task, ballot, version, register: ended }),
         of_task("promised", TaskFact::Promised { task, ballot, at: NOW }),
         of_task("dropped", TaskFact::Dropped { tasks: vec![task] }),
+        of_task("outlived", TaskFact::Outlived { task, at: NOW }),
         of_task("floor", TaskFact::Floor { floor: NOW }),
         of_task("kept", TaskFact::Kept { task, attempt: 2, outcome, holders: vec![node(1)] }),
         of_task("settled", TaskFact::Settled { task, attempt: 2 }),

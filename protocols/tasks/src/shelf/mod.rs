@@ -117,6 +117,10 @@ impl Shelf {
                 self.changed.insert(Key::Promise(task));
             }
             Fact::Dropped { tasks } => tasks.iter().for_each(|task| self.drop_task(task)),
+            Fact::Outlived { task, at } => {
+                self.drop_task(&task);
+                self.remember_gone(task, at);
+            }
             Fact::Floor { floor } => {
                 self.floor = self.floor.max(floor);
                 self.changed.insert(Key::Floor);
@@ -371,6 +375,11 @@ impl Shelf {
     /// The blobs that records and results here name.
     pub fn naming(&self) -> &Naming {
         &self.naming
+    }
+
+    /// Entries that the next call of [`Self::take_changes`] has.
+    pub fn changed_len(&self) -> usize {
+        self.changed.len()
     }
 
     /// The entries that changed since the last call, as the store keeps them: no value is a removal.

@@ -2,7 +2,7 @@ use super::{node::*, told::Told};
 use crate::Fact;
 use mesh_proto::task::{Ballot, Birth, Held, Item, Register, Spec, State, Version};
 use mesh_proto::time::Wall;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The first holder, which has never heard that its birth is complete, and so asks for promises.
 fn campaigning() -> Node {
@@ -82,6 +82,10 @@ fn a_confirmed_birth_needs_its_home_list_as_well() {
     assert_eq!(node.hear(2, promise(Some(ours()))), Told::nothing());
     let told = node.hear(3, promise(None));
     let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
+    // At once, since the holders that are there are no majority of the five.
+    let written: BTreeSet<usize> =
+        told.sent.iter().filter(|(_, item)| matches!(item, Item::Write { .. })).map(|(rank, _)| *rank).collect();
+    assert!(written.contains(&3), "{told:?}");
     // All three stay, and it is to be on three of the five, whatever it was told.
     assert_eq!(register.holders, holders(&[0, 1, 2]));
     assert_eq!(register.joint, Some(home()));
@@ -98,7 +102,13 @@ fn who_promised_and_has_forgotten_since_is_asked_again() {
     assert_eq!(node.hear(2, Item::TooOld { task: task(), floor: START }), Told::nothing());
     // With that the majority of its holders has outlived it.
     let told = node.hear(1, Item::TooOld { task: task(), floor: START });
-    assert_eq!(told.facts, [Fact::Dropped { tasks: vec![task()] }]);
+    assert_eq!(told.facts, [Fact::Outlived { task: task(), at: node.now.wall }]);
+    // A driver that was away for as long must not find a majority in what never ended here.
+    let register = Arc::new(ended(START));
+    let stale =
+        Item::Write { task: task(), ballot: birth_ballot(1, 7), version: Version(2), register, birth: Some(birth()) };
+    let told = node.hear(1, stale);
+    assert!(matches!(told.sent.as_slice(), [(1, Item::TooOld { .. })]) && told.facts.is_empty(), "{told:?}");
 }
 
 #[test]

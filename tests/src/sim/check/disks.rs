@@ -102,6 +102,9 @@ impl Disks {
                     disk.records.remove(task);
                 }
             }
+            Fact::Outlived { task, .. } => {
+                disk.records.remove(task);
+            }
             Fact::Floor { floor } => disk.floor = *floor,
             Fact::Kept { task, attempt, outcome, .. } => {
                 disk.kept.insert((*task, *attempt), Arc::clone(outcome));

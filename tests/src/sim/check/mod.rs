@@ -95,6 +95,11 @@ impl Checks {
                     self.promises.dropped(store, task);
                 }
             }
+            Fact::Outlived { task, .. } => {
+                let result = self.may_drop(store, task);
+                self.note_of(task, result, counts);
+                self.promises.dropped(store, task);
+            }
             Fact::Promised { task, ballot, .. } => self.reigns.promised(store, *task, *ballot),
             Fact::Settled { task, attempt } => {
                 let result = self.may_settle(store, *task, *attempt);

@@ -92,6 +92,24 @@ fn a_confirmed_birth_needs_its_home_list_as_well() {
 }
 
 #[test]
+fn a_birth_that_is_settled_is_not_aimed_at_others() {
+    let mut node = Node::born(1, &spec());
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(0);
+    let promise = |held| Item::Promise { task: task(), ballot: ballot(1, 1), held };
+    node.hear(2, promise(Some(ours())));
+    node.hear(3, promise(None));
+    // The driver by birth may have decided with the other holder alone, and be gone for good: without one of the two,
+    // whoever takes their place cannot tell.
+    node.call(|tasks, cx| tasks.silent(cx, at(2)));
+    for _ in 0..120 {
+        let told = node.pass_ms(1000);
+        assert_eq!(told.facts, [], "{told:?}");
+    }
+    assert_eq!(node.copy().map(|(_, register)| register.holders), Some(holders(&[0, 1, 2])));
+}
+
+#[test]
 fn who_promised_and_has_forgotten_since_is_asked_again() {
     let mut node = campaigning();
     node.hear(1, promise(Some(ours())));

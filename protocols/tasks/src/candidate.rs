@@ -192,8 +192,11 @@ impl Tasks {
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
         let register = Register::clone(&adopted.register);
+        // A birth keeps its holders, with a majority of which its driver may have decided or may yet, and is to be on a
+        // majority of the home list, so that nobody can settle it otherwise. That also where it is known to be complete:
+        // for somebody else may have begun to settle it with others (simulator, seed 3233).
         let register = match adopted.version == Version::BIRTH {
-            true => self.settle_birth(&adopted, register, &campaign.promises),
+            true => Register { joint: Some(adopted.birth.home.clone()), ..register },
             false => register,
         };
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
@@ -205,7 +208,12 @@ impl Tasks {
         } else {
             Fact::Written { task, ballot, version, register: Arc::clone(&register) }
         };
-        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), ..Reign::default() };
+        // Of another birth that was passed by, its holders are to know it: with them alone its driver would go on with what
+        // it had begun (simulator, seed 10528).
+        let is_settled = adopted.version == Version::BIRTH;
+        let others = campaign.promises.values().flatten().filter(|held| is_settled && held.birth != adopted.birth);
+        let passed_by: BTreeSet<Vec<Holder>> = others.map(|held| held.register.holders.clone()).collect();
+        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), passed_by, ..Reign::default() };
         self.drivers.insert(task, Driver::Driving(reign));
         self.timers.clear(task, Kind::Watch);
         self.watch_deadline(cx, task);
@@ -221,29 +229,6 @@ impl Tasks {
             self.end(cx, task, How::Cancelled, None, None);
         }
         self.replace_lost(cx, task);
-    }
-
-    /// A birth gets holders that have just promised, unless it is known that all of its own have it, and is to be on a
-    /// majority of the home list, so that nobody can settle it otherwise. That also where it is known to be complete: for
-    /// somebody else may have begun to settle it with others (simulator, seed 3233).
-    fn settle_birth(
-        &self,
-        birth: &Held,
-        mut register: Register,
-        promises: &BTreeMap<Holder, Option<Held>>,
-    ) -> Register {
-        let home = &birth.birth.home;
-        let wanted = self.config.copies.min(home.len()).max(quorum::holders_needed(home.len()));
-        let named = register.holders.iter().filter(|holder| promises.contains_key(holder));
-        let others = home.iter().filter(|holder| promises.contains_key(holder) && !register.holders.contains(holder));
-        let holders: Vec<Holder> = named.chain(others).take(wanted).copied().collect();
-        let known = self.shelf.copy(&birth.birth.task);
-        let is_complete = known.is_some_and(|copy| copy.ballot == birth.ballot && copy.confirmed);
-        if !is_complete && holders.len() >= quorum::holders_needed(home.len()) {
-            register.holders = holders;
-        }
-        register.joint = Some(home.clone());
-        register
     }
 
     pub(crate) fn on_refused(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot, promised: Ballot) {
@@ -421,6 +406,9 @@ impl Tasks {
         if !quorum::is_met(register, |holder| asked.contains(holder)) {
             let home = register.joint.as_deref().unwrap_or_default();
             asked.extend(promised.iter().filter(|holder| home.contains(holder)));
+        }
+        if let Some(Driver::Driving(reign)) = self.drivers.get(&task) {
+            asked.extend(reign.passed_by.iter().flatten().filter(|holder| self.roster.is_present(holder)));
         }
         for holder in asked {
             if holder != self.me {

@@ -28,6 +28,8 @@ pub struct Reign {
     pub acked: BTreeSet<Holder>,
     /// A majority has it.
     pub in_force: bool,
+    /// Holders of other births of the task, of which a majority each must have the first write as well.
+    pub passed_by: BTreeSet<Vec<Holder>>,
     /// Something was heard of the present attempt since it was granted, or since this driver took office.
     pub running: bool,
     /// The present attempt was granted by this driver, not found in the record: the grant may be said again.
@@ -130,8 +132,13 @@ impl Tasks {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let register = Arc::clone(&copy.register);
-        if !reign.in_force && quorum::is_met(&register, |holder| reign.acked.contains(holder)) {
+        let has = |holder: &Holder| reign.acked.contains(holder);
+        if !reign.in_force
+            && quorum::is_met(&register, has)
+            && reign.passed_by.iter().all(|holders| quorum::is_majority(holders, &has))
+        {
             reign.in_force = true;
+            reign.passed_by.clear();
             self.counters.in_force += 1;
             self.shelf.mark_in_force(&task);
             match &register.state {
@@ -501,7 +508,8 @@ impl Tasks {
         let register = Arc::clone(&copy.register);
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         // While a settled birth is not in force, any of the home list helps to its majority.
-        let home = register.joint.iter().flatten().filter(|_| !reign.in_force).copied();
+        let home = register.joint.iter().flatten().filter(|_| !reign.in_force);
+        let home = home.chain(reign.passed_by.iter().flatten()).copied();
         let missing: BTreeSet<Holder> =
             everyone(&register).chain(home).filter(|holder| !reign.acked.contains(holder)).collect();
         for holder in &missing {

@@ -2,9 +2,10 @@
 
 use crate::{
     Fact,
-    driver::{Driver, Reign, everyone},
+    driver::{Driver, everyone},
     effect::Context,
     quorum,
+    reign::Reign,
     story::Event,
     tasks::Tasks,
     timers::Kind,

@@ -1,6 +1,8 @@
 //! The driver: decides about a task, one write of its register at a time.
 
-use crate::{Fact, Seat, candidate::Campaign, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
+use crate::{
+    Fact, Seat, candidate::Campaign, effect::Context, quorum, reign::Reign, story::Event, tasks::Tasks, timers::Kind,
+};
 use mesh_proto::{
     id::{NodeId, TaskId},
     limits,
@@ -18,29 +20,6 @@ pub enum Driver {
     Campaigning(Campaign),
     /// Its ballot is the promised one; it alone writes.
     Driving(Reign),
-}
-
-/// The state of a driver in office.
-#[derive(Debug, Default)]
-pub struct Reign {
-    pub ballot: Option<Ballot>,
-    /// Holders known to have the present version on disk.
-    pub acked: BTreeSet<Holder>,
-    /// A majority has it.
-    pub in_force: bool,
-    /// Holders of other births of the task, of which a majority each must have the first write as well.
-    pub passed_by: BTreeSet<Vec<Holder>>,
-    /// Something was heard of the present attempt since it was granted, or since this driver took office.
-    pub running: bool,
-    /// The present attempt was granted by this driver, not found in the record: the grant may be said again.
-    pub granted: bool,
-    /// The present attempt is over, to no avail; the next is granted when the pause ends. All failures so far: they are
-    /// written with that grant, and until then this driver's own knowledge; a new driver finds out for itself.
-    pub pausing: Option<Vec<FailedAttempt>>,
-    /// How often the executor was asked in vain.
-    pub asked: u32,
-    /// Holders that have outlived the record.
-    pub outlived: BTreeSet<Holder>,
 }
 
 impl Driver {

@@ -35,6 +35,7 @@ mod gateway;
 mod holder;
 mod naming;
 mod quorum;
+mod reign;
 mod repair;
 mod retention;
 mod roster;

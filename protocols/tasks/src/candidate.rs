@@ -192,17 +192,12 @@ impl Tasks {
         let Some(Driver::Campaigning(campaign)) = self.drivers.remove(&task) else { return };
         self.counters.takeovers += 1;
         self.tell(cx.now, task, Event::TookOver { ballot });
-        let register = Register::clone(&adopted.register);
-        // A birth keeps its holders, with a majority of which its driver may have decided or may yet, and is to be on a
-        // majority of the home list, so that nobody can settle it otherwise. That also where it is known to be complete:
-        // for somebody else may have begun to settle it with others (simulator, seed 3233).
-        let register = match adopted.version == Version::BIRTH {
-            true => Register { joint: Some(adopted.birth.home.clone()), ..register },
-            false => register,
-        };
+        // A birth keeps its holders, with a majority of which its driver may have decided or may yet, and its `joint`, the
+        // home list: on a majority of that nobody can settle it otherwise. That also where it is known to be complete: for
+        // somebody else may have begun to settle it with others (simulator, seed 3233).
+        let register = Arc::clone(&adopted.register);
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
-        let register = Arc::new(register);
         let fact = if is_other {
             let birth = Arc::clone(&adopted.birth);
             Fact::Held { birth, ballot, version, register: Arc::clone(&register) }

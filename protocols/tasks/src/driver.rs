@@ -139,7 +139,7 @@ impl Tasks {
             self.timers.clear(task, Kind::Ballot);
             if reign.in_force && register.ending().is_some() {
                 // Once it is let go nobody adds what is missing.
-                if register.holders.len() < self.config.copies {
+                if register.holders.len() < self.config.copies && register.holders.len() < self.wanted_copies() {
                     self.replace_lost(cx, task);
                 }
                 if self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register)) {

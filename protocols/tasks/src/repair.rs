@@ -65,7 +65,8 @@ impl Tasks {
         self.repair_cursor.is_some()
     }
 
-    fn wanted_copies(&self) -> usize {
+    /// As many as there should be, and can.
+    pub(crate) fn wanted_copies(&self) -> usize {
         let present =
             self.roster.iter().filter(|(node, seat)| seat.holds && (seat.connected || **node == self.me.node));
         self.config.copies.min(present.count())

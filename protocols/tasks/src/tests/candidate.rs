@@ -140,6 +140,25 @@ fn of_two_births_of_the_same_task_either_will_do() {
 }
 
 #[test]
+fn holders_of_the_birth_that_is_passed_by_have_to_know() {
+    let mut node = campaigning();
+    let other = theirs(&spec(), &[2, 3, 4]);
+    node.hear(1, promise(Some(ours())));
+    node.hear(3, promise(Some(other.clone())));
+    let told = node.hear(4, promise(Some(other.clone())));
+    let (birth, register) = adopted(&told, &node);
+    assert_eq!((birth, &register.holders, register.joint.clone()), (other.birth, &holders(&[2, 3, 4]), Some(home())));
+    let wrote = || Item::Wrote { task: task(), ballot: mine(), version: Version(2) };
+    // A majority of its holders, and with this node one of the home list; of ours nobody else.
+    for rank in [3, 4] {
+        assert_eq!(node.hear(rank, wrote()).facts, [], "{rank}");
+    }
+    let told = node.hear(1, wrote());
+    let Some(Fact::Written { version: Version(3), register, .. }) = told.facts.first() else { panic!("{told:?}") };
+    assert_eq!(register.joint, None, "in force, and settled");
+}
+
+#[test]
 fn of_two_tasks_under_one_key_the_one_that_cannot_be_complete_gives_way() {
     // 1 and 2 are named in both, and hold the other: ours is not complete.
     let mut node = campaigning();

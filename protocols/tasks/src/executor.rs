@@ -335,9 +335,13 @@ impl Tasks {
 
     /// When majorities of its holders as last known and of those that should hold it today know nothing of a task, or are
     /// out of the mesh, it is out of retention, and the result of no use. Should it live on elsewhere yet, it is run
-    /// again: one that is away for good must not keep an executor's outbox full.
+    /// again: one that is away for good must not keep an executor's outbox full. Not while this node holds the record itself,
+    /// whatever it had to say before it did.
     fn drop_unknown(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some((_, kept)) = self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next() else { return };
+        if self.shelf.copy(&task).is_some() {
+            return;
+        }
         let unknown = self.executor.unknown.get(&task);
         let knows_nothing = |node: &NodeId| {
             unknown.is_some_and(|unknown| unknown.contains(node))

@@ -2,7 +2,7 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact, Kept};
 use mesh_proto::{
     id::TaskId,
-    task::{Item, Outcome, Priority, Program, Spec, TaskKey},
+    task::{Item, Outcome, Priority, Program, Spec, TaskKey, Version},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -156,6 +156,24 @@ fn a_result_that_nobody_can_use_is_dropped() {
     let fact = Fact::Settled { task: id(1), attempt: 1 };
     assert_eq!(node.hear(2, Item::Unknown { task: id(1) }), Told { facts: vec![fact], ..Told::nothing() });
     assert!(node.tasks.shelf().outbox().is_empty());
+}
+
+#[test]
+fn a_result_of_what_is_held_here_meanwhile_is_kept() {
+    let mut node = executor(Config { slots: 1, ..Config::default() });
+    let spec = numbered(1, Priority::Low);
+    assign(&mut node, &spec, 1);
+    finish(&mut node, id(1), 1, &exit(0));
+    // Two of those that should hold it have lost their disks; of the others one names this node among the new holders.
+    for rank in [0, 1] {
+        node.hear(rank, Item::Unknown { task: id(1) });
+    }
+    let register = Arc::new(first_register(&[2, 3, 4], 4));
+    let birth = Some(birth_of(&spec));
+    node.hear(2, Item::Write { task: id(1), ballot: ballot(1, 2), version: Version(2), register, birth });
+    let told = node.hear(4, Item::Unknown { task: id(1) });
+    assert_eq!(told.facts, [], "a majority of five");
+    assert_eq!(node.tasks.shelf().outbox().len(), 1);
 }
 
 #[test]

@@ -194,8 +194,17 @@ impl Tasks {
         self.tell(cx.now, task, Event::TookOver { ballot });
         // A birth keeps its holders, with a majority of which its driver may have decided or may yet, and its `joint`, the
         // home list: on a majority of that nobody can settle it otherwise. That also where it is known to be complete: for
-        // somebody else may have begun to settle it with others (simulator, seed 3233).
-        let register = Arc::clone(&adopted.register);
+        // somebody else may have begun to settle it with others (simulator, seed 3233). Those that are there come first:
+        // the first looks after the record, and one that never had it would not (seed 2710988381).
+        let register = match adopted.version == Version::BIRTH {
+            true => {
+                let (there, away): (Vec<Holder>, Vec<Holder>) =
+                    adopted.register.holders.iter().partition(|holder| campaign.has(holder));
+                let holders = there.into_iter().chain(away).collect();
+                Arc::new(Register { holders, ..Register::clone(&adopted.register) })
+            }
+            false => Arc::clone(&adopted.register),
+        };
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
         let fact = if is_other {

@@ -37,21 +37,17 @@ impl Tasks {
             }
             last = Some(*task);
             let holders = copy.holders;
-            let is_short = holders.len() < wanted;
-            let is_hurt = is_short || holders.iter().any(|holder| self.roster.is_lost(holder, now, delay));
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
-            let first = holders.iter().find(|holder| **holder == self.me || stays(holder));
+            let first = || holders.iter().find(|holder| **holder == self.me || stays(holder));
+            if !copy.is_confirmed || first() != Some(&self.me) {
+                continue;
+            }
             // A driver that ended a task and died may have left a holder without it, which nobody remembers.
             let is_settled = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
-            let is_unsure = || {
-                let copy = self.shelf.copy(task);
-                copy.and_then(|copy| copy.register.ending().map(|ending| ending.at)).is_some_and(is_settled)
-            };
-            if copy.is_confirmed
-                && first == Some(&self.me)
-                && (is_hurt || copy.is_ended && !copy.complete && is_unsure())
-            {
+            let is_unsure = !copy.complete && copy.ended.is_some_and(is_settled);
+            let is_lost = |holder: &Holder| self.roster.is_lost(holder, now, delay);
+            if is_unsure || holders.len() < wanted || holders.iter().any(is_lost) {
                 hurt.push(*task);
             }
         }

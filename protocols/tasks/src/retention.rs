@@ -87,15 +87,19 @@ impl Tasks {
 
     fn stale_promises(&mut self, wall: Wall) -> Vec<TaskId> {
         let keep_for = self.config.retention + Duration::from_secs(60);
-        let mut promises = self.shelf.promises_after(self.retirement.promises.take());
-        let round: Vec<(TaskId, bool)> = promises
-            .by_ref()
-            .take(ROUND)
-            .map(|(task, at, is_bare)| (*task, is_bare && wall.since(at) > keep_for))
-            .collect();
-        let has_more = promises.next().is_some();
-        self.retirement.promises = round.last().filter(|_| has_more).map(|(task, _)| *task);
-        round.into_iter().filter(|(_, is_stale)| *is_stale).map(|(task, _)| task).collect()
+        let mut stale: Vec<TaskId> = Vec::new();
+        let mut last = None;
+        for (seen, (task, at)) in self.shelf.promises_after(self.retirement.promises.take()).enumerate() {
+            if seen >= ROUND {
+                self.retirement.promises = last;
+                break;
+            }
+            last = Some(*task);
+            if wall.since(at) > keep_for && !self.shelf.is_held(task) {
+                stale.push(*task);
+            }
+        }
+        stale
     }
 
     /// What is not even remembered as forgotten any more: long enough for whoever was cut off with what it knew of it.

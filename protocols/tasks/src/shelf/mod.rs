@@ -50,7 +50,7 @@ enum Slot {
 #[derive(Clone, Copy, Debug)]
 pub struct Glance<'a> {
     pub holders: &'a [Holder],
-    pub is_ended: bool,
+    pub ended: Option<Wall>,
     pub is_confirmed: bool,
     pub complete: bool,
 }
@@ -172,16 +172,18 @@ impl Shelf {
     }
 
     fn ended_at(&self, task: &TaskId) -> Option<Wall> {
-        if self.live.contains(task) {
-            return None;
+        match self.copies.get(task)? {
+            Slot::Open(copy) => copy.register.ending().map(|ending| ending.at),
+            Slot::Sealed(sealed) => Some(sealed.at),
         }
-        self.copy(task).and_then(|copy| copy.register.ending().map(|ending| ending.at))
     }
 
     /// A copy that is on the shelf no more: what it named, and where it was packed.
     fn put_away(&mut self, task: &TaskId, old: &Slot) {
-        let named = naming::of_copy(&self.open(task, old));
-        self.naming.remove(&named);
+        if !matches!(old, Slot::Sealed(sealed) if !sealed.names_blobs) {
+            let named = naming::of_copy(&self.open(task, old));
+            self.naming.remove(&named);
+        }
         if let Slot::Sealed(old) = old {
             self.pages.give_up(old.place);
         }
@@ -311,7 +313,10 @@ impl Shelf {
 
     /// The highest ballot that this node has promised for a task, by what it holds or in so many words.
     pub fn promised(&self, task: &TaskId) -> Option<Ballot> {
-        let held = self.copy(task).map(|copy| copy.ballot);
+        let held = self.copies.get(task).map(|slot| match slot {
+            Slot::Open(copy) => copy.ballot,
+            Slot::Sealed(sealed) => sealed.ballot(&self.names),
+        });
         held.max(self.promises.get(task).map(|(ballot, _)| *ballot))
     }
 
@@ -326,14 +331,14 @@ impl Shelf {
             let glance = match slot {
                 Slot::Open(copy) => Glance {
                     holders: &copy.register.holders,
-                    is_ended: !copy.is_live(),
+                    ended: copy.register.ending().map(|ending| ending.at),
                     is_confirmed: copy.is_confirmed(),
                     complete: copy.complete,
                 },
                 Slot::Sealed(sealed) => Glance {
                     holders: &sealed.holders,
-                    is_ended: true,
-                    is_confirmed: sealed.confirmed || sealed.is_written,
+                    ended: Some(sealed.at),
+                    is_confirmed: sealed.confirmed || sealed.is_written(),
                     complete: sealed.complete,
                 },
             };
@@ -353,11 +358,14 @@ impl Shelf {
         &self.ended
     }
 
-    /// Promises above what is held, from behind that id on: when each was made, and whether nothing is held of it.
-    pub fn promises_after(&self, after: Option<TaskId>) -> impl Iterator<Item = (&TaskId, Wall, bool)> {
+    pub fn is_held(&self, task: &TaskId) -> bool {
+        self.copies.contains_key(task)
+    }
+
+    /// Promises above what is held, from behind that id on, and when each was made.
+    pub fn promises_after(&self, after: Option<TaskId>) -> impl Iterator<Item = (&TaskId, Wall)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let promises = self.promises.range((start, Bound::Unbounded));
-        promises.map(|(task, (_, at))| (task, *at, !self.copies.contains_key(task)))
+        self.promises.range((start, Bound::Unbounded)).map(|(task, (_, at))| (task, *at))
     }
 
     pub fn promises_len(&self) -> usize {

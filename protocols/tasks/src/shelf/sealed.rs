@@ -5,6 +5,7 @@ use super::{
     names::{Named, Names},
     pages::{Pages, Place},
 };
+use crate::naming;
 use mesh_proto::{
     codec,
     id::TaskId,
@@ -14,16 +15,23 @@ use mesh_proto::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// An ended copy in a third of the memory. Only in memory, and only in this process.
+/// An ended copy in a third of the memory. Only in memory, and only in this process. What is asked for often is beside the
+/// packed part.
 #[derive(Debug)]
 pub struct Sealed {
     pub holders: Arc<[Holder]>,
+    /// When it ended.
+    pub at: Wall,
+    nonce: u64,
+    term: u32,
+    driver: u32,
+    version: Version,
     pub confirmed: bool,
     pub in_force: bool,
     pub settled: bool,
     pub complete: bool,
-    /// Its version is above a birth's.
-    pub is_written: bool,
+    /// It names blobs: as input, or as output.
+    pub names_blobs: bool,
     pub place: Place,
 }
 
@@ -39,14 +47,6 @@ struct Packed {
     placed: Wall,
     #[serde(rename = "m")]
     home: Vec<Named>,
-    #[serde(rename = "t")]
-    term: u32,
-    #[serde(rename = "n")]
-    nonce: u64,
-    #[serde(rename = "d")]
-    driver: Named,
-    #[serde(rename = "v")]
-    version: Version,
     #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
     joint: Option<Vec<Named>>,
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
@@ -57,40 +57,53 @@ struct Packed {
     by: Option<(u32, Named)>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
-    #[serde(rename = "a")]
-    at: Wall,
 }
 
 impl Sealed {
-    /// `None` of a copy that has not ended.
+    /// `None` of a copy that has not ended, or whose driver is one name too many to get a number.
     pub fn seal(copy: &Copy, names: &mut Names, pages: &mut Pages) -> Option<Self> {
         let ending = copy.register.ending()?;
+        let Named::Known(driver) = names.node(copy.ballot.driver) else { return None };
         let packed = Packed {
             spec: copy.birth.spec.clone(),
             born: copy.birth.born,
             gateway: names.node(copy.birth.gateway),
             placed: copy.birth.placed,
             home: copy.birth.home.iter().map(|holder| names.holder(holder)).collect(),
-            term: copy.ballot.term,
-            nonce: copy.ballot.nonce,
-            driver: names.node(copy.ballot.driver),
-            version: copy.version,
             joint: copy.register.joint.as_ref().map(|joint| joint.iter().map(|h| names.holder(h)).collect()),
             failed: copy.register.failed.clone(),
             how: ending.how,
             by: ending.by.map(|(attempt, node)| (attempt, names.node(node))),
             outcome: ending.outcome.clone(),
-            at: ending.at,
         };
         Some(Self {
             holders: names.list(&copy.register.holders),
+            at: ending.at,
+            nonce: copy.ballot.nonce,
+            term: copy.ballot.term,
+            driver,
+            version: copy.version,
             confirmed: copy.confirmed,
             in_force: copy.in_force,
             settled: copy.settled,
             complete: copy.complete,
-            is_written: copy.version > Version::BIRTH,
+            names_blobs: !naming::of_copy(copy).is_empty(),
             place: pages.put(&codec::encode(&packed)),
         })
+    }
+
+    /// Its version is above a birth's.
+    pub fn is_written(&self) -> bool {
+        self.version > Version::BIRTH
+    }
+
+    /// The ballot that wrote it.
+    ///
+    /// # Panics
+    /// As [`Self::open`].
+    pub fn ballot(&self, names: &Names) -> Ballot {
+        let driver = names.who(&Named::Known(self.driver)).expect("what was sealed here has a driver");
+        Ballot { term: self.term, nonce: self.nonce, driver: driver.node }
     }
 
     /// The copy as it was.
@@ -121,13 +134,13 @@ impl Sealed {
             Some(joint) => Some(list(joint)?),
             None => None,
         };
-        let ending = Ending { how: packed.how, by, outcome: packed.outcome, at: packed.at };
+        let ending = Ending { how: packed.how, by, outcome: packed.outcome, at: self.at };
         let register =
             Register { holders: self.holders.to_vec(), joint, state: State::Ended(ending), failed: packed.failed };
         Some(Copy {
             birth: Arc::new(birth),
-            ballot: Ballot { term: packed.term, nonce: packed.nonce, driver: node(&packed.driver)? },
-            version: packed.version,
+            ballot: self.ballot(names),
+            version: self.version,
             register: Arc::new(register),
             confirmed: self.confirmed,
             in_force: self.in_force,

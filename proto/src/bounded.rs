@@ -16,6 +16,24 @@ where
     deserializer.deserialize_seq(ListVisitor::<T, MAX>(PhantomData))
 }
 
+/// At most `MAX` lists of at most `EACH` elements.
+pub fn lists<'de, D, T, const MAX: usize, const EACH: usize>(deserializer: D) -> Result<Vec<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let lists = list::<D, Bounded<T, EACH>, MAX>(deserializer)?;
+    Ok(lists.into_iter().map(|Bounded(list)| list).collect())
+}
+
+struct Bounded<T, const MAX: usize>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        list::<D, T, MAX>(deserializer).map(Self)
+    }
+}
+
 /// [`list`] for an entry that may be left out, with `default`; an explicit null is refused.
 pub fn optional_list<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where

@@ -299,7 +299,8 @@ mod tests {
             wall_us: 9,
         };
         let ending = Ending { how: How::Failed, by: Some((2, node)), outcome: Some(outcome), at: Wall(1_000) };
-        let register = Register { holders: vec![], joint: None, state: State::Ended(ending), failed: vec![] };
+        let register =
+            Register { holders: vec![], joint: None, passed_by: vec![], state: State::Ended(ending), failed: vec![] };
         let task = TaskId::from_bytes([0xab; 32]);
         let line = ResultLine::new(&task, &register, &mut NodeTexts::default()).unwrap().of_item(5);
         let mut json: serde_json::Value = serde_json::to_value(line).unwrap();

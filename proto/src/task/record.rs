@@ -71,6 +71,15 @@ pub struct Register {
         deserialize_with = "bounded::optional_list::<_, _, { limits::HOLDERS }>"
     )]
     pub joint: Option<Vec<Holder>>,
+    /// Of a birth that is settled, the holders of other births of the task that were seen and passed by: as long as
+    /// `joint` is there, every quorum needs a majority of each of these as well.
+    #[serde(
+        rename = "p",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::lists::<_, _, { limits::HOLDERS }, { limits::HOLDERS }>"
+    )]
+    pub passed_by: Vec<Vec<Holder>>,
     #[serde(rename = "s")]
     pub state: State,
     /// Attempts that came to nothing, oldest first; at most [`limits::FAILED_ATTEMPTS`].
@@ -136,6 +145,29 @@ pub enum Fault {
 }
 
 impl Register {
+    /// Whether an honest driver may have written this. What is not so is refused before it is on disk: nobody could go on
+    /// with it.
+    pub fn is_sane(&self) -> bool {
+        let is_list = |list: &[Holder]| {
+            let distinct = list.iter().enumerate().all(|(at, one)| !list[..at].contains(one));
+            !list.is_empty() && distinct
+        };
+        let others = self.joint.iter().chain(&self.passed_by);
+        let has_room = match &self.state {
+            // One more that fails, and the one under way when the task ends.
+            State::Assigned(attempt) => {
+                attempt.number <= u32::MAX / 2 && self.failed.len() + 2 <= limits::FAILED_ATTEMPTS
+            }
+            State::Ended(_) => self.failed.len() <= limits::FAILED_ATTEMPTS,
+        };
+        has_room && is_list(&self.holders) && others.into_iter().all(|list| is_list(list))
+    }
+
+    /// All lists of holders of which a quorum has a majority.
+    pub fn lists(&self) -> impl Iterator<Item = &Vec<Holder>> {
+        std::iter::once(&self.holders).chain(&self.joint).chain(&self.passed_by)
+    }
+
     pub fn ending(&self) -> Option<&Ending> {
         match &self.state {
             State::Ended(ending) => Some(ending),

@@ -59,7 +59,7 @@ fn known_weight(known: &Known) -> usize {
 }
 
 fn register_weight(register: &Register) -> usize {
-    let holders = register.holders.len() + register.joint.as_ref().map_or(0, Vec::len);
+    let holders = register.lists().map(Vec::len).sum::<usize>();
     let failed: usize = register.failed.iter().map(|failed| ATTEMPT + DATE + 12 + failed.why.len()).sum();
     let state = match &register.state {
         State::Assigned(_) => ATTEMPT,
@@ -67,7 +67,7 @@ fn register_weight(register: &Register) -> usize {
             DATE + 8 + ending.by.map_or(0, |_| NODE + COUNT) + ending.outcome.as_ref().map_or(0, outcome_weight)
         }
     };
-    16 + HOLDER * holders + failed + state
+    16 + 2 * register.passed_by.len() + HOLDER * holders + failed + state
 }
 
 fn outcome_weight(outcome: &Outcome) -> usize {

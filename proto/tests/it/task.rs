@@ -110,8 +110,16 @@ fn any_register() -> impl Strategy<Value = Arc<Register>> {
         why,
         fault,
     });
-    (any_holders(), option::of(any_holders()), state, vec(failed, 0..=limits::FAILED_ATTEMPTS))
-        .prop_map(|(holders, joint, state, failed)| Arc::new(Register { holders, joint, state, failed }))
+    (
+        any_holders(),
+        option::of(any_holders()),
+        vec(any_holders(), 0..3),
+        state,
+        vec(failed, 0..=limits::FAILED_ATTEMPTS),
+    )
+        .prop_map(|(holders, joint, passed_by, state, failed)| {
+            Arc::new(Register { holders, joint, passed_by, state, failed })
+        })
 }
 
 fn any_birth() -> impl Strategy<Value = Arc<Birth>> {
@@ -238,11 +246,13 @@ fn lists_and_texts_in_a_frame_end_at_their_bounds() {
     let known = |count| Known { digest: birth().digest(), holders: vec![node(2); count], confirmed: true };
     let blob = |count| BlobRef { id: BlobId::from_bytes([1; 32]), size: 1, nodes: vec![node(2); count] };
     type Make<'a> = &'a dyn Fn(usize) -> Item;
-    let bounds: [(&str, usize, Make<'_>); 13] = [
+    let bounds: [(&str, usize, Make<'_>); 15] = [
         ("home", limits::HOLDERS, &|n| place(&|birth, _| birth.home = vec![holder; n])),
         ("spec", limits::SPEC_BYTES, &|n| place(&|birth, _| birth.spec = vec![0; n].into())),
         ("holders", limits::HOLDERS, &|n| place(&|_, register| register.holders = vec![holder; n])),
         ("joint", limits::HOLDERS, &|n| place(&|_, register| register.joint = Some(vec![holder; n]))),
+        ("passed by", limits::HOLDERS, &|n| place(&|_, register| register.passed_by = vec![vec![holder]; n])),
+        ("one passed by", limits::HOLDERS, &|n| place(&|_, register| register.passed_by = vec![vec![holder; n]])),
         ("failed", limits::FAILED_ATTEMPTS, &|n| {
             place(&|_, register| register.failed = vec![failed(String::new()); n])
         }),

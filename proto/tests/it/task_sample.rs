@@ -171,6 +171,7 @@ fn register() -> Register {
     Register {
         holders: (2..=4).map(holder).collect(),
         joint: Some(birth().home),
+        passed_by: vec![],
         state: State::Assigned(Attempt { number: 1, executor: node(2), granted: NOW }),
         failed: Vec::new(),
     }
@@ -181,7 +182,7 @@ fn changed() -> Register {
     let attempt = Attempt { number: 1, executor: node(2), granted: NOW };
     let why = "its executor is gone".into();
     Register {
-        joint: None,
+        passed_by: vec![vec![holder(2), holder(5), holder(6)]],
         state: State::Assigned(Attempt { number: 2, executor: node(3), granted: Wall(NOW.0 + 700) }),
         failed: vec![FailedAttempt { attempt, at: Wall(NOW.0 + 600), why, fault: Fault::Node }],
         ..register()

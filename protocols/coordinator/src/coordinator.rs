@@ -122,9 +122,14 @@ impl Coordinator {
             Input::Paused { .. } => self.members.paused(now),
             Input::Up { node, store } => self.up(now, node, store, effects),
             Input::Down { node } => {
-                self.members.down(now, node);
+                let changed = self.members.down(now, node);
                 self.queries.gone(node);
-                self.with_tasks(now, effects, |tasks, cx| tasks.down(cx, node));
+                self.with_tasks(now, effects, |tasks, cx| {
+                    tasks.down(cx, node);
+                    if let Some(member) = changed {
+                        tasks.member(cx, node, member.store, member.holds_tasks());
+                    }
+                });
             }
             Input::Full { node } => self.tasks.full(node),
             Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),

@@ -4,7 +4,7 @@
 //! the comparison of two tables finds, when two nodes connect and now and then: see [`mesh_membership::Mark`].
 
 use crate::{Command, ControlMessage, Coordinator, Effect, Marks};
-use mesh_membership::{Mark, Member};
+use mesh_membership::{Mark, Member, PARTS};
 use mesh_proto::{id::NodeId, time::Now};
 
 /// Whether others are told of what was heard.
@@ -65,7 +65,11 @@ impl Coordinator {
     }
 
     pub(crate) fn on_marks(&mut self, from: NodeId, theirs: Marks) {
-        let Marks { parts, marks, last, answer } = theirs;
+        let Marks { mut parts, marks, last, answer } = theirs;
+        // Once each: for every part the whole table is looked through.
+        parts.sort_unstable();
+        parts.dedup();
+        parts.retain(|part| usize::from(*part) < PARTS);
         for entries in self.members.lacking(&parts, &marks).chunks(ENTRIES) {
             self.control.push((from, ControlMessage::Members(entries.to_vec())));
         }

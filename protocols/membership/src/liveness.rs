@@ -44,6 +44,8 @@ pub enum Rejection {
 #[derive(Debug)]
 struct Peer {
     member: Member,
+    /// The disk that its entry names. While it is connected the connection says which is there.
+    named: StoreId,
     connected: bool,
     heard: Mono,
     /// When it was lost, until it is back or counted as silent.
@@ -51,6 +53,13 @@ struct Peer {
     silent: bool,
     next_dial: Mono,
     dials: u32,
+}
+
+impl Peer {
+    /// It is not connected: its entry says which disk it has.
+    fn settle_store(&mut self) -> Option<Member> {
+        (std::mem::replace(&mut self.member.store, self.named) != self.named).then(|| self.member.clone())
+    }
 }
 
 /// The member table and what is known of each member's life.
@@ -104,6 +113,7 @@ impl Members {
     fn insert(&mut self, member: Member) {
         let peer = self.peers.entry(member.node).or_insert_with(|| Peer {
             member: member.clone(),
+            named: member.store,
             connected: false,
             heard: Mono::default(),
             lost: Some(Mono::default()),
@@ -113,6 +123,7 @@ impl Members {
         });
         // An entry may be older than the connection, which says which disk is there now.
         let store = if peer.connected { peer.member.store } else { member.store };
+        peer.named = member.store;
         peer.member = Member { store, ..member };
     }
 
@@ -133,9 +144,10 @@ impl Members {
         let is_out = member.standing != Standing::Joined;
         let node = member.node;
         let is_new = !self.peers.contains_key(&node);
-        self.insert(member.clone());
-        effects.push(Effect::Changed(member));
+        self.insert(member);
         if let Some(peer) = self.peers.get_mut(&node) {
+            // With the disk that is there: what another one promised or took is not this one's.
+            effects.push(Effect::Changed(peer.member.clone()));
             if is_new {
                 // It gets the time of a grace to be reached before it counts as silent.
                 peer.lost = Some(now.mono);
@@ -162,13 +174,14 @@ impl Members {
         }
     }
 
-    pub fn down(&mut self, now: Now, node: NodeId) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.connected = false;
-            peer.lost.get_or_insert(now.mono);
-            peer.next_dial = now.mono;
-            self.next_check = self.next_check.min(now.mono);
-        }
+    /// Returns the member if its entry names another disk than the one that was connected: that one counts from here on.
+    pub fn down(&mut self, now: Now, node: NodeId) -> Option<Member> {
+        let peer = self.peers.get_mut(&node)?;
+        peer.connected = false;
+        peer.lost.get_or_insert(now.mono);
+        peer.next_dial = now.mono;
+        self.next_check = self.next_check.min(now.mono);
+        peer.settle_store()
     }
 
     pub fn heard(&mut self, now: Now, node: NodeId) {
@@ -318,6 +331,33 @@ mod tests {
         assert!(!due(&mut members, 19_000).contains(&Effect::Silent(node)));
         let late = due(&mut members, 19_700);
         assert!(late.contains(&Effect::Silent(node)) && late.contains(&Effect::Disconnect(node)));
+    }
+
+    #[test]
+    fn the_disk_of_a_connected_member_is_the_one_that_is_connected() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let (old, new) = (StoreId(1), StoreId(2));
+        let node = member(1, 3, Standing::Joined).node;
+        let learn = |members: &mut Members, incarnation, store| {
+            let mut effects = Vec::new();
+            members.learn(at(0), Member { store, ..member(1, incarnation, Standing::Joined) }, &mut effects).unwrap();
+            effects.into_iter().find_map(|effect| match effect {
+                Effect::Changed(member) => Some(member.store),
+                _ => None,
+            })
+        };
+        assert_eq!(learn(&mut members, 3, old), Some(old));
+        // It is back with another disk; a word from before comes by a detour.
+        members.up(at(0), node, new);
+        assert_eq!(learn(&mut members, 5, old), Some(new));
+        assert_eq!(learn(&mut members, 7, new), Some(new));
+        assert_eq!(members.down(at(1), node), None);
+        // And the other way round: word of its new disk comes while the old process is still connected.
+        let third = StoreId(3);
+        members.up(at(2), node, new);
+        assert_eq!(learn(&mut members, 9, third), Some(new));
+        assert_eq!(members.down(at(3), node).map(|member| member.store), Some(third));
+        assert_eq!(members.get(&node).map(|member| member.store), Some(third));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
     task::{Ballot, Held, Holder, How, Item, Register, State, Version},
-    time::Wall,
+    time::{Mono, Wall},
 };
 use rand::RngExt as _;
 use std::{
@@ -31,6 +31,7 @@ pub struct Campaign {
     asked: BTreeSet<NodeId>,
     /// Members that have outlived the record.
     outlived: BTreeSet<Holder>,
+    began: Mono,
     /// How often it was begun again for their sake.
     again: u32,
 }
@@ -79,7 +80,7 @@ impl Tasks {
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
         let promises = BTreeMap::from([(self.me, Some(held))]);
         let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
-        let campaign = Campaign { ballot, promises, asked, outlived, again: 0 };
+        let campaign = Campaign { ballot, promises, asked, outlived, began: cx.now.mono, again: 0 };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -101,7 +102,8 @@ impl Tasks {
     ) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
-        if campaign.ballot != ballot || held.as_ref().is_some_and(|held| held.birth.task != task) {
+        let fits = |held: &Held| held.birth.task == task && held.register.is_sane();
+        if campaign.ballot != ballot || !held.as_ref().is_none_or(fits) {
             self.counters.stale_items += 1;
             return;
         }
@@ -118,8 +120,7 @@ impl Tasks {
         let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
         let mut to_ask: Vec<NodeId> = Vec::new();
         for held in &seen {
-            let joint = held.register.joint.iter().flatten();
-            for holder in held.register.holders.iter().chain(joint) {
+            for holder in held.register.lists().flatten() {
                 if self.roster.is_present(holder) && campaign.asked.insert(holder.node) {
                     to_ask.push(holder.node);
                 }
@@ -196,15 +197,21 @@ impl Tasks {
         // home list: on a majority of that nobody can settle it otherwise. That also where it is known to be complete: for
         // somebody else may have begun to settle it with others (simulator, seed 3233). Those that are there come first:
         // the first looks after the record, and one that never had it would not (seed 2710988381).
+        // Of another birth that is passed by, a majority of its holders is to know it: with them alone its driver would go on
+        // with what it had begun (simulator, seed 10528). Whoever takes over before that is so must know of it, too.
         let register = match adopted.version == Version::BIRTH {
             true => {
                 let (there, away): (Vec<Holder>, Vec<Holder>) =
                     adopted.register.holders.iter().partition(|holder| campaign.has(holder));
                 let holders = there.into_iter().chain(away).collect();
-                Arc::new(Register { holders, ..Register::clone(&adopted.register) })
+                let others = campaign.promises.values().flatten().filter(|held| held.birth != adopted.birth);
+                let passed_by: BTreeSet<Vec<Holder>> = others.map(|held| held.register.holders.clone()).collect();
+                let passed_by = passed_by.into_iter().collect();
+                Arc::new(Register { holders, passed_by, ..Register::clone(&adopted.register) })
             }
             false => Arc::clone(&adopted.register),
         };
+        self.keep_own_result(cx, &task, &register);
         let is_other = self.shelf.copy(&task).is_none_or(|copy| copy.birth != adopted.birth);
         let version = adopted.version.next();
         let fact = if is_other {
@@ -213,12 +220,7 @@ impl Tasks {
         } else {
             Fact::Written { task, ballot, version, register: Arc::clone(&register) }
         };
-        // Of another birth that was passed by, its holders are to know it: with them alone its driver would go on with what
-        // it had begun (simulator, seed 10528).
-        let is_settled = adopted.version == Version::BIRTH;
-        let others = campaign.promises.values().flatten().filter(|held| is_settled && held.birth != adopted.birth);
-        let passed_by: BTreeSet<Vec<Holder>> = others.map(|held| held.register.holders.clone()).collect();
-        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), passed_by, ..Reign::default() };
+        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), ..Reign::default() };
         self.drivers.insert(task, Driver::Driving(reign));
         self.timers.clear(task, Kind::Watch);
         self.watch_deadline(cx, task);
@@ -261,8 +263,10 @@ impl Tasks {
         match self.drivers.get(&task) {
             None => {}
             Some(Driver::Driving(_)) => self.reign_due(cx, task),
-            // Who promised may have forgotten it since, as somebody else has: all are asked anew.
-            Some(Driver::Campaigning(campaign)) if !campaign.outlived.is_empty() => {
+            // Who promised may have forgotten it since, as somebody else has, or as it is long ago: all are asked anew.
+            Some(Driver::Campaigning(campaign))
+                if !campaign.outlived.is_empty() || cx.now.mono.since(campaign.began) > self.promise_kept_for() / 2 =>
+            {
                 let again = campaign.again + 1;
                 self.drivers.remove(&task);
                 self.campaign(cx, task);
@@ -326,6 +330,7 @@ impl Tasks {
                     reign.granted &= !reign.in_force;
                     self.timers.set(task, Kind::Ask, cx.now.mono);
                 }
+                self.ask_after_lost(cx, task, node);
             }
             None => {}
         }
@@ -411,9 +416,6 @@ impl Tasks {
         if !quorum::is_met(register, |holder| asked.contains(holder)) {
             let home = register.joint.as_deref().unwrap_or_default();
             asked.extend(promised.iter().filter(|holder| home.contains(holder)));
-        }
-        if let Some(Driver::Driving(reign)) = self.drivers.get(&task) {
-            asked.extend(reign.passed_by.iter().flatten().filter(|holder| self.roster.is_present(holder)));
         }
         for holder in asked {
             if holder != self.me {

@@ -10,6 +10,7 @@ use mesh_proto::{
         Attempt, Ballot, Ending, FailedAttempt, FailureKind, Fault, Holder, How, Item, Outcome, Register, Spec, State,
         Status, Version,
     },
+    time::Mono,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -40,6 +41,7 @@ impl Tasks {
             acked: register.holders.iter().copied().collect(),
             in_force: true,
             granted: true,
+            granted_at: Some(cx.now.mono),
             ..Reign::default()
         };
         self.shelf.mark_in_force(&task);
@@ -112,12 +114,8 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let register = Arc::clone(&copy.register);
         let has = |holder: &Holder| reign.acked.contains(holder);
-        if !reign.in_force
-            && quorum::is_met(&register, has)
-            && reign.passed_by.iter().all(|holders| quorum::is_majority(holders, &has))
-        {
+        if !reign.in_force && quorum::is_met(&register, has) {
             reign.in_force = true;
-            reign.passed_by.clear();
             self.counters.in_force += 1;
             self.shelf.mark_in_force(&task);
             match &register.state {
@@ -127,7 +125,7 @@ impl Tasks {
             // A grant can fail at once and end the task: what is settled is what is in the record now.
             let is_present = self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register));
             if is_present && register.joint.is_some() {
-                let settled = Register { joint: None, ..Register::clone(&register) };
+                let settled = Register { joint: None, passed_by: Vec::new(), ..Register::clone(&register) };
                 self.write(cx, task, settled);
                 return;
             }
@@ -161,7 +159,7 @@ impl Tasks {
         if reign.pausing.is_some() {
             return;
         }
-        let granted = reign.granted;
+        let (granted, granted_at) = (reign.granted, reign.granted_at);
         self.counters.granted += 1;
         self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
         if !granted && self.given_back.remove(&task) == Some(attempt.number) {
@@ -173,7 +171,7 @@ impl Tasks {
         } else {
             let item = match granted {
                 true => Item::Assign { task, attempt: *attempt, birth },
-                false => ask(cx, task, attempt),
+                false => ask(cx, task, attempt, granted_at),
             };
             self.send(attempt.executor, item);
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
@@ -223,7 +221,7 @@ impl Tasks {
         // The attempt that was under way is remembered as failed, so that its executor is told.
         let mut register = copy.register_to_change();
         if let Some(failed) = pausing {
-            register.failed = failed;
+            register.failed = reign.failures(failed);
         } else if let State::Assigned(attempt) = &register.state
             && by != Some((attempt.number, attempt.executor))
         {
@@ -330,7 +328,7 @@ impl Tasks {
             return;
         }
         let why: String = why.chars().take(256).collect();
-        let mut failed = copy.register.failed.clone();
+        let mut failed = reign.failures(copy.register.failed.clone());
         failed.push(FailedAttempt { attempt, at: cx.now.wall, why: why.clone(), fault });
         // As often as it is given back it is tried elsewhere, and only the last of these are told.
         while let Some(first) = failed.iter().position(|failed| failed.fault == Fault::Nobody)
@@ -367,11 +365,12 @@ impl Tasks {
         let register = copy.register_to_change();
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let Some(failed) = reign.pausing.take() else { return };
-        (reign.running, reign.granted, reign.asked) = (false, true, 0);
+        let failed = reign.failures(failed);
+        (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
         let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
         let executor = self.choose_executor(&register.holders, &tried);
         self.roster.grant(&executor);
-        let attempt = Attempt { number: last.number + 1, executor, granted: cx.now.wall };
+        let attempt = Attempt { number: last.number.saturating_add(1), executor, granted: cx.now.wall };
         self.write(cx, task, Register { state: State::Assigned(attempt), failed, ..register });
     }
 
@@ -413,7 +412,7 @@ impl Tasks {
             self.fail_attempt(cx, task, attempt.number, "its executor does not answer", Fault::Nobody);
             return;
         }
-        let is_known = reign.running || !reign.granted;
+        let (is_known, granted_at) = (reign.running || !reign.granted, reign.granted_at);
         let pause = self.config.ask_after * 2u32.pow(reign.asked.min(4));
         if self.roster.is_silent(&attempt.executor) {
             self.fail_attempt(cx, task, attempt.number, "its executor is gone", Fault::Node);
@@ -423,7 +422,7 @@ impl Tasks {
         // An executor that was connected all the time and said nothing may not have heard of the birth: the grant is
         // repeated, which is harmless where it is known.
         let item = match is_known {
-            true => ask(cx, task, &attempt),
+            true => ask(cx, task, &attempt, granted_at),
             false => Item::Assign { task, attempt, birth },
         };
         self.send(attempt.executor, item);
@@ -445,6 +444,20 @@ impl Tasks {
             reign.running = true;
             reign.asked = 0;
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after * 4);
+        } else if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
+            // It was out of reach and not gone: nothing was lost with it.
+            reign.cleared.insert((attempt, from));
+        }
+    }
+
+    /// A member is back that an attempt counts against: it may have it still, or what came of it.
+    pub(crate) fn ask_after_lost(&mut self, cx: &Context<'_>, task: TaskId, node: NodeId) {
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let failed = reign.pausing.as_ref().unwrap_or(&copy.register.failed);
+        let lost = failed.iter().rfind(|one| one.attempt.executor == node && one.fault == Fault::Node);
+        if let Some(lost) = lost.map(|lost| lost.attempt) {
+            self.send(node, ask(cx, task, &lost, None));
         }
     }
 
@@ -488,9 +501,8 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         // While a settled birth is not in force, any of the home list helps to its majority.
         let home = register.joint.iter().flatten().filter(|_| !reign.in_force);
-        let home = home.chain(reign.passed_by.iter().flatten()).copied();
         let missing: BTreeSet<Holder> =
-            everyone(&register).chain(home).filter(|holder| !reign.acked.contains(holder)).collect();
+            everyone(&register).chain(home.copied()).filter(|holder| !reign.acked.contains(holder)).collect();
         for holder in &missing {
             if self.roster.is_present(holder) {
                 self.send_write(holder, task, false);
@@ -561,16 +573,30 @@ fn doublings(failed: &[FailedAttempt], fault: Fault) -> u32 {
     u32::try_from(before.saturating_sub(1)).unwrap_or(u32::MAX).min(16)
 }
 
-fn ask(cx: &Context<'_>, task: TaskId, attempt: &Attempt) -> Item {
-    let age_ms = u64::try_from(cx.now.wall.since(attempt.granted).as_millis()).unwrap_or(u64::MAX);
-    Item::Ask { task, attempt: attempt.number, age_ms }
+/// `granted_at` is when this driver granted it, if it did; of another's grant only a date is known, by the other's clock.
+/// An executor that is up since before that cannot have lost it. Where a clock is further off, one that was started again
+/// since may take an attempt that it lost for one that never came, which is counted against nobody.
+fn ask(cx: &Context<'_>, task: TaskId, attempt: &Attempt, granted_at: Option<Mono>) -> Item {
+    let age = match granted_at {
+        Some(at) => cx.now.mono.since(at).saturating_add(UNDER_WAY),
+        None => cx.now.wall.since(attempt.granted).saturating_add(CLOCKS_DIFFER),
+    };
+    Item::Ask { task, attempt: attempt.number, age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
 }
+
+/// So long before its driver knows of it an attempt may have been begun: by the gateway's word that it was placed.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
+/// By so much the clocks of two drivers may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// Holders, and those being replaced, once each.
 pub(crate) fn everyone(register: &Register) -> impl Iterator<Item = Holder> + '_ {
     let is_birth = register.joint.as_ref().is_some_and(|joint| register.holders.iter().all(|h| joint.contains(h)));
-    let joint = register.joint.iter().flatten().filter(move |holder| !is_birth && !register.holders.contains(holder));
-    register.holders.iter().chain(joint).copied()
+    let joint = register.joint.iter().filter(move |_| !is_birth);
+    let others: BTreeSet<&Holder> = joint.chain(&register.passed_by).flatten().collect();
+    let others = others.into_iter().filter(|holder| !register.holders.contains(holder));
+    register.holders.iter().chain(others).copied()
 }
 
 pub(crate) fn how_text(how: How) -> &'static str {

@@ -10,7 +10,7 @@ use crate::{
 };
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
-    task::{Attempt, Birth, Item, Outcome, Priority, Program, Spec},
+    task::{Attempt, Birth, Ending, Item, Outcome, Priority, Program, Register, Spec},
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -101,7 +101,7 @@ impl Tasks {
     /// has not lost it.
     pub(crate) fn on_ask(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32, age_ms: u64) {
         if !self.answer_for(cx, from, task, attempt) {
-            let was_up = cx.now.mono.since(self.up_since) > Duration::from_millis(age_ms).saturating_add(CLOCKS_DIFFER);
+            let was_up = cx.now.mono.since(self.up_since) > Duration::from_millis(age_ms);
             let why = if was_up { "it never came to its executor" } else { "" };
             self.send(from, Item::NotRunning { task, attempt, why: why.into() });
         }
@@ -261,7 +261,13 @@ impl Tasks {
     }
 
     /// Another drives it than was thought.
-    pub(crate) fn on_driven_by(&mut self, _cx: &mut Context<'_>, task: TaskId, driver: NodeId) {
+    pub(crate) fn on_driven_by(&mut self, from: NodeId, task: TaskId, driver: NodeId) {
+        if let Some(unknown) = self.executor.unknown.get_mut(&task) {
+            unknown.remove(&from);
+        }
+        if self.roster.seat(&driver).is_none() {
+            return;
+        }
         if let Some(run) = self.executor.attempts.get_mut(&task) {
             run.driver = driver;
         }
@@ -272,6 +278,23 @@ impl Tasks {
         for (attempt, outcome) in kept {
             self.send(driver, Item::Report { task, attempt, outcome });
         }
+    }
+
+    /// An end that this node wrote as driver, of its own execution, is about to be written over by one that does not know it.
+    /// Who drives a task has its results in the record alone: this one is kept as any other executor's from here on.
+    pub(crate) fn keep_own_result(&mut self, cx: &mut Context<'_>, task: &TaskId, next: &Register) {
+        let Some(copy) = self.shelf.copy(task).filter(|copy| !copy.settled && next.ending().is_none()) else { return };
+        let Some(Ending { by: Some((attempt, by)), outcome: Some(outcome), .. }) = copy.register.ending() else {
+            return;
+        };
+        if *by != self.me.node || !outcome.is_success() {
+            return;
+        }
+        let (attempt, outcome) = (*attempt, Arc::new(outcome.clone()));
+        let holders = next.holders.iter().map(|holder| holder.node).collect();
+        self.counters.outbox_kept += 1;
+        self.persist(cx, Fact::Kept { task: *task, attempt, outcome, holders });
+        self.timers.set(*task, Kind::Report, cx.now.mono + self.config.report_again);
     }
 
     /// A result of the task waits here to be settled.
@@ -333,8 +356,8 @@ impl Tasks {
         }
     }
 
-    /// When majorities of its holders as last known and of those that should hold it today know nothing of a task, or are
-    /// out of the mesh, it is out of retention, and the result of no use. Should it live on elsewhere yet, it is run
+    /// When of its holders as last known, and of those that should hold it today, so many know nothing of a task or are out
+    /// of the mesh that the others could decide nothing about it, it is out of retention, and the result of no use. Should it live on elsewhere yet, it is run
     /// again: one that is away for good must not keep an executor's outbox full. Not while this node holds the record itself,
     /// whatever it had to say before it did.
     fn drop_unknown(&mut self, cx: &mut Context<'_>, task: TaskId) {
@@ -349,9 +372,10 @@ impl Tasks {
         };
         let home: Vec<NodeId> =
             self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node).collect();
-        let is_unknown = [&kept.holders, &home]
-            .into_iter()
-            .all(|nodes| nodes.iter().filter(|node| knows_nothing(node)).count() >= quorum::majority(nodes.len()));
+        let is_unknown = [&kept.holders, &home].into_iter().all(|nodes| {
+            let needed = quorum::nothing_left(nodes.len(), self.config.copies);
+            nodes.iter().filter(|node| knows_nothing(node)).count() >= needed
+        });
         if is_unknown {
             for (attempt, _) in self.kept(task) {
                 self.on_settled(cx, task, attempt);
@@ -377,9 +401,6 @@ impl Tasks {
         self.executor.running = 0;
     }
 }
-
-/// By so much the clocks of a driver and an executor may differ.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 /// Whether an execution takes a while. What only gives back what the record has ends at once.
 pub(crate) fn needs_slot(spec: &Spec) -> bool {

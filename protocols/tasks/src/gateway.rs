@@ -144,6 +144,7 @@ impl Tasks {
             register: Arc::new(Register {
                 holders: Vec::new(),
                 joint: None,
+                passed_by: vec![],
                 state: State::Assigned(Attempt { number: 1, executor: self.me.node, granted: cx.now.wall }),
                 failed: Vec::new(),
             }),
@@ -186,8 +187,13 @@ impl Tasks {
             placing.birth = Arc::new(Birth { home: home.clone(), ..Birth::clone(&placing.birth) });
         }
         let attempt = Attempt { number: 1, executor, granted: cx.now.wall };
-        placing.register =
-            Arc::new(Register { holders, joint: Some(home), state: State::Assigned(attempt), failed: Vec::new() });
+        placing.register = Arc::new(Register {
+            holders,
+            joint: Some(home),
+            passed_by: vec![],
+            state: State::Assigned(attempt),
+            failed: Vec::new(),
+        });
         let (birth, register, ballot) = (placing.birth.clone(), placing.register.clone(), placing.ballot);
         let supersedes = placing.first;
         placing.first.get_or_insert(ballot);

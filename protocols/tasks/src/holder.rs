@@ -22,7 +22,7 @@ impl Tasks {
     ) {
         let task = birth.task;
         if let Some(copy) = self.shelf.copy(&task) {
-            if copy.ballot == ballot && copy.version >= Version::BIRTH {
+            if copy.ballot == ballot && copy.version >= Version::BIRTH && is_same(&copy.birth, &birth) {
                 self.send(from, Item::Placed { task, ballot });
                 return;
             }
@@ -116,7 +116,7 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
-        if promised.is_none() && (self.shelf.is_gone(&task) || self.is_forgotten(cx, born)) {
+        if promised.is_none() && (self.shelf.is_gone(&task) || self.is_beyond_memory(cx, born)) {
             self.too_old(cx, from, task, Wall(0));
             return;
         }
@@ -157,12 +157,20 @@ impl Tasks {
             self.send(from, Item::Refused { task, ballot, promised });
             return;
         }
+        if ballot.driver != from || !register.is_sane() || birth.as_ref().is_some_and(|birth| birth.task != task) {
+            self.counters.stale_items += 1;
+            return;
+        }
         self.unanswered.remove(&task);
         // A driver whose ballot this is above of has been replaced, whether or not it was asked for a promise.
         if self.drivers.get(&task).and_then(Driver::ballot).is_some_and(|mine| mine < ballot) {
             self.step_down(cx, task, ballot);
         }
-        let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), copy.birth.gateway, copy.birth.placed));
+        let is_other = |held: &Arc<Birth>| birth.as_ref().is_some_and(|birth| !is_same(held, birth));
+        let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), is_other(&copy.birth)));
+        if held.is_some_and(|(held, _)| held < stamp) {
+            self.keep_own_result(cx, &task, &register);
+        }
         match (held, birth) {
             (Some((held, ..)), _) if held >= stamp => {
                 // Its driver has the birth in force: all its holders took it.
@@ -170,7 +178,7 @@ impl Tasks {
                     self.shelf.mark_confirmed(&task);
                 }
             }
-            (Some((_, gateway, placed)), Some(birth)) if (gateway, placed) != (birth.gateway, birth.placed) => {
+            (Some((_, true)), Some(birth)) => {
                 self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
             }
             (Some(_), _) => {
@@ -179,6 +187,11 @@ impl Tasks {
             // A driver that was away for so long must not find its old majority again.
             (None, Some(birth)) if self.shelf.is_gone(&task) => {
                 self.too_old(cx, from, task, birth.born);
+                return;
+            }
+            // Its driver says it again, and there may be room then.
+            (None, Some(_)) if !self.has_room || self.shelf.live().len() >= self.config.live_max => {
+                self.counters.busy += 1;
                 return;
             }
             (None, Some(birth)) => {
@@ -327,6 +340,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A driver is asked so often in any case.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// One and the same placement, though it may have come twice.
+fn is_same(one: &Arc<Birth>, other: &Arc<Birth>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 /// Whether a placement is what a gateway may place: first version, holders from the home list and a majority of it.
 fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
     let home = &birth.home;
@@ -336,5 +354,6 @@ fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
         && register.holders.iter().all(|holder| home.contains(holder))
         && register.holders.len() >= quorum::holders_needed(home.len())
         && register.failed.is_empty()
+        && register.passed_by.is_empty()
         && matches!(register.state, State::Assigned(attempt) if attempt.number == 1)
 }

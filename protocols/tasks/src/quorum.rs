@@ -12,9 +12,16 @@ pub fn holders_needed(home: usize) -> usize {
     majority(home)
 }
 
-/// Whether a majority of the register's holders `has` it, and of the holders that it replaces.
+/// Whether a majority of the register's holders `has` it, of the holders that it replaces, and of those of each birth that
+/// was passed by.
 pub fn is_met(register: &Register, has: impl Fn(&Holder) -> bool) -> bool {
-    is_majority(&register.holders, &has) && register.joint.as_ref().is_none_or(|joint| is_majority(joint, &has))
+    register.lists().all(|holders| is_majority(holders, &has))
+}
+
+/// How many of `n` that could hold a record of `copies` must know nothing of it before nothing can be decided about it
+/// with what the others hold.
+pub fn nothing_left(n: usize, copies: usize) -> usize {
+    (n + 1).saturating_sub(majority(copies.min(n)))
 }
 
 /// Whether a majority of these has it.
@@ -38,7 +45,31 @@ mod tests {
     fn register(holders: &[u8], joint: Option<&[u8]>) -> Register {
         let list = |numbers: &[u8]| numbers.iter().map(|n| holder(*n)).collect();
         let attempt = Attempt { number: 1, executor: holder(1).node, granted: Wall(0) };
-        Register { holders: list(holders), joint: joint.map(list), state: State::Assigned(attempt), failed: vec![] }
+        Register {
+            holders: list(holders),
+            joint: joint.map(list),
+            passed_by: vec![],
+            state: State::Assigned(attempt),
+            failed: vec![],
+        }
+    }
+
+    #[test]
+    fn holders_of_births_passed_by_are_asked_each_by_each() {
+        let all = [1, 2, 3, 4, 5];
+        let passed_by = vec![vec![holder(1), holder(4), holder(5)], vec![holder(3), holder(4), holder(5)]];
+        let register = Register { passed_by, ..register(&[1, 2, 3], Some(&all)) };
+        let met = |has: &[u8]| is_met(&register, |holder| has.contains(&holder.node.as_bytes()[0]));
+        assert!(!met(&[1, 2, 3]) && !met(&[1, 2, 4]) && met(&[1, 3, 4]));
+    }
+
+    #[test]
+    fn what_the_others_hold_is_no_majority_when_so_many_know_nothing() {
+        // (members of a home list, copies, as many)
+        for (n, copies, least) in [(5, 3, 4), (3, 3, 2), (4, 3, 3), (2, 3, 1), (1, 3, 1)] {
+            assert_eq!(nothing_left(n, copies), least, "{n}");
+            assert!(n - least < majority(copies.min(n)));
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What a driver in office knows of the task that it drives, and keeps nowhere.
 
-use mesh_proto::task::{Ballot, FailedAttempt, Holder};
+use mesh_proto::{
+    id::NodeId,
+    task::{Ballot, FailedAttempt, Fault, Holder},
+    time::Mono,
+};
 use std::collections::BTreeSet;
 
 /// The state of a driver in office.
@@ -11,12 +15,18 @@ pub struct Reign {
     pub acked: BTreeSet<Holder>,
     /// A majority has it.
     pub in_force: bool,
-    /// Holders of other births of the task, of which a majority each must have the first write as well.
-    pub passed_by: BTreeSet<Vec<Holder>>,
+    /// The change of holders that is under way was begun by this driver. One that was adopted may have been in force
+    /// before, and is not to be aimed at others.
+    pub is_own_change: bool,
     /// Something was heard of the present attempt since it was granted, or since this driver took office.
     pub running: bool,
     /// The present attempt was granted by this driver, not found in the record: the grant may be said again.
     pub granted: bool,
+    /// When it did that.
+    pub granted_at: Option<Mono>,
+    /// Attempts that count against a node which, as it turned out, was only out of reach: it still has them. The next
+    /// write says so.
+    pub cleared: BTreeSet<(u32, NodeId)>,
     /// The present attempt is over, to no avail; the next is granted when the pause ends. All failures so far: they are
     /// written with that grant, and until then this driver's own knowledge; a new driver finds out for itself.
     pub pausing: Option<Vec<FailedAttempt>>,
@@ -24,4 +34,18 @@ pub struct Reign {
     pub asked: u32,
     /// Holders that have outlived the record.
     pub outlived: BTreeSet<Holder>,
+}
+
+impl Reign {
+    /// The failures to write: those of a node that was only out of reach are nobody's.
+    pub fn failures(&self, mut failed: Vec<FailedAttempt>) -> Vec<FailedAttempt> {
+        for failure in &mut failed {
+            if failure.fault == Fault::Node
+                && self.cleared.contains(&(failure.attempt.number, failure.attempt.executor))
+            {
+                failure.fault = Fault::Nobody;
+            }
+        }
+        failed
+    }
 }

@@ -70,8 +70,9 @@ impl Tasks {
 
     /// The driver's part: a write whose holders are the present ones and the closest members that are not yet among them.
     /// A change of holders that is under way is aimed anew when some of the new ones are lost: whatever it is aimed at, it
-    /// has to be on a majority of the old ones, so that of two such at most one comes into force without the other. Not so a
-    /// birth that is settled, of which `joint` is the home list: its holders are the ones that others may decide with alone.
+    /// has to be on a majority of the old ones, so that of two such at most one comes into force without the other. Not so
+    /// one that was adopted, which may have been in force: then its holders decide without the old ones. And not a birth that
+    /// is settled, of which `joint` is the home list: its holders are the ones that others may decide with alone.
     pub(crate) fn replace_lost(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let (now, delay) = (cx.now.mono, self.config.repair_delay);
         let Some(copy) = self.shelf.copy(&task) else { return };
@@ -79,7 +80,7 @@ impl Tasks {
         let register = copy.register_to_change();
         // None before the last write is settled.
         let is_change = register.joint.is_some();
-        if register.joint.as_ref() == Some(&copy.birth.home) {
+        if is_change && !reign.is_own_change || register.joint.as_ref() == Some(&copy.birth.home) {
             return;
         }
         if !is_change && !reign.in_force && register.ending().is_none() && reign.acked.len() > 1 {
@@ -107,6 +108,9 @@ impl Tasks {
         }
         let old = register.joint.clone().unwrap_or_else(|| register.holders.clone());
         self.write(cx, task, Register { joint: Some(old), holders, ..register });
+        if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
+            reign.is_own_change = true;
+        }
     }
 }
 

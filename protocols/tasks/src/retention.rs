@@ -30,6 +30,23 @@ impl Tasks {
         born < self.floor(cx.now.wall)
     }
 
+    /// A key so old that a task of it may have ended, and be not even remembered as forgotten any more.
+    pub(crate) fn is_beyond_memory(&self, cx: &Context<'_>, born: Wall) -> bool {
+        let remembered_max = self.config.retained_max.saturating_mul(REMEMBERED);
+        cx.now.wall.since(born) > self.remembered_for()
+            || born < self.shelf.floor() && self.shelf.gone().len() >= remembered_max
+    }
+
+    /// So long after its end a record is remembered to have been here.
+    fn remembered_for(&self) -> Duration {
+        self.promise_kept_for() * 4
+    }
+
+    /// So long a promise is kept of which nothing came.
+    pub(crate) fn promise_kept_for(&self) -> Duration {
+        self.config.retention + Duration::from_secs(60)
+    }
+
     /// Drops terminal records that are out of retention, by age and by number, and promises that nothing came of. True
     /// if it is not through yet.
     pub(crate) fn retire(&mut self, cx: &mut Context<'_>) -> bool {
@@ -48,7 +65,7 @@ impl Tasks {
     fn out_of_retention(&mut self, cx: &mut Context<'_>) -> Vec<TaskId> {
         let wall = cx.now.wall;
         let surplus = self.shelf.ended().len().saturating_sub(self.config.retained_max);
-        let keep_for = self.config.retention + Duration::from_secs(60);
+        let keep_for = self.promise_kept_for();
         let mut raised = Wall(0);
         let mut gone: Vec<TaskId> = Vec::new();
         let start = self.retirement.ended.take().map_or(Bound::Unbounded, Bound::Excluded);
@@ -86,7 +103,7 @@ impl Tasks {
     }
 
     fn stale_promises(&mut self, wall: Wall) -> Vec<TaskId> {
-        let keep_for = self.config.retention + Duration::from_secs(60);
+        let keep_for = self.promise_kept_for();
         let mut stale: Vec<TaskId> = Vec::new();
         let mut last = None;
         for (seen, (task, at)) in self.shelf.promises_after(self.retirement.promises.take()).enumerate() {
@@ -104,7 +121,7 @@ impl Tasks {
 
     /// What is not even remembered as forgotten any more: long enough for whoever was cut off with what it knew of it.
     fn faded(&self, wall: Wall) -> Vec<TaskId> {
-        let keep_for = (self.config.retention + Duration::from_secs(60)) * 4;
+        let keep_for = self.remembered_for();
         let surplus = self.shelf.gone().len().saturating_sub(self.config.retained_max.saturating_mul(REMEMBERED));
         let oldest = self.shelf.gone().iter().enumerate().take(ROUND);
         let faded = oldest.take_while(|(at, (ended, _))| *at < surplus || wall.since(*ended) > keep_for);

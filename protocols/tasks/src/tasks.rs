@@ -306,7 +306,7 @@ impl Tasks {
             Item::Assign { task, attempt, birth } => self.on_assign(cx, from, task, attempt, birth),
             Item::Ask { task, attempt, age_ms } => self.on_ask(cx, from, task, attempt, age_ms),
             Item::Settled { task, attempt } => self.on_settled(cx, task, attempt),
-            Item::DrivenBy { task, driver } => self.on_driven_by(cx, task, driver),
+            Item::DrivenBy { task, driver } => self.on_driven_by(from, task, driver),
         }
     }
 

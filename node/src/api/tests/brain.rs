@@ -84,7 +84,8 @@ pub fn echoed(spec: &Spec) -> Option<Answer> {
         wall_us: 2,
     };
     let ending = Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(5) };
-    let register = Register { holders: vec![], joint: None, state: State::Ended(ending), failed: vec![] };
+    let register =
+        Register { holders: vec![], joint: None, passed_by: vec![], state: State::Ended(ending), failed: vec![] };
     let task = spec.id(&super::NETWORK);
     (spec.program == Program::Echo).then(|| Answer::Ended { task, register: Arc::new(register) })
 }

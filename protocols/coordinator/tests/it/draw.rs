@@ -103,8 +103,9 @@ pub fn any_register() -> impl Strategy<Value = Arc<Register>> {
         why,
         fault,
     });
-    (any_holders(), option::of(any_holders()), state, vec(failed, 0..4))
-        .prop_map(|(holders, joint, state, failed)| Arc::new(Register { holders, joint, state, failed }))
+    (any_holders(), option::of(any_holders()), vec(any_holders(), 0..3), state, vec(failed, 0..4)).prop_map(
+        |(holders, joint, passed_by, state, failed)| Arc::new(Register { holders, joint, passed_by, state, failed }),
+    )
 }
 
 pub fn any_held() -> impl Strategy<Value = Held> {

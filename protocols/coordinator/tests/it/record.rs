@@ -70,6 +70,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     let register = Arc::new(Register {
         holders: home[..3].to_vec(),
         joint: Some(home),
+        passed_by: vec![],
         state: State::Assigned(attempt(1)),
         failed: Vec::new(),
     });
@@ -87,6 +88,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     let why = "its executor is gone".into();
     let ended = Arc::new(Register {
         joint: None,
+        passed_by: vec![],
         state: State::Ended(ending),
         failed: vec![FailedAttempt { attempt: attempt(1), at: NOW, why, fault: Fault::Program }],
         ..Register::clone(&register)

@@ -113,6 +113,8 @@ impl Shelf {
                 }
             }
             Fact::Promised { task, ballot, at } => {
+                // At the end of the numbers of terms a campaign has none that is higher.
+                let ballot = self.promises.get(&task).map_or(ballot, |(promised, _)| ballot.max(*promised));
                 self.promises.insert(task, (ballot, at));
                 self.changed.insert(Key::Promise(task));
             }

@@ -49,6 +49,8 @@ struct Packed {
     home: Vec<Named>,
     #[serde(rename = "j", default, skip_serializing_if = "Option::is_none")]
     joint: Option<Vec<Named>>,
+    #[serde(rename = "q", default, skip_serializing_if = "Vec::is_empty")]
+    passed_by: Vec<Vec<Named>>,
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedAttempt>,
     #[serde(rename = "h")]
@@ -71,6 +73,9 @@ impl Sealed {
             placed: copy.birth.placed,
             home: copy.birth.home.iter().map(|holder| names.holder(holder)).collect(),
             joint: copy.register.joint.as_ref().map(|joint| joint.iter().map(|h| names.holder(h)).collect()),
+            passed_by: (copy.register.passed_by.iter())
+                .map(|list| list.iter().map(|holder| names.holder(holder)).collect())
+                .collect(),
             failed: copy.register.failed.clone(),
             how: ending.how,
             by: ending.by.map(|(attempt, node)| (attempt, names.node(node))),
@@ -134,9 +139,15 @@ impl Sealed {
             Some(joint) => Some(list(joint)?),
             None => None,
         };
+        let passed_by = packed.passed_by.iter().map(|named| list(named)).collect::<Option<Vec<_>>>()?;
         let ending = Ending { how: packed.how, by, outcome: packed.outcome, at: self.at };
-        let register =
-            Register { holders: self.holders.to_vec(), joint, state: State::Ended(ending), failed: packed.failed };
+        let register = Register {
+            holders: self.holders.to_vec(),
+            joint,
+            passed_by,
+            state: State::Ended(ending),
+            failed: packed.failed,
+        };
         Some(Copy {
             birth: Arc::new(birth),
             ballot: self.ballot(names),

@@ -2,7 +2,9 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Ending, FailedAttempt, FailureKind, Fault, How, Item, Outcome, Register, Spec, State, Status, Version},
+    task::{
+        Ending, FailedAttempt, FailureKind, Fault, Held, How, Item, Outcome, Register, Spec, State, Status, Version,
+    },
 };
 use std::sync::Arc;
 
@@ -64,7 +66,12 @@ fn a_result_is_written_and_in_force_with_a_majority_and_then_everyone_is_told() 
     let told = node.hear(1, report(1, exit(0)));
     let at_now = node.now.wall;
     let ending = Ending { how: How::Done, by: Some((1, at(1))), outcome: Some(exit(0)), at: at_now };
-    let register = Arc::new(Register { joint: None, state: State::Ended(ending), ..first_register(&[0, 1, 2], 1) });
+    let register = Arc::new(Register {
+        joint: None,
+        passed_by: vec![],
+        state: State::Ended(ending),
+        ..first_register(&[0, 1, 2], 1)
+    });
     let (ballot, version) = (birth_ballot(0, 7), Version(2));
     let fact = Fact::Written { task: task(), ballot, version, register: register.clone() };
     let write = |rank| (rank, Item::Write { task: task(), ballot, version, register: register.clone(), birth: None });
@@ -149,6 +156,32 @@ fn a_change_of_holders_is_aimed_anew_when_the_new_ones_are_lost() {
     let told = node.hear(1, Item::Wrote { task: task(), ballot, version });
     let [Fact::Written { register, version: Version(4), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
     assert_eq!((register.joint.as_ref(), &register.holders), (None, &second.holders));
+}
+
+#[test]
+fn a_change_of_holders_that_was_adopted_is_not_aimed_at_others() {
+    // The first driver wrote a change to the fourth, which may have been in force; then it was lost.
+    let mut node = Node::born(1, &spec());
+    let change = Register { joint: Some(holders(&[0, 1, 2])), ..first_register(&[0, 1, 3], 1) };
+    let (first, second) = (birth_ballot(0, 7), ballot(1, 1));
+    let register = Arc::new(change.clone());
+    node.hear(
+        0,
+        Item::Write { task: task(), ballot: first, version: Version(2), register: register.clone(), birth: None },
+    );
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(0);
+    let held = Held { birth: birth(), ballot: first, version: Version(2), register };
+    node.hear(2, Item::Promise { task: task(), ballot: second, held: None });
+    let told = node.hear(3, Item::Promise { task: task(), ballot: second, held: Some(held) });
+    let Some(Fact::Written { register, version: Version(3), .. }) = told.facts.first() else { panic!("{told:?}") };
+    assert_eq!(Register::clone(register), change);
+    // The fourth goes, too, before it has that on its disk.
+    node.call(|tasks, cx| tasks.silent(cx, at(3)));
+    for _ in 0..120 {
+        let told = node.pass_ms(1000);
+        assert_eq!(told.facts, [], "those named decide without the old ones, if it was in force");
+    }
 }
 
 #[test]
@@ -317,10 +350,32 @@ fn an_attempt_that_was_given_back_while_nobody_drove_is_not_lost() {
 #[test]
 fn an_executor_that_may_have_been_started_again_is_asked_before_the_grant_is_repeated() {
     let mut node = Node::born(0, &spec());
-    let ask = Item::Ask { task: task(), attempt: 1, age_ms: 0 };
+    let ask = Item::Ask { task: task(), attempt: 1, age_ms: 2000 };
     let told = node.call(|tasks, cx| tasks.up(cx, at(1)));
     assert_eq!(told, Told::nothing());
     assert_eq!(node.pass_ms(0), Told::sent(1, ask));
+}
+
+#[test]
+fn whom_an_attempt_counts_against_is_asked_when_it_is_back_and_cleared_if_it_was_only_away() {
+    let mut node = Node::born(0, &spec());
+    // Long enough out of reach that the attempt counts as lost; the next is granted elsewhere.
+    node.call(|tasks, cx| tasks.silent(cx, at(1)));
+    let told = node.pass_ms(2000);
+    let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
+    assert_eq!(register.failed.iter().map(|one| one.fault).collect::<Vec<_>>(), [Fault::Node]);
+    let (second, rank) = current(&node);
+    node.hear(2, Item::Wrote { task: task(), ballot: birth_ballot(0, 7), version: Version(2) });
+    let told = node.call(|tasks, cx| tasks.up(cx, at(1)));
+    let asked = |(to, item): &(usize, Item)| matches!(item, Item::Ask { attempt: 1, .. } if *to == 1);
+    assert!(told.sent.iter().any(asked), "{told:?}");
+    node.hear(1, Item::Running { task: task(), attempt: 1 });
+    // What is written next says so.
+    node.hear(rank, lost(second));
+    let told = node.pass_ms(60_000);
+    let Some(Fact::Written { register, .. }) = told.facts.first() else { panic!("{told:?}") };
+    let faults: Vec<_> = register.failed.iter().map(|one| (one.attempt.number, one.fault)).collect();
+    assert_eq!(faults, [(1, Fault::Nobody), (second, Fault::Node)]);
 }
 
 #[test]

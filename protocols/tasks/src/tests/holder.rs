@@ -2,13 +2,13 @@ use super::{node::*, told::Told};
 use crate::{Config, Fact};
 use mesh_proto::{
     id::TaskId,
-    task::{Ballot, FailedAttempt, Fault, Item, Known, Register, State, Version},
+    task::{Ballot, Birth, FailedAttempt, Fault, Item, Known, Register, State, Version},
     time::Wall,
 };
 use std::{sync::Arc, time::Duration};
 
 /// A placement, on disk before it is answered.
-fn taken_up(birth: &Arc<mesh_proto::task::Birth>, ballot: Ballot, register: &Register) -> Told {
+fn taken_up(birth: &Arc<Birth>, ballot: Ballot, register: &Register) -> Told {
     let placed = Item::Placed { task: task(), ballot };
     Told { facts: vec![fact_held(birth, ballot, register)], ..Told::sent(4, placed) }
 }
@@ -182,13 +182,76 @@ fn nothing_is_promised_to_another_than_the_ballots_driver() {
 #[test]
 fn nothing_is_promised_for_what_may_have_been_forgotten() {
     let floor = Wall(START.0 - 24 * 3600 * 1000);
-    let asked = Item::Prepare { task: task(), ballot: ballot(1, 2), born: Wall(floor.0 - 1) };
+    let asked_of = |born| Item::Prepare { task: task(), ballot: ballot(1, 2), born };
+    // Older than what is kept: had it been here and ended, that would be remembered.
+    let told = Node::new(1).hear(2, asked_of(Wall(floor.0 - 1)));
+    assert!(matches!(told.sent.as_slice(), [(2, Item::Promise { held: None, .. })]), "{told:?}");
+    // So old that it would not.
+    let asked = asked_of(Wall(START.0 - 4 * (24 * 3600 + 60) * 1000 - 1));
     let mut node = Node::new(1);
     assert_eq!(node.hear(2, asked.clone()), Told::sent(2, Item::TooOld { task: task(), floor }));
     assert_eq!(node.promised(), None);
     // What is held is not forgotten.
     let told = Node::born(1, &spec()).hear(2, asked);
     assert!(matches!(told.sent.as_slice(), [(2, Item::Promise { held: Some(_), .. })]), "{told:?}");
+}
+
+#[test]
+fn what_no_honest_driver_writes_is_not_taken() {
+    let lawful = first_register(&[0, 1, 2], 1);
+    let failed = FailedAttempt { attempt: attempt(1, 1), at: START, why: String::new(), fault: Fault::Program };
+    let cases = [
+        ("no room for the end", Register { failed: vec![failed; 63], ..lawful.clone() }),
+        ("the last number", Register { state: State::Assigned(attempt(u32::MAX, 1)), ..lawful.clone() }),
+        ("nobody", Register { holders: vec![], ..lawful.clone() }),
+        ("one twice", Register { holders: holders(&[0, 1, 1]), ..lawful.clone() }),
+        ("a list of nobody", Register { passed_by: vec![vec![]], ..lawful.clone() }),
+    ];
+    let write = |register: &Register, from| Item::Write {
+        task: task(),
+        ballot: ballot(1, from),
+        version: Version(2),
+        register: Arc::new(register.clone()),
+        birth: None,
+    };
+    for (what, register) in cases {
+        let mut node = Node::born(2, &spec());
+        assert_eq!(node.hear(0, write(&register, 0)), Told::nothing(), "{what}");
+    }
+    let mut node = Node::born(2, &spec());
+    assert_eq!(node.hear(0, write(&lawful, 1)), Told::nothing(), "for another driver");
+    assert_eq!(node.hear(0, write(&lawful, 0)).facts.len(), 1);
+}
+
+#[test]
+fn an_end_of_its_own_that_was_not_in_force_is_kept_as_a_result_when_another_goes_on_without() {
+    let mut node = Node::holding(1, &spec());
+    let (mine, theirs) = (ballot(1, 1), ballot(2, 2));
+    // It drove, ran it itself, and wrote the end on its own disk alone.
+    let register = Arc::new(ended(START));
+    node.hear(1, Item::Write { task: task(), ballot: mine, version: Version(2), register, birth: None });
+    let live = Register { joint: None, ..first_register(&[0, 1, 2], 2) };
+    let write =
+        Item::Write { task: task(), ballot: theirs, version: Version(2), register: Arc::new(live), birth: None };
+    let told = node.hear(2, write);
+    let [Fact::Kept { attempt: 1, holders, .. }, Fact::Written { .. }] = told.facts.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(holders, &[at(0), at(1), at(2)]);
+    let told = node.pass_ms(60_000);
+    assert!(told.sent.iter().any(|(to, item)| *to == 2 && matches!(item, Item::Report { attempt: 1, .. })), "{told:?}");
+}
+
+#[test]
+fn two_placements_of_one_gateway_in_one_millisecond_are_two_births() {
+    let mut node = Node::holding(1, &spec());
+    let other = Arc::new(Birth { home: holders(&[0, 1, 2, 3]), ..Birth::clone(&birth()) });
+    let register = Arc::new(Register { joint: None, ..first_register(&[0, 1, 2], 1) });
+    let write =
+        Item::Write { task: task(), ballot: ballot(1, 2), version: Version(2), register, birth: Some(other.clone()) };
+    let told = node.hear(2, write);
+    let [Fact::Held { birth, .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!(*birth, other);
 }
 
 #[test]
@@ -212,7 +275,7 @@ fn wrote(stamp: (Ballot, Version)) -> Told {
 }
 
 fn second() -> Register {
-    Register { joint: None, state: State::Assigned(attempt(2, 2)), ..first_register(&[0, 1, 2], 1) }
+    Register { joint: None, passed_by: vec![], state: State::Assigned(attempt(2, 2)), ..first_register(&[0, 1, 2], 1) }
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub fn first_register(ranks: &[usize], executor: usize) -> Register {
     Register {
         holders: holders(ranks),
         joint: Some(home()),
+        passed_by: vec![],
         state: State::Assigned(attempt(1, executor)),
         failed: Vec::new(),
     }
@@ -101,7 +102,7 @@ pub fn first_register(ranks: &[usize], executor: usize) -> Register {
 
 pub fn ended(at_wall: Wall) -> Register {
     let ending = Ending { how: How::Done, by: Some((1, at(1))), outcome: Some(exit(0)), at: at_wall };
-    Register { joint: None, state: State::Ended(ending), ..first_register(&[0, 1, 2], 1) }
+    Register { joint: None, passed_by: vec![], state: State::Ended(ending), ..first_register(&[0, 1, 2], 1) }
 }
 
 pub fn held(birth: &Arc<Birth>, ballot: Ballot, register: &Register) -> Held {

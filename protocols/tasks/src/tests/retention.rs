@@ -130,7 +130,8 @@ fn what_a_driver_has_not_brought_to_all_holders_keeps_nothing_else() {
         let birth = Birth { home: home.clone(), ..Birth::clone(&birth_of(&spec)) };
         let executor = home[1].node;
         let state = State::Assigned(Attempt { number: 1, executor, granted: START });
-        let register = Register { holders: home[..3].to_vec(), joint: Some(home), state, failed: Vec::new() };
+        let register =
+            Register { holders: home[..3].to_vec(), joint: Some(home), passed_by: vec![], state, failed: Vec::new() };
         let task = birth.task;
         let from = (0..5).find(|rank| at(*rank) == executor).expect("one of the five");
         node.hear(4, place(&Arc::new(birth), birth_ballot(0, 7), &register, None));

@@ -70,7 +70,7 @@ fn named(shelf: &Shelf) -> Vec<BlobRef> {
 /// All of a shelf that is to survive.
 fn state(shelf: &Shelf) -> impl PartialEq + std::fmt::Debug {
     let promised: Vec<Option<Ballot>> = (0..4).map(|key| shelf.promised(&id(key))).collect();
-    let bare: Vec<_> = shelf.promises_after(None).map(|(task, at, is_bare)| (*task, at, is_bare)).collect();
+    let bare: Vec<_> = shelf.promises_after(None).map(|(task, at)| (*task, at, !shelf.is_held(task))).collect();
     let copies: Vec<_> = shelf.copies(Bound::Unbounded).map(|(task, copy)| (*task, copy.into_owned())).collect();
     let outbox = shelf.outbox().clone();
     (copies, shelf.live().clone(), shelf.ended().clone(), outbox, shelf.floor(), promised, bare)
@@ -141,15 +141,17 @@ fn any_ended() -> impl Strategy<Value = Register> {
     (
         names(),
         prop::option::of(names()),
+        prop::collection::vec(names(), 0..3),
         failed,
         how,
         prop::option::of((1..9u32, 0..9usize)),
         any::<u64>(),
         any::<bool>(),
     )
-        .prop_map(|(holders, joint, failed, how, by, at_ms, has_outcome)| Register {
+        .prop_map(|(holders, joint, passed_by, failed, how, by, at_ms, has_outcome)| Register {
             holders: holders.into_iter().map(any_holder).collect(),
             joint: joint.map(|joint| joint.into_iter().map(any_holder).collect()),
+            passed_by: passed_by.into_iter().map(|list| list.into_iter().map(any_holder).collect()).collect(),
             state: State::Ended(Ending {
                 how,
                 by: by.map(|(attempt, node)| (attempt, any_node(node))),
@@ -202,6 +204,6 @@ proptest! {
         prop_assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(before.clone()));
         let glance = shelf.glances(Bound::Unbounded).next().expect("held").1;
         prop_assert_eq!(glance.holders, before.register.holders.as_slice());
-        prop_assert_eq!((glance.is_ended, glance.is_confirmed, glance.complete), (true, true, marks[2]));
+        prop_assert_eq!((glance.ended.is_some(), glance.is_confirmed, glance.complete), (true, true, marks[2]));
     }
 }

@@ -66,9 +66,11 @@ impl Checks {
         }
     }
 
-    /// As [`Self::note`], for what concerns one task.
+    /// As [`Self::note`], for what concerns one task. Births of two home lists need not meet in a holder: what two drivers
+    /// of one task can do to each other is excused of these, and nothing else.
     fn note_of(&mut self, task: &TaskId, result: Result<(), Violation>, counts: &mut Counts) {
-        if result.is_err() && !self.strict && self.registers.has_two_homes(task) {
+        let is_excused = result.as_ref().is_err_and(|violation| violation.rule.is_between_drivers());
+        if is_excused && !self.strict && self.registers.has_two_homes(task) {
             counts.add(Count::TwoHomes);
         } else {
             self.note(result);
@@ -119,6 +121,7 @@ impl Checks {
         birth: Option<&Arc<Birth>>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
+        self.keeps_success(store, task, register)?;
         let was_chosen = self.registers.chosen(&task).is_some();
         self.promises.written(store, task, key)?;
         self.goes_up(store, task, key)?;
@@ -138,6 +141,22 @@ impl Checks {
                 self.executions.ended(task, chosen, self.users.causes(&task))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A success that its executor has in its own record alone is not written over, unless it is kept as a result.
+    fn keeps_success(&self, store: StoreId, task: TaskId, next: &Register) -> Result<(), Violation> {
+        let Some(disk) = self.disks.get(store).filter(|_| next.ending().is_none()) else { return Ok(()) };
+        let held = self.disks.record(store, &task).and_then(|record| record.held.as_ref());
+        let Some(ending) = held.and_then(|(_, _, register)| register.ending()) else { return Ok(()) };
+        let Some((attempt, _)) = ending.by.filter(|(_, node)| *node == disk.node) else { return Ok(()) };
+        let is_needed = ending.outcome.as_ref().is_some_and(Outcome::is_success) && self.users.is_acknowledged(&task);
+        match is_needed && disk.kept(task, attempt).is_none() {
+            true => Err(Violation::new(
+                Rule::Keeps,
+                format!("{task}: store {store} writes over the success of attempt {attempt}, and nobody else has it"),
+            )),
+            false => Ok(()),
         }
     }
 
@@ -346,7 +365,7 @@ impl Checks {
             let majority = holders.len() / 2 + 1;
             intact < majority || intact - usize::from(named) >= majority
         };
-        let is_safe = |write: &Write| safe(&write.register.holders) && write.register.joint.as_deref().is_none_or(safe);
+        let is_safe = |write: &Write| write.register.lists().all(|holders| safe(holders));
         self.registers.all().all(|history| {
             // A birth that was given up may have the greatest key.
             let last = |counts: fn(&&Write) -> bool| {

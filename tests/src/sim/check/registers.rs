@@ -257,7 +257,7 @@ impl Write {
             let have = holders.iter().filter(|holder| self.on.contains(&holder.store)).count();
             have > holders.len() / 2
         };
-        majority(&self.register.holders) && self.register.joint.as_deref().is_none_or(majority)
+        self.register.lists().all(|holders| majority(holders))
     }
 
     /// Whether all its holders had it.

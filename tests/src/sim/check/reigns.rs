@@ -74,7 +74,7 @@ impl Reigns {
         };
         let before = |key: Key| precedence(key) < precedence((ballot, version));
         let last = decisions.iter().rev().find(|write| before(write.key));
-        // A change of holders that was aimed anew is bound by the old ones, as it was before.
+        // A change of holders that was aimed anew by whoever began it is bound by the old ones, as it was before.
         let binding = last.map(|last| match &last.register.joint {
             Some(old) if first.register.joint.as_ref() == Some(old) => old,
             _ => &last.register.holders,
@@ -92,9 +92,7 @@ impl Reigns {
                 && write.register.failed == first.register.failed
         };
         // Of a birth that is settled its home list is in `joint`.
-        let is_covered = |write: &Write| {
-            has_majority(&write.register.holders) && write.register.joint.as_deref().is_none_or(has_majority)
-        };
+        let is_covered = |write: &Write| write.register.lists().all(|holders| has_majority(holders));
         let mut adoptable = history.iter().filter(goes_on_with).peekable();
         match (adoptable.peek().is_some(), adoptable.any(is_covered)) {
             (true, true) => Ok(()),
@@ -117,7 +115,9 @@ pub fn grows(task: TaskId, decisions: &[&Write]) -> Result<(), Violation> {
             continue;
         }
         let (then, now) = (failures(&earlier.register), failures(&later.register));
-        let kept = now.len() >= then.len() && now.iter().zip(&then).all(|(now, then)| now == then);
+        // What counts against a node may turn out to be nobody's fault.
+        let kept = then.iter().filter(|one| one.1 == Fault::Program || now.contains(one)).enumerate();
+        let kept = kept.into_iter().all(|(at, one)| now.get(at) == Some(one));
         let fault = match (&earlier.register.state, &later.register.state) {
             _ if !kept => "forgets what has failed",
             (State::Assigned(then), State::Assigned(now)) if now.number < then.number => "goes back to an attempt",

@@ -37,7 +37,13 @@ pub fn birth(n: u8) -> Arc<Birth> {
 
 pub fn register(of: &[u8], attempt: u32) -> Arc<Register> {
     let attempt = Attempt { number: attempt, executor: node(of[0]), granted: Wall(1) };
-    Arc::new(Register { holders: holders(of), joint: None, state: State::Assigned(attempt), failed: Vec::new() })
+    Arc::new(Register {
+        holders: holders(of),
+        joint: None,
+        passed_by: vec![],
+        state: State::Assigned(attempt),
+        failed: Vec::new(),
+    })
 }
 
 /// Ended by the first holder's attempt 1; the outcome, where there is one, says `mark`.
@@ -49,7 +55,13 @@ pub fn ended(of: &[u8], how: How, mark: u8) -> Arc<Register> {
         outcome: ran.then(|| outcome(i32::from(how == How::Failed), mark)),
         at: Wall(2),
     };
-    Arc::new(Register { holders: holders(of), joint: None, state: State::Ended(ending), failed: Vec::new() })
+    Arc::new(Register {
+        holders: holders(of),
+        joint: None,
+        passed_by: vec![],
+        state: State::Ended(ending),
+        failed: Vec::new(),
+    })
 }
 
 pub fn outcome(code: i32, mark: u8) -> Outcome {

@@ -50,6 +50,33 @@ pub enum Rule {
     NoPanic,
 }
 
+impl Rule {
+    /// Whether two that drive one task, each by right, may break it.
+    pub fn is_between_drivers(self) -> bool {
+        match self {
+            Self::Ballots
+            | Self::InForce
+            | Self::OneEnding
+            | Self::EndedIsChosen
+            | Self::ResultIsReal
+            | Self::AcknowledgedIsHeld
+            | Self::Keeps => true,
+            Self::OneRegister
+            | Self::DurableBeforeSaid
+            | Self::PromisesKept
+            | Self::Slots
+            | Self::Bounded
+            | Self::Ends
+            | Self::Copies
+            | Self::Outbox
+            | Self::Takes
+            | Self::Rests
+            | Self::DiskKeeps
+            | Self::NoPanic => false,
+        }
+    }
+}
+
 impl Violation {
     pub fn new(rule: Rule, what: impl Into<String>) -> Self {
         Self { rule, what: what.into() }

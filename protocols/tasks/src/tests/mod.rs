@@ -6,6 +6,7 @@ mod ends;
 mod executor;
 mod gateway;
 mod holder;
+mod liar;
 mod node;
 mod retention;
 mod shelf;

@@ -121,15 +121,19 @@ impl Checks {
         birth: Option<&Arc<Birth>>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
-        self.keeps_success(store, task, register)?;
         let was_chosen = self.registers.chosen(&task).is_some();
-        self.promises.written(store, task, key)?;
-        self.goes_up(store, task, key)?;
-        self.begins(store, task, key, register)?;
-        let is_news = self.registers.on_disk(task, key, register, store)?;
-        if let Some(birth) = birth {
-            self.registers.seen_with(task, key, birth)?;
-        }
+        // Remembered whatever is found: it may be excused, and the next is judged by it.
+        let judged = [
+            self.promises.written(store, task, key),
+            self.keeps_success(store, task, register),
+            self.goes_up(store, task, key),
+            self.begins(store, task, key, register),
+        ];
+        let on_disk = self.registers.on_disk(task, key, register, store);
+        let seen = birth.map_or(Ok(()), |birth| self.registers.seen_with(task, key, birth));
+        judged.into_iter().collect::<Result<(), _>>()?;
+        let is_news = on_disk?;
+        seen?;
         if is_news {
             reigns::grows(task, &self.registers.decisions(&task))?;
         }

@@ -50,7 +50,7 @@ pub struct Write {
 impl Registers {
     /// A register was seen, wherever.
     pub fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> Result<(), Violation> {
-        self.tasks.entry(task).or_default().seen(task, key, register).map(|_| ())
+        self.tasks.entry(task).or_default().seen(task, key, register).1
     }
 
     /// A register is on a disk. Whether it is in force, and this disk counts for that.
@@ -62,13 +62,14 @@ impl Registers {
         store: StoreId,
     ) -> Result<bool, Violation> {
         let history = self.tasks.entry(task).or_default();
-        let place = history.seen(task, key, register)?;
+        let (place, judged) = history.seen(task, key, register);
         let write = &mut history.writes[place];
         if write.on.contains(&store) {
-            return Ok(false);
+            return judged.map(|()| false);
         }
         write.on.push(store);
         let is_in_force = write.is_in_force();
+        judged?;
         if is_in_force && write.register.ending().is_some() {
             history.choose(task, place)?;
         }
@@ -180,39 +181,36 @@ impl History {
         }
     }
 
-    fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> Result<usize, Violation> {
+    /// Where it is in the history, and what is wrong with it: it is remembered in any case.
+    fn seen(&mut self, task: TaskId, key: Key, register: &Arc<Register>) -> (usize, Result<(), Violation>) {
         // Almost always the newest or nearly so.
         let place = self.writes.iter().rposition(|write| write.key <= key).map_or(0, |place| place + 1);
         if let Some(before) = place.checked_sub(1).filter(|&before| self.writes[before].key == key) {
             let known = &self.writes[before].register;
             if Arc::ptr_eq(known, register) || known == register {
-                return Ok(before);
+                return (before, Ok(()));
             }
-            return Err(Violation::new(
-                Rule::OneRegister,
-                format!("{task}: two registers for {} {:?}: {known:?} and {register:?}", key.0, key.1),
-            ));
+            let what = format!("{task}: two registers for {} {:?}: {known:?} and {register:?}", key.0, key.1);
+            return (before, Err(Violation::new(Rule::OneRegister, what)));
         }
+        self.writes.insert(place, Write { key, register: register.clone(), birth: None, on: Vec::new() });
         if let Some((chosen_key, chosen)) = &self.chosen
             && key > *chosen_key
             && !is_placement(key)
             && chosen.ending() != register.ending()
         {
-            return Err(Violation::new(
-                Rule::OneEnding,
-                format!(
-                    "{task}: ended at {} {:?} as {}, and yet at {} {:?} it is {}",
-                    chosen_key.0,
-                    chosen_key.1,
-                    state(chosen),
-                    key.0,
-                    key.1,
-                    state(register)
-                ),
-            ));
+            let what = format!(
+                "{task}: ended at {} {:?} as {}, and yet at {} {:?} it is {}",
+                chosen_key.0,
+                chosen_key.1,
+                state(chosen),
+                key.0,
+                key.1,
+                state(register)
+            );
+            return (place, Err(Violation::new(Rule::OneEnding, what)));
         }
-        self.writes.insert(place, Write { key, register: register.clone(), birth: None, on: Vec::new() });
-        Ok(place)
+        (place, Ok(()))
     }
 
     /// The terminal write at `place` has its majority.

@@ -184,7 +184,7 @@ pub fn known_genesis() -> Genesis {
 fn check_credential(credential: &Credential) {
     let genesis = known_genesis();
     let node = credential.node();
-    for standing in [Standing::Known, Standing::Newcomer] {
+    for standing in [Standing::Known, Standing::Newcomer, Standing::Forgotten { at: NOW }] {
         if let Ok(member) = credential.verify_peer(&genesis, node, standing, NOW) {
             assert_eq!((member.node, member.role), (node, credential.role()));
         }

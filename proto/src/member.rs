@@ -83,6 +83,16 @@ pub enum MemberStatus {
     Forgotten,
 }
 
+/// An entry's place in the order of the module's description, but for its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// When the node was invited, or forgotten.
+    pub dated: Wall,
+    pub is_forgotten: bool,
+    pub incarnation: u64,
+    pub has_left: bool,
+}
+
 /// Why an entry is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
@@ -131,6 +141,21 @@ impl MemberEntry {
         }
     }
 
+    /// What decides which of two entries of one node stays.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        match self {
+            Self::Present(presence) => {
+                let presence = presence.unverified();
+                let dated = presence.credential.invited();
+                Rank { dated, is_forgotten: false, incarnation: presence.incarnation, has_left: presence.left }
+            }
+            Self::Forgotten(tombstone) => {
+                Rank { dated: tombstone.unverified().at, is_forgotten: true, incarnation: 0, has_left: false }
+            }
+        }
+    }
+
     /// What the member says of itself, unless it is forgotten.
     #[must_use]
     pub fn presence(&self) -> Option<&Presence> {
@@ -155,16 +180,6 @@ impl MemberEntry {
         self.rank()
             .cmp(&other.rank())
             .then_with(|| if self == other { Ordering::Equal } else { codec::encode(self).cmp(&codec::encode(other)) })
-    }
-
-    fn rank(&self) -> (Wall, bool, u64, bool) {
-        match self {
-            Self::Present(presence) => {
-                let presence = presence.unverified();
-                (presence.credential.invited(), false, presence.incarnation, presence.left)
-            }
-            Self::Forgotten(tombstone) => (tombstone.unverified().at, true, 0, false),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::identity::{self, DataDir, InviteTerms};
 use mesh_proto::address::Addresses;
+use mesh_proto::token::{InvitationTerms, Token};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -17,6 +18,17 @@ fn two() -> (Identity, Identity, [TempDir; 2]) {
     let token = identity::invite(&maker, terms, now).unwrap().to_text().to_string();
     let joiner = identity::join(&joiner, &token, None, now).unwrap();
     (maker, joiner, dirs)
+}
+
+/// Takes another invitation, of this date, in place of its own.
+fn invited_again(maker: &Identity, joiner: &Identity, issued: Wall) -> Identity {
+    let invitation = SecretKey::from_bytes(&[7; 32]);
+    let expires = issued + Duration::from_secs(60);
+    let terms = InvitationTerms { role: mesh_proto::role::Role::Worker, issued, expires, member_until: None };
+    let token = Token::invite(&maker.key, maker.genesis.clone(), Addresses::default(), invitation, terms).unwrap();
+    let credential = token.credential(&joiner.key, None, issued).unwrap();
+    let key = SecretKey::from_bytes(&joiner.key.to_bytes());
+    Identity { key, genesis: joiner.genesis.clone(), credential }
 }
 
 fn says(identity: &Identity, incarnation: u64) -> Member {
@@ -64,4 +76,14 @@ fn a_forgotten_member_stays_forgotten_and_only_a_full_member_forgets() {
     assert_eq!((verdict, gone.standing), (Verdict::Accept, Standing::Forgotten));
     directory.note(&gone);
     assert_eq!(directory.judge(&says(&joiner, u64::MAX).entry), (Verdict::Ignore, None));
+    let standing = || network::Directory::standing(&directory, joiner.key.node_id());
+    assert_eq!(standing(), credential::Standing::Forgotten { at: now });
+
+    let again = |issued| says(&invited_again(&maker, &joiner, issued), 1);
+    assert_eq!(directory.judge(&again(now).entry), (Verdict::Ignore, None), "of one date, forgetting wins");
+    let back = again(now + Duration::from_millis(1));
+    assert_eq!(directory.judge(&back.entry), (Verdict::Accept, Some(back.clone())));
+    directory.note(&back);
+    assert_eq!(standing(), credential::Standing::Known);
+    assert_eq!(directory.judge(&gone.entry), (Verdict::Ignore, None), "the old word, told again");
 }

@@ -4,6 +4,7 @@
 
 mod all_at_once;
 mod blobs;
+mod forgotten;
 mod frozen;
 mod full_disk;
 mod lan;

@@ -1,6 +1,8 @@
 use mesh_proto::{
     id::{NodeId, StoreId},
+    member::Rank,
     task::Octets,
+    time::Wall,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ pub struct Member {
     pub role: Role,
     #[serde(rename = "t")]
     pub standing: Standing,
+    /// When it was invited, or forgotten; the epoch's start for who was not invited.
+    #[serde(rename = "d")]
+    pub dated: Wall,
     /// The higher one wins; a member raises its own at every start.
     #[serde(rename = "i")]
     pub incarnation: u64,
@@ -48,20 +53,22 @@ pub enum Standing {
     Joined,
     #[serde(rename = "l")]
     Left,
-    /// Taken out by an operator, for good.
+    /// Taken out by an operator: for good, unless it is invited anew.
     #[serde(rename = "f")]
     Forgotten,
 }
 
 impl Member {
-    /// Entries of one node are totally ordered, and the greatest stays: forgotten, then the incarnation, then left
-    /// before joined; the bytes decide between two words of a liar. What was seen at the door has no bytes, and is least.
-    pub fn rank(&self) -> (bool, u64, bool, &[u8]) {
+    /// Entries of one node are totally ordered, as [`mesh_proto::member`] says, and the greatest stays; the bytes decide
+    /// between two words of a liar. What was seen at the door has no bytes, and is the least under its invitation.
+    pub fn rank(&self) -> (Rank, &[u8]) {
+        let Self { dated, incarnation, .. } = *self;
         match self.standing {
-            // Who forgot it, and when, makes no difference.
-            Standing::Forgotten => (true, 0, false, &[]),
+            // Who forgot it makes no difference.
+            Standing::Forgotten => (Rank { dated, is_forgotten: true, incarnation: 0, has_left: false }, &[]),
             Standing::Joined | Standing::Left => {
-                (false, self.incarnation, self.standing == Standing::Left, self.entry.as_ref())
+                let has_left = self.standing == Standing::Left;
+                (Rank { dated, is_forgotten: false, incarnation, has_left }, self.entry.as_ref())
             }
         }
     }

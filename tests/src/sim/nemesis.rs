@@ -241,6 +241,7 @@ impl World {
                 store: StoreId(0),
                 role: Role::Client,
                 standing: Standing::Forgotten,
+                dated: self.nodes[node].me.dated,
                 incarnation: u64::MAX,
                 addresses: Vec::new(),
                 entry: self.nodes[node].me.entry.clone(),

@@ -37,12 +37,13 @@ pub fn any_member() -> impl Strategy<Value = Member> {
     let role = prop_oneof![Just(Role::Full), Just(Role::Worker), Just(Role::Relay), Just(Role::Client)];
     let standing = prop_oneof![Just(Standing::Joined), Just(Standing::Left), Just(Standing::Forgotten)];
     let addresses = vec("/ip4/[0-9]{1,3}/tcp/[0-9]{1,5}", 0..8);
-    (any_node(), any::<u64>(), role, standing, any::<u64>(), addresses, any_octets()).prop_map(
-        |(node, store, role, standing, incarnation, addresses, entry)| Member {
+    (any_node(), any::<u64>(), role, standing, any_wall(), any::<u64>(), addresses, any_octets()).prop_map(
+        |(node, store, role, standing, dated, incarnation, addresses, entry)| Member {
             node,
             store: StoreId(store),
             role,
             standing,
+            dated,
             incarnation,
             addresses,
             entry,

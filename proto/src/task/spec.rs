@@ -204,6 +204,8 @@ impl Spec {
     /// What was asked for, without what differs between repeats of one submission.
     pub(super) fn asked(mut self) -> Self {
         self.born = Wall::default();
+        // Given as a time from now, it is another date with each repeat. That of the first holds.
+        self.deadline = None;
         self.trace = [0; 16];
         let payloads = self.files.iter_mut().map(|file| &mut file.content).chain([&mut self.input]);
         for payload in payloads {

@@ -84,7 +84,7 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
         assert_eq!(code, 0, "{ordered:?}: {stderr}");
         lines(&stdout)
     };
-    let submit = "submit --idempotency-key once --exec -- sha256sum /dev/null";
+    let submit = "submit --idempotency-key once --deadline 1h --exec -- sha256sum /dev/null";
     let (first, second) = (ask(0, submit).await, ask(2, submit).await);
     assert_eq!(first, second, "the same task, whichever node is asked");
     assert_eq!(first[0]["exit_code"], 0);
@@ -93,7 +93,7 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
         run(meshd(&mesh, &[1], here.path(), &["submit", "--idempotency-key", "once", "--echo", "other"])).await;
     assert_eq!(code, 2, "{stderr}");
 
-    let map = "map --idempotency-key twice --exec -- sha256sum {} ::: a b";
+    let map = "map --idempotency-key twice --deadline 1h --exec -- sha256sum {} ::: a b";
     let (first, second) = (ask(0, map).await, ask(1, map).await);
     assert_eq!(first, second);
     let summary = first.last().unwrap();

@@ -234,7 +234,7 @@ impl TasksPlan {
             "sleep" => ProgramSpec::Sleep { ms: 10 },
             command => {
                 let argv = command.split_whitespace().map(str::to_owned).collect();
-                ProgramSpec::Exec(Command { argv, env: Default::default(), outputs: Vec::new() })
+                ProgramSpec::Exec(Command { argv, ..Command::default() })
             }
         }
     }

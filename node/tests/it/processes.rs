@@ -7,6 +7,7 @@ mod blobs;
 mod forgotten;
 mod frozen;
 mod full_disk;
+mod in_place;
 mod lan;
 mod lost_node;
 mod many;
@@ -76,7 +77,7 @@ impl Mesh {
 
 /// A job of `count` items that each hash a text of their own.
 fn hashes(name: &str, count: usize) -> Job {
-    let command = Command { argv: vec!["sha256sum".into()], env: Default::default(), outputs: Vec::new() };
+    let command = Command { argv: vec!["sha256sum".into()], ..Command::default() };
     job(name, ProgramSpec::Exec(command), count)
 }
 

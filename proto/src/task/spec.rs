@@ -108,6 +108,9 @@ pub struct ExecSpec {
         deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
     )]
     pub outputs: Vec<String>,
+    /// Arguments are paths on a file system that all nodes share (`--in-place`): only nodes that allow it run it.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

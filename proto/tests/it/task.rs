@@ -326,7 +326,7 @@ fn a_specification_has_one_encoding() {
 #[test]
 fn a_specification_within_its_limits_is_taken_and_one_beyond_is_not() {
     let exec = |change: &dyn Fn(&mut ExecSpec)| {
-        let mut exec = ExecSpec { argv: vec!["a".into()], env: Vec::new(), outputs: Vec::new() };
+        let mut exec = ExecSpec { argv: vec!["a".into()], env: Vec::new(), outputs: Vec::new(), in_place: false };
         change(&mut exec);
         Spec { program: Program::Exec(exec), ..spec() }
     };

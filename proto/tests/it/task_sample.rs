@@ -18,7 +18,9 @@ pub fn specs() -> Vec<Sample> {
         argv: vec!["sort".into(), "-n".into()],
         env: vec![("LANG".into(), "C.UTF-8".into())],
         outputs: vec!["out/sorted".into()],
+        in_place: false,
     };
+    let in_place = ExecSpec { in_place: true, ..exec.clone() };
     let files = vec![
         InputFile { name: "data/a".into(), content: inline(b"3\n1\n2\n") },
         InputFile { name: "data/b".into(), content: Payload::Blob(blob()) },
@@ -41,6 +43,7 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-sleep", Spec { program: Program::Sleep { ms: 250 }, priority: Priority::Low, ..spec() }),
         ("task-spec-hash", Spec { program: Program::Sha256, priority: Priority::High, ..spec() }),
         ("task-spec-exec", exec),
+        ("task-spec-in-place", Spec { program: Program::Exec(in_place), ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]
     .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))

@@ -39,6 +39,8 @@ async fn verbs_end_with_the_code_that_says_why() {
         ("submit --echo hi", 0, "hi"),
         ("submit --exec --file a -- sha256sum a", 0, "  a\n"),
         ("submit --exec -- false", 1, ""),
+        ("submit --echo hi --idempotency-key k --key-born 2026-01-01T00:00:00Z", 2, "what the mesh remembers"),
+        ("map --echo --idempotency-key k --key-born 2026-01-01T00:00:00Z -- ::: a", 2, "what the mesh remembers"),
         ("submit --exec -- rm x", 1, "not allowed"),
         ("submit --exec -- sha256sum gone", 1, "gone"),
         ("submit --exec --deadline 300ms -- sleep 60", 124, "deadline_passed"),

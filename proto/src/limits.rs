@@ -17,7 +17,9 @@ pub const ADDRESSES: usize = 16;
 
 /// A credential: two certificates, four keys and signatures; 322 bytes as a rule.
 pub const CREDENTIAL_BYTES: usize = 1024;
-/// A member entry: at most two credentials, sixteen addresses and 150 bytes of fields.
+/// A name or a zone: it stands in a column of a table.
+pub const LABEL_BYTES: usize = 64;
+/// A member entry: at most two credentials, sixteen addresses, two labels and 150 bytes of fields.
 pub const MEMBER_BYTES: usize = 12 * 1024;
 /// Member entries in one welcome. Enough to know a small mesh at once; a larger one is learned by anti-entropy.
 pub const WELCOME_MEMBERS: usize = 64;

@@ -13,6 +13,7 @@
 
 use crate::{
     address::Addresses,
+    bounded,
     certificate::{Certificate, Certified},
     codec::{self, DecodeError},
     credential::{Credential, CredentialError, Member},
@@ -20,6 +21,7 @@ use crate::{
     genesis::Genesis,
     id::{NetworkId, NodeId, StoreId},
     key::SecretKey,
+    label::Label,
     limits,
     role::Role,
     time::Wall,
@@ -61,6 +63,12 @@ pub struct Presence {
     /// Whether it left of its own will (`drain --leave`). It may come back with a higher incarnation.
     #[serde(rename = "l")]
     pub left: bool,
+    /// What people call it.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub name: Option<Label>,
+    /// Where its machine stands: a rack, a site.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub zone: Option<Label>,
 }
 
 /// An operator's `member forget`.

@@ -8,8 +8,7 @@ use crate::{
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
-    codec,
-    credential::{self, Credential},
+    codec, credential,
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
@@ -150,27 +149,14 @@ pub fn myself(identity: &Identity, store: StoreId) -> Member {
         dated: identity.credential.invited(),
         incarnation: 0,
         addresses: Vec::new(),
+        name: None,
+        zone: None,
         entry: Octets::default(),
     }
 }
 
-/// This node's word of itself. `incarnation` must be above all earlier ones.
-pub fn own_entry(
-    key: &SecretKey,
-    genesis: &Genesis,
-    credential: &Credential,
-    store: StoreId,
-    addresses: &[String],
-    (incarnation, now): (u64, Wall),
-) -> Member {
-    let presence = Presence {
-        credential: credential.clone(),
-        store,
-        incarnation,
-        addresses: mesh_proto::address::Addresses::first_of(addresses.iter().cloned()),
-        joined: now,
-        left: false,
-    };
+/// This node's word of itself. Its incarnation must be above all earlier ones.
+pub fn own_entry(key: &SecretKey, genesis: &Genesis, presence: Presence) -> Member {
     let entry = MemberEntry::present(key, &genesis.network_id(), presence);
     let bytes = codec::encode(&entry).into();
     member_of(&entry, bytes)
@@ -199,6 +185,8 @@ pub fn seen_at_the_door(guest: &network::Guest) -> Member {
         dated: guest.member.invited,
         incarnation: 0,
         addresses: guest.addresses.iter().take(8).cloned().collect(),
+        name: None,
+        zone: None,
         entry: Octets::default(),
     }
 }
@@ -219,6 +207,8 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             dated,
             incarnation: presence.incarnation,
             addresses: presence.addresses.iter().take(8).cloned().collect(),
+            name: presence.name.clone(),
+            zone: presence.zone.clone(),
             entry: bytes,
         },
         None => Member {
@@ -229,6 +219,8 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             dated,
             incarnation: u64::MAX,
             addresses: Vec::new(),
+            name: None,
+            zone: None,
             entry: bytes,
         },
     }

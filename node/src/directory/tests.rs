@@ -32,8 +32,20 @@ fn invited_again(maker: &Identity, joiner: &Identity, issued: Wall) -> Identity 
 }
 
 fn says(identity: &Identity, incarnation: u64) -> Member {
-    let (key, genesis, credential) = (&identity.key, &identity.genesis, &identity.credential);
-    own_entry(key, genesis, credential, StoreId(1), &[], (incarnation, Wall(0)))
+    own_entry(&identity.key, &identity.genesis, presence(identity, incarnation))
+}
+
+fn presence(identity: &Identity, incarnation: u64) -> Presence {
+    Presence {
+        credential: identity.credential.clone(),
+        store: StoreId(1),
+        incarnation,
+        addresses: Addresses::default(),
+        joined: Wall(0),
+        left: false,
+        name: Some("mill".parse().unwrap()),
+        zone: Some("rack-7".parse().unwrap()),
+    }
 }
 
 #[test]
@@ -41,6 +53,8 @@ fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
     let (maker, joiner, _dirs) = two();
     let directory = Directory::new(maker.genesis.clone());
     let first = says(&joiner, 5);
+    let label = |text: &str| Some(text.parse().unwrap());
+    assert_eq!((first.name.clone(), first.zone.clone()), (label("mill"), label("rack-7")));
     assert_eq!(directory.judge(&first.entry), (Verdict::Accept, Some(first.clone())));
     directory.note(&first);
     for old in [5, 4] {
@@ -50,7 +64,7 @@ fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
     assert_eq!(directory.judge(&newer.entry), (Verdict::Accept, Some(newer.clone())));
 
     // Signed by another than whom it is about, cut short, followed by more, too large, of another network.
-    let forged = own_entry(&maker.key, &maker.genesis, &joiner.credential, StoreId(1), &[], (9, Wall(0)));
+    let forged = own_entry(&maker.key, &maker.genesis, presence(&joiner, 9));
     let cut = &newer.entry[..newer.entry.len() - 1];
     let longer = [&newer.entry[..], &[0]].concat();
     let (_, foreign, _foreign_dirs) = two();

@@ -192,7 +192,13 @@ impl Node {
         // What goes on beside.
         let meters = BrainMeters::default();
         metrics.registry_mut().register_collector(Box::new(meters.clone()));
-        let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone(), asked_to_speak);
+        let own = OwnEntry::new(
+            &identity,
+            parts::presence(config, &identity, store),
+            network.clone(),
+            inbox.clone(),
+            asked_to_speak,
+        );
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
         let mut background = Background(vec![

@@ -15,6 +15,8 @@ use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
     address::Addresses,
     id::{NodeId, StoreId},
+    member::Presence,
+    time::Wall,
 };
 use prometheus_client::registry::Registry;
 use std::{
@@ -57,6 +59,22 @@ pub fn tasks_config(config: &Config) -> mesh_tasks::Config {
         retained_max: config.tasks.max_ended as usize,
         slots: config.exec.slots,
         ..mesh_tasks::Config::default()
+    }
+}
+
+/// What this node says of itself, before it has said anything.
+pub fn presence(config: &Config, identity: &Identity, store: StoreId) -> Presence {
+    // What is no label was refused with the rest of the configuration.
+    let label = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+    Presence {
+        credential: identity.credential.clone(),
+        store,
+        incarnation: 0,
+        addresses: Addresses::default(),
+        joined: Wall::default(),
+        left: false,
+        name: label(&config.node.name),
+        zone: label(&config.node.zone),
     }
 }
 

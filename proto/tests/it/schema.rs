@@ -120,12 +120,13 @@ fn damaged(value: &Value) -> Vec<(String, Value)> {
     all
 }
 
-/// The end of memberships in an invitation; the invitation of a token, whose decoder asks for more than the schema can.
+/// The end of memberships in an invitation, a member's name and zone; the invitation of a token, whose decoder asks for more than the schema can.
 fn optional(key: &Value, inner: &Value) -> bool {
     let text = |text: &str| Value::Text(text.into());
+    let is_label = [text(sample::NAME), text(sample::ZONE)].contains(inner);
     let holds_a_key = match inner {
         Value::Map(entries) => entries.len() == 2 && entries.iter().any(|(key, _)| *key == text("k")),
         _ => false,
     };
-    *key == text("u") || (*key == text("i") && holds_a_key)
+    *key == text("u") || is_label || (*key == text("i") && holds_a_key)
 }

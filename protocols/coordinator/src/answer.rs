@@ -1,5 +1,6 @@
 use mesh_proto::{
     id::{BlobId, JobId, NodeId, StoreId, TaskId},
+    label::Label,
     task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
@@ -139,6 +140,9 @@ pub struct MemberView {
     /// `self alive silent left forgotten`
     pub state: String,
     pub addresses: Vec<String>,
+    /// What people call it, and where its machine stands.
+    pub name: Option<Label>,
+    pub zone: Option<Label>,
     /// Queued and running tasks, as it last said.
     pub load: Option<(u32, u32, u32)>,
     /// Milliseconds since it was last heard.

@@ -295,6 +295,8 @@ mod tests {
             dated: Wall(100),
             incarnation,
             addresses: vec!["/memory/1".into()],
+            name: None,
+            zone: None,
             entry: Octets::default(),
         }
     }

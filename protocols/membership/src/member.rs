@@ -1,5 +1,6 @@
 use mesh_proto::{
     id::{NodeId, StoreId},
+    label::Label,
     member::Rank,
     task::Octets,
     time::Wall,
@@ -26,6 +27,12 @@ pub struct Member {
     /// Multiaddrs, at most 8.
     #[serde(rename = "a")]
     pub addresses: Vec<String>,
+    /// What people call it.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Label>,
+    /// Where its machine stands: a rack, a site.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Label>,
     /// The signed entry that all this was read from: what is passed on to others.
     #[serde(rename = "e")]
     pub entry: Octets,

@@ -142,6 +142,8 @@ mod tests {
             dated: Wall(dated),
             incarnation,
             addresses: Vec::new(),
+            name: None,
+            zone: None,
             entry: Octets::from(vec![bytes]),
         }
     }

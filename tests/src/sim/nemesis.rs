@@ -244,6 +244,8 @@ impl World {
                 dated: self.nodes[node].me.dated,
                 incarnation: u64::MAX,
                 addresses: Vec::new(),
+                name: None,
+                zone: None,
                 entry: self.nodes[node].me.entry.clone(),
             };
             self.count(Count::Forgotten);

@@ -258,6 +258,8 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
             dated: Wall::default(),
             incarnation: 0,
             addresses: vec![format!("/memory/{}", index + 1)],
+            name: None,
+            zone: None,
             // Stands for the signed entry, which is checked before a brain sees it.
             entry: Octets::from(vec![1]),
         },

@@ -74,7 +74,9 @@ async fn verbs_end_with_the_code_that_says_why() {
 
 #[tokio::test]
 async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
-    let mesh = Mesh::up(3).await;
+    let named =
+        |options: &mut meshd::testnet::Options| options.more = "[node]\nname = 'mill'\nzone = 'rack-7'\n".into();
+    let mesh = Mesh::up_with(3, named).await;
     let here = tempfile::tempdir().unwrap();
     std::fs::write(here.path().join("a"), "a\n").unwrap();
     std::fs::write(here.path().join("b"), "b\n").unwrap();
@@ -119,6 +121,9 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
     ] {
         let said = ask(1, &words).await;
         assert!(said.iter().all(Value::is_object) && said[0].get(key).is_some(), "{words}: {said:?}");
+    }
+    for member in ask(1, "member list").await {
+        assert_eq!((&member["name"], &member["zone"]), (&"mill".into(), &"rack-7".into()), "{member}");
     }
     let status = ask(0, "status").await;
     assert!(status[0]["containment"].is_string(), "{status:?}");

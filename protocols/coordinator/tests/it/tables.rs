@@ -36,6 +36,8 @@ fn entry(n: usize, incarnation: u64) -> Member {
         dated: Wall(0),
         incarnation,
         addresses: vec![format!("/memory/{}", n + 1)],
+        name: None,
+        zone: None,
         entry: Octets::from(vec![n as u8, incarnation as u8]),
     }
 }

@@ -75,6 +75,8 @@ impl World {
                 dated: Wall(0),
                 incarnation: 1,
                 addresses: vec![format!("/memory/{}", i + 1)],
+                name: None,
+                zone: None,
                 entry: Octets::default(),
             })
             .collect();

@@ -67,7 +67,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
     let birth = Arc::new(birth());
     let [first, changed, ended] = [register(), changed(), ended()].map(Arc::new);
     let known = Known { digest: birth.digest(), holders: vec![node(2), node(3), node(4)], confirmed: true };
-    let held = Held { birth: birth.clone(), ballot, version, register: changed.clone() };
+    let held = held();
     let attempt = Attempt { number: 2, executor: node(3), granted: NOW };
     vec![
         ("task-place", Item::Place { birth: birth.clone(), ballot, register: first.clone(), supersedes: None }),
@@ -114,6 +114,11 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-ended", Item::Ended { task, digest: birth.digest(), register: ended }),
         ("task-cancel", Item::Cancel { task }),
     ]
+}
+
+/// A record in the middle of its life.
+pub fn held() -> Held {
+    Held { birth: birth().into(), ballot: ballot(), version: Version(3), register: changed().into() }
 }
 
 /// Echo, with its input in the record.

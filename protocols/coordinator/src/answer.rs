@@ -1,10 +1,10 @@
 use mesh_proto::{
-    id::{BlobId, JobId, NodeId, StoreId, TaskId},
+    control::{StoryLine, TaskSummary},
+    id::{BlobId, NodeId, StoreId, TaskId},
     label::Label,
     task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What a node answers to a user. `index` counts the items of a `Submit`.
@@ -83,28 +83,6 @@ pub struct TaskView {
     pub story: Vec<StoryLine>,
     /// Nodes that were asked and did not answer in time.
     pub silent: Vec<NodeId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct StoryLine {
-    pub at: Wall,
-    pub node: NodeId,
-    /// For people, in the field's words: `placed`, `granted attempt 2 to …`, `promised (3, …)`.
-    pub what: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaskSummary {
-    pub task: TaskId,
-    /// `waiting running done failed cancelled deadline_passed`
-    pub state: String,
-    pub program: String,
-    pub placed: Wall,
-    pub job: Option<(JobId, u64)>,
-    /// Of a manifest: how many items.
-    pub count: Option<u64>,
-    pub executor: Option<NodeId>,
-    pub attempts: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

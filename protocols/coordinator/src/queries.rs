@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ids or summaries in one reply, at most.
-pub(crate) const REPLY_MAX: u32 = 1000;
+pub(crate) const REPLY_MAX: u32 = mesh_proto::limits::REPLY_TASKS as u32;
 
 /// What a user wants to know.
 #[derive(Clone, Debug)]

@@ -2,60 +2,19 @@
 //! differ, and then send what the other lacks. Nothing that both have crosses the wire, whatever a partition made of
 //! them (anti-entropy by checksums, Demers and others 1987, section 1.3).
 
-use crate::{Member, Members, Standing};
-use mesh_proto::{id::NodeId, time::Wall};
-use serde::{Deserialize, Serialize};
+use crate::{Mark, Member, Members};
+use mesh_proto::{id::NodeId, table::first_eight};
 
 /// Parts of a table. 64 make the first message 600 bytes, and let two tables of 4,096 that differ in one entry exchange
 /// the marks of 64.
-pub const PARTS: usize = 64;
-
-/// What one side knows of a member, without what it knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    #[serde(rename = "n")]
-    pub node: NodeId,
-    /// When it was invited, or forgotten.
-    #[serde(rename = "d")]
-    pub dated: Wall,
-    /// `u64::MAX` of one that was forgotten.
-    #[serde(rename = "i")]
-    pub incarnation: u64,
-    /// Of the entry's bytes: tells two words under one incarnation apart.
-    #[serde(rename = "h")]
-    pub hash: u64,
-}
-
-impl Mark {
-    fn of(member: &Member) -> Self {
-        let Member { node, dated, incarnation, .. } = *member;
-        match member.standing {
-            Standing::Forgotten => Self { node, dated, incarnation: u64::MAX, hash: 0 },
-            Standing::Joined | Standing::Left => {
-                let left = [u8::from(member.standing == Standing::Left)];
-                let hash = first_eight(blake3::Hasher::new().update(&member.entry).update(&left).finalize());
-                Self { node, dated, incarnation, hash }
-            }
-        }
-    }
-
-    /// What decides, of two marks of one node, unless only the bytes differ.
-    fn rank(&self) -> (Wall, u64) {
-        (self.dated, self.incarnation)
-    }
-
-    fn part(node: &NodeId) -> usize {
-        // Ids are public keys: as good as random.
-        usize::from(node.as_bytes()[0]) * PARTS / 256
-    }
-}
+pub const PARTS: usize = mesh_proto::limits::TABLE_PARTS;
 
 impl Members {
     /// This node's digest of each part. Two tables with the same digests hold the same.
     pub fn digests(&self) -> Vec<u64> {
         let mut parts: Vec<blake3::Hasher> = (0..PARTS).map(|_| blake3::Hasher::new()).collect();
         for mark in self.told().map(Mark::of) {
-            let part = &mut parts[Mark::part(&mark.node)];
+            let part = &mut parts[part_of(&mark.node)];
             part.update(mark.node.as_bytes());
             for number in [mark.dated.0, mark.incarnation, mark.hash] {
                 part.update(&number.to_le_bytes());
@@ -108,19 +67,18 @@ fn by_node(marks: &[Mark]) -> std::collections::BTreeMap<NodeId, &Mark> {
 }
 
 fn is_in(parts: &[u8], node: &NodeId) -> bool {
-    parts.iter().any(|part| usize::from(*part) == Mark::part(node))
+    parts.iter().any(|part| usize::from(*part) == part_of(node))
 }
 
-fn first_eight(hash: blake3::Hash) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    u64::from_le_bytes(first)
+/// Ids are public keys: as good as random.
+fn part_of(node: &NodeId) -> usize {
+    usize::from(node.as_bytes()[0]) * PARTS / 256
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Role};
+    use crate::{Config, Role, Standing};
     use mesh_proto::{
         id::StoreId,
         task::Octets,

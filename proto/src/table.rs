@@ -1,6 +1,10 @@
-use mesh_proto::{
+//! A row of the member table, as brains keep it and tell it to each other.
+
+use crate::{
+    bounded,
     id::{NodeId, StoreId},
     label::Label,
+    limits,
     member::Rank,
     task::Octets,
     time::Wall,
@@ -9,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// An admitted identity, as the brain knows it. The body verified it against its signed entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Member {
     #[serde(rename = "n")]
     pub node: NodeId,
@@ -25,13 +30,13 @@ pub struct Member {
     #[serde(rename = "i")]
     pub incarnation: u64,
     /// Multiaddrs, at most 8.
-    #[serde(rename = "a")]
+    #[serde(rename = "a", deserialize_with = "bounded::list::<_, _, { limits::ADDRESSES }>")]
     pub addresses: Vec<String>,
     /// What people call it.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub name: Option<Label>,
     /// Where its machine stands: a rack, a site.
-    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub zone: Option<Label>,
     /// The signed entry that all this was read from: what is passed on to others.
     #[serde(rename = "e")]
@@ -66,7 +71,7 @@ pub enum Standing {
 }
 
 impl Member {
-    /// Entries of one node are totally ordered, as [`mesh_proto::member`] says, and the greatest stays; the bytes decide
+    /// Entries of one node are totally ordered, as [`crate::member`] says, and the greatest stays; the bytes decide
     /// between two words of a liar. What was seen at the door has no bytes, and is the least under its invitation.
     pub fn rank(&self) -> (Rank, &[u8]) {
         let Self { dated, incarnation, .. } = *self;
@@ -89,4 +94,47 @@ impl Member {
     pub fn holds_tasks(&self) -> bool {
         self.standing == Standing::Joined && matches!(self.role, Role::Full | Role::Worker)
     }
+}
+
+/// What one side knows of a member, without what it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    #[serde(rename = "n")]
+    pub node: NodeId,
+    /// When it was invited, or forgotten.
+    #[serde(rename = "d")]
+    pub dated: Wall,
+    /// `u64::MAX` of one that was forgotten.
+    #[serde(rename = "i")]
+    pub incarnation: u64,
+    /// Of the entry's bytes: tells two words under one incarnation apart.
+    #[serde(rename = "h")]
+    pub hash: u64,
+}
+
+impl Mark {
+    pub fn of(member: &Member) -> Self {
+        let Member { node, dated, incarnation, .. } = *member;
+        match member.standing {
+            Standing::Forgotten => Self { node, dated, incarnation: u64::MAX, hash: 0 },
+            Standing::Joined | Standing::Left => {
+                let left = [u8::from(member.standing == Standing::Left)];
+                let hash = first_eight(blake3::Hasher::new().update(&member.entry).update(&left).finalize());
+                Self { node, dated, incarnation, hash }
+            }
+        }
+    }
+
+    /// What decides, of two marks of one node, unless only the bytes differ.
+    pub fn rank(&self) -> (Wall, u64) {
+        (self.dated, self.incarnation)
+    }
+}
+
+/// The first 64 bits of a hash, for comparing tables.
+pub fn first_eight(hash: blake3::Hash) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(first)
 }

@@ -106,7 +106,7 @@ pub enum Refusal {
     #[error("the credential is not good: join again with a new token")]
     BadCredential,
     #[serde(rename = "f")]
-    #[error("this node was forgotten by an operator: join again with a new token")]
+    #[error("this node was forgotten by an operator: `meshd join` with a token made since")]
     Forgotten,
     #[serde(rename = "v")]
     #[error("no wire version in common: it speaks {0}; upgrade the older of the two")]
@@ -185,6 +185,7 @@ impl From<&CredentialError> for Refusal {
             CredentialError::MembershipEnded { .. } => Self::MembershipEnded,
             CredentialError::FromTheFuture { .. } => Self::Clock,
             CredentialError::NotThisPeer { .. } => Self::NotThisPeer,
+            CredentialError::Forgotten { .. } => Self::Forgotten,
             CredentialError::WrongNetwork
             | CredentialError::UnknownInviter(_)
             | CredentialError::InvitationSignature(_)

@@ -100,6 +100,8 @@ pub enum Standing {
     Known,
     /// Never heard of: its invitation must be good now, by the verifier's clock.
     Newcomer,
+    /// Taken out by an operator: a newcomer again, and by an invitation that was issued later.
+    Forgotten { at: Wall },
 }
 
 /// Why a credential is not good here.
@@ -129,6 +131,8 @@ pub enum CredentialError {
     NotTheMaker(NodeId),
     #[error("this network is not open: an invitation is needed")]
     NotOpen,
+    #[error("invited at {invited}, and forgotten since, at {at}")]
+    Forgotten { invited: Wall, at: Wall },
 }
 
 impl Credential {
@@ -209,9 +213,17 @@ impl Credential {
         if member.node != peer {
             return Err(CredentialError::NotThisPeer { credential: member.node, peer });
         }
-        match (standing, self) {
-            (Standing::Newcomer, Self::Invited { invitation, .. }) => invitation.unverified().check_expiry(now)?,
-            (Standing::Newcomer, Self::Maker(_) | Self::Open(_)) | (Standing::Known, _) => {}
+        match standing {
+            Standing::Known => return Ok(member),
+            // The order of `MemberEntry`: of one date, forgetting wins.
+            Standing::Forgotten { at } if member.invited <= at => {
+                return Err(CredentialError::Forgotten { invited: member.invited, at });
+            }
+            Standing::Newcomer | Standing::Forgotten { .. } => {}
+        }
+        match self {
+            Self::Invited { invitation, .. } => invitation.unverified().check_expiry(now)?,
+            Self::Maker(_) | Self::Open(_) => {}
         }
         Ok(member)
     }

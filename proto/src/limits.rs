@@ -17,7 +17,9 @@ pub const ADDRESSES: usize = 16;
 
 /// A credential: two certificates, four keys and signatures; 322 bytes as a rule.
 pub const CREDENTIAL_BYTES: usize = 1024;
-/// A member entry: at most two credentials, sixteen addresses and 150 bytes of fields.
+/// A name or a zone: it stands in a column of a table.
+pub const LABEL_BYTES: usize = 64;
+/// A member entry: at most two credentials, sixteen addresses, two labels and 150 bytes of fields.
 pub const MEMBER_BYTES: usize = 12 * 1024;
 /// Member entries in one welcome. Enough to know a small mesh at once; a larger one is learned by anti-entropy.
 pub const WELCOME_MEMBERS: usize = 64;
@@ -70,6 +72,25 @@ pub const REASON_BYTES: usize = 1024;
 pub const SPEC_BYTES: usize = 256 * 1024;
 /// Items in one task frame. A frame is closed at [`crate::task::FRAME_TARGET`] and no item weighs less than 32 bytes.
 pub const FRAME_ITEMS: usize = 16 * 1024;
+
+/// Parts of a member table, whose digests are compared.
+pub const TABLE_PARTS: usize = 64;
+/// Entries of members in one control message.
+pub const CONTROL_MEMBERS: usize = 64;
+/// A control message: [`CONTROL_MEMBERS`] usual entries, or the marks of a table.
+pub const CONTROL_BYTES: usize = 256 * 1024;
+/// Tasks in one reply to a question.
+pub const REPLY_TASKS: usize = 1000;
+/// A reply: [`REPLY_TASKS`] summaries, or one record with its outcome.
+pub const CONTROL_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// A message about blobs: [`NEEDED_BLOBS`] references.
+pub const BLOB_MESSAGE_BYTES: usize = 128 * 1024;
+/// Blobs of which one message speaks: each names at most eight nodes and takes 350 bytes.
+pub const NEEDED_BLOBS: usize = 256;
+/// A blob: 2^48 bytes keep every sum of sizes within 64 bits.
+pub const BLOB_BYTES: u64 = 1 << 48;
+/// A question for what a task writes.
+pub const LOGS_QUESTION_BYTES: usize = 256;
 
 /// How far the clock of whoever dated a certificate may be ahead of ours. Machines without time synchronisation drift
 /// by seconds a day; five minutes is what Kerberos allows.

@@ -13,6 +13,7 @@
 
 use crate::{
     address::Addresses,
+    bounded,
     certificate::{Certificate, Certified},
     codec::{self, DecodeError},
     credential::{Credential, CredentialError, Member},
@@ -20,6 +21,7 @@ use crate::{
     genesis::Genesis,
     id::{NetworkId, NodeId, StoreId},
     key::SecretKey,
+    label::Label,
     limits,
     role::Role,
     time::Wall,
@@ -61,6 +63,12 @@ pub struct Presence {
     /// Whether it left of its own will (`drain --leave`). It may come back with a higher incarnation.
     #[serde(rename = "l")]
     pub left: bool,
+    /// What people call it.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub name: Option<Label>,
+    /// Where its machine stands: a rack, a site.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub zone: Option<Label>,
 }
 
 /// An operator's `member forget`.
@@ -81,6 +89,16 @@ pub enum MemberStatus {
     Joined,
     Left,
     Forgotten,
+}
+
+/// An entry's place in the order of the module's description, but for its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// When the node was invited, or forgotten.
+    pub dated: Wall,
+    pub is_forgotten: bool,
+    pub incarnation: u64,
+    pub has_left: bool,
 }
 
 /// Why an entry is not believed.
@@ -131,6 +149,21 @@ impl MemberEntry {
         }
     }
 
+    /// What decides which of two entries of one node stays.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        match self {
+            Self::Present(presence) => {
+                let presence = presence.unverified();
+                let dated = presence.credential.invited();
+                Rank { dated, is_forgotten: false, incarnation: presence.incarnation, has_left: presence.left }
+            }
+            Self::Forgotten(tombstone) => {
+                Rank { dated: tombstone.unverified().at, is_forgotten: true, incarnation: 0, has_left: false }
+            }
+        }
+    }
+
     /// What the member says of itself, unless it is forgotten.
     #[must_use]
     pub fn presence(&self) -> Option<&Presence> {
@@ -155,16 +188,6 @@ impl MemberEntry {
         self.rank()
             .cmp(&other.rank())
             .then_with(|| if self == other { Ordering::Equal } else { codec::encode(self).cmp(&codec::encode(other)) })
-    }
-
-    fn rank(&self) -> (Wall, bool, u64, bool) {
-        match self {
-            Self::Present(presence) => {
-                let presence = presence.unverified();
-                (presence.credential.invited(), false, presence.incarnation, presence.left)
-            }
-            Self::Forgotten(tombstone) => (tombstone.unverified().at, true, 0, false),
-        }
     }
 }
 

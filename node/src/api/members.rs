@@ -39,6 +39,12 @@ pub struct MemberRow {
     /// `self alive silent left forgotten`
     pub state: String,
     pub addresses: Vec<String>,
+    /// What its operator calls it (`node.name`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where its machine stands (`node.zone`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +117,8 @@ impl From<&MemberView> for MemberRow {
             role: member.role.clone(),
             state: member.state.clone(),
             addresses: member.addresses.clone(),
+            name: member.name.clone().map(String::from),
+            zone: member.zone.clone().map(String::from),
             slots,
             running,
             queued,

@@ -33,7 +33,7 @@ pub enum ProgramSpec {
 }
 
 /// A host command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// The name as allowed, then its arguments.
@@ -45,6 +45,10 @@ pub struct Command {
     /// Files in the task's directory to be kept as results.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,
+    /// Arguments are paths on a file system that all nodes share: it is `not_allowed` on a node without `exec.in_place`.
+    /// Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 /// How urgent a task is. Default medium.
@@ -299,8 +303,8 @@ impl From<ProgramSpec> for Program {
             ProgramSpec::Echo => Self::Echo,
             ProgramSpec::Sleep { ms } => Self::Sleep { ms },
             ProgramSpec::Sha256 => Self::Sha256,
-            ProgramSpec::Exec(Command { argv, env, outputs }) => {
-                Self::Exec(ExecSpec { argv, env: env.into_iter().collect(), outputs })
+            ProgramSpec::Exec(Command { argv, env, outputs, in_place }) => {
+                Self::Exec(ExecSpec { argv, env: env.into_iter().collect(), outputs, in_place })
             }
         }
     }

@@ -189,7 +189,8 @@ impl From<&Spec> for SpecInfo {
             Program::Sha256 => (Some(ProgramSpec::Sha256), None),
             Program::Exec(exec) => {
                 let env = exec.env.iter().cloned().collect();
-                let command = Command { argv: exec.argv.clone(), env, outputs: exec.outputs.clone() };
+                let command =
+                    Command { argv: exec.argv.clone(), env, outputs: exec.outputs.clone(), in_place: exec.in_place };
                 (Some(ProgramSpec::Exec(command)), None)
             }
         };

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::figures::{ms, round};
-use super::probe::{Sample, cores, load, resident};
+use super::figures::{Latencies, Settings, ms, round};
+use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
 use crate::testnet::{NodeState, TestnetError, own_cpu, seeded};
 
@@ -31,6 +31,7 @@ pub struct MapFigures {
     /// `map`.
     pub bench: &'static str,
     pub nodes: usize,
+    /// Disks that hold each task.
     pub replicas: usize,
     pub durable: bool,
     /// Bytes of a file.
@@ -46,6 +47,11 @@ pub struct MapFigures {
     /// `ideal_ms` by `wall_ms`.
     pub efficiency: f64,
     pub throughput_per_s: f64,
+    /// From the start of `meshd map` to the result of a file on this disk.
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
     /// Of all nodes and the commands that they ran.
     pub cpu_us_per_op: f64,
     pub client_cpu_us_per_op: f64,
@@ -58,6 +64,7 @@ pub struct MapFigures {
     pub load_before: Option<f64>,
     pub load_after: Option<f64>,
     pub debug_build: bool,
+    pub settings: Settings,
 }
 
 impl MapPlan {
@@ -80,10 +87,11 @@ impl MapPlan {
 
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let gateways = ground.net.gateways(&order)?;
+        let Told { replicas, slots } = Told::by(&ground.net, &gateways).await?;
         let idle = resident(&ground.net).await;
         let before = Sample::take(&ground.net, &gateways).await?;
         let client_before = own_cpu().1;
-        let begun = Instant::now();
+        let (begun, begun_at) = (Instant::now(), SystemTime::now());
         let results = dir.join("results");
         self.through_the_mesh(ground, &paths, &results)?;
         let wall = begun.elapsed();
@@ -91,13 +99,15 @@ impl MapPlan {
         let after = Sample::take(&ground.net, &gateways).await?;
 
         let lost = paths.iter().zip(&serial).filter(|(path, serial)| !same(&result_of(&results, path), serial)).count();
+        let latencies = Latencies::new(paths.iter().filter_map(|path| landed(&results, path, begun_at)).collect());
+        let load_after = load();
         let ideal = serial_cpu.div_f64(cores() as f64);
         let per_task = |time: Duration| round(time.as_secs_f64() * 1e6 / self.files as f64);
         let largest = idle.iter().max().copied().unwrap_or_default();
         Ok(MapFigures {
             bench: "map",
             nodes: ground.net.nodes().len(),
-            replicas: ground.net.nodes().len().min(3),
+            replicas,
             durable: ground.net.is_on_disk(),
             payload_bytes: self.size,
             count: self.files,
@@ -107,6 +117,10 @@ impl MapPlan {
             wall_ms: ms(wall),
             efficiency: round(ideal.as_secs_f64() / wall.as_secs_f64()),
             throughput_per_s: round(self.files as f64 / wall.as_secs_f64()),
+            p50_ms: latencies.at(0.5),
+            p90_ms: latencies.at(0.9),
+            p99_ms: latencies.at(0.99),
+            max_ms: latencies.at(1.0),
             cpu_us_per_op: per_task(after.cpu.saturating_sub(before.cpu)),
             client_cpu_us_per_op: per_task(client_cpu),
             fsync_per_op: round((after.syncs - before.syncs) / self.files as f64),
@@ -115,8 +129,21 @@ impl MapPlan {
             command: self.command.join(" "),
             cores: cores(),
             load_before,
-            load_after: load(),
+            load_after,
             debug_build: cfg!(debug_assertions),
+            settings: Settings {
+                version: env!("CARGO_PKG_VERSION"),
+                debug_build: cfg!(debug_assertions),
+                cores: cores(),
+                load_before,
+                load_after,
+                program: self.command.join(" "),
+                one_at_a_time: false,
+                rate: None,
+                fault: None,
+                warm_up: 0,
+                slots,
+            },
         })
     }
 
@@ -169,6 +196,13 @@ fn result_of(results: &Path, path: &Path) -> PathBuf {
     results.join(path.strip_prefix("/").unwrap_or(path)).join("stdout")
 }
 
+/// When the result of the task of `path` was written, counted from `begun`.
+fn landed(results: &Path, path: &Path, begun: SystemTime) -> Option<Duration> {
+    let written = std::fs::metadata(result_of(results, path)).and_then(|result| result.modified()).ok()?;
+    // A file system may keep time in steps of some milliseconds.
+    Some(written.duration_since(begun).unwrap_or_default())
+}
+
 fn same(one: &Path, other: &Path) -> bool {
     matches!((std::fs::read(one), std::fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
@@ -177,7 +211,7 @@ impl MapFigures {
     /// For people.
     pub fn text(&self) -> String {
         format!(
-            "`{}` on {} files of {} bytes, {}, {} nodes\n  {:.0} ms, of which {:.0} ms are the command's own work on {} cores: efficiency {:.3}\n  CPU-µs a task: nodes {:.0} (serially {:.0}), client {:.0}   syncs a task: {:.3}\n  results that differ from the serial run's: {}",
+            "`{}` on {} files of {} bytes, {}, {} nodes\n  {:.0} ms, of which {:.0} ms are the command's own work on {} cores: efficiency {:.3}\n  a result after: p50 {:.0} ms   p90 {:.0} ms   p99 {:.0} ms\n  CPU-µs a task: nodes {:.0} (serially {:.0}), client {:.0}   syncs a task: {:.3}\n  results that differ from the serial run's: {}",
             self.command,
             self.count,
             self.payload_bytes,
@@ -187,6 +221,9 @@ impl MapFigures {
             self.ideal_ms,
             self.cores,
             self.efficiency,
+            self.p50_ms,
+            self.p90_ms,
+            self.p99_ms,
             self.cpu_us_per_op,
             self.serial_cpu_ms * 1000.0 / self.count as f64,
             self.client_cpu_us_per_op,

@@ -31,6 +31,26 @@ impl Sample {
     }
 }
 
+/// What the nodes were told by their operator, and figures depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Disks that hold each task.
+    pub(super) replicas: usize,
+    /// Commands that run at once on each node.
+    pub(super) slots: Option<u32>,
+}
+
+impl Told {
+    /// As the first node has it.
+    pub(super) async fn by(net: &Testnet, gateways: &Gateways) -> Result<Self, TestnetError> {
+        let settings = gateways.settings(0).await?;
+        let number = |key| settings.get(key).and_then(serde_json::Value::as_u64);
+        let copies = number("tasks.copies").and_then(|copies| usize::try_from(copies).ok()).unwrap_or(usize::MAX);
+        let slots = number("exec.slots").and_then(|slots| u32::try_from(slots).ok());
+        Ok(Self { replicas: copies.min(net.nodes().len()), slots })
+    }
+}
+
 /// Bytes in RAM of each node, once the nodes are at rest: what stays, not what was needed on the way.
 pub(super) async fn resident(net: &Testnet) -> Vec<u64> {
     let now = || net.usage().iter().map(|usage| usage.resident).collect::<Vec<u64>>();

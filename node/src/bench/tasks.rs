@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::figures::{Figures, Latencies, Settings, ms, round};
-use super::probe::{Sample, cores, load, resident};
+use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
@@ -48,8 +48,6 @@ pub enum What {
     KillAll,
 }
 
-/// Disks that hold a task where there are as many nodes: the default of `tasks.copies`.
-const COPIES: usize = 3;
 /// Tasks before the clock starts, at most.
 const WARM_UP: usize = 1_000;
 /// How long nothing may end before the rest is counted as lost.
@@ -68,6 +66,7 @@ impl TasksPlan {
         let load_before = load();
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let mut gateways = ground.net.gateways(&order)?;
+        let Told { replicas, slots } = Told::by(&ground.net, &gateways).await?;
         let idle = resident(&ground.net).await;
 
         let warm_up = (self.count / 10).clamp(1, WARM_UP);
@@ -98,7 +97,6 @@ impl TasksPlan {
             Some(_) => Some(resident(&ground.net).await),
             None => None,
         };
-        let replicas = COPIES.min(ground.net.nodes().len());
         let per_task = |value: f64| round(value / self.count as f64);
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let latencies = Latencies::new(ran.latencies);
@@ -140,7 +138,7 @@ impl TasksPlan {
                 rate: self.rate,
                 fault: self.fault.map(|fault| format!("{:?} at {}", fault.what, fault.at)),
                 warm_up,
-                slots: self.place.slots,
+                slots,
             },
         })
     }
@@ -234,7 +232,7 @@ impl TasksPlan {
             "sleep" => ProgramSpec::Sleep { ms: 10 },
             command => {
                 let argv = command.split_whitespace().map(str::to_owned).collect();
-                ProgramSpec::Exec(Command { argv, env: Default::default(), outputs: Vec::new() })
+                ProgramSpec::Exec(Command { argv, ..Command::default() })
             }
         }
     }

@@ -20,12 +20,6 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// A control message holds at most 64 entries of members.
-const CONTROL_LIMIT: usize = 256 * 1024;
-
-/// A reply holds at most 1,000 summaries, or one record with its outcome.
-const REPLY_LIMIT: usize = 4 * 1024 * 1024;
-
 /// Members of which the brain has been told that they are up. Their frames wait until then: the two come by different
 /// ways.
 #[derive(Clone, Default)]
@@ -105,7 +99,7 @@ impl FrameHandler for Frames {
 }
 
 fn reply(from: NodeId, frame: &[u8]) -> Result<Input, Violation> {
-    match codec::decode(frame, REPLY_LIMIT) {
+    match ControlMessage::decode_reply(frame) {
         Ok(message @ ControlMessage::Reply { .. }) => Ok(Input::Control { from, message }),
         Ok(_) | Err(_) => Err(Violation { reason: "bulk_frame" }),
     }
@@ -114,8 +108,7 @@ fn reply(from: NodeId, frame: &[u8]) -> Result<Input, Violation> {
 impl Frames {
     /// Entries of members are verified here, one by one; what does not verify is left out.
     fn control(&self, from: NodeId, frame: &[u8]) -> Result<Input, Violation> {
-        let message: ControlMessage =
-            codec::decode(frame, CONTROL_LIMIT).map_err(|_| Violation { reason: "control_frame" })?;
+        let message = ControlMessage::decode(frame).map_err(|_| Violation { reason: "control_frame" })?;
         let message = match message {
             ControlMessage::Members(members) => ControlMessage::Members(
                 members.iter().filter_map(|member| self.directory.verify(&member.entry)).collect(),

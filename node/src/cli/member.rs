@@ -28,11 +28,14 @@ impl Member {
         match self {
             Self::List => {
                 let members: Vec<MemberRow> = client.ask(&Ask::get("/v1/members")).await?;
-                Ok(output.rows(["node", "role", "state", "running", "queued", "heard"], &members, |member| {
+                let head = ["node", "name", "zone", "role", "state", "running", "queued", "heard"];
+                Ok(output.rows(head, &members, |member| {
+                    let text = |value: &Option<String>| value.clone().unwrap_or_default();
                     let number = |value: Option<u32>| value.map_or(String::new(), |value| value.to_string());
                     let heard = member.heard_ms.map_or(String::new(), |ms| format!("{:.1} s ago", ms as f64 / 1_000.0));
-                    let MemberRow { node, role, state, running, queued, .. } = member;
-                    [node.clone(), role.clone(), state.clone(), number(*running), number(*queued), heard]
+                    let MemberRow { node, name, zone, role, state, running, queued, .. } = member;
+                    let [running, queued] = [running, queued].map(|value| number(*value));
+                    [node.clone(), text(name), text(zone), role.clone(), state.clone(), running, queued, heard]
                 })?)
             }
             Self::Forget(Forget { node }) => {

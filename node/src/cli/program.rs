@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use clap::Args;
+use mesh_proto::time::Wall;
 use tokio::io::AsyncReadExt as _;
 
 use super::Failure;
 use super::settings::now;
 use super::transfer::Upload;
 use crate::api::content::BlobLink;
-use crate::api::submission::{Terms, Urgency, show_date};
+use crate::api::submission::{Terms, Urgency, parse_date, show_date};
 use crate::client::{Client, ClientError};
 use crate::config::Span;
 
@@ -28,16 +29,21 @@ pub(super) struct TermFlags {
     /// What goes first where there is a queue.
     #[arg(long, value_enum, default_value = "medium")]
     priority: Urgency,
-    /// Makes a repeat harmless, through any node: the same key is the same work.
+    /// Makes a repeat harmless, through any node: the same key is the same work, for as long as the mesh remembers it
+    /// (`tasks.retention`, a day).
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
+    /// When the key was first used, like 2026-11-26T09:30:00Z: a repeat after the mesh has forgotten it is refused, and
+    /// not run again. Default: now.
+    #[arg(long, value_name = "DATE", requires = "idempotency_key", value_parser = date)]
+    key_born: Option<Wall>,
     /// Print the id and leave; do not wait for the end.
     #[arg(long)]
     pub(super) detach: bool,
 }
 
 impl TermFlags {
-    /// With the date of now as the key's: to be made once, before the first attempt.
+    /// With the date of now as the key's, unless the user knows better: to be made once, before the first attempt.
     pub(super) fn terms(&self) -> Terms {
         let now = now();
         Terms {
@@ -45,7 +51,7 @@ impl TermFlags {
             time_limit_ms: self.time_limit.map(|span| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX)),
             deadline: self.deadline.map(|span| show_date(now + span.get())),
             retries: self.retries,
-            born: Some(show_date(now)),
+            born: Some(show_date(self.key_born.unwrap_or(now))),
             trace: None,
         }
     }
@@ -57,6 +63,10 @@ impl TermFlags {
             data_encoding::HEXLOWER.encode(&drawn)
         })
     }
+}
+
+fn date(text: &str) -> Result<Wall, String> {
+    parse_date(text).map_err(|problem| problem.detail)
 }
 
 /// Bytes of an input: in the request where they are few, else as a blob put before.

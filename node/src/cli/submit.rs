@@ -131,7 +131,7 @@ impl Submit {
             return Ok(ProgramSpec::Sha256);
         }
         let env = environment(&self.env)?;
-        Ok(ProgramSpec::Exec(Command { argv: self.words.clone(), env, outputs: self.out.clone() }))
+        Ok(ProgramSpec::Exec(Command { argv: self.words.clone(), env, outputs: self.out.clone(), in_place: false }))
     }
 }
 

@@ -16,6 +16,7 @@ fn what_people_type_is_understood() {
         "meshd submit --exec --stdin f --file a --file b=c --out o --env A=B --retries 2 --deadline 1h -- cat a b",
         "meshd submit --echo hi --output json",
         "meshd submit --sleep 2s --detach --idempotency-key k",
+        "meshd map --echo --idempotency-key k --key-born 2026-11-26T09:30:00Z -- ::: a",
         "meshd submit --sha256 f --priority critical --api http://127.0.0.1:1 --token-file t",
         "meshd map --exec --out-dir out/ -- sha256sum {} ::: a b",
         "meshd map --exec --in-place --fail-fast -- gzip -9 -c {} :::: list",
@@ -45,6 +46,8 @@ fn what_makes_no_sense_is_refused() {
         "meshd map --exec --stdin --in-place -- x ::: a",
         "meshd map --exec --detach --fail-fast -- x ::: a",
         "meshd submit --echo x --retries 300",
+        "meshd submit --echo x --key-born 2026-11-26T09:30:00Z",
+        "meshd submit --echo x --idempotency-key k --key-born yesterday",
         "meshd task show",
         "meshd blob add",
     ] {

@@ -36,6 +36,8 @@ pub struct Config {
     pub api: sections::Api,
     /// The segment log.
     pub log: sections::Log,
+    /// How members notice that one of them is gone.
+    pub membership: sections::Membership,
     /// Task records and their copies.
     pub tasks: sections::Tasks,
     /// Host commands.
@@ -54,6 +56,7 @@ impl Config {
             ("network", &self.network),
             ("api", &self.api),
             ("log", &self.log),
+            ("membership", &self.membership),
             ("tasks", &self.tasks),
             ("exec", &self.exec),
             ("blob", &self.blob),

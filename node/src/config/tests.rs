@@ -128,6 +128,20 @@ fn every_problem_is_named_at_once_with_its_origin() {
 }
 
 #[test]
+fn who_lives_does_not_count_as_silent_by_configuration() {
+    let of = |heartbeat: &str, timeout: &str| {
+        environment(&[("MESHD_MEMBERSHIP__HEARTBEAT", heartbeat), ("MESHD_MEMBERSHIP__TIMEOUT", timeout)])
+    };
+    assert!(load(&of("5s", "10s")).is_ok());
+    for (heartbeat, timeout, wrong) in
+        [("6s", "10s", "timeout"), ("100ms", "10s", "heartbeat"), ("3s", "2h", "timeout")]
+    {
+        let found = problems(&of(heartbeat, timeout));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("membership.{wrong}: ")), "{found:?}");
+    }
+}
+
+#[test]
 fn what_types_let_through_is_checked() {
     let mut sources = environment(&[
         ("MESHD_NETWORK__LISTEN", ""),

@@ -68,7 +68,7 @@ pub async fn run(
     say(&format!("{} files are in the mesh; running `{COMMAND}` on each", named.len()));
 
     let key = format!("demo-{:032x}", rand::random::<u128>());
-    let command = Command { argv: vec![COMMAND.into()], env: Default::default(), outputs: Vec::new() };
+    let command = Command { argv: vec![COMMAND.into()], ..Command::default() };
     let terms = Terms { born: Some(show_date(crate::api::now())), ..Terms::default() };
     let header = JobHeader {
         name: "demo".into(),

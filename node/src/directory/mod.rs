@@ -8,13 +8,12 @@ use crate::{
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
-    codec,
-    credential::{self, Credential},
+    codec, credential,
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
     limits,
-    member::{MemberEntry, MemberError, MemberStatus, Presence},
+    member::{MemberEntry, MemberError, MemberStatus, Presence, Rank},
     task::Octets,
     time::Wall,
 };
@@ -43,7 +42,7 @@ struct Shared {
 }
 
 struct Known {
-    standing: Standing,
+    rank: Rank,
     entry: Option<MemberEntry>,
 }
 
@@ -65,12 +64,14 @@ impl Directory {
     /// The brain took this into its table.
     pub fn note(&self, member: &Member) {
         let entry = MemberEntry::decode(&member.entry).ok();
-        let known = Known { standing: member.standing, entry };
+        let known = Known { rank: member.rank().0, entry };
         self.0.members.write().unwrap_or_else(PoisonError::into_inner).insert(member.node, known);
     }
 
-    pub fn knows(&self, node: NodeId) -> bool {
-        self.0.members.read().unwrap_or_else(PoisonError::into_inner).contains_key(&node)
+    /// When a node was invited, or forgotten.
+    pub fn dated(&self, node: NodeId) -> Option<Wall> {
+        let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
+        members.get(&node).map(|known| known.rank.dated)
     }
 
     /// What to do with an entry that gossip brought, and whom it tells of if it is news.
@@ -94,16 +95,7 @@ impl Directory {
     /// Whether it says more than the table. What the table has of a node is at most a turn of the brain old.
     fn is_news(&self, entry: &MemberEntry) -> bool {
         let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(known) = members.get(&entry.node()) else { return true };
-        match (known.standing, entry.presence()) {
-            (Standing::Forgotten, _) => false,
-            (_, None) => true,
-            (_, Some(presence)) => known
-                .entry
-                .as_ref()
-                .and_then(MemberEntry::presence)
-                .is_none_or(|old| presence.incarnation > old.incarnation),
-        }
+        members.get(&entry.node()).is_none_or(|known| entry.rank() > known.rank)
     }
 
     /// An entry that somebody sent, if it is what it says.
@@ -133,15 +125,12 @@ impl Directory {
 
 impl network::Directory for Directory {
     fn standing(&self, node: NodeId) -> credential::Standing {
-        match self.0.members.read().unwrap_or_else(PoisonError::into_inner).contains_key(&node) {
-            true => credential::Standing::Known,
-            false => credential::Standing::Newcomer,
-        }
-    }
-
-    fn is_forgotten(&self, member: &credential::Member) -> bool {
         let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
-        members.get(&member.node).is_some_and(|known| known.standing == Standing::Forgotten)
+        match members.get(&node).map(|known| known.rank) {
+            Some(Rank { is_forgotten: true, dated, .. }) => credential::Standing::Forgotten { at: dated },
+            Some(Rank { is_forgotten: false, .. }) => credential::Standing::Known,
+            None => credential::Standing::Newcomer,
+        }
     }
 
     fn welcome(&self) -> Vec<MemberEntry> {
@@ -157,29 +146,17 @@ pub fn myself(identity: &Identity, store: StoreId) -> Member {
         store,
         role: role_of(identity.credential.role()),
         standing: Standing::Joined,
+        dated: identity.credential.invited(),
         incarnation: 0,
         addresses: Vec::new(),
+        name: None,
+        zone: None,
         entry: Octets::default(),
     }
 }
 
-/// This node's word of itself. `incarnation` must be above all earlier ones.
-pub fn own_entry(
-    key: &SecretKey,
-    genesis: &Genesis,
-    credential: &Credential,
-    store: StoreId,
-    addresses: &[String],
-    (incarnation, now): (u64, Wall),
-) -> Member {
-    let presence = Presence {
-        credential: credential.clone(),
-        store,
-        incarnation,
-        addresses: mesh_proto::address::Addresses::first_of(addresses.iter().cloned()),
-        joined: now,
-        left: false,
-    };
+/// This node's word of itself. Its incarnation must be above all earlier ones.
+pub fn own_entry(key: &SecretKey, genesis: &Genesis, presence: Presence) -> Member {
     let entry = MemberEntry::present(key, &genesis.network_id(), presence);
     let bytes = codec::encode(&entry).into();
     member_of(&entry, bytes)
@@ -205,8 +182,11 @@ pub fn seen_at_the_door(guest: &network::Guest) -> Member {
         store: guest.store,
         role: role_of(guest.member.role),
         standing: Standing::Joined,
+        dated: guest.member.invited,
         incarnation: 0,
         addresses: guest.addresses.iter().take(8).cloned().collect(),
+        name: None,
+        zone: None,
         entry: Octets::default(),
     }
 }
@@ -217,14 +197,18 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
         MemberStatus::Left => Standing::Left,
         MemberStatus::Forgotten => Standing::Forgotten,
     };
+    let dated = entry.rank().dated;
     match entry.presence() {
         Some(presence) => Member {
             node: entry.node(),
             store: presence.store,
             role: role_of(presence.credential.role()),
             standing,
+            dated,
             incarnation: presence.incarnation,
             addresses: presence.addresses.iter().take(8).cloned().collect(),
+            name: presence.name.clone(),
+            zone: presence.zone.clone(),
             entry: bytes,
         },
         None => Member {
@@ -232,8 +216,11 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             store: StoreId(0),
             role: Role::Client,
             standing,
+            dated,
             incarnation: u64::MAX,
             addresses: Vec::new(),
+            name: None,
+            zone: None,
             entry: bytes,
         },
     }

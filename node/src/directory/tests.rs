@@ -3,6 +3,7 @@
 use super::*;
 use crate::identity::{self, DataDir, InviteTerms};
 use mesh_proto::address::Addresses;
+use mesh_proto::token::{InvitationTerms, Token};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -19,9 +20,32 @@ fn two() -> (Identity, Identity, [TempDir; 2]) {
     (maker, joiner, dirs)
 }
 
+/// Takes another invitation, of this date, in place of its own.
+fn invited_again(maker: &Identity, joiner: &Identity, issued: Wall) -> Identity {
+    let invitation = SecretKey::from_bytes(&[7; 32]);
+    let expires = issued + Duration::from_secs(60);
+    let terms = InvitationTerms { role: mesh_proto::role::Role::Worker, issued, expires, member_until: None };
+    let token = Token::invite(&maker.key, maker.genesis.clone(), Addresses::default(), invitation, terms).unwrap();
+    let credential = token.credential(&joiner.key, None, issued).unwrap();
+    let key = SecretKey::from_bytes(&joiner.key.to_bytes());
+    Identity { key, genesis: joiner.genesis.clone(), credential }
+}
+
 fn says(identity: &Identity, incarnation: u64) -> Member {
-    let (key, genesis, credential) = (&identity.key, &identity.genesis, &identity.credential);
-    own_entry(key, genesis, credential, StoreId(1), &[], (incarnation, Wall(0)))
+    own_entry(&identity.key, &identity.genesis, presence(identity, incarnation))
+}
+
+fn presence(identity: &Identity, incarnation: u64) -> Presence {
+    Presence {
+        credential: identity.credential.clone(),
+        store: StoreId(1),
+        incarnation,
+        addresses: Addresses::default(),
+        joined: Wall(0),
+        left: false,
+        name: Some("mill".parse().unwrap()),
+        zone: Some("rack-7".parse().unwrap()),
+    }
 }
 
 #[test]
@@ -29,6 +53,8 @@ fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
     let (maker, joiner, _dirs) = two();
     let directory = Directory::new(maker.genesis.clone());
     let first = says(&joiner, 5);
+    let label = |text: &str| Some(text.parse().unwrap());
+    assert_eq!((first.name.clone(), first.zone.clone()), (label("mill"), label("rack-7")));
     assert_eq!(directory.judge(&first.entry), (Verdict::Accept, Some(first.clone())));
     directory.note(&first);
     for old in [5, 4] {
@@ -38,7 +64,7 @@ fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
     assert_eq!(directory.judge(&newer.entry), (Verdict::Accept, Some(newer.clone())));
 
     // Signed by another than whom it is about, cut short, followed by more, too large, of another network.
-    let forged = own_entry(&maker.key, &maker.genesis, &joiner.credential, StoreId(1), &[], (9, Wall(0)));
+    let forged = own_entry(&maker.key, &maker.genesis, presence(&joiner, 9));
     let cut = &newer.entry[..newer.entry.len() - 1];
     let longer = [&newer.entry[..], &[0]].concat();
     let (_, foreign, _foreign_dirs) = two();
@@ -64,4 +90,14 @@ fn a_forgotten_member_stays_forgotten_and_only_a_full_member_forgets() {
     assert_eq!((verdict, gone.standing), (Verdict::Accept, Standing::Forgotten));
     directory.note(&gone);
     assert_eq!(directory.judge(&says(&joiner, u64::MAX).entry), (Verdict::Ignore, None));
+    let standing = || network::Directory::standing(&directory, joiner.key.node_id());
+    assert_eq!(standing(), credential::Standing::Forgotten { at: now });
+
+    let again = |issued| says(&invited_again(&maker, &joiner, issued), 1);
+    assert_eq!(directory.judge(&again(now).entry), (Verdict::Ignore, None), "of one date, forgetting wins");
+    let back = again(now + Duration::from_millis(1));
+    assert_eq!(directory.judge(&back.entry), (Verdict::Accept, Some(back.clone())));
+    directory.note(&back);
+    assert_eq!(standing(), credential::Standing::Known);
+    assert_eq!(directory.judge(&gone.entry), (Verdict::Ignore, None), "the old word, told again");
 }

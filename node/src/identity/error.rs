@@ -68,9 +68,17 @@ pub enum IdentityError {
         /// The data directory.
         path: PathBuf,
     },
-    /// `init` or `join` where that was done before.
+    /// `init` where that or `join` was done before.
     #[error("{} is a member of network {network} already", path.display())]
     AlreadyMember {
+        /// The data directory.
+        path: PathBuf,
+        /// Its network.
+        network: NetworkName,
+    },
+    /// `join` where that was done by this invitation or a later one, or where nobody was invited.
+    #[error("{} is a member of network {network} already, and this token is not of later; if it was forgotten, ask for a new one", path.display())]
+    NotLater {
         /// The data directory.
         path: PathBuf,
         /// Its network.
@@ -98,7 +106,7 @@ pub enum IdentityError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The credential in the directory is not, or no longer, good.
-    #[error("the credential in {} is not good: {error}; ask for a new invitation", path.display())]
+    #[error("the credential in {} is not good: {error}; ask for a new invitation and `meshd join` with it", path.display())]
     Credential {
         /// The data directory.
         path: PathBuf,

@@ -102,15 +102,21 @@ pub fn invite(identity: &Identity, terms: InviteTerms, now: Wall) -> Result<Toke
 }
 
 /// Makes the node of `dir` a member of the token's network, as `role` or what the token allows. Needs nobody's answer.
-/// Durable when it returns; if it dies on the way, the node is no member and can join again.
+/// Durable when it returns; if it dies on the way, the node is what it was before and can join again.
+///
+/// A member of that network takes the token's invitation in place of its own if it was issued later: so comes back who
+/// was forgotten, or whose membership has ended.
 pub fn join(dir: &DataDir, token: &str, role: Option<Role>, now: Wall) -> Result<Identity, IdentityError> {
     let token = Token::parse(token, now)?;
-    if let Some((present, _)) = read_membership(dir.path())? {
+    if let Some((present, credential)) = read_membership(dir.path())? {
         let path = dir.path().to_owned();
-        if present.network_id() == token.genesis.network_id() {
-            return Err(IdentityError::AlreadyMember { path, network: present.name });
+        if present.network_id() != token.genesis.network_id() {
+            let invited = token.genesis.name.clone();
+            return Err(IdentityError::OtherNetwork { path, present: present.name, invited });
         }
-        return Err(IdentityError::OtherNetwork { path, present: present.name, invited: token.genesis.name.clone() });
+        if !is_later(&token, &credential) {
+            return Err(IdentityError::NotLater { path, network: present.name });
+        }
     }
     let key = key::load_or_create(dir)?;
     let credential = token.credential(&key, role, now)?;
@@ -119,10 +125,19 @@ pub fn join(dir: &DataDir, token: &str, role: Option<Role>, now: Wall) -> Result
     Ok(Identity { key, genesis: token.genesis.clone(), credential })
 }
 
+/// Whether the token is a later invitation than the credential's. Who was not invited (the maker, members of an open
+/// network) stays what it is: a maker that took a token of its own would be less than before.
+fn is_later(token: &Token, credential: &Credential) -> bool {
+    match (token.invitation(), credential) {
+        (Some(invitation), Credential::Invited { .. }) => invitation.issued > credential.invited(),
+        (None, _) | (Some(_), Credential::Maker(_) | Credential::Open(_)) => false,
+    }
+}
+
 /// The credential last: without it the genesis is a leftover of an attempt that died, and may be replaced.
 fn write_membership(dir: &DataDir, genesis: &Genesis, credential: &Credential) -> Result<(), IdentityError> {
     durable::replace(dir.path(), GENESIS, &genesis.encode(), durable::PLAIN)?;
-    durable::create(dir.path(), CREDENTIAL, &codec::encode(credential), durable::PLAIN)
+    durable::replace(dir.path(), CREDENTIAL, &codec::encode(credential), durable::PLAIN)
 }
 
 fn read_membership(dir: &Path) -> Result<Option<(Genesis, Credential)>, IdentityError> {

@@ -22,11 +22,8 @@ pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/mesh/admit/1");
 
 /// What the node's member table says; asked for each admission, from the network's tasks. Must not block.
 pub trait Directory: Send + Sync + 'static {
-    /// Whether the node joined before, as somebody saw.
+    /// Whether the node joined before, as somebody saw, and whether an operator forgot it since.
     fn standing(&self, node: NodeId) -> Standing;
-
-    /// Whether an operator forgot the node, and it has shown no invitation made since.
-    fn is_forgotten(&self, member: &Member) -> bool;
 
     /// Members for a newcomer to begin with, best first.
     fn welcome(&self) -> Vec<MemberEntry>;
@@ -39,10 +36,6 @@ pub struct KnowsNobody;
 impl Directory for KnowsNobody {
     fn standing(&self, _: NodeId) -> Standing {
         Standing::Newcomer
-    }
-
-    fn is_forgotten(&self, _: &Member) -> bool {
-        false
     }
 
     fn welcome(&self) -> Vec<MemberEntry> {
@@ -166,9 +159,6 @@ impl Admission {
             tracing::debug!(%peer, %error, "a credential is not good");
             Refusal::from(&error)
         })?;
-        if self.directory.is_forgotten(&member) {
-            return Err(Refusal::Forgotten);
-        }
         Ok((member, version))
     }
 }

@@ -19,37 +19,22 @@ use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
     codec,
     id::{NodeId, TaskId},
+    limits,
+    logs::Question,
     task::State,
 };
-use serde::{Deserialize, Serialize};
 use std::{future::Future, io, time::Duration};
 use tokio::sync::mpsc;
 
 /// The protocol's name.
 pub const PROTOCOL: &str = "/mesh/logs/1";
 
-/// Bytes of a question.
-const QUESTION_LIMIT: usize = 256;
 /// Bytes of a chunk.
 const CHUNK: usize = 64 * 1024;
 /// How often a file that grows is looked at.
 const POLL: Duration = Duration::from_millis(100);
 /// Chunks that wait for the reader.
 const WAITING: usize = 16;
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Question {
-    #[serde(rename = "t")]
-    task: TaskId,
-    #[serde(rename = "a")]
-    attempt: u32,
-    #[serde(rename = "o")]
-    stdout: u64,
-    #[serde(rename = "e")]
-    stderr: u64,
-    #[serde(rename = "f")]
-    follow: bool,
-}
 
 /// The API's way to logs.
 pub struct NodeLogs {
@@ -186,12 +171,12 @@ async fn answer(work: Work, mut stream: libp2p::Stream) -> io::Result<()> {
     let question = async {
         stream.read_exact(&mut length).await?;
         let length = u32::from_be_bytes(length) as usize;
-        if length > QUESTION_LIMIT {
+        if length > limits::LOGS_QUESTION_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the question is too long"));
         }
         let mut bytes = vec![0; length];
         stream.read_exact(&mut bytes).await?;
-        codec::decode::<Question>(&bytes, QUESTION_LIMIT).map_err(io::Error::other)
+        Question::decode(&bytes).map_err(io::Error::other)
     };
     let question = tokio::time::timeout(Duration::from_secs(5), question).await.map_err(io::Error::other)??;
     let (chunks, mut received) = mpsc::channel(WAITING);

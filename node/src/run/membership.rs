@@ -39,15 +39,15 @@ impl Membership for NodeMembership {
             if node == self.key.node_id() {
                 return Err(ForgetError::Myself);
             }
-            if !self.directory.knows(node) {
-                return Err(ForgetError::Unknown(node));
-            }
+            let Some(dated) = self.directory.dated(node) else { return Err(ForgetError::Unknown(node)) };
             if self.credential.role() != Role::Full {
                 return Err(ForgetError::NotAllowed);
             }
             let network = self.genesis.network_id();
             let by = self.credential.clone();
-            let entry = MemberEntry::forgotten(&self.key, &network, by, node, clock::wall());
+            // An inviter's clock that is ahead must not make the credential of now one of after this.
+            let at = clock::wall().max(dated);
+            let entry = MemberEntry::forgotten(&self.key, &network, by, node, at);
             let bytes: Octets = codec::encode(&entry).into();
             let member = self.directory.verify(&bytes).ok_or(ForgetError::NotAllowed)?;
             if self.inbox.send(Input::Member(member)).await.is_err() {

@@ -176,7 +176,7 @@ impl Node {
         }
         parts::register_log(&state, metrics.registry_mut());
         let pulse = Pulse::new();
-        let pause = mesh_membership::Config::default().heartbeat * 2;
+        let pause = config.membership.heartbeat.get() * 2;
         let Restored { coordinator, log, store: kept } = restored;
         let threads = brain::start(
             Restored { coordinator, log, store: kept },
@@ -192,7 +192,13 @@ impl Node {
         // What goes on beside.
         let meters = BrainMeters::default();
         metrics.registry_mut().register_collector(Box::new(meters.clone()));
-        let own = OwnEntry::new(&identity, store, network.clone(), inbox.clone(), asked_to_speak);
+        let own = OwnEntry::new(
+            &identity,
+            parts::presence(config, &identity, store),
+            network.clone(),
+            inbox.clone(),
+            asked_to_speak,
+        );
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
         let mut background = Background(vec![
@@ -202,7 +208,7 @@ impl Node {
         ]);
         let (wants, wanted) = Wants::new();
         background.0.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
-        let repair_delay = mesh_tasks::Config::default().repair_delay;
+        let repair_delay = config.tasks.repair_delay.get();
         let keeping = Keeping::new(blobs.clone(), replicas.clone(), brain.clone(), wants, repair_delay);
         background.0.push(runtime.spawn(keeping.run()));
         background.0.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));

@@ -8,27 +8,26 @@ use crate::{
     network::NetworkHandle,
 };
 use mesh_coordinator::Input;
-use mesh_proto::{credential::Credential, genesis::Genesis, id::StoreId, key::SecretKey};
+use mesh_proto::{address::Addresses, genesis::Genesis, key::SecretKey, member::Presence};
 use tokio::sync::watch;
 
 /// The maker of entries.
 pub struct OwnEntry {
     key: SecretKey,
     genesis: Genesis,
-    credential: Credential,
-    store: StoreId,
+    /// What it last said, and what does not change of it.
+    presence: Presence,
     network: NetworkHandle,
     inbox: Inbox,
     /// The incarnation above which to speak, as the brain asks.
     asked: watch::Receiver<u64>,
-    incarnation: u64,
     said: Option<Vec<String>>,
 }
 
 impl OwnEntry {
     pub fn new(
         identity: &Identity,
-        store: StoreId,
+        presence: Presence,
         network: NetworkHandle,
         inbox: Inbox,
         asked: watch::Receiver<u64>,
@@ -36,12 +35,10 @@ impl OwnEntry {
         Self {
             key: SecretKey::from_bytes(&identity.key.to_bytes()),
             genesis: identity.genesis.clone(),
-            credential: identity.credential.clone(),
-            store,
+            presence,
             network,
             inbox,
             asked,
-            incarnation: 0,
             said: None,
         }
     }
@@ -69,10 +66,11 @@ impl OwnEntry {
 
     async fn say(&mut self, addresses: Vec<String>) {
         let now = clock::wall();
-        let highest = self.incarnation.max(*self.asked.borrow_and_update());
-        self.incarnation = now.0.max(highest.saturating_add(1));
-        let stamp = (self.incarnation, now);
-        let entry = directory::own_entry(&self.key, &self.genesis, &self.credential, self.store, &addresses, stamp);
+        let highest = self.presence.incarnation.max(*self.asked.borrow_and_update());
+        self.presence.incarnation = now.0.max(highest.saturating_add(1));
+        self.presence.joined = now;
+        self.presence.addresses = Addresses::first_of(addresses.iter().cloned());
+        let entry = directory::own_entry(&self.key, &self.genesis, self.presence.clone());
         self.said = Some(addresses);
         if self.inbox.send(Input::Me(entry)).await.is_err() {
             tracing::debug!("the brain has ended");

@@ -15,6 +15,8 @@ use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
     address::Addresses,
     id::{NodeId, StoreId},
+    member::Presence,
+    time::Wall,
 };
 use prometheus_client::registry::Registry;
 use std::{
@@ -34,14 +36,45 @@ pub fn coordinator_config(config: &Config, identity: &Identity, met: bool, store
         seed: rand::random(),
         me: directory::myself(identity, store),
         alone: identity.genesis.maker == identity.key.node_id() && !met,
-        membership: mesh_membership::Config::default(),
-        tasks: mesh_tasks::Config {
-            copies: config.tasks.copies as usize,
-            retention: config.tasks.retention.get(),
-            retained_max: config.tasks.max_ended as usize,
-            slots: config.exec.slots,
-            ..mesh_tasks::Config::default()
-        },
+        membership: membership_config(config),
+        tasks: tasks_config(config),
+    }
+}
+
+pub fn membership_config(config: &Config) -> mesh_membership::Config {
+    mesh_membership::Config {
+        heartbeat: config.membership.heartbeat.get(),
+        timeout: config.membership.timeout.get(),
+        ..mesh_membership::Config::default()
+    }
+}
+
+pub fn tasks_config(config: &Config) -> mesh_tasks::Config {
+    mesh_tasks::Config {
+        copies: config.tasks.copies as usize,
+        place_timeout: config.tasks.place_timeout.get(),
+        repair_delay: config.tasks.repair_delay.get(),
+        poison_limit: config.tasks.poison_limit,
+        retention: config.tasks.retention.get(),
+        retained_max: config.tasks.max_ended as usize,
+        slots: config.exec.slots,
+        ..mesh_tasks::Config::default()
+    }
+}
+
+/// What this node says of itself, before it has said anything.
+pub fn presence(config: &Config, identity: &Identity, store: StoreId) -> Presence {
+    // What is no label was refused with the rest of the configuration.
+    let label = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+    Presence {
+        credential: identity.credential.clone(),
+        store,
+        incarnation: 0,
+        addresses: Addresses::default(),
+        joined: Wall::default(),
+        left: false,
+        name: label(&config.node.name),
+        zone: label(&config.node.zone),
     }
 }
 
@@ -89,6 +122,9 @@ pub fn blob_config(config: &Config) -> BlobConfig {
         quota_bytes: config.blob.quota.bytes(),
         free_floor_bytes: config.blob.free_floor.bytes(),
         upload_lease: config.blob.upload_lease.get(),
+        silent_keep: config.blob.silent_keep.get(),
+        warm: config.blob.warm.get(),
+        partial_keep: config.blob.partial_keep.get(),
         ..BlobConfig::default()
     }
 }
@@ -159,3 +195,38 @@ pub fn write_api_address(dir: &DataDir, address: SocketAddr) -> Result<(), Start
 
 /// How often things that are not urgent are done.
 pub const NOW_AND_THEN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FileSource, Sources, load};
+
+    /// Each part's values are as in its own defaults, and as the file says where it says something.
+    #[test]
+    fn times_reach_the_parts_that_they_are_for() {
+        let default = Config::default();
+        let own = [
+            format!("{:?}", mesh_membership::Config::default()),
+            format!("{:?}", BlobConfig::default()),
+            format!("{:?}", mesh_tasks::Config { slots: default.exec.slots, ..mesh_tasks::Config::default() }),
+        ];
+        let made = [
+            format!("{:?}", membership_config(&default)),
+            format!("{:?}", blob_config(&default)),
+            format!("{:?}", tasks_config(&default)),
+        ];
+        assert_eq!(made, own);
+
+        let text = "[membership]\nheartbeat = \"1s\"\ntimeout = \"4s\"\n\
+                    [tasks]\nplace_timeout = \"500ms\"\nrepair_delay = \"2m\"\npoison_limit = 7\n\
+                    [blob]\nsilent_keep = \"2d\"\nwarm = \"0s\"\npartial_keep = \"5m\"";
+        let file = Some(FileSource { path: "meshd.toml".into(), text: text.into() });
+        let config = load(&Sources { file, ..Sources::default() }).unwrap().config;
+        let (members, tasks, blobs) = (membership_config(&config), tasks_config(&config), blob_config(&config));
+        let seconds = Duration::from_secs;
+        assert_eq!((members.heartbeat, members.timeout), (seconds(1), seconds(4)));
+        assert_eq!((tasks.place_timeout, tasks.repair_delay), (Duration::from_millis(500), seconds(120)));
+        assert_eq!(tasks.poison_limit, 7);
+        assert_eq!((blobs.silent_keep, blobs.warm, blobs.partial_keep), (seconds(172_800), seconds(0), seconds(300)));
+    }
+}

@@ -1,11 +1,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::api::node::NodeStatus;
 use crate::client::{Ask, Client, ClientError, piece};
 
 /// How long a node may take to say how it is. One that is frozen takes connections and says nothing.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// A line of `/v1/config`.
+#[derive(Deserialize)]
+struct Setting {
+    key: String,
+    value: serde_json::Value,
+}
 
 /// A client for each of some nodes, to turn from one to the next.
 pub struct Gateways {
@@ -52,6 +61,12 @@ impl Gateways {
             Ok(answer) => answer,
             Err(_) => Err(ClientError::Broken(format!("no answer within {} s", ANSWER.as_secs()))),
         }
+    }
+
+    /// The configuration in force at the node at place `at`, by key.
+    pub async fn settings(&self, at: usize) -> Result<BTreeMap<String, serde_json::Value>, ClientError> {
+        let settings: Vec<Setting> = self.clients[at].ask(&Ask::get("/v1/config")).await?;
+        Ok(settings.into_iter().map(|Setting { key, value }| (key, value)).collect())
     }
 
     /// The samples without labels on the `/metrics` of the node at place `at`.

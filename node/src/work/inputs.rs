@@ -23,6 +23,9 @@ pub async fn fetch(blobs: &BlobStore, replicas: &Replicas, spec: &Spec) -> Resul
 
 /// What the executors need. `holds` are the specification's blobs, in its order.
 pub fn run_of(task: TaskId, attempt: u32, spec: &Spec, holds: &[Hold], in_place: bool) -> Result<Run, Box<Outcome>> {
+    if matches!(&spec.program, Program::Exec(exec) if exec.in_place) && !in_place {
+        return Err(no_paths());
+    }
     let mut paths = spec.blobs().zip(holds).map(|(_, hold)| hold.path());
     let stdin = source(&spec.input, &mut paths, in_place)?;
     let mut inputs = Vec::new();
@@ -57,12 +60,56 @@ fn source(
         Payload::Inline(bytes) if bytes.is_empty() => Ok(Source::Null),
         Payload::Inline(bytes) => Ok(Source::Inline(Bytes::copy_from_slice(bytes))),
         Payload::Path(path) if in_place => Ok(Source::File(PathBuf::from(path))),
-        Payload::Path(_) => {
-            let why = "this node does not take paths; its operator may allow them with `exec.in_place = true`";
-            Err(Box::new(Outcome::failed(FailureKind::NotAllowed, why)))
-        }
+        Payload::Path(_) => Err(no_paths()),
         Payload::Blob(blob) => paths.next().map(Source::File).ok_or_else(|| {
             Box::new(Outcome::failed(FailureKind::InputUnavailable, format!("blob {} is not here", blob.id)))
         }),
+    }
+}
+
+fn no_paths() -> Box<Outcome> {
+    let why = "this node does not take paths; its operator may allow them with `exec.in_place = true`";
+    Box::new(Outcome::failed(FailureKind::NotAllowed, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{
+        task::{ExecSpec, Priority, Status, TaskKey},
+        time::Wall,
+    };
+
+    fn spec(in_place: bool, input: Payload) -> Spec {
+        let exec = ExecSpec { argv: vec!["cat".into()], env: Vec::new(), outputs: Vec::new(), in_place };
+        Spec {
+            principal: "ada".into(),
+            key: TaskKey::Own(b"a".to_vec()),
+            born: Wall(0),
+            program: Program::Exec(exec),
+            input,
+            files: Vec::new(),
+            priority: Priority::Medium,
+            time_limit_ms: 1000,
+            deadline: None,
+            retries: 0,
+            job: None,
+            trace: [0; 16],
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_takes_paths_runs_only_where_that_is_allowed() {
+        let path = || Payload::Path("/shared/a".into());
+        let run = |spec: &Spec, in_place| run_of(TaskId::from_bytes([1; 32]), 1, spec, &[], in_place);
+        assert!(run(&spec(false, Payload::empty()), false).is_ok());
+        for takes_paths in [spec(true, Payload::empty()), spec(false, path()), spec(true, path())] {
+            assert!(run(&takes_paths, true).is_ok());
+            let refused = run(&takes_paths, false).unwrap_err();
+            assert!(
+                matches!(&refused.status, Status::Failed(why) if why.kind == FailureKind::NotAllowed),
+                "{refused:?}"
+            );
+        }
     }
 }

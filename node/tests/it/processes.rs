@@ -3,9 +3,12 @@
 //! One test at a time: each starts a mesh of its own, and what is measured or timed out must not be another's work.
 
 mod all_at_once;
+mod benches;
 mod blobs;
+mod forgotten;
 mod frozen;
 mod full_disk;
+mod in_place;
 mod lan;
 mod lost_node;
 mod many;
@@ -75,7 +78,7 @@ impl Mesh {
 
 /// A job of `count` items that each hash a text of their own.
 fn hashes(name: &str, count: usize) -> Job {
-    let command = Command { argv: vec!["sha256sum".into()], env: Default::default(), outputs: Vec::new() };
+    let command = Command { argv: vec!["sha256sum".into()], ..Command::default() };
     job(name, ProgramSpec::Exec(command), count)
 }
 

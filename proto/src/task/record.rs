@@ -36,9 +36,9 @@ impl Birth {
     }
 }
 
-/// The digest of what an encoded specification asks for. When its key was drawn, its trace id and where its blobs are
-/// found are left out: a user's repeat under the same key, in another shell or through another node, has others of
-/// these and is the same task.
+/// The digest of what an encoded specification asks for. When its key was drawn, its deadline, its trace id and where
+/// its blobs are found are left out: a user's repeat under the same key, in another shell or through another node, has
+/// others of these and is the same task.
 pub fn spec_digest(spec: &[u8]) -> Digest {
     // What cannot be decoded was refused before; it still has a digest of its own.
     let asked = Spec::decode(spec).map(|spec| codec::encode(&spec.asked()));

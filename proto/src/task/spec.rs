@@ -108,6 +108,9 @@ pub struct ExecSpec {
         deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
     )]
     pub outputs: Vec<String>,
+    /// Arguments are paths on a file system that all nodes share (`--in-place`): only nodes that allow it run it.
+    #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +207,8 @@ impl Spec {
     /// What was asked for, without what differs between repeats of one submission.
     pub(super) fn asked(mut self) -> Self {
         self.born = Wall::default();
+        // Given as a time from now, it is another date with each repeat. That of the first holds.
+        self.deadline = None;
         self.trace = [0; 16];
         let payloads = self.files.iter_mut().map(|file| &mut file.content).chain([&mut self.input]);
         for payload in payloads {

@@ -41,6 +41,24 @@ fn an_expired_invitation_lets_no_newcomer_in() {
 }
 
 #[test]
+fn a_forgotten_node_needs_an_invitation_of_later_that_is_good_now() {
+    let node = key(2).node_id();
+    let at = |at, now| invited_credential(2).verify_peer(&known_genesis(), node, Standing::Forgotten { at }, now);
+    let before = Wall(NOW.0 - 1);
+    assert!(at(before, NOW + DAY).is_ok());
+    for at_or_after in [NOW, NOW + DAY] {
+        let forgotten = CredentialError::Forgotten { invited: NOW, at: at_or_after };
+        assert_eq!(at(at_or_after, NOW), Err(forgotten), "of one date, forgetting wins");
+    }
+    // Nobody saw it use this invitation in time.
+    let (expires, now) = (NOW + DAY, NOW + DAY * 2);
+    assert_eq!(at(before, now), Err(CredentialError::InvitationExpired { expires, now }));
+    let (invited, standing) = (Wall(0), Standing::Forgotten { at: Wall(0) });
+    let maker = maker_credential().verify_peer(&known_genesis(), key(1).node_id(), standing, NOW);
+    assert_eq!(maker, Err(CredentialError::Forgotten { invited, at: Wall(0) }));
+}
+
+#[test]
 fn a_membership_ends_when_the_invitation_says_so() {
     let until = NOW + DAY * 2;
     let credential = accepted(invitation(Some(until)), 2);

@@ -10,6 +10,7 @@ use mesh_proto::{
     domain::{Domain, Epoch},
     fuzz::NOW,
     id::StoreId,
+    label::Label,
     limits,
     member::{MemberEntry, Presence},
     merkle::Leaf,
@@ -20,6 +21,10 @@ use mesh_proto::{
 fn largest_addresses() -> Addresses {
     let long = format!("/{}", "a".repeat(limits::ADDRESS_BYTES - 1));
     Addresses::new(vec![long; limits::ADDRESSES]).unwrap()
+}
+
+fn largest_label() -> Label {
+    "a".repeat(limits::LABEL_BYTES).parse().unwrap()
 }
 
 #[test]
@@ -34,6 +39,8 @@ fn the_largest_values_fit() {
         addresses: largest_addresses(),
         joined: Wall(u64::MAX),
         left: true,
+        name: Some(largest_label()),
+        zone: Some(largest_label()),
     };
     assert!(MemberEntry::decode(&encode(&MemberEntry::present(&key(2), &network(), presence))).is_ok());
 

@@ -10,6 +10,7 @@ mod limits;
 mod member;
 mod sample;
 mod schema;
+mod talk_sample;
 mod task;
 mod task_sample;
 mod token;

@@ -1,7 +1,7 @@
 //! One network, its people, and one value at least of each shape that has a wire form. All from fixed keys and dates,
 //! so that their bytes are the same in every build.
 
-use crate::task_sample;
+use crate::{talk_sample, task_sample};
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
@@ -43,6 +43,9 @@ pub fn all() -> Vec<Sample> {
     samples.extend(proofs());
     samples.extend(task_sample::specs());
     samples.extend(task_sample::frames());
+    samples.extend(talk_sample::control());
+    samples.extend(talk_sample::blobs());
+    samples.extend(talk_sample::logs());
     samples
 }
 
@@ -110,9 +113,14 @@ fn replies() -> Vec<Sample> {
 }
 
 fn members() -> Vec<Sample> {
+    let named = with_presence(2, |presence| {
+        presence.name = Some(NAME.parse().unwrap());
+        presence.zone = Some(ZONE.parse().unwrap());
+    });
     vec![
         sample("member-joined", "member-entry", "member", &present(2, 5)),
         sample("member-left", "member-entry", "member", &with_presence(2, |presence| presence.left = true)),
+        sample("member-named", "member-entry", "member", &named),
         sample("member-forgotten", "member-entry", "member", &forgotten(2)),
     ]
 }
@@ -147,6 +155,10 @@ pub fn open_genesis() -> Genesis {
 pub fn maker_credential() -> Credential {
     Credential::of_maker(&key(1), &known_genesis(), known_genesis().created)
 }
+
+/// What may be left out of an entry.
+pub const NAME: &str = "the mill";
+pub const ZONE: &str = "rack-7";
 
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -203,6 +215,8 @@ pub fn with_presence(number: u8, change: impl FnOnce(&mut Presence)) -> MemberEn
         addresses: addresses(1),
         joined: NOW,
         left: false,
+        name: None,
+        zone: None,
     };
     change(&mut presence);
     MemberEntry::present(&key(number), &network(), presence)

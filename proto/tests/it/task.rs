@@ -9,7 +9,7 @@ use mesh_proto::{
     task::{
         Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FRAME_LIMIT, FRAME_TARGET, FailedAttempt, Failure,
         FailureKind, Fault, Frame, Held, Holder, How, INLINE_LIMIT, InputFile, Item, Known, Octets, Outcome, Payload,
-        Program, Register, Spec, SpecError, State, Status, Version,
+        Program, Register, Spec, SpecError, State, Status, Version, spec_digest,
     },
     time::Wall,
 };
@@ -66,6 +66,29 @@ fn any_payload() -> impl Strategy<Value = Payload> {
         blob.prop_map(Payload::Blob),
         "[a-z/]{0,100}".prop_map(Payload::Path)
     ]
+}
+
+/// What a user gives anew with each repeat does not make another task; what is asked for does.
+#[test]
+fn a_repeat_has_the_digest_of_the_first() {
+    let digest = |spec: &Spec| spec_digest(&encode(spec));
+    let later = |date| Some(Wall(NOW.0 + date));
+    let first = Spec { deadline: later(1000), ..spec() };
+    for repeat in [
+        Spec { deadline: later(9000), ..first.clone() },
+        Spec { deadline: None, ..first.clone() },
+        Spec { born: Wall(NOW.0 + 5), trace: [9; 16], ..first.clone() },
+    ] {
+        assert_eq!(digest(&repeat), digest(&first), "{repeat:?}");
+    }
+    for other in [
+        Spec { retries: 1, ..first.clone() },
+        Spec { time_limit_ms: 1, ..first.clone() },
+        Spec { program: Program::Sha256, ..first.clone() },
+        Spec { input: Payload::empty(), ..first.clone() },
+    ] {
+        assert_ne!(digest(&other), digest(&first), "{other:?}");
+    }
 }
 
 /// Never missed, and mostly not suspected: a look is what most records cost.
@@ -313,7 +336,7 @@ fn a_specification_has_one_encoding() {
 #[test]
 fn a_specification_within_its_limits_is_taken_and_one_beyond_is_not() {
     let exec = |change: &dyn Fn(&mut ExecSpec)| {
-        let mut exec = ExecSpec { argv: vec!["a".into()], env: Vec::new(), outputs: Vec::new() };
+        let mut exec = ExecSpec { argv: vec!["a".into()], env: Vec::new(), outputs: Vec::new(), in_place: false };
         change(&mut exec);
         Spec { program: Program::Exec(exec), ..spec() }
     };

@@ -18,7 +18,9 @@ pub fn specs() -> Vec<Sample> {
         argv: vec!["sort".into(), "-n".into()],
         env: vec![("LANG".into(), "C.UTF-8".into())],
         outputs: vec!["out/sorted".into()],
+        in_place: false,
     };
+    let in_place = ExecSpec { in_place: true, ..exec.clone() };
     let files = vec![
         InputFile { name: "data/a".into(), content: inline(b"3\n1\n2\n") },
         InputFile { name: "data/b".into(), content: Payload::Blob(blob()) },
@@ -41,6 +43,7 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-sleep", Spec { program: Program::Sleep { ms: 250 }, priority: Priority::Low, ..spec() }),
         ("task-spec-hash", Spec { program: Program::Sha256, priority: Priority::High, ..spec() }),
         ("task-spec-exec", exec),
+        ("task-spec-in-place", Spec { program: Program::Exec(in_place), ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]
     .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))
@@ -64,7 +67,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
     let birth = Arc::new(birth());
     let [first, changed, ended] = [register(), changed(), ended()].map(Arc::new);
     let known = Known { digest: birth.digest(), holders: vec![node(2), node(3), node(4)], confirmed: true };
-    let held = Held { birth: birth.clone(), ballot, version, register: changed.clone() };
+    let held = held();
     let attempt = Attempt { number: 2, executor: node(3), granted: NOW };
     vec![
         ("task-place", Item::Place { birth: birth.clone(), ballot, register: first.clone(), supersedes: None }),
@@ -111,6 +114,11 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-ended", Item::Ended { task, digest: birth.digest(), register: ended }),
         ("task-cancel", Item::Cancel { task }),
     ]
+}
+
+/// A record in the middle of its life.
+pub fn held() -> Held {
+    Held { birth: birth().into(), ballot: ballot(), version: Version(3), register: changed().into() }
 }
 
 /// Echo, with its input in the record.

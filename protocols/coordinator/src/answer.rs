@@ -1,9 +1,10 @@
 use mesh_proto::{
-    id::{BlobId, JobId, NodeId, StoreId, TaskId},
+    control::{StoryLine, TaskSummary},
+    id::{BlobId, NodeId, StoreId, TaskId},
+    label::Label,
     task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What a node answers to a user. `index` counts the items of a `Submit`.
@@ -84,28 +85,6 @@ pub struct TaskView {
     pub silent: Vec<NodeId>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct StoryLine {
-    pub at: Wall,
-    pub node: NodeId,
-    /// For people, in the field's words: `placed`, `granted attempt 2 to …`, `promised (3, …)`.
-    pub what: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaskSummary {
-    pub task: TaskId,
-    /// `waiting running done failed cancelled deadline_passed`
-    pub state: String,
-    pub program: String,
-    pub placed: Wall,
-    pub job: Option<(JobId, u64)>,
-    /// Of a manifest: how many items.
-    pub count: Option<u64>,
-    pub executor: Option<NodeId>,
-    pub attempts: u32,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusView {
     pub node: NodeId,
@@ -139,6 +118,9 @@ pub struct MemberView {
     /// `self alive silent left forgotten`
     pub state: String,
     pub addresses: Vec<String>,
+    /// What people call it, and where its machine stands.
+    pub name: Option<Label>,
+    pub zone: Option<Label>,
     /// Queued and running tasks, as it last said.
     pub load: Option<(u32, u32, u32)>,
     /// Milliseconds since it was last heard.

@@ -1,5 +1,6 @@
 use mesh_proto::{
-    id::{BlobId, JobId, NodeId, TaskId},
+    control::ListFilter,
+    id::{BlobId, TaskId},
     task::Octets,
 };
 
@@ -34,21 +35,4 @@ pub enum Command {
     Status,
     /// `Members`, from this node alone.
     Members,
-}
-
-/// Which tasks to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ListFilter {
-    /// Only this job's items.
-    pub job: Option<JobId>,
-    /// Only manifests: one a job.
-    pub jobs_only: bool,
-    /// `waiting running done failed cancelled`, or all.
-    pub state: Option<String>,
-    /// Only tasks whose current executor is this.
-    pub executor: Option<NodeId>,
-    /// Only ids above this one, for paging; ids are in order.
-    pub after: Option<TaskId>,
-    /// At most so many; the node's own bound is 1,000.
-    pub limit: u32,
 }

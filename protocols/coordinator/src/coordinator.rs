@@ -1,5 +1,6 @@
 use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Refusal, RequestId,
+    effect::rests_on_nothing,
     queries::{Queries, Question},
     requests::Requests,
     scan::Scans,
@@ -198,7 +199,7 @@ impl Coordinator {
             effects.push(Effect::Announce { member, after });
         }
         for (to, message) in self.control.drain(..) {
-            let after = if message.rests_on_nothing() { LogPosition::START } else { after };
+            let after = if rests_on_nothing(&message) { LogPosition::START } else { after };
             effects.push(Effect::Send { to, message: Message::Control(message), after });
         }
         for (to, items) in self.tasks.take_items() {

@@ -59,3 +59,17 @@ pub enum Message {
     Task(Frame),
     Control(ControlMessage),
 }
+
+/// Whether it says nothing that this node must not forget: a slow disk does not keep it back.
+pub(crate) fn rests_on_nothing(message: &ControlMessage) -> bool {
+    match message {
+        ControlMessage::Heartbeat(_) => true,
+        // Tables hold this node's own word, and that must not be forgotten once it was heard.
+        ControlMessage::Digests(_)
+        | ControlMessage::Marks(_)
+        | ControlMessage::Members(_)
+        | ControlMessage::Told { .. }
+        | ControlMessage::Query { .. }
+        | ControlMessage::Reply { .. } => false,
+    }
+}

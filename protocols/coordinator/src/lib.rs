@@ -14,7 +14,6 @@
 
 mod answer;
 mod command;
-mod control;
 mod coordinator;
 mod effect;
 mod fact;
@@ -24,10 +23,12 @@ mod requests;
 mod scan;
 mod tables;
 
-pub use answer::{Answer, MemberView, Refusal, StatusView, StoryLine, TaskSummary, TaskView};
-pub use command::{Command, ListFilter, RequestId};
-pub use control::{ControlMessage, Heartbeat, Marks, Query, QueryReply};
+pub use answer::{Answer, MemberView, Refusal, StatusView, TaskView};
+pub use command::{Command, RequestId};
 pub use coordinator::{Changes, Config, Coordinator};
 pub use effect::{Effect, Message};
 pub use fact::Fact;
 pub use input::Input;
+pub use mesh_proto::control::{
+    ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary,
+};

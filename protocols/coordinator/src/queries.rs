@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ids or summaries in one reply, at most.
-pub(crate) const REPLY_MAX: u32 = 1000;
+pub(crate) const REPLY_MAX: u32 = mesh_proto::limits::REPLY_TASKS as u32;
 
 /// What a user wants to know.
 #[derive(Clone, Debug)]
@@ -279,6 +279,8 @@ impl Coordinator {
                 role: role_text(member.role).into(),
                 state: state.into(),
                 addresses: member.addresses.clone(),
+                name: member.name.clone(),
+                zone: member.zone.clone(),
                 load: load.filter(|_| connected).map(|load| (load.slots, load.running, load.queued)),
                 heard_ms: heard.map(|at| u64::try_from(now.mono.since(at).as_millis()).unwrap_or(u64::MAX)),
             }
@@ -291,6 +293,8 @@ impl Coordinator {
             role: role_text(me.role).into(),
             state: "self".into(),
             addresses: me.addresses.clone(),
+            name: me.name.clone(),
+            zone: me.zone.clone(),
             load: Some((self.config.tasks.slots, totals.running, u32::try_from(totals.queued).unwrap_or(u32::MAX))),
             heard_ms: Some(0),
         };

@@ -17,7 +17,7 @@ pub enum PassOn {
 }
 
 /// Entries in one message.
-const ENTRIES: usize = 64;
+const ENTRIES: usize = mesh_proto::limits::CONTROL_MEMBERS;
 
 /// Marks in one message, unless one part alone has more.
 const MARKS: usize = 1024;

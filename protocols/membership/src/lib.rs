@@ -2,10 +2,9 @@
 
 mod config;
 mod liveness;
-mod member;
 mod table;
 
 pub use config::Config;
 pub use liveness::{Effect, Members, Rejection};
-pub use member::{Member, Role, Standing};
-pub use table::{Mark, PARTS};
+pub use mesh_proto::table::{Mark, Member, Role, Standing};
+pub use table::PARTS;

@@ -33,7 +33,7 @@ pub enum Effect {
 pub enum Rejection {
     #[error("not newer than what is known")]
     Stale,
-    #[error("that member was taken out for good")]
+    #[error("that member was forgotten, and not invited since")]
     Forgotten,
     #[error("the table is full")]
     Full,
@@ -127,17 +127,23 @@ impl Members {
         peer.member = Member { store, ..member };
     }
 
-    /// A verified entry. The greater one wins ([`Member::rank`]); one that was forgotten stays so.
+    /// A verified entry. The greater one wins ([`Member::rank`]).
     pub fn learn(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) -> Result<(), Rejection> {
         if member.node == self.me.node {
-            if member.standing != Standing::Forgotten && member.rank() > self.me.rank() {
+            // Under a later invitation than this node's own nothing helps but that invitation.
+            let is_comparable = member.standing != Standing::Forgotten && member.dated == self.me.dated;
+            if is_comparable && member.rank() > self.me.rank() {
                 effects.push(Effect::Outdated { incarnation: member.incarnation });
             }
             return Err(Rejection::Own);
         }
         match self.peers.get(&member.node).map(|peer| &peer.member) {
-            Some(known) if known.standing == Standing::Forgotten => return Err(Rejection::Forgotten),
-            Some(known) if member.rank() <= known.rank() => return Err(Rejection::Stale),
+            Some(known) if member.rank() <= known.rank() => {
+                return Err(match known.standing {
+                    Standing::Forgotten => Rejection::Forgotten,
+                    Standing::Joined | Standing::Left => Rejection::Stale,
+                });
+            }
             None if self.peers.len() >= self.config.members_max => return Err(Rejection::Full),
             Some(_) | None => {}
         }
@@ -299,8 +305,11 @@ mod tests {
             store: StoreId(1),
             role: Role::Full,
             standing,
+            dated: Wall(100),
             incarnation,
             addresses: vec!["/memory/1".into()],
+            name: None,
+            zone: None,
             entry: Octets::default(),
         }
     }
@@ -380,5 +389,34 @@ mod tests {
         assert_eq!(members.learn(at(0), member(1, 4, Standing::Forgotten), &mut effects), Ok(()));
         assert_eq!(members.learn(at(0), member(1, 9, Standing::Joined), &mut effects), Err(Rejection::Forgotten));
         assert_eq!(members.learn(at(0), member(0, 9, Standing::Left), &mut effects), Err(Rejection::Own));
+    }
+
+    #[test]
+    fn only_an_invitation_of_later_brings_a_forgotten_member_back() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let dated = |date, incarnation, standing| Member { dated: Wall(date), ..member(1, incarnation, standing) };
+        let mut learn = |member| members.learn(at(0), member, &mut Vec::new());
+        assert_eq!(learn(dated(100, 5, Standing::Joined)), Ok(()));
+        assert_eq!(learn(dated(200, 0, Standing::Forgotten)), Ok(()));
+        for (date, incarnation) in [(100, u64::MAX), (199, 9), (200, 9)] {
+            assert_eq!(learn(dated(date, incarnation, Standing::Joined)), Err(Rejection::Forgotten), "{date}");
+        }
+        // The door is the first to see it, before it has said anything under its new invitation.
+        let seen = Member { entry: Octets::default(), ..dated(201, 0, Standing::Joined) };
+        assert_eq!(learn(seen), Ok(()));
+        assert_eq!(learn(dated(201, 1, Standing::Joined)), Ok(()));
+        assert_eq!(learn(dated(200, 0, Standing::Forgotten)), Err(Rejection::Stale), "the old word, told again");
+        assert_eq!(learn(dated(202, 0, Standing::Forgotten)), Ok(()));
+    }
+
+    #[test]
+    fn nobody_speaks_above_a_word_under_an_invitation_that_it_does_not_have() {
+        let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+        let mut effects = Vec::new();
+        let later = Member { dated: Wall(101), ..member(0, 9, Standing::Joined) };
+        assert_eq!(members.learn(at(0), later, &mut effects), Err(Rejection::Own));
+        assert_eq!(effects, []);
+        assert_eq!(members.learn(at(0), member(0, 9, Standing::Joined), &mut effects), Err(Rejection::Own));
+        assert_eq!(effects, [Effect::Outdated { incarnation: 9 }]);
     }
 }

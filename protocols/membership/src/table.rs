@@ -2,52 +2,23 @@
 //! differ, and then send what the other lacks. Nothing that both have crosses the wire, whatever a partition made of
 //! them (anti-entropy by checksums, Demers and others 1987, section 1.3).
 
-use crate::{Member, Members, Standing};
-use mesh_proto::id::NodeId;
-use serde::{Deserialize, Serialize};
+use crate::{Mark, Member, Members};
+use mesh_proto::{id::NodeId, table::first_eight};
 
 /// Parts of a table. 64 make the first message 600 bytes, and let two tables of 4,096 that differ in one entry exchange
 /// the marks of 64.
-pub const PARTS: usize = 64;
-
-/// What one side knows of a member, without what it knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    #[serde(rename = "n")]
-    pub node: NodeId,
-    /// `u64::MAX` of one that was forgotten.
-    #[serde(rename = "i")]
-    pub incarnation: u64,
-    /// Of the entry's bytes: tells two words under one incarnation apart.
-    #[serde(rename = "h")]
-    pub hash: u64,
-}
-
-impl Mark {
-    fn of(member: &Member) -> Self {
-        match member.standing {
-            Standing::Forgotten => Self { node: member.node, incarnation: u64::MAX, hash: 0 },
-            Standing::Joined | Standing::Left => {
-                let left = [u8::from(member.standing == Standing::Left)];
-                let hash = first_eight(blake3::Hasher::new().update(&member.entry).update(&left).finalize());
-                Self { node: member.node, incarnation: member.incarnation, hash }
-            }
-        }
-    }
-
-    fn part(node: &NodeId) -> usize {
-        // Ids are public keys: as good as random.
-        usize::from(node.as_bytes()[0]) * PARTS / 256
-    }
-}
+pub const PARTS: usize = mesh_proto::limits::TABLE_PARTS;
 
 impl Members {
     /// This node's digest of each part. Two tables with the same digests hold the same.
     pub fn digests(&self) -> Vec<u64> {
         let mut parts: Vec<blake3::Hasher> = (0..PARTS).map(|_| blake3::Hasher::new()).collect();
         for mark in self.told().map(Mark::of) {
-            let part = &mut parts[Mark::part(&mark.node)];
-            part.update(mark.node.as_bytes()).update(&mark.incarnation.to_le_bytes()).update(&mark.hash.to_le_bytes());
+            let part = &mut parts[part_of(&mark.node)];
+            part.update(mark.node.as_bytes());
+            for number in [mark.dated.0, mark.incarnation, mark.hash] {
+                part.update(&number.to_le_bytes());
+            }
         }
         parts.iter().map(|part| first_eight(part.finalize())).collect()
     }
@@ -69,7 +40,7 @@ impl Members {
         let lacks = |member: &&Member| {
             let (mine, theirs) = (Mark::of(member), marks.get(&member.node));
             // Where only the bytes differ both send theirs, and the order of the bytes decides.
-            theirs.is_none_or(|theirs| mine.incarnation >= theirs.incarnation && **theirs != mine)
+            theirs.is_none_or(|theirs| mine.rank() >= theirs.rank() && **theirs != mine)
         };
         self.told().filter(|member| is_in(parts, &member.node)).filter(lacks).cloned().collect()
     }
@@ -78,7 +49,7 @@ impl Members {
     pub fn lacks(&self, marks: &[Mark]) -> bool {
         marks.iter().any(|theirs| {
             let mine = self.get(&theirs.node).filter(|member| member.is_told()).map(Mark::of);
-            mine.is_none_or(|mine| mine.incarnation <= theirs.incarnation && mine != *theirs)
+            mine.is_none_or(|mine| mine.rank() <= theirs.rank() && mine != *theirs)
         })
     }
 
@@ -96,19 +67,18 @@ fn by_node(marks: &[Mark]) -> std::collections::BTreeMap<NodeId, &Mark> {
 }
 
 fn is_in(parts: &[u8], node: &NodeId) -> bool {
-    parts.iter().any(|part| usize::from(*part) == Mark::part(node))
+    parts.iter().any(|part| usize::from(*part) == part_of(node))
 }
 
-fn first_eight(hash: blake3::Hash) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&hash.as_bytes()[..8]);
-    u64::from_le_bytes(first)
+/// Ids are public keys: as good as random.
+fn part_of(node: &NodeId) -> usize {
+    usize::from(node.as_bytes()[0]) * PARTS / 256
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Role};
+    use crate::{Config, Role, Standing};
     use mesh_proto::{
         id::StoreId,
         task::Octets,
@@ -118,20 +88,26 @@ mod tests {
 
     const NOW: Now = Now { mono: Mono(0), wall: Wall(0) };
 
-    fn member((node, incarnation, standing, bytes): (u8, u64, u8, u8)) -> Member {
+    /// Node, date, incarnation, standing, bytes.
+    type Row = (u8, u64, u64, u8, u8);
+
+    fn member((node, dated, incarnation, standing, bytes): Row) -> Member {
         Member {
             node: NodeId::from_bytes([node; 32]),
             store: StoreId(1),
             role: Role::Full,
             standing: [Standing::Joined, Standing::Left, Standing::Forgotten][usize::from(standing)],
+            dated: Wall(dated),
             incarnation,
             addresses: Vec::new(),
+            name: None,
+            zone: None,
             entry: Octets::from(vec![bytes]),
         }
     }
 
-    fn table(me: u8, known: Vec<(u8, u64, u8, u8)>) -> Members {
-        let mut members = Members::new(Config::default(), member((me, 1, 0, 1)));
+    fn table(me: u8, known: Vec<Row>) -> Members {
+        let mut members = Members::new(Config::default(), member((me, 0, 1, 0, 1)));
         for known in known {
             // Old news is refused.
             members.learn(NOW, member(known), &mut Vec::new()).unwrap_or_default();
@@ -163,15 +139,12 @@ mod tests {
     proptest! {
         #[test]
         fn after_one_exchange_both_hold_the_same_and_another_moves_nothing(
-            a in vec((2_u8..250, 0_u64..3, 0_u8..3, 0_u8..3), 0..60),
-            b in vec((2_u8..250, 0_u64..3, 0_u8..3, 0_u8..3), 0..60),
+            a in vec((2_u8..250, 0_u64..3, 0_u64..3, 0_u8..3, 0_u8..3), 0..60),
+            b in vec((2_u8..250, 0_u64..3, 0_u64..3, 0_u8..3, 0_u8..3), 0..60),
         ) {
             let (mut a, mut b) = (table(0, a), table(255, b));
             exchange(&mut a, &mut b);
-            let rest = |members: &Members| -> Vec<(NodeId, Standing, u64)> {
-                let row = |m: &Member| (m.node, m.standing, if m.standing == Standing::Forgotten { 0 } else { m.incarnation });
-                members.told().map(row).collect()
-            };
+            let rest = |members: &Members| -> Vec<_> { members.told().map(|m| (m.node, m.rank().0)).collect() };
             prop_assert_eq!(rest(&a), rest(&b));
             prop_assert_eq!(a.digests(), b.digests());
             prop_assert_eq!(exchange(&mut a, &mut b), 0);
@@ -180,9 +153,9 @@ mod tests {
 
     #[test]
     fn only_what_differs_crosses() {
-        let all: Vec<_> = (2..=200).map(|node| (node, 1, 0, 1)).collect();
+        let all: Vec<_> = (2..=200).map(|node| (node, 0, 1, 0, 1)).collect();
         let mut newer = all.clone();
-        newer[7].1 = 2;
+        newer[7].2 = 2;
         let (mut a, mut b) = (table(0, all), table(0, newer));
         let parts = a.differing(&b.digests());
         assert_eq!(parts.len(), 1);
@@ -194,7 +167,7 @@ mod tests {
     #[test]
     fn what_was_only_seen_at_the_door_is_not_told() {
         let mut members = table(0, vec![]);
-        let seen = Member { entry: Octets::default(), incarnation: 0, ..member((9, 0, 0, 0)) };
+        let seen = Member { entry: Octets::default(), incarnation: 0, ..member((9, 0, 0, 0, 0)) };
         let before = members.digests();
         members.learn(NOW, seen, &mut Vec::new()).unwrap();
         assert_eq!(members.digests(), before);

@@ -241,8 +241,11 @@ impl World {
                 store: StoreId(0),
                 role: Role::Client,
                 standing: Standing::Forgotten,
+                dated: self.nodes[node].me.dated,
                 incarnation: u64::MAX,
                 addresses: Vec::new(),
+                name: None,
+                zone: None,
                 entry: self.nodes[node].me.entry.clone(),
             };
             self.count(Count::Forgotten);

@@ -22,6 +22,7 @@ use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
     id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
     task::Octets,
+    time::Wall,
 };
 use std::collections::BTreeMap;
 
@@ -254,8 +255,11 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
             store: StoreId(dice.next()),
             role: if dice.chance(300) { Role::Worker } else { Role::Full },
             standing: Standing::Joined,
+            dated: Wall::default(),
             incarnation: 0,
             addresses: vec![format!("/memory/{}", index + 1)],
+            name: None,
+            zone: None,
             // Stands for the signed entry, which is checked before a brain sees it.
             entry: Octets::from(vec![1]),
         },

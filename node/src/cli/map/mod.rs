@@ -49,7 +49,7 @@ pub(super) struct Map {
     /// Feed each input to standard input, instead of laying it into the task's directory.
     #[arg(long)]
     stdin: bool,
-    /// Pass each input's path itself: for nodes that share a file system.
+    /// Pass each input's path itself: for nodes that share a file system, and allow it (`exec.in_place`).
     #[arg(long, conflicts_with = "stdin", requires = "exec")]
     in_place: bool,
     /// Lay results into DIR/INPUT/{stdout,stderr,exit_code,files}. Default: print standard output in the order of the
@@ -157,7 +157,8 @@ impl Map {
             (None, false, true) => ProgramSpec::Sha256,
             (None, false, false) => {
                 let argv = fill(&command, grammar::HOLE, false);
-                ProgramSpec::Exec(Command { argv, env: environment(&self.env)?, outputs: self.out.clone() })
+                let (env, outputs) = (environment(&self.env)?, self.out.clone());
+                ProgramSpec::Exec(Command { argv, env, outputs, in_place: self.in_place })
             }
         };
         let name = self.name.clone().unwrap_or_else(|| match command.is_empty() {

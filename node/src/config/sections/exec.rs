@@ -15,7 +15,7 @@ pub struct Exec {
     /// Commands that tasks may run, by name or absolute path. Allowing a shell or an interpreter allows everything.
     /// Default: none.
     pub allow: Vec<String>,
-    /// Tasks may read files of this node by path (`--in-place`), for meshes that share a file system. Default: false.
+    /// Tasks that say so may take paths of this node (`--in-place`), for meshes that share a file system. Default: false.
     pub in_place: bool,
     /// Commands that run at once. Default: the number of processors.
     pub slots: u32,

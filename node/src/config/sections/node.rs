@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
+use mesh_proto::label::{BadLabel, Label};
 use serde::{Deserialize, Serialize};
 
 use super::Section;
 use crate::config::Report;
 use crate::identity::default_data_dir;
-
-/// The longest name or zone, in bytes: they travel with the member table.
-const LONGEST: usize = 64;
 
 /// The node itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,12 +30,8 @@ impl Default for Node {
 impl Section for Node {
     fn check(&self, report: &mut Report<'_>) {
         for (field, value) in [("name", &self.name), ("zone", &self.zone)] {
-            let Some(value) = value else { continue };
-            if value.is_empty() || value.len() > LONGEST || value.chars().any(char::is_control) {
-                report.wrong(
-                    field,
-                    format!("needs 1 to {LONGEST} bytes without control characters; leave it out for none"),
-                );
+            if let Some(Err(error @ BadLabel)) = value.as_ref().map(|value| value.parse::<Label>()) {
+                report.wrong(field, format!("{error}; leave it out for none"));
             }
         }
         if self.data_dir.as_os_str().is_empty() {

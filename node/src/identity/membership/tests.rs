@@ -21,9 +21,13 @@ fn network(name: &str) -> (TempDir, Identity) {
 }
 
 fn token(identity: &Identity) -> String {
+    token_of(identity, NOW)
+}
+
+fn token_of(identity: &Identity, now: Wall) -> String {
     let bootstrap = Addresses::new(vec!["/dns4/a.example/tcp/7440".to_owned()]).unwrap();
     let terms = InviteTerms { role: Role::Worker, valid_for: HOUR, bootstrap };
-    invite(identity, terms, NOW).unwrap().to_text().to_string()
+    invite(identity, terms, now).unwrap().to_text().to_string()
 }
 
 #[test]
@@ -66,10 +70,29 @@ fn joining_twice_or_elsewhere_is_refused_and_changes_nothing() {
     join(&dir, &token(&one), None, NOW).unwrap();
     let before = std::fs::read(temp.path().join(CREDENTIAL)).unwrap();
     let again = join(&dir, &token(&one), None, NOW).unwrap_err();
-    assert!(matches!(again, IdentityError::AlreadyMember { .. }), "{again}");
+    assert!(matches!(again, IdentityError::NotLater { .. }), "{again}");
     let elsewhere = join(&dir, &token(&two), None, NOW).unwrap_err().to_string();
     assert!(elsewhere.contains("network one") && elsewhere.contains("for two"), "{elsewhere}");
     assert_eq!(std::fs::read(temp.path().join(CREDENTIAL)).unwrap(), before);
+}
+
+#[test]
+fn an_invitation_of_later_takes_the_place_of_the_one_before() {
+    let (maker_temp, maker) = network("lab");
+    let (temp, dir) = directory();
+    let later = NOW + Duration::from_millis(1);
+    let (before, after) = (token(&maker), token_of(&maker, later));
+    let first = join(&dir, &before, None, NOW).unwrap();
+    assert_eq!(join(&dir, &after, Some(Role::Client), later).unwrap().key.node_id(), first.key.node_id());
+    let member = Identity::load(temp.path(), later).unwrap().member(later).unwrap();
+    assert_eq!((member.role, member.invited), (Role::Client, later));
+    for not_later in [before, after] {
+        assert!(matches!(join(&dir, &not_later, None, later), Err(IdentityError::NotLater { .. })));
+    }
+    // Its own token would make the maker less than it is.
+    let dir = DataDir::lock(maker_temp.path()).unwrap();
+    assert!(matches!(join(&dir, &token_of(&maker, later), None, later), Err(IdentityError::NotLater { .. })));
+    assert_eq!(Identity::load(maker_temp.path(), later).unwrap().member(later).unwrap().role, Role::Full);
 }
 
 #[test]

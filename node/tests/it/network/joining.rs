@@ -2,13 +2,7 @@
 
 use super::harness::{Member, Network, Node, TCP, now};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use mesh_proto::{
-    admit::Refusal,
-    credential::{self, Standing},
-    id::NodeId,
-    member::MemberEntry,
-    time::Wall,
-};
+use mesh_proto::{admit::Refusal, credential::Standing, id::NodeId, member::MemberEntry, time::Wall};
 use meshd::network::{Backoff, Directory, JoinFailure, NetworkEvent};
 use rustix::net::{AddressFamily, SocketType};
 use std::{
@@ -127,16 +121,12 @@ async fn nobody_no_answer_and_no_mesh_node_are_told_apart() {
     assert_eq!(why, JoinFailure::Unsupported);
 }
 
-/// Everybody in this table was forgotten.
-struct ForgetsAll;
+/// Everybody in this table was forgotten, at this time.
+struct ForgetsAll(Wall);
 
 impl Directory for ForgetsAll {
     fn standing(&self, _: NodeId) -> Standing {
-        Standing::Known
-    }
-
-    fn is_forgotten(&self, _: &credential::Member) -> bool {
-        true
+        Standing::Forgotten { at: self.0 }
     }
 
     fn welcome(&self) -> Vec<MemberEntry> {
@@ -145,12 +135,19 @@ impl Directory for ForgetsAll {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_forgotten_is_told_so() {
+async fn who_was_forgotten_is_told_so_and_let_in_by_an_invitation_of_later() {
     let network = Network::new("forgotten");
-    let member = network.member().directory(Arc::new(ForgetsAll)).listen(TCP).start().await;
-    let why = cause_of(network.member(), &member.address()).await;
-    assert_eq!(why, JoinFailure::Refused(Refusal::Forgotten));
-    assert!(why.to_string().contains("join again with a new token"), "{why}");
+    let forgotten = now();
+    let mut member = network.member().directory(Arc::new(ForgetsAll(forgotten))).listen(TCP).start().await;
+    let invited = |issued| network.invited(issued, Wall(forgotten.0 + 60_000), forgotten);
+    for issued in [Wall(forgotten.0 - 1000), forgotten] {
+        let why = cause_of(invited(issued), &member.address()).await;
+        assert_eq!(why, JoinFailure::Refused(Refusal::Forgotten));
+        assert!(why.to_string().contains("`meshd join` with a token made since"), "{why}");
+    }
+    let mut back = invited(Wall(forgotten.0 + 1)).bootstrap(&member.address()).start().await;
+    assert_eq!(back.up().await, member.node);
+    assert_eq!(member.up().await, back.node);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

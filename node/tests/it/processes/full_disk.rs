@@ -99,7 +99,7 @@ fn ballasts(net: &Testnet) -> Vec<PathBuf> {
 
 /// New work is refused with a time to come again; what was taken ends; with room again, new work is taken.
 async fn nearly_full(mesh: &mut Mesh) {
-    let command = Command { argv: vec!["sleep".into(), "3".into()], env: Default::default(), outputs: Vec::new() };
+    let command = Command { argv: vec!["sleep".into(), "3".into()], ..Command::default() };
     let taken = job("taken", ProgramSpec::Exec(command), 12);
     let (mut tracker, mut gateways) = (Tracker::new(12), mesh.net.gateways(&[0]).unwrap());
     let mut nothing = |_: &Tracker| Ok(());

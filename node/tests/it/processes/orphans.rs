@@ -12,7 +12,7 @@ async fn a_command_dies_with_its_node() {
     let mut mesh = Mesh::up(3).await;
     // No other process has this argument.
     let seconds = format!("{}.{:09}", 3000 + rand::random::<u16>() % 1000, rand::random::<u32>() % 1_000_000_000);
-    let command = Command { argv: vec!["sleep".into(), seconds.clone()], env: Default::default(), outputs: Vec::new() };
+    let command = Command { argv: vec!["sleep".into(), seconds.clone()], ..Command::default() };
     let request = TaskRequest {
         program: ProgramSpec::Exec(command),
         terms: Terms::default(),

@@ -23,7 +23,7 @@ pub async fn run(mut meshd: Command) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-fn lines(stdout: &str) -> Vec<Value> {
+pub fn lines(stdout: &str) -> Vec<Value> {
     stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
@@ -39,6 +39,8 @@ async fn verbs_end_with_the_code_that_says_why() {
         ("submit --echo hi", 0, "hi"),
         ("submit --exec --file a -- sha256sum a", 0, "  a\n"),
         ("submit --exec -- false", 1, ""),
+        ("submit --echo hi --idempotency-key k --key-born 2026-01-01T00:00:00Z", 2, "what the mesh remembers"),
+        ("map --echo --idempotency-key k --key-born 2026-01-01T00:00:00Z -- ::: a", 2, "what the mesh remembers"),
         ("submit --exec -- rm x", 1, "not allowed"),
         ("submit --exec -- sha256sum gone", 1, "gone"),
         ("submit --exec --deadline 300ms -- sleep 60", 124, "deadline_passed"),
@@ -72,7 +74,9 @@ async fn verbs_end_with_the_code_that_says_why() {
 
 #[tokio::test]
 async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
-    let mesh = Mesh::up(3).await;
+    let named =
+        |options: &mut meshd::testnet::Options| options.more = "[node]\nname = 'mill'\nzone = 'rack-7'\n".into();
+    let mesh = Mesh::up_with(3, named).await;
     let here = tempfile::tempdir().unwrap();
     std::fs::write(here.path().join("a"), "a\n").unwrap();
     std::fs::write(here.path().join("b"), "b\n").unwrap();
@@ -84,7 +88,7 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
         assert_eq!(code, 0, "{ordered:?}: {stderr}");
         lines(&stdout)
     };
-    let submit = "submit --idempotency-key once --exec -- sha256sum /dev/null";
+    let submit = "submit --idempotency-key once --deadline 1h --exec -- sha256sum /dev/null";
     let (first, second) = (ask(0, submit).await, ask(2, submit).await);
     assert_eq!(first, second, "the same task, whichever node is asked");
     assert_eq!(first[0]["exit_code"], 0);
@@ -93,7 +97,7 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
         run(meshd(&mesh, &[1], here.path(), &["submit", "--idempotency-key", "once", "--echo", "other"])).await;
     assert_eq!(code, 2, "{stderr}");
 
-    let map = "map --idempotency-key twice --exec -- sha256sum {} ::: a b";
+    let map = "map --idempotency-key twice --deadline 1h --exec -- sha256sum {} ::: a b";
     let (first, second) = (ask(0, map).await, ask(1, map).await);
     assert_eq!(first, second);
     let summary = first.last().unwrap();
@@ -117,6 +121,9 @@ async fn json_is_an_object_a_line_and_keys_repeat_through_any_node() {
     ] {
         let said = ask(1, &words).await;
         assert!(said.iter().all(Value::is_object) && said[0].get(key).is_some(), "{words}: {said:?}");
+    }
+    for member in ask(1, "member list").await {
+        assert_eq!((&member["name"], &member["zone"]), (&"mill".into(), &"rack-7".into()), "{member}");
     }
     let status = ask(0, "status").await;
     assert!(status[0]["containment"].is_string(), "{status:?}");

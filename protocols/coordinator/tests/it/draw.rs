@@ -3,6 +3,7 @@
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
     id::{BlobId, NodeId, StoreId, TaskId},
+    label::Label,
     task::{
         Attempt, Ballot, Birth, BlobRef, Ending, FailedAttempt, Failure, FailureKind, Fault, Held, Holder, How, Octets,
         Outcome, Payload, Register, State, Status, Version,
@@ -33,18 +34,26 @@ fn any_octets() -> impl Strategy<Value = Octets> {
     vec(any::<u8>(), 0..300).prop_map(Octets::from)
 }
 
+fn any_label() -> impl Strategy<Value = Label> {
+    "[a-z]{1,20}".prop_map(|text| text.parse().expect("a lawful label"))
+}
+
 pub fn any_member() -> impl Strategy<Value = Member> {
     let role = prop_oneof![Just(Role::Full), Just(Role::Worker), Just(Role::Relay), Just(Role::Client)];
     let standing = prop_oneof![Just(Standing::Joined), Just(Standing::Left), Just(Standing::Forgotten)];
     let addresses = vec("/ip4/[0-9]{1,3}/tcp/[0-9]{1,5}", 0..8);
-    (any_node(), any::<u64>(), role, standing, any::<u64>(), addresses, any_octets()).prop_map(
-        |(node, store, role, standing, incarnation, addresses, entry)| Member {
+    let labels = (option::of(any_label()), option::of(any_label()));
+    (any_node(), any::<u64>(), role, standing, any_wall(), any::<u64>(), addresses, labels, any_octets()).prop_map(
+        |(node, store, role, standing, dated, incarnation, addresses, (name, zone), entry)| Member {
             node,
             store: StoreId(store),
             role,
             standing,
+            dated,
             incarnation,
             addresses,
+            name,
+            zone,
             entry,
         },
     )

@@ -6,6 +6,7 @@ use mesh_membership::Mark;
 use mesh_proto::{
     codec::{DecodeError, decode, encode},
     id::JobId,
+    time::Wall,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -63,8 +64,8 @@ fn any_reply() -> impl Strategy<Value = QueryReply> {
 }
 
 fn any_marks() -> impl Strategy<Value = Marks> {
-    let mark =
-        (any_node(), any::<u64>(), any::<u64>()).prop_map(|(node, incarnation, hash)| Mark { node, incarnation, hash });
+    let mark = (any_node(), any::<u64>(), any::<u64>(), any::<u64>())
+        .prop_map(|(node, dated, incarnation, hash)| Mark { node, dated: Wall(dated), incarnation, hash });
     (vec(any::<u8>(), 0..64), vec(mark, 0..8), any::<(bool, bool)>()).prop_map(|(parts, marks, (last, answer))| Marks {
         parts,
         marks,

@@ -100,8 +100,11 @@ fn samples() -> Vec<(&'static str, Fact)> {
         store: StoreId(7),
         role: Role::Worker,
         standing: Standing::Left,
+        dated: Wall(NOW.0 - 5),
         incarnation: 9,
         addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
+        name: None,
+        zone: None,
         entry: Octets::from([1, 2, 3].as_slice()),
     };
     let of_task = |name, fact| (name, Fact::Task(fact));

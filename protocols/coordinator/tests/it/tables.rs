@@ -33,8 +33,11 @@ fn entry(n: usize, incarnation: u64) -> Member {
         store: StoreId(n as u64),
         role: Role::Full,
         standing: Standing::Joined,
+        dated: Wall(0),
         incarnation,
         addresses: vec![format!("/memory/{}", n + 1)],
+        name: None,
+        zone: None,
         entry: Octets::from(vec![n as u8, incarnation as u8]),
     }
 }

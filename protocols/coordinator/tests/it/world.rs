@@ -72,8 +72,11 @@ impl World {
                 store: StoreId(i as u64),
                 role: Role::Full,
                 standing: Standing::Joined,
+                dated: Wall(0),
                 incarnation: 1,
                 addresses: vec![format!("/memory/{}", i + 1)],
+                name: None,
+                zone: None,
                 entry: Octets::default(),
             })
             .collect();

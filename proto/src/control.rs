@@ -1,0 +1,148 @@
+//! `/mesh/control/1`: what brains say to each other besides tasks.
+
+use crate::{
+    bounded,
+    codec::{self, DecodeError},
+    id::{JobId, NodeId, TaskId},
+    limits,
+    table::{Mark, Member},
+    task::Held,
+    time::Wall,
+};
+use serde::{Deserialize, Serialize};
+
+/// A message of `/mesh/control/1`: liveness, the member table, and questions on behalf of users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ControlMessage {
+    #[serde(rename = "h")]
+    Heartbeat(Heartbeat),
+    /// A digest of each part of the sender's member table: the first word of a comparison.
+    #[serde(rename = "d")]
+    Digests(#[serde(deserialize_with = "bounded::list::<_, _, { limits::TABLE_PARTS }>")] Vec<u64>),
+    /// What the sender has in the parts that differ: it is to be told what it lacks.
+    #[serde(rename = "k")]
+    Marks(Marks),
+    /// Entries that the receiver lacks.
+    #[serde(rename = "m")]
+    Members(#[serde(deserialize_with = "bounded::list::<_, _, { limits::CONTROL_MEMBERS }>")] Vec<Member>),
+    /// That was all that the receiver lacks; and whether the sender has had anybody's table itself.
+    #[serde(rename = "t")]
+    Told { introduced: bool },
+    #[serde(rename = "q")]
+    Query { id: u64, query: Query },
+    #[serde(rename = "a")]
+    Reply { id: u64, reply: QueryReply },
+}
+
+impl ControlMessage {
+    /// What a peer sends of its own accord.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, limits::CONTROL_BYTES)
+    }
+
+    /// What a peer answers: a reply, which may be larger.
+    pub fn decode_reply(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, limits::CONTROL_REPLY_BYTES)
+    }
+}
+
+/// Marks of all entries that the sender has in some parts of its table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marks {
+    #[serde(rename = "p", deserialize_with = "bounded::list::<_, _, { limits::TABLE_PARTS }>")]
+    pub parts: Vec<u8>,
+    #[serde(rename = "k")]
+    pub marks: Vec<Mark>,
+    /// No more follow in this comparison.
+    #[serde(rename = "l")]
+    pub last: bool,
+    /// To marks of the receiver's, and not to be answered by marks.
+    #[serde(rename = "a")]
+    pub answer: bool,
+}
+
+/// Sent to every connected member at the heartbeat interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    #[serde(rename = "s")]
+    pub slots: u32,
+    #[serde(rename = "r")]
+    pub running: u32,
+    #[serde(rename = "q")]
+    pub queued: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Query {
+    #[serde(rename = "t")]
+    Task(TaskId),
+    #[serde(rename = "l")]
+    List(ListFilter),
+    #[serde(rename = "p")]
+    Prefix(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum QueryReply {
+    #[serde(rename = "t")]
+    Task {
+        held: Option<Held>,
+        /// This node drives it, and these holders have not yet confirmed its last write.
+        driving: Option<Vec<NodeId>>,
+        running: bool,
+        story: Vec<StoryLine>,
+    },
+    #[serde(rename = "l")]
+    List(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskSummary>),
+    #[serde(rename = "p")]
+    Prefix(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskId>),
+}
+
+/// Which tasks to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListFilter {
+    /// Only this job's items.
+    pub job: Option<JobId>,
+    /// Only manifests: one a job.
+    pub jobs_only: bool,
+    /// `waiting running done failed cancelled`, or all.
+    pub state: Option<String>,
+    /// Only tasks whose current executor is this.
+    pub executor: Option<NodeId>,
+    /// Only ids above this one, for paging; ids are in order.
+    pub after: Option<TaskId>,
+    /// At most so many; the node's own bound is 1,000.
+    pub limit: u32,
+}
+
+/// Something that happened to a task.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoryLine {
+    pub at: Wall,
+    pub node: NodeId,
+    /// For people, in the field's words: `placed`, `granted attempt 2 to …`, `promised (3, …)`.
+    pub what: String,
+}
+
+/// A task in a list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSummary {
+    pub task: TaskId,
+    /// `waiting running done failed cancelled deadline_passed`
+    pub state: String,
+    pub program: String,
+    pub placed: Wall,
+    pub job: Option<(JobId, u64)>,
+    /// Of a manifest: how many items.
+    pub count: Option<u64>,
+    pub executor: Option<NodeId>,
+    pub attempts: u32,
+}

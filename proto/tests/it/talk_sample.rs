@@ -1,0 +1,117 @@
+//! One message of each kind of what is said besides tasks: control, blobs, logs.
+
+use crate::{
+    sample::{NAME, Sample, ZONE, key, present, sample},
+    task_sample,
+};
+use mesh_proto::{
+    blob::{Refusal, Reply, Request},
+    codec::encode,
+    control::{ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary},
+    fuzz::{NOW, known_genesis},
+    id::{BlobId, StoreId},
+    logs::Question,
+    table::{Mark, Member, Role, Standing},
+    task::{BlobRef, job_id},
+};
+
+pub fn control() -> Vec<Sample> {
+    let (task, node) = (task_sample::task(), key(2).node_id());
+    let job = job_id(&known_genesis().network_id(), "ada", b"job");
+    let named = row();
+    let forgotten = Member { standing: Standing::Forgotten, name: None, zone: None, ..row() };
+    let marks = [&named, &forgotten].map(Mark::of).to_vec();
+    let filter = ListFilter {
+        job: Some(job),
+        jobs_only: false,
+        state: Some("running".into()),
+        executor: Some(node),
+        after: Some(task),
+        limit: 100,
+    };
+    let line = StoryLine { at: NOW, node, what: "placed".into() };
+    let told = QueryReply::Task {
+        held: Some(task_sample::held()),
+        driving: Some(vec![node]),
+        running: true,
+        story: vec![line],
+    };
+    let unknown = QueryReply::Task { held: None, driving: None, running: false, story: Vec::new() };
+    let summary = TaskSummary {
+        task,
+        state: "done".into(),
+        program: "echo".into(),
+        placed: NOW,
+        job: Some((job, 41)),
+        count: None,
+        executor: Some(node),
+        attempts: 1,
+    };
+    let manifest = TaskSummary { job: None, count: Some(1_000_000), executor: None, ..summary.clone() };
+    let query = |query| ControlMessage::Query { id: 7, query };
+    let reply = |reply| ControlMessage::Reply { id: 7, reply };
+    [
+        ("control-heartbeat", ControlMessage::Heartbeat(Heartbeat { slots: 8, running: 3, queued: 40 })),
+        ("control-digests", ControlMessage::Digests((0..64).map(|part| u64::MAX - part).collect())),
+        ("control-marks", ControlMessage::Marks(Marks { parts: vec![0, 63], marks, last: true, answer: false })),
+        ("control-members", ControlMessage::Members(vec![named, forgotten])),
+        ("control-told", ControlMessage::Told { introduced: true }),
+        ("control-query-task", query(Query::Task(task))),
+        ("control-query-list", query(Query::List(filter))),
+        ("control-query-all", query(Query::List(ListFilter::default()))),
+        ("control-query-prefix", query(Query::Prefix("4f1d0c2b".into()))),
+        ("control-reply-task", reply(told)),
+        ("control-reply-unknown", reply(unknown)),
+        ("control-reply-list", reply(QueryReply::List(vec![summary, manifest]))),
+        ("control-reply-prefix", reply(QueryReply::Prefix(vec![task]))),
+    ]
+    .map(|(name, message)| sample(name, "control-message", "control_message", &message))
+    .into()
+}
+
+pub fn blobs() -> Vec<Sample> {
+    let id = BlobId::from_bytes([0x33; 32]);
+    let blob = BlobRef { id, size: 1 << 33, nodes: vec![key(2).node_id()] };
+    let asked = [
+        ("blob-has", Request::Has { id }),
+        ("blob-get", Request::Get { id, start: 1 << 14 }),
+        ("blob-keep", Request::Keep { id, size: 1 << 33, lease_ms: 3_600_000 }),
+        ("blob-need", Request::Need { blobs: vec![blob] }),
+    ];
+    let answered = [
+        ("blob-size", Reply::Blob { size: 1 << 33 }),
+        ("blob-send", Reply::Send { start: 0 }),
+        ("blob-kept", Reply::Kept),
+        ("blob-lacks", Reply::Lacks { blobs: vec![id] }),
+        ("blob-unknown", Reply::Refused(Refusal::Unknown)),
+        ("blob-busy", Reply::Refused(Refusal::Busy { retry_ms: 500 })),
+        ("blob-quota-full", Reply::Refused(Refusal::QuotaFull { available_bytes: 1 << 20 })),
+        ("blob-too-large", Reply::Refused(Refusal::TooLarge { limit_bytes: 1 << 48 })),
+        ("blob-bad-request", Reply::Refused(Refusal::BadRequest)),
+        ("blob-bad-content", Reply::Refused(Refusal::BadContent { at: 1 << 19 })),
+        ("blob-failed", Reply::Refused(Refusal::Failed)),
+    ];
+    let asked = asked.map(|(name, request)| sample(name, "blob-request", "blob_request", &request));
+    let answered = answered.map(|(name, reply)| sample(name, "blob-reply", "blob_reply", &reply));
+    asked.into_iter().chain(answered).collect()
+}
+
+pub fn logs() -> Vec<Sample> {
+    let question = Question { task: task_sample::task(), attempt: 2, stdout: 1 << 20, stderr: 0, follow: true };
+    vec![sample("logs-question", "logs-question", "logs_question", &question)]
+}
+
+fn row() -> Member {
+    Member {
+        node: key(2).node_id(),
+        store: StoreId(7),
+        role: Role::Worker,
+        standing: Standing::Joined,
+        dated: NOW,
+        incarnation: 9,
+        addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
+        name: Some(NAME.parse().unwrap()),
+        zone: Some(ZONE.parse().unwrap()),
+        entry: encode(&present(2, 9)).into(),
+    }
+}

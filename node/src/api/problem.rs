@@ -41,7 +41,7 @@ pub enum Code {
     Ambiguous,
     NoSuchRoute,
     MethodNotAllowed,
-    /// The same key was used for another task.
+    /// It does not go together with what is there, such as another task under the same key.
     Conflict,
     /// The key is older than what the mesh remembers.
     TooOld,
@@ -83,7 +83,7 @@ impl Code {
             Self::Ambiguous => "More than one id begins so",
             Self::NoSuchRoute => "No such route",
             Self::MethodNotAllowed => "Method not allowed",
-            Self::Conflict => "Key used for another task",
+            Self::Conflict => "In conflict with what is there",
             Self::TooOld => "Key too old",
             Self::NotEnded => "Not ended yet",
             Self::Unavailable => "Too few nodes answered",

@@ -112,6 +112,7 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::MethodNotAllowed
             | Code::Conflict
             | Code::TooOld => USAGE,
+            Code::Cancelled => FAILED,
         },
     }
 }

@@ -6,6 +6,7 @@ mod all_at_once;
 mod blobs;
 mod frozen;
 mod full_disk;
+mod interrupted;
 mod lan;
 mod lost_node;
 mod many;

@@ -200,7 +200,7 @@ async fn ctrl_c_detaches_and_says_how_to_go_on() {
     assert!(code == 130 && stderr.contains("detached"), "{code} {stderr}");
 }
 
-async fn interrupt(child: Child) -> (i32, String) {
+pub async fn interrupt(child: Child) -> (i32, String) {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();

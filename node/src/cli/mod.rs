@@ -25,6 +25,7 @@ mod submit;
 mod task;
 mod testnet;
 mod transfer;
+mod waiting;
 
 use std::process::ExitCode;
 

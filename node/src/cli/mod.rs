@@ -14,6 +14,7 @@ mod job;
 mod join;
 mod map;
 mod member;
+mod out_dir;
 mod output;
 mod peer;
 mod program;

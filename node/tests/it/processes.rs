@@ -10,8 +10,10 @@ mod interrupted;
 mod lan;
 mod lost_node;
 mod many;
+mod names;
 mod one_dies;
 mod orphans;
+mod out_dir;
 mod ports;
 mod verbs;
 

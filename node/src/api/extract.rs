@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use mesh_coordinator::{Answer, Command};
-use mesh_proto::id::TaskId;
+use mesh_proto::id::{NodeId, TaskId};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -71,6 +71,27 @@ pub async fn resolve_task(api: &Api, text: &str) -> Result<TaskId, Problem> {
         Some(Answer::Matches(matches)) => only_one(text, &matches, "task"),
         Some(Answer::Refused { why, .. }) => Err((&why).into()),
         _ => Err(super::brain::BrainGone.into()),
+    }
+}
+
+/// The node of that peer id, or the only member whose id ends so: all begin alike.
+pub async fn resolve_node(api: &Api, text: &str) -> Result<NodeId, Problem> {
+    if let Ok(node) = text.parse() {
+        return Ok(node);
+    }
+    if text.len() < 8 {
+        let shown: String = text.chars().take(80).collect();
+        return Err(Problem::malformed(format_args!("`{shown}` is no peer id: give at least its last 8 characters")));
+    }
+    let Some(Answer::Members(members)) = api.ports.brain.ask(Command::Members).await?.one().await else {
+        return Err(super::brain::BrainGone.into());
+    };
+    let found: Vec<NodeId> =
+        members.iter().map(|member| member.node).filter(|node| node.to_string().ends_with(text)).collect();
+    match found[..] {
+        [node] => Ok(node),
+        [] => Err(Problem::new(Code::NotFound, format!("no member has a peer id that ends with {text}"))),
+        _ => Err(Problem::new(Code::Ambiguous, format!("{text} ends {} peer ids", found.len()))),
     }
 }
 

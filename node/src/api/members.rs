@@ -1,6 +1,6 @@
 //! `/v1/members` and `/v1/peers`: who belongs to the mesh, and who is connected.
 
-use super::{Api, Code, Problem, brain::BrainGone};
+use super::{Api, Code, Problem, brain::BrainGone, extract::Params};
 use axum::{
     Json,
     extract::{Path, State},
@@ -10,22 +10,26 @@ use futures::future::BoxFuture;
 use mesh_coordinator::{Answer, Command, MemberView};
 use mesh_proto::id::NodeId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What the API needs of the member table besides reading it.
 pub trait Membership: Send + Sync + 'static {
-    /// Takes a node out of the member table for good, mesh-wide.
-    fn forget(&self, node: NodeId) -> BoxFuture<'_, Result<(), ForgetError>>;
+    /// Takes a node out of the member table for good, mesh-wide; the network's maker only by `force`.
+    fn forget(&self, node: NodeId, force: bool) -> BoxFuture<'_, Result<(), ForgetError>>;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForgetError {
     #[error("{0} is no member")]
     Unknown(NodeId),
-    #[error("a node does not forget itself: stop it with `--leave` instead")]
+    #[error("a node does not forget itself: stop it, and ask another")]
     Myself,
-    #[error("this node may not remove members")]
+    #[error("only a node with the role full removes members, and this one has another: ask one that has it")]
     NotAllowed,
+    #[error(
+        "{0} made this network: without it nobody can be invited any more, and it cannot come back; --force (?force=true) forgets it all the same"
+    )]
+    Maker(NodeId),
 }
 
 /// A member of the network: an admitted identity, connected or not.
@@ -80,17 +84,30 @@ pub async fn list(State(api): State<Api>) -> Result<Json<Vec<MemberRow>>, Proble
     }
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Forgetting {
+    /// Even the network's maker, without whom nobody can be invited. Default false.
+    force: Option<bool>,
+}
+
 /// Takes a member out for good: one whose machine will not come back. What it held is copied elsewhere.
 #[utoipa::path(
-    delete, path = "/v1/members/{id}", tag = "mesh", params(("id" = String, Path, description = "Peer id")),
+    delete, path = "/v1/members/{id}", tag = "mesh", params(Forgetting, ("id" = String, Path, description = "Peer id")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
-pub async fn forget(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn forget(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Params(forgetting): Params<Forgetting>,
+) -> Result<StatusCode, Problem> {
     let node = id.parse().map_err(Problem::malformed)?;
-    api.ports.membership.forget(node).await.map_err(|error| {
+    let force = forgetting.force.unwrap_or(false);
+    api.ports.membership.forget(node, force).await.map_err(|error| {
         let code = match error {
             ForgetError::Unknown(_) => Code::NotFound,
-            ForgetError::Myself => Code::Conflict,
+            ForgetError::Myself | ForgetError::Maker(_) => Code::Conflict,
             ForgetError::NotAllowed => Code::Forbidden,
         };
         Problem::new(code, error.to_string())

@@ -54,6 +54,8 @@ pub struct Shared {
     pub access: Access,
     pub limits: Limits,
     pub meters: Meters,
+    /// Jobs that are submitted through this node now.
+    pub submissions: jobs::Submissions,
     /// Ends long answers (waits, streams) when the node shuts down.
     pub closing: CancellationToken,
 }
@@ -130,7 +132,15 @@ impl Api {
     pub fn new(network: NetworkId, ports: Ports, access: Access, mut limits: Limits, meters: Meters) -> Self {
         // A batch larger than the window would wait for places forever.
         limits.batch = limits.batch.clamp(1, limits.window.max(1) as usize);
-        Self(Arc::new(Shared { network, ports, access, limits, meters, closing: CancellationToken::new() }))
+        Self(Arc::new(Shared {
+            network,
+            ports,
+            access,
+            limits,
+            meters,
+            submissions: jobs::Submissions::default(),
+            closing: CancellationToken::new(),
+        }))
     }
 }
 

@@ -57,8 +57,9 @@ fn complete(document: &mut Value) {
             match name.as_str() {
                 "id" if of_members => schema["pattern"] = PEER.into(),
                 "id" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
-                "node" => schema["pattern"] = PEER.into(),
-                "job" | "cursor" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
+                "node" => schema["pattern"] = "^[1-9A-HJ-NP-Za-km-z]{8,52}$".into(),
+                "job" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
+                "cursor" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
                 "wait" => schema["pattern"] = "^[0-9]{1,6}(ms|s|m|h)?$".into(),
                 "state" => schema["enum"] = super::tasks::list::STATES.as_slice().into(),
                 "limit" => schema["maximum"] = u32::MAX.into(),

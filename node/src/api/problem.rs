@@ -41,10 +41,12 @@ pub enum Code {
     Ambiguous,
     NoSuchRoute,
     MethodNotAllowed,
-    /// The same key was used for another task.
+    /// It does not go together with what is there, such as another task under the same key.
     Conflict,
     /// The key is older than what the mesh remembers.
     TooOld,
+    /// The job was cancelled while it was submitted.
+    Cancelled,
     /// It has not ended yet.
     NotEnded,
     /// Too few holders answered, or this node has not heard yet who they are.
@@ -65,7 +67,7 @@ impl Code {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Ambiguous | Self::Conflict | Self::NotEnded => StatusCode::CONFLICT,
+            Self::Ambiguous | Self::Conflict | Self::Cancelled | Self::NotEnded => StatusCode::CONFLICT,
             Self::TooOld => StatusCode::GONE,
             Self::Unavailable | Self::Busy | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -83,8 +85,9 @@ impl Code {
             Self::Ambiguous => "More than one id begins so",
             Self::NoSuchRoute => "No such route",
             Self::MethodNotAllowed => "Method not allowed",
-            Self::Conflict => "Key used for another task",
+            Self::Conflict => "In conflict with what is there",
             Self::TooOld => "Key too old",
+            Self::Cancelled => "Cancelled",
             Self::NotEnded => "Not ended yet",
             Self::Unavailable => "Too few nodes answered",
             Self::Busy => "No room now",

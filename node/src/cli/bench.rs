@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::exit::FAILED;
+use super::exit::{DETACHED, FAILED};
 use super::output::Output;
 use crate::bench::{Fault, Figures, MapFigures, MapPlan, Place, TasksPlan, What};
 use crate::config::Size;
@@ -107,21 +107,34 @@ impl PlaceFlags {
 
 impl Bench {
     pub(super) async fn run(&self, output: Output) -> Result<(), Failure> {
-        let is_right = match self {
-            Self::Tasks(tasks) => {
-                let figures = tasks.plan()?.run().await?;
-                output.put(&figures, Figures::text)?;
-                figures.is_right()
+        let is_right = tokio::select! {
+            // Heard of first: what runs here has stretches without a pause.
+            biased;
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                // The nodes and what they wrote go with what is left here.
+                return Err(Failure::Ended(DETACHED));
             }
-            Self::Map(map) => {
-                let figures = map.plan()?.run().await?;
-                output.put(&figures, MapFigures::text)?;
-                figures.lost == 0
-            }
+            ran = self.measure(output) => ran?,
         };
         match is_right {
             true => Ok(()),
             false => Err(Failure::Ended(FAILED)),
+        }
+    }
+
+    async fn measure(&self, output: Output) -> Result<bool, Failure> {
+        match self {
+            Self::Tasks(tasks) => {
+                let figures = tasks.plan()?.run().await?;
+                output.put(&figures, Figures::text)?;
+                Ok(figures.is_right())
+            }
+            Self::Map(map) => {
+                let figures = map.plan()?.run().await?;
+                output.put(&figures, MapFigures::text)?;
+                Ok(figures.lost == 0)
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::output::Output;
-use super::results::fetch;
+use super::results::{escape, fetch, of_file};
 use super::settings::Global;
 use super::transfer::{Transfer, Upload};
 use crate::api::blobs::{BlobPage, BlobRow};
@@ -68,7 +68,7 @@ impl Blob {
             Self::Get(Get { blob, out }) => get(&client, output, blob, out.as_deref()).await,
             Self::Ls => ls(&client, output).await,
             Self::Rm(One { blob }) => {
-                drop(client.send(&Ask::delete(format!("/v1/blobs/{blob}"))).await?);
+                drop(client.send(&Ask::delete(format!("/v1/blobs/{}", escape(blob)))).await?);
                 let said = json!({ "blob": blob, "removed": true });
                 Ok(output.put(&said, |_| format!("let go of {blob}"))?)
             }
@@ -85,7 +85,7 @@ async fn upload(path: &Path) -> Result<Upload, Failure> {
 }
 
 async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) -> Result<(), Failure> {
-    let response = client.send(&Ask::get(format!("/v1/blobs/{blob}"))).await?;
+    let response = client.send(&Ask::get(format!("/v1/blobs/{}", escape(blob)))).await?;
     let size = response.headers().get(header::CONTENT_LENGTH).and_then(|size| size.to_str().ok()?.parse::<u64>().ok());
     // Where the bytes themselves go to the terminal a bar would be in their way.
     let transfer = match out {
@@ -106,7 +106,7 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
         }
         return Err(failure);
     }
-    std::fs::rename(&partial, out)?;
+    std::fs::rename(&partial, out).map_err(Failure::file("make", out))?;
     match output.is_text() {
         true => Ok(()),
         false => Ok(output.put(&json!({ "blob": blob, "bytes": size, "file": out }), |_| String::new())?),
@@ -114,8 +114,8 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
 }
 
 async fn save(client: &Client, response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<(), Failure> {
-    let mut file = std::fs::File::create(to)?;
-    fetch(client, response, &mut file, transfer).await
+    let mut file = std::fs::File::create(to).map_err(Failure::file("make", to))?;
+    fetch(client, response, &mut file, transfer).await.map_err(of_file("write", to))
 }
 
 async fn ls(client: &Client, output: Output) -> Result<(), Failure> {

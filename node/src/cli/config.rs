@@ -47,7 +47,10 @@ impl Config {
                 Ok(())
             }
             Self::Check(check) => {
-                let path = check.file.clone().unwrap_or_else(|| global.file());
+                let path = match &check.file {
+                    Some(path) => path.clone(),
+                    None => global.file()?,
+                };
                 config::load(&Sources { file: Some(FileSource::read(&path)?), ..Sources::default() })?;
                 let checked = Checked { file: path.display().to_string(), valid: true };
                 Ok(output.put(&checked, |checked| format!("{} is valid", checked.file))?)

@@ -10,6 +10,7 @@ use super::exit::FAILED;
 use super::output::Output;
 use super::testnet::how_to_use;
 use crate::demo;
+use crate::testnet::Testnet;
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
@@ -42,20 +43,29 @@ impl Demo {
             ran = demo::run(&plan, &say, &watch) => ran,
             signal = tokio::signal::ctrl_c() => {
                 signal?;
+                bar.finish_and_clear();
                 return Err(Failure::Ended(super::exit::DETACHED));
             }
         };
         bar.finish_and_clear();
         let (report, net) = ran?;
-        output.put(&report, demo::Report::text)?;
-        if let Some(net) = &net
-            && output.is_text()
-        {
-            writeln!(std::io::stdout(), "\n{}", how_to_use(net)?)?;
+        let said = print(output, &report, net.as_ref());
+        if let (Err(_), Some(net)) = (&said, &net) {
+            let dir = net.dir().display();
+            eprintln!("meshd: the nodes are left running; to end them: meshd testnet down --dir {dir}");
         }
+        said?;
         match report.is_right() {
             true => Ok(()),
             false => Err(Failure::Ended(FAILED)),
         }
+    }
+}
+
+fn print(output: Output, report: &demo::Report, net: Option<&Testnet>) -> Result<(), Failure> {
+    output.put(report, demo::Report::text)?;
+    match net {
+        Some(net) if output.is_text() => Ok(writeln!(std::io::stdout(), "\n{}", how_to_use(net)?)?),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! How a verb ends: exit codes that scripts can tell apart.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::api::Code;
@@ -52,12 +53,20 @@ pub enum Failure {
     /// A task ended otherwise than well, or was left: all has been said. The exit code is this.
     #[error("")]
     Ended(u8),
+    /// A file or directory of the user's. Exit code 70.
+    #[error("cannot {what} {path}: {error}")]
+    File { what: &'static str, path: PathBuf, error: io::Error },
     /// Standard output or input. Exit code 70.
     #[error("standard output or input: {0}")]
     Stream(#[from] io::Error),
 }
 
 impl Failure {
+    pub(super) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { what, path, error }
+    }
+
     /// Prints the reason on standard error.
     pub fn report(&self) -> ExitCode {
         match self {
@@ -76,7 +85,8 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) => USAGE,
-            Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) | Self::Stream(_) => INTERNAL,
+            Self::Identity(IdentityError::Io { .. } | IdentityError::Random(_)) => INTERNAL,
+            Self::File { .. } | Self::Stream(_) => INTERNAL,
             Self::Identity(_) => USAGE,
             Self::Start(
                 StartError::Identity(_)
@@ -100,6 +110,7 @@ fn code_of(error: &ClientError) -> u8 {
     match error {
         ClientError::NoNode { .. } | ClientError::Silent { .. } | ClientError::Broken(_) => UNREACHABLE,
         ClientError::Answer(_) => INTERNAL,
+        ClientError::Request(_) => USAGE,
         ClientError::Refused(problem) => match problem.code {
             Code::Unauthorized | Code::Forbidden | Code::WrongHost => FORBIDDEN,
             Code::Unavailable | Code::Busy | Code::ShuttingDown | Code::NotEnded => LATER,
@@ -112,6 +123,7 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::MethodNotAllowed
             | Code::Conflict
             | Code::TooOld => USAGE,
+            Code::Cancelled => FAILED,
         },
     }
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::exit::{DETACHED, FAILED};
-use super::map::delivery::Delivery;
+use super::exit::DETACHED;
+use super::map::delivery::{Delivery, Target, number};
 use super::map::follow::{Ended, Following};
+use super::out_dir::OutDir;
 use super::output::Output;
+use super::results::escape;
 use super::settings::Global;
-use super::task::short;
+use super::task::{short, when};
 use crate::api::jobs::cancel::JobCancelled;
 use crate::api::jobs::list::{JobPage, JobRow};
 use crate::api::jobs::show::JobInfo;
@@ -51,22 +53,41 @@ impl Job {
         match self {
             Self::List => list(&client, output).await,
             Self::Show(One { job }) => Ok(output.put(&info(&client, job).await?, show)?),
-            Self::Attach(One { job }) => follow(&client, job, Delivery::new(None, false, output, Vec::new())).await,
+            Self::Attach(One { job }) => follow(&client, output, job, |_| Ok(Target::Nowhere)).await,
             Self::Cancel(One { job }) => {
-                let cancelled: JobCancelled = client.ask(&Ask::post(format!("/v1/jobs/{job}/cancel"))).await?;
-                Ok(output.put(&cancelled, |cancelled| {
-                    format!("asked for the end of {} of {} items", cancelled.asked, cancelled.count)
-                })?)
+                let ask = Ask::post(format!("/v1/jobs/{}/cancel", escape(job)));
+                Ok(output.put(&client.ask::<JobCancelled>(&ask).await?, cancelled)?)
             }
             Self::Result(ResultOf { job, out_dir }) => {
-                follow(&client, job, Delivery::new(out_dir.clone(), true, output, Vec::new())).await
+                let target = |count| match out_dir {
+                    None => Ok(Target::Print),
+                    Some(dir) => {
+                        let names: Vec<PathBuf> = (0..count).map(number).collect();
+                        Ok(Target::Directory(OutDir::open(dir, &names, &[])?))
+                    }
+                };
+                follow(&client, output, job, target).await
             }
         }
     }
 }
 
+fn cancelled(cancelled: &JobCancelled) -> String {
+    let JobCancelled { asked, count, unknown, stopped, .. } = cancelled;
+    let mut text = format!("asked for the end of {asked} of {count} items");
+    if *unknown > 0 {
+        text += &format!("; {unknown} are known to no node in reach");
+    }
+    match stopped {
+        true => text += "; what was not submitted yet is not to be",
+        false if *unknown > 0 => text += ": if they are still being submitted, cancel through the node that takes them",
+        false => {}
+    }
+    text
+}
+
 async fn info(client: &Client, job: &str) -> Result<JobInfo, Failure> {
-    Ok(client.ask(&Ask::get(format!("/v1/jobs/{job}"))).await?)
+    Ok(client.ask(&Ask::get(format!("/v1/jobs/{}", escape(job)))).await?)
 }
 
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
@@ -78,53 +99,66 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         let Some(next) = page.next else { break };
         route = format!("/v1/jobs?limit=1000&cursor={next}");
     }
+    rows.sort_by_cached_key(|row| when(&row.placed));
     Ok(output.rows(["job", "items", "name", "placed"], &rows, |row| {
         [short(&row.job), row.count.to_string(), row.name.clone(), row.placed.clone()]
     })?)
 }
 
-/// Follows a job to its end, through broken connections.
-async fn follow(client: &Client, job: &str, delivery: Delivery) -> Result<(), Failure> {
+/// Follows a job to its end, through broken connections. `target` is where results go, by how many there will be.
+async fn follow(
+    client: &Client,
+    output: Output,
+    job: &str,
+    target: impl FnOnce(u64) -> Result<Target, Failure>,
+) -> Result<(), Failure> {
     let info = info(client, job).await?;
-    let mut following = Following::new(info.count, delivery, false);
+    let delivery = Delivery::new(target(info.count)?, output, Vec::new());
+    let mut following = Following::new((0..info.count).collect(), delivery, false);
+    let followed = tokio::select! {
+        followed = carry(client, &info.job, &mut following) => followed,
+        signal = tokio::signal::ctrl_c() => {
+            signal?;
+            following.bar.clear();
+            eprintln!("detached; the job goes on. To attach again: meshd job attach {job}");
+            return Err(Failure::Ended(DETACHED));
+        }
+    };
+    following.bar.clear();
+    if let Err(failure) = followed {
+        eprintln!("meshd: the job goes on. To attach again: meshd job attach {job}");
+        return Err(failure);
+    }
+    following.report();
+    if !output.is_text() {
+        output.put(&following.summary(&info.key, info.count), |_| String::new())?;
+    }
+    following.outcome()
+}
+
+async fn carry(client: &Client, job: &str, following: &mut Following) -> Result<(), Failure> {
+    following.job = Some(job.to_owned());
     while !following.open.is_empty() {
         let from = following.open.first().copied().unwrap_or_default();
-        let attempt = async {
-            let response = client.send(&Ask::get(format!("/v1/jobs/{}/results?from={from}", info.job))).await?;
-            following.read(client, JobLines::new(response)).await
-        };
-        let outcome = tokio::select! {
-            outcome = attempt => outcome,
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                following.bar.clear();
-                eprintln!("detached; the job goes on. To attach again: meshd job attach {job}");
-                return Err(Failure::Ended(DETACHED));
-            }
+        let response = client.send(&Ask::get(format!("/v1/jobs/{job}/results?from={from}"))).await;
+        let outcome = match response {
+            Ok(response) => following.read(client, JobLines::new(response)).await,
+            Err(error) => Err(error.into()),
         };
         match outcome {
             Ok(Ended::Whole) if following.later.is_none() => break,
             Ok(_) => {}
             Err(Failure::Client(error)) if error.is_worth_a_retry() && !following.is_hopeless() => {}
-            Err(failure) => {
-                following.bar.clear();
-                eprintln!("meshd: the job goes on. To attach again: meshd job attach {job}");
-                return Err(failure);
-            }
+            Err(failure) => return Err(failure),
         }
         if following.is_hopeless() {
             following.bar.clear();
-            eprintln!("meshd: {}. To attach again: meshd job attach {job}", following.why_hopeless());
+            eprintln!("meshd: {}", following.why_hopeless());
             return Err(Failure::Ended(following.hopeless_code()));
         }
         following.pause().await;
     }
-    following.delivery.finish(client).await?;
-    following.report();
-    match following.failed {
-        0 => Ok(()),
-        _ => Err(Failure::Ended(FAILED)),
-    }
+    following.delivery.finish(client).await
 }
 
 fn show(info: &JobInfo) -> String {

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::output::Output;
+use super::results::escape;
 use super::settings::Global;
 use crate::api::members::MemberRow;
 use crate::client::Ask;
@@ -20,6 +21,9 @@ pub(super) enum Member {
 pub(super) struct Forget {
     /// The member's peer id, whole.
     node: String,
+    /// Even if it is the network's maker: nobody can be invited after that.
+    #[arg(long)]
+    force: bool,
 }
 
 impl Member {
@@ -38,8 +42,9 @@ impl Member {
                     [node.clone(), text(name), text(zone), role.clone(), state.clone(), running, queued, heard]
                 })?)
             }
-            Self::Forget(Forget { node }) => {
-                drop(client.send(&Ask::delete(format!("/v1/members/{node}"))).await?);
+            Self::Forget(Forget { node, force }) => {
+                let query = if *force { "?force=true" } else { "" };
+                drop(client.send(&Ask::delete(format!("/v1/members/{}{query}", escape(node)))).await?);
                 let said = serde_json::json!({ "node": node, "forgotten": true });
                 Ok(output.put(&said, |_| format!("{node} is no member any more"))?)
             }

@@ -14,6 +14,7 @@ mod job;
 mod join;
 mod map;
 mod member;
+mod out_dir;
 mod output;
 mod peer;
 mod program;
@@ -25,6 +26,7 @@ mod submit;
 mod task;
 mod testnet;
 mod transfer;
+mod waiting;
 
 use std::process::ExitCode;
 

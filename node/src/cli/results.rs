@@ -36,66 +36,42 @@ fn content<'a>(
     }
 }
 
-fn stdout(result: &TaskResult) -> Result<Content<'_>, Failure> {
-    let route = || format!("/v1/tasks/{}/stdout", result.task);
-    content(result.stdout.as_ref(), result.stdout_b64.as_ref(), result.stdout_blob.as_ref(), route)
+/// One of the two streams of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Stdout,
+    Stderr,
 }
 
-fn stderr(result: &TaskResult) -> Result<Content<'_>, Failure> {
-    let route = || format!("/v1/tasks/{}/stderr", result.task);
-    content(result.stderr.as_ref(), result.stderr_b64.as_ref(), result.stderr_blob.as_ref(), route)
+impl Part {
+    fn of(self, result: &TaskResult) -> Result<Content<'_>, Failure> {
+        let route = |name: &str| format!("/v1/tasks/{}/{name}", result.task);
+        match self {
+            Self::Stdout => {
+                let TaskResult { stdout, stdout_b64, stdout_blob, .. } = result;
+                content(stdout.as_ref(), stdout_b64.as_ref(), stdout_blob.as_ref(), || route("stdout"))
+            }
+            Self::Stderr => {
+                let TaskResult { stderr, stderr_b64, stderr_blob, .. } = result;
+                content(stderr.as_ref(), stderr_b64.as_ref(), stderr_blob.as_ref(), || route("stderr"))
+            }
+        }
+    }
 }
 
 /// Passes a task's standard output on to ours.
 pub(super) async fn print_stdout(client: &Client, result: &TaskResult) -> Result<(), Failure> {
-    copy(client, stdout(result)?, &mut io::stdout()).await
+    copy(client, Part::Stdout.of(result)?, &mut io::stdout()).await
 }
 
 /// Passes a task's standard error on to ours.
 pub(super) async fn print_stderr(client: &Client, result: &TaskResult) -> Result<(), Failure> {
-    copy(client, stderr(result)?, &mut io::stderr()).await
+    copy(client, Part::Stderr.of(result)?, &mut io::stderr()).await
 }
 
-/// Below `--out-dir`, where results are put together.
-pub(super) const PARTIAL: &str = ".partial";
-
-/// Lays a result into `out/name`: `stdout`, `stderr`, `exit_code` and the named files. Whoever looks finds all of it
-/// or nothing: it is put together beside and renamed.
-pub(super) async fn lay_out(client: &Client, out: &Path, name: &Path, result: &TaskResult) -> Result<(), Failure> {
-    let partial = out.join(PARTIAL).join(&result.task);
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial)?;
-    }
-    std::fs::create_dir_all(&partial)?;
-    save(client, stdout(result)?, &partial.join("stdout")).await?;
-    save(client, stderr(result)?, &partial.join("stderr")).await?;
-    for file in &result.files {
-        let target = partial.join(inside(&file.name)?);
-        if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
-        save(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
-    }
-    std::fs::write(partial.join("exit_code"), format!("{}\n", exit_text(result)))?;
-    let target = out.join(name);
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    // The result of an earlier run of the same command.
-    if target.exists() {
-        std::fs::remove_dir_all(&target)?;
-    }
-    std::fs::rename(&partial, &target)?;
-    Ok(())
-}
-
-/// Removes what [`lay_out`] put things together in.
-pub(super) fn tidy(out: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(out.join(PARTIAL)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Writes a stream of a result to a file.
+pub(super) async fn save(client: &Client, result: &TaskResult, part: Part, path: &Path) -> Result<(), Failure> {
+    write(client, part.of(result)?, path).await
 }
 
 /// Saves named output files below `out`.
@@ -103,10 +79,10 @@ pub(super) async fn save_files(client: &Client, out: &Path, result: &TaskResult)
     for file in &result.files {
         let target = out.join(inside(&file.name)?);
         if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
+            std::fs::create_dir_all(parent).map_err(Failure::file("make", parent))?;
         }
         let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
-        save(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
+        write(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
     }
     Ok(())
 }
@@ -133,7 +109,7 @@ pub(super) fn complaint(result: &TaskResult) -> Option<String> {
     }
 }
 
-fn exit_text(result: &TaskResult) -> String {
+pub(super) fn exit_text(result: &TaskResult) -> String {
     match (result.exit_code, result.signal) {
         (Some(code), _) => code.to_string(),
         (None, Some(signal)) => format!("signal {signal}"),
@@ -141,9 +117,17 @@ fn exit_text(result: &TaskResult) -> String {
     }
 }
 
-async fn save(client: &Client, content: Content<'_>, path: &Path) -> Result<(), Failure> {
-    let mut file = std::fs::File::create(path)?;
-    copy(client, content, &mut file).await
+async fn write(client: &Client, content: Content<'_>, path: &Path) -> Result<(), Failure> {
+    let mut file = std::fs::File::create(path).map_err(Failure::file("make", path))?;
+    copy(client, content, &mut file).await.map_err(of_file("write", path))
+}
+
+/// What went wrong while a file was written, with the file's name.
+pub(super) fn of_file(what: &'static str, path: &Path) -> impl FnOnce(Failure) -> Failure {
+    move |failure| match failure {
+        Failure::Stream(error) => Failure::file(what, path)(error),
+        failure => failure,
+    }
 }
 
 async fn copy(client: &Client, content: Content<'_>, to: &mut impl io::Write) -> Result<(), Failure> {

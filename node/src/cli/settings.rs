@@ -1,5 +1,6 @@
 //! The flags that every verb takes, and the configuration that they lead to.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,6 @@ use mesh_proto::time::Wall;
 use super::Failure;
 use super::output::Format;
 use crate::config::{self, FileSource, Loaded, Override, Sources};
-use crate::identity::default_data_dir;
 
 /// The flags that every verb takes.
 #[derive(Debug, Args)]
@@ -20,31 +20,35 @@ pub(super) struct Global {
     /// The configuration file; without it, meshd.toml in the data directory if there is one.
     #[arg(long, global = true, value_name = "FILE", env = "MESHD_CONFIG")]
     config: Option<PathBuf>,
-    /// The node to ask, like http://127.0.0.1:7441; several are tried in turn. Default: the one of the data directory.
-    #[arg(long, global = true, value_name = "URL", env = "MESHD_API", value_delimiter = ',')]
-    pub(super) api: Vec<String>,
-    /// The file with the API's token. Default: api-token in the data directory.
-    #[arg(long, global = true, value_name = "FILE", env = "MESHD_TOKEN_FILE")]
-    pub(super) token_file: Option<PathBuf>,
+    /// The node to ask, like http://127.0.0.1:7441; several are tried in turn. Default: MESHD_API, unless --data-dir is
+    /// given; else the node of the data directory.
+    #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
+    api: Vec<String>,
+    /// The file with the API's token. Default: MESHD_TOKEN_FILE, unless --data-dir is given; else api-token in the data
+    /// directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The format of what is printed.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) output: Format,
 }
 
+/// The configuration file, where none is named.
+const FILE: &str = "meshd.toml";
+/// The variable that sets `node.data_dir`.
+const DATA_DIR: &str = "MESHD_NODE__DATA_DIR";
+
 impl Global {
     /// The configuration in force, with `flags` on top.
     pub(super) fn load(&self, flags: Vec<Override>) -> Result<Loaded, Failure> {
-        let mut sources = Sources { environment: config::read_environment(std::env::vars_os()), ..Sources::default() };
-        if let Some(path) = &self.data_dir {
-            sources.flags.push(Override::text("node.data_dir", path.display(), "--data-dir"));
-        }
+        let mut sources = self.sources();
         sources.flags.extend(flags);
         if let Some(path) = &self.config {
             sources.file = Some(FileSource::read(path)?);
             return Ok(config::load(&sources)?);
         }
         let directory = config::load(&sources)?.config.node.data_dir;
-        let path = directory.join("meshd.toml");
+        let path = directory.join(FILE);
         sources.file = FileSource::read_if_present(&path)?;
         let loaded = config::load(&sources)?;
         if loaded.config.node.data_dir != directory {
@@ -57,10 +61,51 @@ impl Global {
         Ok(loaded)
     }
 
-    /// The file that `config check` looks at when none is named.
-    pub(super) fn file(&self) -> PathBuf {
-        let directory = || self.data_dir.clone().unwrap_or_else(|| default_data_dir(&|name| std::env::var_os(name)));
-        self.config.clone().unwrap_or_else(|| directory().join("meshd.toml"))
+    /// The nodes to ask, if any are named.
+    pub(super) fn apis(&self) -> Vec<String> {
+        match self.api.is_empty() {
+            false => self.api.clone(),
+            true => {
+                let given = self.variable("MESHD_API").unwrap_or_default();
+                let given = given.to_string_lossy();
+                given.split(',').filter(|url| !url.is_empty()).map(str::to_owned).collect()
+            }
+        }
+    }
+
+    /// The file with the API's token, if it is named.
+    pub(super) fn token_file(&self) -> Option<PathBuf> {
+        self.token_file.clone().or_else(|| self.variable("MESHD_TOKEN_FILE").map(PathBuf::from))
+    }
+
+    /// What a shell was told once gives way to a directory that is named for this verb alone.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        match self.data_dir {
+            Some(_) => None,
+            None => std::env::var_os(name).filter(|value| !value.is_empty()),
+        }
+    }
+
+    /// The file that `config check` looks at when none is named: the one that would be read.
+    pub(super) fn file(&self) -> Result<PathBuf, Failure> {
+        match &self.config {
+            Some(path) => Ok(path.clone()),
+            None => {
+                let mut sources = self.sources();
+                // Only what says where it is: the rest is not what is checked.
+                sources.environment.retain(|(name, _)| name == DATA_DIR);
+                Ok(config::load(&sources)?.config.node.data_dir.join(FILE))
+            }
+        }
+    }
+
+    /// The environment, and the flags that every verb takes.
+    fn sources(&self) -> Sources {
+        let mut sources = Sources { environment: config::read_environment(std::env::vars_os()), ..Sources::default() };
+        if let Some(path) = &self.data_dir {
+            sources.flags.push(Override::text("node.data_dir", path.display(), "--data-dir"));
+        }
+        sources
     }
 }
 

@@ -11,6 +11,7 @@ use super::output::Output;
 use super::program::{Input, TermFlags, inline, load};
 use super::results;
 use super::settings::Global;
+use super::waiting::Waiting;
 use crate::api::result::TaskResult;
 use crate::api::submission::{Command, FileSpec, ProgramSpec, TaskRequest};
 use crate::api::tasks::submit::Submitted;
@@ -65,13 +66,19 @@ impl Submit {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let client = global.client()?;
         let request = self.request(&client).await?;
-        let route = if self.terms.detach { "/v1/tasks".to_string() } else { format!("/v1/tasks?wait={WAIT}") };
+        let waiting = Waiting::new();
+        // Whoever watches is to see more than that it takes time: for that its id is needed.
+        let route = match self.terms.detach || waiting.is_watched() {
+            true => "/v1/tasks".to_string(),
+            false => format!("/v1/tasks?wait={WAIT}"),
+        };
         let key = self.terms.key();
         let ask = Ask::post(route).key(&key).json(&request);
         let submitted = tokio::select! {
             submitted = submit(&client, &ask, &key) => submitted?,
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
+                waiting.end();
                 eprintln!("detached; if the task was taken, it goes on. The same command with --idempotency-key {key} finds it");
                 return Err(Failure::Ended(DETACHED));
             }
@@ -82,13 +89,20 @@ impl Submit {
         let task = submitted.task.clone();
         let result = tokio::select! {
             result = finish(&client, submitted) => result?,
+            never = waiting.watch(&client, &task) => match never {},
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
+                waiting.end();
                 eprintln!("detached; the task goes on. Its result: meshd task result {task}; to end it: meshd task cancel {task}");
                 return Err(Failure::Ended(DETACHED));
             }
         };
-        results::save_files(&client, self.out_dir.as_deref().unwrap_or(Path::new(".")), &result).await?;
+        waiting.end();
+        let out = self.out_dir.as_deref().unwrap_or(Path::new("."));
+        if let Err(failure) = results::save_files(&client, out, &result).await {
+            eprintln!("meshd: its files again: meshd task result {task} --out-dir DIR");
+            return Err(failure);
+        }
         report(&client, output, &result).await
     }
 
@@ -198,7 +212,7 @@ async fn finish(client: &Client, submitted: Submitted) -> Result<TaskResult, Fai
 pub(super) async fn await_result(client: &Client, task: &str) -> Result<TaskResult, Failure> {
     let mut heard = Instant::now();
     loop {
-        match client.ask(&Ask::get(format!("/v1/tasks/{task}/result?wait={WAIT}"))).await {
+        match client.ask(&Ask::get(format!("/v1/tasks/{}/result?wait={WAIT}", results::escape(task)))).await {
             Ok(result) => return Ok(result),
             Err(error) if error.is_loss() => {
                 if heard.elapsed() > PATIENCE {

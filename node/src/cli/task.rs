@@ -9,7 +9,7 @@ use hyper::Response;
 
 use super::Failure;
 use super::output::Output;
-use super::results;
+use super::results::{self, escape};
 use super::settings::Global;
 use super::submit::{await_result, report};
 use crate::api::logs::{LogEvent, Stream};
@@ -34,13 +34,14 @@ pub(super) enum Task {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only tasks in this state: waiting, running, done, failed, cancelled or deadline_passed.
+    /// Only tasks in this state: waiting, running, done, failed, cancelled or deadline_passed; or dead: failed, as no
+    /// node could run them.
     #[arg(long)]
     state: Option<String>,
-    /// Only items of this job.
+    /// Only items of this job: its id, or the first 8 digits or more.
     #[arg(long, value_name = "ID")]
     job: Option<String>,
-    /// Only tasks that this node runs.
+    /// Only tasks that this node runs: its peer id, or the last 8 characters or more.
     #[arg(long, value_name = "ID")]
     node: Option<String>,
     /// At most so many.
@@ -81,12 +82,12 @@ impl Task {
         match self {
             Self::List(list) => list.run(&client, output).await,
             Self::Show(One { task }) => {
-                let info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{task}"))).await?;
+                let info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{}", escape(task)))).await?;
                 Ok(output.put(&info, show)?)
             }
-            Self::Logs(logs) => logs.run(&client).await,
+            Self::Logs(logs) => logs.run(&client, output).await,
             Self::Cancel(One { task }) => {
-                let answer: Response<_> = client.send(&Ask::post(format!("/v1/tasks/{task}/cancel"))).await?;
+                let answer: Response<_> = client.send(&Ask::post(format!("/v1/tasks/{}/cancel", escape(task)))).await?;
                 drop(answer);
                 let said = serde_json::json!({ "task": task, "asked": true });
                 Ok(output.put(&said, |_| format!("asked for the end of {task}"))?)
@@ -94,7 +95,7 @@ impl Task {
             Self::Result(ResultOf { task, wait, out_dir }) => {
                 let result: TaskResult = match wait {
                     true => await_result(&client, task).await?,
-                    false => client.ask(&Ask::get(format!("/v1/tasks/{task}/result"))).await?,
+                    false => client.ask(&Ask::get(format!("/v1/tasks/{}/result", escape(task)))).await?,
                 };
                 if let Some(out) = out_dir {
                     results::save_files(&client, out, &result).await?;
@@ -115,7 +116,7 @@ impl List {
             for (name, value) in [("state", &self.state), ("job", &self.job), ("node", &self.node), ("cursor", &cursor)]
             {
                 if let Some(value) = value {
-                    route.push_str(&format!("&{name}={}", results::escape(value)));
+                    route.push_str(&format!("&{name}={}", escape(value)));
                 }
             }
             let page: Page = client.ask(&Ask::get(route)).await?;
@@ -124,6 +125,11 @@ impl List {
             if cursor.is_none() {
                 break;
             }
+        }
+        // Pages come by id, which says nothing to people.
+        rows.sort_by_cached_key(|row| (when(&row.placed), row.index));
+        if cursor.is_some() {
+            eprintln!("meshd: there are more than these {}: --limit, --state, --job or --node choose", rows.len());
         }
         Ok(output.rows(["task", "state", "program", "placed", "node", "attempts"], &rows, |row| {
             let node = row.node.as_deref().map_or(String::new(), short_node);
@@ -146,12 +152,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 impl Logs {
     /// Prints from where it was left when the node was lost, through whichever answers.
-    async fn run(&self, client: &crate::client::Client) -> Result<(), Failure> {
-        let route = format!("/v1/tasks/{}/logs?follow={}", self.task, self.follow);
+    async fn run(&self, client: &crate::client::Client, output: Output) -> Result<(), Failure> {
+        let route = format!("/v1/tasks/{}/logs?follow={}", escape(&self.task), self.follow);
         let mut last = None;
         let mut heard: Option<Instant> = None;
         loop {
-            let error = match self.read(client, &route, &mut last, &mut heard).await {
+            let error = match self.read(client, output, &route, &mut last, &mut heard).await {
                 Ok(Read::Whole) => return Ok(()),
                 Ok(Read::Cut) => ClientError::Broken("the node closed it before the task ended".to_string()),
                 Err(Failure::Client(error)) => error,
@@ -172,6 +178,7 @@ impl Logs {
     async fn read(
         &self,
         client: &crate::client::Client,
+        output: Output,
         route: &str,
         last: &mut Option<String>,
         heard: &mut Option<Instant>,
@@ -184,7 +191,7 @@ impl Logs {
             let Some(event) = next? else { return Ok(Read::Cut) };
             *last = event.id.or(last.take());
             match event.name.as_str() {
-                "output" => print(&event.data)?,
+                "output" => print(output, &event.data)?,
                 "error" => {
                     eprintln!("meshd: {}", event.data);
                     return Err(Failure::Ended(super::exit::LATER));
@@ -203,8 +210,11 @@ enum Read {
     Cut,
 }
 
-fn print(data: &str) -> Result<(), Failure> {
+fn print(output: Output, data: &str) -> Result<(), Failure> {
     let event: LogEvent = serde_json::from_str(data).map_err(std::io::Error::other)?;
+    if !output.is_text() {
+        return Ok(output.put(&event, |_| String::new())?);
+    }
     let bytes = match (event.text, event.b64) {
         (Some(text), _) => text.into_bytes(),
         (None, Some(b64)) => data_encoding::BASE64.decode(b64.as_bytes()).map_err(std::io::Error::other)?,
@@ -254,6 +264,11 @@ fn show(info: &TaskInfo) -> String {
         text.push_str(&format!("  {}  {}  {}\n", line.at, short_node(&line.node), line.what));
     }
     text.trim_end().to_string()
+}
+
+/// A date to sort by: as text they differ in how many digits they have.
+pub(super) fn when(date: &str) -> Option<jiff::Timestamp> {
+    date.parse().ok()
 }
 
 /// Enough of an id to name it.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::output::Output;
+use crate::api::node::NodeStatus;
 use crate::testnet::{self, NodeState, Options};
 
 #[derive(Debug, Subcommand)]
@@ -88,17 +89,56 @@ impl Testnet {
     pub(super) async fn run(&self, output: Output) -> Result<(), Failure> {
         match self {
             Self::Up(up) => up.run(output).await,
-            Self::Down(place) => Ok(place.open()?.down()?),
+            Self::Down(place) => {
+                let net = place.open()?;
+                let count = net.nodes().len();
+                net.down()?;
+                (0..count).try_for_each(|node| changed(output, node, "down"))
+            }
             Self::Status(place) => status(&place.open()?, output).await,
-            Self::Kill(one) => Ok(one.place.open()?.kill(one.node)?),
-            Self::Stop(one) => Ok(one.place.open()?.stop(one.node)?),
-            Self::Cont(one) => Ok(one.place.open()?.cont(one.node)?),
+            Self::Kill(one) => {
+                one.place.open()?.kill(one.node)?;
+                changed(output, one.node, "down")
+            }
+            Self::Stop(one) => {
+                one.place.open()?.stop(one.node)?;
+                changed(output, one.node, "silent")
+            }
+            Self::Cont(one) => {
+                let mut net = one.place.open()?;
+                net.cont(one.node)?;
+                if output.is_text() {
+                    return Ok(());
+                }
+                changed(output, one.node, state(&net, one.node).await.0)
+            }
             Self::Restart(one) => {
                 let mut net = one.place.open()?;
                 net.restart(one.node)?;
-                Ok(net.wait_answers(one.node).await?)
+                net.wait_answers(one.node).await?;
+                changed(output, one.node, state(&net, one.node).await.0)
             }
         }
+    }
+}
+
+/// What became of a node: said to programs alone, as people see that it was done.
+fn changed(output: Output, node: usize, state: &str) -> Result<(), Failure> {
+    match output.is_text() {
+        true => Ok(()),
+        false => Ok(output.put(&serde_json::json!({ "node": node, "state": state }), |_| String::new())?),
+    }
+}
+
+/// A node's state, and what it says of itself, if it says anything.
+async fn state(net: &testnet::Testnet, number: usize) -> (&'static str, Option<NodeStatus>) {
+    if !net.running().contains(&number) {
+        return ("down", None);
+    }
+    match net.status(number).await {
+        Ok(status) if status.ready => ("ready", Some(status)),
+        Ok(status) => ("not ready", Some(status)),
+        Err(_) => ("silent", None),
     }
 }
 
@@ -153,16 +193,7 @@ pub(super) fn how_to_use(net: &testnet::Testnet) -> Result<String, Failure> {
 async fn status(net: &testnet::Testnet, output: Output) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for (number, node) in net.nodes().iter().enumerate() {
-        let answer = match node.is_running() {
-            true => net.status(number).await.ok(),
-            false => None,
-        };
-        let state = match (&answer, node.is_running()) {
-            (_, false) => "down",
-            (None, true) => "silent",
-            (Some(status), true) if status.ready => "ready",
-            (Some(_), true) => "not ready",
-        };
+        let (state, answer) = state(net, number).await;
         let said = answer.unwrap_or_default();
         rows.push(Row {
             node: number,

@@ -15,6 +15,9 @@ pub enum ClientError {
     /// What was asked may have been done or not.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// Nothing was asked: this cannot be sent to anybody.
+    #[error("no request can be made of that: {0}")]
+    Request(String),
     #[error("an answer that this version does not understand: {0}")]
     Answer(String),
 }
@@ -30,7 +33,7 @@ impl ClientError {
         match self {
             Self::NoNode { .. } | Self::Silent { .. } | Self::Broken(_) => true,
             Self::Refused(problem) => problem.retry_ms.is_some(),
-            Self::Answer(_) => false,
+            Self::Request(_) | Self::Answer(_) => false,
         }
     }
 }

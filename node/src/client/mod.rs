@@ -134,7 +134,7 @@ impl Client {
                     self.current.store(at, Ordering::Relaxed);
                     return self.watched(node, checked(response)).await?;
                 }
-                Ok(Err(error)) => last = Some(graver(last, self.unreachable(&error))),
+                Ok(Err(lost)) => last = Some(graver(last, self.unreachable(lost))),
                 Err(silent) => last = Some(graver(last, silent)),
             }
         }
@@ -148,7 +148,8 @@ impl Client {
         let node = self.node();
         match self.watched(node, self.send_to(node, ask, body)).await? {
             Ok(response) => self.watched(node, checked(response)).await?,
-            Err(error) => Err(ClientError::Broken(describe(&error))),
+            Err(Lost::Http(error)) => Err(ClientError::Broken(describe(&error))),
+            Err(Lost::Told(error)) => Err(error),
         }
     }
 
@@ -204,20 +205,14 @@ impl Client {
                     self.current.store(at, Ordering::Relaxed);
                     return Ok(());
                 }
-                Ok(Err(Lost::Http(error))) => last = Some(graver(last, self.unreachable(&error))),
-                Ok(Err(Lost::Body(error))) => last = Some(graver(last, error)),
+                Ok(Err(lost)) => last = Some(graver(last, self.unreachable(lost))),
                 Err(_) => last = Some(graver(last, ClientError::Silent { node: node.clone() })),
             }
         }
         Err(last.unwrap_or_else(|| ClientError::Broken("no node was asked".into())))
     }
 
-    async fn send_to(
-        &self,
-        node: &str,
-        ask: &Ask,
-        body: Body,
-    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+    async fn send_to(&self, node: &str, ask: &Ask, body: Body) -> Result<Response<Incoming>, Lost> {
         let mut request = Request::builder()
             .method(&ask.method)
             .uri(format!("{node}{}", ask.path))
@@ -234,17 +229,18 @@ impl Client {
         if let Some(id) = &ask.last_event {
             request = request.header("last-event-id", id);
         }
-        // What the builder finds wrong is an address that is none; the request that goes out instead is refused as such.
-        let request = request.body(body).unwrap_or_default();
-        self.http.request(request).await
+        let request = request.body(body).map_err(|error| ClientError::Request(error.to_string()))?;
+        Ok(self.http.request(request).await?)
     }
 
-    fn unreachable(&self, error: &hyper_util::client::legacy::Error) -> ClientError {
-        let nodes = self.nodes.join(", ");
-        match error.is_connect() {
-            true => ClientError::NoNode { nodes, why: describe(error) },
+    fn unreachable(&self, lost: Lost) -> ClientError {
+        match lost {
+            Lost::Told(error) => error,
+            Lost::Http(error) if error.is_connect() => {
+                ClientError::NoNode { nodes: self.nodes.join(", "), why: describe(&error) }
+            }
             // It went out on a connection that was there: it may have been heard.
-            false => ClientError::Broken(describe(error)),
+            Lost::Http(error) => ClientError::Broken(describe(&error)),
         }
     }
 }
@@ -261,7 +257,7 @@ fn graver(first: Option<ClientError>, second: ClientError) -> ClientError {
 /// Why a node's answer did not come.
 enum Lost {
     Http(hyper_util::client::legacy::Error),
-    Body(ClientError),
+    Told(ClientError),
 }
 
 impl From<hyper_util::client::legacy::Error> for Lost {
@@ -272,7 +268,7 @@ impl From<hyper_util::client::legacy::Error> for Lost {
 
 impl From<ClientError> for Lost {
     fn from(error: ClientError) -> Self {
-        Self::Body(error)
+        Self::Told(error)
     }
 }
 
@@ -339,4 +335,24 @@ fn describe(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_no_lost_node() {
+        let client = |node: &str| Client::new(vec![node.to_owned()], "token".to_owned());
+        let unsendable = [
+            client("http://127.0.0.1:1").ask::<()>(&Ask::get("/v1/tasks/a b")).await,
+            client("http://127.0.0.1:1").ask::<()>(&Ask::post("/v1/tasks").key("a\nb")).await,
+            client("http://no host").ask::<()>(&Ask::get("/v1/tasks")).await,
+        ];
+        for asked in unsendable {
+            let error = asked.unwrap_err();
+            assert!(matches!(error, ClientError::Request(_)), "{error}");
+            assert!(!error.is_worth_a_retry());
+        }
+    }
 }

@@ -53,9 +53,8 @@ pub async fn run(
     options.detached = plan.keep;
     let mut ground = Scratch::new(None, "meshd-demo")?;
     let mut net = Testnet::up(ground.path(), plan.nodes, &options).await?;
-    if plan.keep {
-        ground.keep();
-    }
+    // Nobody would be told of nodes that are left on any other way out than the last.
+    net.leave(false);
     let up = begun.elapsed();
     say(&format!("{} nodes are up after {:.1} s, each a process of its own", plan.nodes, up.as_secs_f64()));
 
@@ -104,9 +103,14 @@ pub async fn run(
         rerun: reruns(&net, &tracker, &named),
         wrong: wrong(&tracker, &named, &wanted),
         job: tracker.job.clone(),
+        kept: plan.keep.then(|| net.dir().to_owned()),
     };
     let left = match plan.keep {
-        true => Some(net),
+        true => {
+            net.leave(true);
+            ground.keep();
+            Some(net)
+        }
         false => {
             net.down()?;
             None

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 /// What happened.
@@ -18,6 +20,9 @@ pub struct Report {
     /// Results that are missing, differ from a local run, or were told in two ways. Empty if all is right.
     pub wrong: Vec<String>,
     pub job: Option<String>,
+    /// Where the nodes run on, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<PathBuf>,
 }
 
 /// The node that was killed.

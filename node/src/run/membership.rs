@@ -34,7 +34,7 @@ impl NodeMembership {
 }
 
 impl Membership for NodeMembership {
-    fn forget(&self, node: NodeId) -> BoxFuture<'_, Result<(), ForgetError>> {
+    fn forget(&self, node: NodeId, force: bool) -> BoxFuture<'_, Result<(), ForgetError>> {
         Box::pin(async move {
             if node == self.key.node_id() {
                 return Err(ForgetError::Myself);
@@ -42,6 +42,9 @@ impl Membership for NodeMembership {
             let Some(dated) = self.directory.dated(node) else { return Err(ForgetError::Unknown(node)) };
             if self.credential.role() != Role::Full {
                 return Err(ForgetError::NotAllowed);
+            }
+            if node == self.genesis.maker && !force {
+                return Err(ForgetError::Maker(node));
             }
             let network = self.genesis.network_id();
             let by = self.credential.clone();

@@ -105,6 +105,11 @@ impl Testnet {
         Ok(net)
     }
 
+    /// Whether its nodes stay when this is dropped, which those of a detached one do. They must be detached for that.
+    pub fn leave(&mut self, left: bool) {
+        self.left = left;
+    }
+
     /// The testnet that another process started in `dir`. Its nodes stay when this is dropped.
     pub fn open(dir: &Path) -> Result<Self, TestnetError> {
         let state = State::read(dir)?;

@@ -9,11 +9,14 @@ mod forgotten;
 mod frozen;
 mod full_disk;
 mod in_place;
+mod interrupted;
 mod lan;
 mod lost_node;
 mod many;
+mod names;
 mod one_dies;
 mod orphans;
+mod out_dir;
 mod ports;
 mod verbs;
 

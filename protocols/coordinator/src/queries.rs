@@ -7,7 +7,7 @@ use crate::{
 use mesh_membership::{Role, Standing};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Held, Program, Spec, State},
+    task::{Held, How, Program, Register, Spec, State, Status},
     time::{Mono, Now},
 };
 use std::{
@@ -201,7 +201,12 @@ impl Coordinator {
         copy: &mesh_tasks::Copy,
     ) -> Option<TaskSummary> {
         let state = self.tasks.state_of(task)?;
-        if filter.state.as_ref().is_some_and(|wanted| wanted != state.name()) {
+        let is_wanted = match filter.state.as_deref() {
+            None => true,
+            Some(DEAD) => is_dead(&copy.register),
+            Some(wanted) => wanted == state.name(),
+        };
+        if !is_wanted {
             return None;
         }
         // An id stands in a specification as it is.
@@ -377,10 +382,19 @@ fn contains(bytes: &[u8], id: &[u8; 32]) -> bool {
     starts.into_iter().any(|(at, _)| bytes[at..].starts_with(id))
 }
 
+/// Dead letters: failed by no doing of their own. No node could run them, or all that tried were lost.
+const DEAD: &str = "dead";
+
+fn is_dead(register: &Register) -> bool {
+    let outcome = register.ending().filter(|ending| ending.how == How::Failed).and_then(|end| end.outcome.as_ref());
+    let status = outcome.map(|outcome| &outcome.status);
+    matches!(status, Some(Status::Failed(failure)) if failure.kind.is_worth_another_node())
+}
+
+/// All that a list asks for but the state, which its register tells.
 fn matches(filter: &ListFilter, summary: &TaskSummary) -> bool {
     filter.job.is_none_or(|job| summary.job.is_some_and(|(of, _)| of == job))
         && (!filter.jobs_only || summary.count.is_some())
-        && filter.state.as_ref().is_none_or(|state| *state == summary.state)
         && filter.executor.is_none_or(|executor| summary.executor == Some(executor))
 }
 
@@ -400,5 +414,35 @@ fn role_text(role: Role) -> &'static str {
         Role::Worker => "worker",
         Role::Relay => "relay",
         Role::Client => "client",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{
+        task::{Attempt, Ending, FailureKind, Outcome},
+        time::Wall,
+    };
+
+    #[test]
+    fn dead_is_what_failed_by_no_doing_of_its_own() {
+        let register = |state| Register { holders: vec![], joint: None, state, failed: vec![] };
+        let ended = |how, outcome| register(State::Ended(Ending { how, by: None, outcome, at: Wall(1) }));
+        let failed = |kind| Some(Outcome::failed(kind, "why"));
+        for (kind, dead) in [
+            (FailureKind::Lost, true),
+            (FailureKind::NotAllowed, true),
+            (FailureKind::CannotStart, true),
+            (FailureKind::TimeLimit, false),
+            (FailureKind::BadOutput, false),
+        ] {
+            assert_eq!(is_dead(&ended(How::Failed, failed(kind))), dead, "{kind:?}");
+        }
+        let exited = Outcome { status: Status::Exit(1), ..Outcome::failed(FailureKind::Lost, "") };
+        assert!(!is_dead(&ended(How::Failed, Some(exited))));
+        assert!(!is_dead(&ended(How::Cancelled, None)));
+        let attempt = Attempt { number: 1, executor: NodeId::from_bytes([1; 32]), granted: Wall(1) };
+        assert!(!is_dead(&register(State::Assigned(attempt))));
     }
 }

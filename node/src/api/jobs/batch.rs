@@ -2,6 +2,7 @@
 
 use super::{
     output::{Gone, Line, Output},
+    submissions::{Submission, cancelled},
     tally::Tally,
 };
 use crate::api::{
@@ -28,6 +29,8 @@ pub struct Stream {
     pub follow: bool,
     /// Say what was placed, line by line.
     pub placed: bool,
+    /// Of the job that is submitted; none where it is only followed.
+    pub submission: Option<Arc<Submission>>,
 }
 
 /// An item that has not come to its last answer.
@@ -73,6 +76,9 @@ async fn carry(
     mut output: Output,
 ) -> Result<(), Gone> {
     let mut open = Open::new(stream, items, permits);
+    if stream.submission.as_ref().is_some_and(|submission| submission.is_stopped()) {
+        return open.refuse_rest(cancelled(), &mut output).await;
+    }
     let mut answers = match open.ask().await {
         Ok(answers) => answers,
         Err(gone) => return open.refuse_rest(gone.into(), &mut output).await,

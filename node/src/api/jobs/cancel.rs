@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// What came of cancelling a job.
@@ -15,9 +16,18 @@ pub struct JobCancelled {
     pub count: u64,
     /// Items that were found and asked to end; those that had ended stay as they are.
     pub asked: u64,
+    /// Items that no node in reach knows: not submitted, or forgotten after `tasks.retention`.
+    #[serde(default)]
+    pub unknown: u64,
+    /// The job was being submitted through this node, and no more of it is.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
-/// Asks for the end of all items of a job.
+/// How long items on their way are waited for before they are asked as well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks for the end of all items of a job. If it is being submitted through this node no further item is taken.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path, description = "Or a unique prefix")),
     responses((status = 202, body = JobCancelled), (status = 404, body = Problem))
@@ -27,12 +37,25 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<JobCancelled>), Problem> {
     let job = lookup::find(&api, &id).await?;
-    let mut asked = 0;
+    let submission = api.submissions.stop(&job.id);
+    let mut missing = Vec::new();
     let mut next = 0;
     while next < job.count {
         let end = next.saturating_add(api.limits.batch as u64).min(job.count);
-        asked += cancel_all(&api, (next..end).map(|index| job.item(&api, index)).collect()).await?;
+        missing.extend(cancel_all(&api, (next..end).map(|index| job.item(&api, index)).collect()).await?);
         next = end;
     }
-    Ok((StatusCode::ACCEPTED, Json(JobCancelled { job: job.id.to_string(), count: job.count, asked })))
+    if let Some(ended) = &submission
+        && tokio::time::timeout(PATIENCE, ended.cancelled()).await.is_err()
+    {
+        tracing::debug!(job = %job.id, "a cancelled job has items on their way");
+    }
+    // What was on its way has come meanwhile, or does not any more.
+    let mut unknown = 0;
+    for tasks in missing.chunks(api.limits.batch) {
+        unknown += cancel_all(&api, tasks.to_vec()).await?.len() as u64;
+    }
+    let (count, stopped) = (job.count, submission.is_some());
+    let cancelled = JobCancelled { job: job.id.to_string(), count, asked: count - unknown, unknown, stopped };
+    Ok((StatusCode::ACCEPTED, Json(cancelled)))
 }

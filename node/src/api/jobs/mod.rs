@@ -15,9 +15,11 @@ pub mod lookup;
 mod output;
 pub mod results;
 pub mod show;
+mod submissions;
 pub mod submit;
 mod tally;
 
 pub use lines::Lines;
 pub use output::Line;
+pub use submissions::Submissions;
 pub use tally::Progress;

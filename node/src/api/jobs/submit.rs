@@ -2,6 +2,7 @@ use super::{
     batch::{self, Item, Stream},
     lines::{LINE_LIMIT, Lines},
     output::{self, Gone, Line, Output},
+    submissions::cancelled,
     tally::Tally,
 };
 use crate::api::{
@@ -90,11 +91,13 @@ pub async fn submit(
         job.record(&api, count).await?;
     }
     let (output, response) = output::channel();
+    let submission = api.submissions.join(job.id);
     let stream = Stream {
         api,
         tally: Arc::default(),
         follow: options.follow.unwrap_or(true),
         placed: options.placed.unwrap_or(false),
+        submission: Some(submission),
     };
     tokio::spawn(async move {
         stream.api.meters.streams.inc();
@@ -158,7 +161,10 @@ async fn carry(stream: &Stream, job: &Job, lines: Lines, mut output: Output) -> 
     output.flush().await?;
     let window = Arc::new(Semaphore::new(stream.api.limits.window as usize));
     let work = async {
-        let read = feed(stream, job, lines, &window, &output).await;
+        let read = tokio::select! {
+            read = feed(stream, job, lines, &window, &output) => read,
+            () = stopped(stream) => Err(cancelled()),
+        };
         // Whatever came of the reading: what was placed is told to its end. All permits are back once all has ended.
         let rest = window.acquire_many(stream.api.limits.window).await;
         drop(rest);
@@ -173,6 +179,14 @@ async fn carry(stream: &Stream, job: &Job, lines: Lines, mut output: Output) -> 
         Err(problem) => return output.fail(problem).await,
     }
     output.flush().await
+}
+
+/// Returns once the job is cancelled.
+async fn stopped(stream: &Stream) {
+    match &stream.submission {
+        Some(submission) => submission.stopped().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The end of the input: the job goes on record if it is not yet.

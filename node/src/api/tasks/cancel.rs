@@ -5,6 +5,7 @@ use axum::{
 };
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::id::TaskId;
+use std::collections::BTreeSet;
 
 /// Asks for a task's end. The wish is with a holder when this answers; the end itself is `wait`ed for elsewhere.
 #[utoipa::path(
@@ -13,9 +14,9 @@ use mesh_proto::id::TaskId;
 )]
 pub async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let task = resolve_task(&api, &id).await?;
-    match cancel_all(&api, vec![task]).await? {
-        0 => Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}"))),
-        _ => Ok(StatusCode::ACCEPTED),
+    match cancel_all(&api, vec![task]).await?.is_empty() {
+        true => Ok(StatusCode::ACCEPTED),
+        false => Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}"))),
     }
 }
 
@@ -28,20 +29,24 @@ pub async fn delete(state: State<Api>, id: Path<String>) -> Result<StatusCode, P
     cancel(state, id).await
 }
 
-/// How many of these were found and asked to end.
-pub async fn cancel_all(api: &Api, tasks: Vec<TaskId>) -> Result<u64, Problem> {
+/// Asks these to end; those that no node in reach knows are returned.
+pub async fn cancel_all(api: &Api, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
+    let mut missing: BTreeSet<TaskId> = tasks.iter().copied().collect();
     let mut answers = api.ports.brain.ask(Command::Cancel { tasks }).await?;
-    let mut asked = 0;
     let mut heard = false;
     while let Some(batch) = answers.next().await {
         heard = true;
         if let Some(Answer::Refused { why, .. }) = batch.first() {
             return Err(why.into());
         }
-        asked += batch.iter().filter(|answer| matches!(answer, Answer::CancelAsked { .. })).count() as u64;
+        for answer in batch {
+            if let Answer::CancelAsked { task } = answer {
+                missing.remove(&task);
+            }
+        }
     }
     match heard {
-        true => Ok(asked),
+        true => Ok(missing.into_iter().collect()),
         false => Err(BrainGone.into()),
     }
 }

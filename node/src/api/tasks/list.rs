@@ -1,22 +1,28 @@
-use crate::api::{Api, Problem, brain::BrainGone, extract::Params, view::TaskRow};
+use crate::api::{
+    Api, Problem,
+    brain::BrainGone,
+    extract::{Params, resolve_node},
+    jobs::lookup,
+    view::TaskRow,
+};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, ListFilter};
-use mesh_proto::id::TaskId;
+use mesh_proto::id::{JobId, TaskId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 /// States that a list can be asked for.
-pub const STATES: [&str; 6] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed"];
+pub const STATES: [&str; 7] = ["waiting", "running", "done", "failed", "cancelled", "deadline_passed", "dead"];
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// `waiting running done failed cancelled deadline_passed`. Default: all.
+    /// `waiting running done failed cancelled deadline_passed`; or `dead`: failed, as no node could run them. Default: all.
     state: Option<String>,
-    /// Only items of this job.
+    /// Only items of this job: its id, or a unique prefix.
     job: Option<String>,
-    /// Only tasks whose present executor is this node.
+    /// Only tasks whose present executor is this node: its peer id, or a unique end of it of at least 8 characters.
     node: Option<String>,
     /// From the `next` of the page before.
     cursor: Option<String>,
@@ -45,17 +51,33 @@ pub async fn list(State(api): State<Api>, Params(filter): Params<Filter>) -> Res
         return Err(Problem::malformed(format_args!("a state is one of {}", STATES.join(" "))));
     }
     let limit = filter.limit.unwrap_or(100).clamp(1, 1_000);
+    let job = match &filter.job {
+        Some(job) => Some(resolve_job(&api, job).await?),
+        None => None,
+    };
+    let executor = match &filter.node {
+        Some(node) => Some(resolve_node(&api, node).await?),
+        None => None,
+    };
     let wanted = ListFilter {
-        job: filter.job.map(|job| job.parse()).transpose().map_err(Problem::malformed)?,
+        job,
         jobs_only: false,
         state: filter.state,
-        executor: filter.node.map(|node| node.parse()).transpose().map_err(Problem::malformed)?,
+        executor,
         after: filter.cursor.map(|cursor| cursor.parse()).transpose().map_err(Problem::malformed)?,
         limit,
     };
     let rows = page(&api, wanted).await?;
     let next = next_cursor(&rows, limit).map(|task| task.to_string());
     Ok(Json(Page { tasks: rows.iter().map(TaskRow::from).collect(), next }))
+}
+
+/// A job of which nothing may be on record yet, or the only one whose id begins so.
+async fn resolve_job(api: &Api, text: &str) -> Result<JobId, Problem> {
+    match text.parse() {
+        Ok(job) => Ok(job),
+        Err(_) => Ok(lookup::find(api, text).await?.id),
+    }
 }
 
 /// One page as the brain gives it.

@@ -45,6 +45,18 @@ impl Scripted {
         }
     }
 
+    /// What the script leaves, answered by another that can see which tasks there are.
+    pub fn and(
+        self,
+        script: impl Fn(&Command, &dyn Fn(&TaskId) -> bool) -> Option<Vec<Answer>> + Send + Sync + 'static,
+    ) -> Self {
+        let (first, tasks) = (self.script.clone(), self.tasks.clone());
+        let both = move |command: &Command| {
+            first(command).or_else(|| script(command, &|task| tasks.lock().unwrap().contains_key(task)))
+        };
+        Self { script: Arc::new(both), ..self }
+    }
+
     /// Holds ends back until `ends` is given permits.
     pub fn holding(self) -> Self {
         Self { ends: Arc::new(Semaphore::new(0)), ..self }

@@ -1,7 +1,8 @@
-use super::{Scripted, api, bytes, request, send};
+use super::{Scripted, api, ask, bytes, request, send};
 use crate::api::{Api, Code, Limits, jobs::Line};
 use axum::body::Body;
 use mesh_coordinator::{Answer, Command, Refusal};
+use mesh_proto::id::TaskId;
 use proptest::prelude::*;
 use std::{
     collections::BTreeMap,
@@ -131,6 +132,59 @@ async fn busy_items_are_offered_again_and_then_given_back() {
     let lines = self::lines(&api(brain, limits), job(["{}".to_string()])).await;
     let refused = lines.iter().any(|line| matches!(line, Line::Refused { index: 0, code: Code::Busy, .. }));
     assert!(refused, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_not_submitted_any_further() {
+    let (brain, id, _) = super::lists::with_job(1_000);
+    let brain = brain.holding();
+    let cancels = Arc::new(AtomicU64::new(0));
+    let (script, count) = (brain.clone(), cancels.clone());
+    let brain = script.and(move |command, known| match command {
+        Command::Cancel { tasks } => {
+            count.fetch_add(1, Ordering::Relaxed);
+            let answer = |task: &TaskId| match known(task) {
+                true => Answer::CancelAsked { task: *task },
+                false => Answer::Missing { task: *task },
+            };
+            Some(tasks.iter().map(answer).collect())
+        }
+        _ => None,
+    });
+    let api = api(brain.clone(), Limits { window: 8, batch: 4, ..Limits::default() });
+    let submitting = tokio::spawn({
+        let api = api.clone();
+        let items = job((0..1_000).map(|i| format!("{{\"stdin\":\"{i}\"}}")));
+        async move { lines(&api, items.replace("\"key\"", "\"count\":1000,\"key\"")).await }
+    });
+    // The record and what the window lets through.
+    until(|| brain.specs().len() == 1 + 8).await;
+    let cancelling = tokio::spawn({
+        let api = api.clone();
+        async move { ask(&api, request("POST", &format!("/v1/jobs/{id}/cancel"), "")).await }
+    });
+    until(|| cancels.load(Ordering::Relaxed) > 0).await;
+    brain.ends.add_permits(1_000);
+    let (status, cancelled) = cancelling.await.unwrap();
+    assert_eq!(status.as_u16(), 202);
+    assert_eq!(
+        (&cancelled["asked"], &cancelled["unknown"], &cancelled["stopped"]),
+        (&8.into(), &992.into(), &true.into())
+    );
+    let lines = submitting.await.unwrap();
+    assert_eq!(results(&lines).len(), 8);
+    assert!(matches!(lines.last(), Some(Line::Error { code: Code::Cancelled, .. })), "{:?}", lines.last());
+    assert_eq!(brain.specs().len(), 1 + 8);
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod access;
 mod brain;
 mod jobs;
+mod lists;
 mod server;
 mod tasks;
 
@@ -156,10 +157,16 @@ impl Logs for NoLogs {
     }
 }
 
+/// Only [`NODE`] is a member, and made the network.
 struct NoMembership;
 
 impl Membership for NoMembership {
-    fn forget(&self, node: NodeId) -> BoxFuture<'_, Result<(), ForgetError>> {
-        futures::future::ready(Err(ForgetError::Unknown(node))).boxed()
+    fn forget(&self, node: NodeId, force: bool) -> BoxFuture<'_, Result<(), ForgetError>> {
+        let forgotten = match (node, force) {
+            (NODE, true) => Ok(()),
+            (NODE, false) => Err(ForgetError::Maker(node)),
+            _ => Err(ForgetError::Unknown(node)),
+        };
+        futures::future::ready(forgotten).boxed()
     }
 }

@@ -175,7 +175,7 @@ fn waiting() -> State {
     State::Assigned(Attempt { number: 1, executor: super::NODE, granted: Wall(1) })
 }
 
-fn ended() -> State {
+pub fn ended() -> State {
     ended_with(Payload::Inline(b"out\n"[..].into()))
 }
 
@@ -185,7 +185,7 @@ fn ended_with(stdout: Payload) -> State {
     State::Ended(Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(9) })
 }
 
-fn view(task: TaskId, state: State) -> TaskView {
+pub fn view(task: TaskId, state: State) -> TaskView {
     TaskView {
         task,
         spec: Octets::default(),

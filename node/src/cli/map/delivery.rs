@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::api::result::TaskResult;
+use crate::cli::out_dir::OutDir;
 use crate::cli::output::Output;
 use crate::cli::submit::await_result;
 use crate::cli::{Failure, results};
@@ -21,8 +22,10 @@ pub(in crate::cli) struct Delivery {
     early_bytes: usize,
 }
 
-enum Target {
-    Directory(PathBuf),
+/// Where they go.
+pub(in crate::cli) enum Target {
+    Directory(OutDir),
+    /// To standard output, in order.
     Print,
     /// Only the end of each counts.
     Nowhere,
@@ -38,18 +41,13 @@ enum Early {
 const EARLY_LIMIT: usize = 64 * 1024 * 1024;
 
 impl Delivery {
-    pub(in crate::cli) fn new(out_dir: Option<PathBuf>, print: bool, output: Output, names: Vec<PathBuf>) -> Self {
-        let target = match (out_dir, print) {
-            (Some(dir), _) => Target::Directory(dir),
-            (None, true) => Target::Print,
-            (None, false) => Target::Nowhere,
-        };
+    pub(in crate::cli) fn new(target: Target, output: Output, names: Vec<PathBuf>) -> Self {
         Self { target, output, names, next: 0, early: BTreeMap::new(), early_bytes: 0 }
     }
 
     pub(in crate::cli) fn name(&self, index: u64) -> PathBuf {
         let named = usize::try_from(index).ok().and_then(|at| self.names.get(at)).cloned();
-        named.unwrap_or_else(|| format!("{index:06}").into())
+        named.unwrap_or_else(|| number(index))
     }
 
     /// Takes a result; each index once.
@@ -60,7 +58,7 @@ impl Delivery {
         result: TaskResult,
     ) -> Result<(), Failure> {
         match &self.target {
-            Target::Directory(out) => results::lay_out(client, out, &self.name(index), &result).await,
+            Target::Directory(out) => out.take(client, &self.name(index), &result).await,
             Target::Nowhere => Ok(()),
             Target::Print => {
                 let size = size(&result);
@@ -92,9 +90,6 @@ impl Delivery {
             self.next = *index;
             self.print(client).await?;
         }
-        if let Target::Directory(out) = &self.target {
-            results::tidy(out)?;
-        }
         Ok(())
     }
 
@@ -116,6 +111,11 @@ impl Delivery {
         }
         Ok(())
     }
+}
+
+/// The name of an item that has no other.
+pub(in crate::cli) fn number(index: u64) -> PathBuf {
+    format!("{index:06}").into()
 }
 
 fn size(result: &TaskResult) -> usize {

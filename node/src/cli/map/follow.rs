@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::delivery::Delivery;
 use super::progress::Bar;
 use crate::api::Code;
 use crate::api::jobs::Line;
 use crate::cli::Failure;
-use crate::cli::exit::{LATER, UNREACHABLE};
+use crate::cli::exit::{FAILED, LATER, UNREACHABLE};
 use crate::client::{Client, JobLines};
 
 /// A job as its client sees it.
@@ -23,14 +25,26 @@ pub(in crate::cli) struct Following {
     /// Why, for people.
     refusal: Option<String>,
     /// When a node last said something.
-    pub(in crate::cli) heard: Instant,
-    /// When an item last ended.
-    moved: Instant,
+    heard: Instant,
+    /// Since when all that is open is refused.
+    refused: Option<Instant>,
+    /// A node may have heard of the job.
+    pub(in crate::cli) began: bool,
     /// What went wrong, at most [`MOST_COMPLAINTS`].
     pub(in crate::cli) complaints: Vec<String>,
     pub(in crate::cli) job: Option<String>,
     /// Asks for the first failure's end of it all.
     pub(in crate::cli) fail_fast: bool,
+}
+
+/// What a job came to, for programs.
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Summary {
+    pub(in crate::cli) job: String,
+    key: String,
+    count: u64,
+    done: u64,
+    failed: u64,
 }
 
 /// How long nodes may be lost, or refuse all that is left, before a job is left alone.
@@ -52,16 +66,17 @@ pub(in crate::cli) enum Ended {
 }
 
 impl Following {
-    pub(in crate::cli) fn new(total: u64, delivery: Delivery, fail_fast: bool) -> Self {
+    pub(in crate::cli) fn new(open: BTreeSet<u64>, delivery: Delivery, fail_fast: bool) -> Self {
         Self {
-            open: (0..total).collect(),
-            bar: Bar::new(total),
+            bar: Bar::new(open.len() as u64),
+            open,
             delivery,
             failed: 0,
             later: None,
             refusal: None,
             heard: Instant::now(),
-            moved: Instant::now(),
+            refused: None,
+            began: false,
             complaints: Vec::new(),
             job: None,
             fail_fast,
@@ -70,7 +85,7 @@ impl Following {
 
     /// Whether to stop trying: no node has said a word for long, or all that is open is refused all the time.
     pub(in crate::cli) fn is_hopeless(&self) -> bool {
-        self.heard.elapsed() > PATIENCE || self.later.is_some() && self.moved.elapsed() > PATIENCE
+        self.heard.elapsed() > PATIENCE || self.refused.is_some_and(|since| since.elapsed() > PATIENCE)
     }
 
     /// That, for people.
@@ -90,6 +105,7 @@ impl Following {
     /// An item, or all of them, may be taken another time.
     pub(in crate::cli) fn refused_for_now(&mut self, why: String, retry_ms: Option<u32>) {
         self.heard = Instant::now();
+        self.refused.get_or_insert_with(Instant::now);
         self.later = Some(retry_ms.unwrap_or(1_000));
         self.refusal = Some(why);
     }
@@ -122,18 +138,39 @@ impl Following {
 
     async fn line(&mut self, client: &Client, line: Line) -> Result<Option<Ended>, Failure> {
         match line {
-            Line::Job { job, .. } => self.job = Some(job),
-            Line::Placed { .. } => {}
-            Line::Progress(progress) => self.bar.placed(progress.placed),
+            Line::Job { job, .. } => {
+                self.began = true;
+                self.job = Some(job);
+            }
+            // Asked for only where nothing more is waited for.
+            Line::Placed { index, .. } => {
+                self.refused = None;
+                self.open.remove(&index);
+            }
+            Line::Progress(progress) => {
+                // What was offered is open: some of it is taken.
+                if progress.placed > 0 {
+                    self.refused = None;
+                }
+                self.bar.placed(progress.placed);
+            }
             Line::End(_) => return Ok(Some(Ended::Whole)),
             Line::Error { code: Code::ShuttingDown, .. } => return Ok(Some(Ended::Broken)),
+            // What is open was not submitted, and is not to be.
+            Line::Error { code: Code::Cancelled, detail } => {
+                for index in std::mem::take(&mut self.open) {
+                    self.bar.ended(false);
+                    self.complain(format!("{}: not submitted: {detail}", self.delivery.name(index).display()));
+                }
+                return Ok(Some(Ended::Whole));
+            }
             Line::Error { detail, .. } => return Err(Failure::Usage(detail)),
             Line::Ended { index, result } => {
                 // After a retry what was told before is told again.
                 if !self.open.remove(&index) {
                     return Ok(None);
                 }
-                self.moved = Instant::now();
+                self.refused = None;
                 let well = result.state == "done";
                 self.bar.ended(well);
                 if !well {
@@ -172,6 +209,30 @@ impl Following {
         self.failed += 1;
         if self.complaints.len() < MOST_COMPLAINTS {
             self.complaints.push(complaint);
+        }
+    }
+
+    /// What it has come to, for programs.
+    pub(in crate::cli) fn summary(&self, key: &str, count: u64) -> Summary {
+        let job = self.job.clone().unwrap_or_default();
+        Summary { job, key: key.to_string(), count, done: self.bar.done, failed: self.failed }
+    }
+
+    /// Success, or the code that says that something failed.
+    pub(in crate::cli) fn outcome(&self) -> Result<(), Failure> {
+        match self.failed {
+            0 => Ok(()),
+            _ => Err(Failure::Ended(FAILED)),
+        }
+    }
+
+    /// What to do about a job that is left before its end.
+    pub(in crate::cli) fn say_how_to_go_on(&self, key: &str) {
+        if let Some(job) = &self.job {
+            eprintln!("meshd: job {job} goes on. To attach: meshd job attach {job}; to end it: meshd job cancel {job}");
+        }
+        if self.began {
+            eprintln!("meshd: the same command with --idempotency-key {key} goes on");
         }
     }
 

@@ -7,22 +7,22 @@ mod items;
 mod paths;
 pub(super) mod progress;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use clap::Args;
-use serde::Serialize;
 
-use self::delivery::Delivery;
+use self::delivery::{Delivery, Target};
 use self::follow::{Ended, Following};
 use self::grammar::{Words, fill};
 use self::items::{Items, Way};
 use super::Failure;
-use super::exit::{DETACHED, FAILED, LATER};
-use super::output::Output;
+use super::exit::{DETACHED, FAILED, UNREACHABLE};
+use super::out_dir::OutDir;
+use super::output::{Format, Output};
 use super::program::TermFlags;
 use super::settings::Global;
 use super::submit::environment;
@@ -79,50 +79,43 @@ pub(super) struct Map {
     null: bool,
 }
 
-/// What a job came to, for programs.
-#[derive(Debug, Serialize)]
-struct Summary {
-    job: String,
-    key: String,
-    count: u64,
-    done: u64,
-    failed: u64,
-}
-
-/// How long a job is tried to be carried on without a single item ending.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 impl Map {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let key = self.terms.key();
         let items = Arc::new(self.items(&key)?);
         let client = Arc::new(global.client()?);
-        if self.terms.detach {
-            let job = self.place(&client, &items, (0..items.count()).collect()).await?;
-            let summary = Summary { job, key, count: items.count(), done: 0, failed: 0 };
-            return Ok(output.put(&summary, |summary| summary.job.clone())?);
-        }
-        if items.count() == 0 {
+        let count = items.count();
+        if count == 0 {
             eprintln!("meshd: no inputs, nothing to do");
         }
-        let delivery = Delivery::new(self.out_dir.clone(), true, output, items.names.clone());
-        let mut following = Following::new(items.count(), delivery, self.fail_fast);
-        let interrupted = tokio::select! {
-            ended = self.carry(&client, &items, &mut following) => {
-                following.bar.clear();
-                ended?;
-                false
-            }
+        if self.terms.detach && count > 0 {
+            let placed = self.place(&client, &items, (0..count).collect()).await?;
+            output.put(&placed.summary(&key, count), |summary| summary.job.clone())?;
+            return placed.outcome();
+        }
+        let target = match &self.out_dir {
+            Some(dir) => Target::Directory(OutDir::open(dir, &items.names, &items.paths)?),
+            None => Target::Print,
+        };
+        let delivery = Delivery::new(target, output, items.names.clone());
+        let mut following = Following::new((0..count).collect(), delivery, self.fail_fast);
+        let carried = tokio::select! {
+            carried = self.carry(&client, &items, &mut following, "/v1/jobs") => Some(carried),
             signal = tokio::signal::ctrl_c() => {
                 signal?;
-                true
+                None
             }
         };
         following.bar.clear();
-        if interrupted {
-            return self.detach(&client, &items, &following, &key).await;
+        let ended = match carried {
+            None => return self.detach(&client, &items, &following, &key).await,
+            Some(Ok(())) => self.end(&client, output, &mut following, &key, count).await,
+            Some(Err(failure)) => Err(failure),
+        };
+        if matches!(&ended, Err(failure) if !matches!(failure, Failure::Ended(FAILED))) {
+            following.say_how_to_go_on(&key);
         }
-        self.end(&client, output, &mut following, &key, items.count()).await
+        ended
     }
 
     fn items(&self, key: &str) -> Result<Items, Failure> {
@@ -172,31 +165,43 @@ impl Map {
 
     /// Submits and follows, again upon a broken connection, through whichever node answers: the job's key makes a
     /// repeat harmless.
-    async fn carry(&self, client: &Arc<Client>, items: &Arc<Items>, following: &mut Following) -> Result<(), Failure> {
+    async fn carry(
+        &self,
+        client: &Arc<Client>,
+        items: &Arc<Items>,
+        following: &mut Following,
+        route: &str,
+    ) -> Result<(), Failure> {
         while !following.open.is_empty() {
-            let outcome = self.attempt(client, items, following).await;
-            if let Some(failure) = take_broken(items) {
-                return Err(failure);
-            }
+            let outcome = self.attempt(client, items, following, route).await;
+            // A body that ended early is why the request broke off.
+            let outcome = match (outcome, take_broken(items)) {
+                (Ok(Ended::Broken) | Err(Failure::Client(_) | Failure::Usage(_)), Some(failure)) => {
+                    following.began = true;
+                    Err(failure)
+                }
+                (outcome, _) => outcome,
+            };
             let error = match outcome {
                 Ok(Ended::FailedFast) => return Ok(()),
-                Ok(Ended::Whole) if following.open.is_empty() => return Ok(()),
-                Ok(Ended::Whole | Ended::Broken) => None,
+                Ok(_) if following.open.is_empty() => return Ok(()),
+                Ok(_) => None,
                 Err(Failure::Client(error)) if error.is_worth_a_retry() => Some(error),
                 Err(failure) => return Err(failure),
             };
-            if let Some(ClientError::Refused(problem)) = &error {
-                following.refused_for_now(problem.detail.clone(), problem.retry_ms);
-            }
-            // Before its first word there is no job to carry on.
-            let never_began = following.job.is_none()
-                && matches!(error, Some(ClientError::NoNode { .. } | ClientError::Silent { .. }));
-            if never_began || following.is_hopeless() {
-                following.bar.clear();
-                if !never_began {
-                    eprintln!("meshd: {}", following.why_hopeless());
-                    eprintln!("meshd: the same command with --idempotency-key {} goes on", self.key_of(items));
+            match &error {
+                Some(ClientError::Refused(problem)) => {
+                    following.refused_for_now(problem.detail.clone(), problem.retry_ms);
                 }
+                Some(ClientError::NoNode { .. } | ClientError::Silent { .. }) if !following.began => {
+                    // There is no job to carry on.
+                    return Err(error.map_or(Failure::Ended(UNREACHABLE), Failure::Client));
+                }
+                _ => following.began = true,
+            }
+            if following.is_hopeless() {
+                following.bar.clear();
+                eprintln!("meshd: {}", following.why_hopeless());
                 let code = following.hopeless_code();
                 return Err(error.map_or(Failure::Ended(code), Failure::Client));
             }
@@ -210,38 +215,29 @@ impl Map {
         client: &Arc<Client>,
         items: &Arc<Items>,
         following: &mut Following,
+        route: &str,
     ) -> Result<Ended, Failure> {
         let wanted = following.open.iter().copied().collect();
         let body = Body::from_stream(items.clone().lines(client.clone(), wanted));
-        let response = client.stream(&Ask::post("/v1/jobs"), body).await?;
+        let response = client.stream(&Ask::post(route), body).await?;
         following.read(client, JobLines::new(response)).await
     }
 
-    /// Submits without waiting for the ends.
-    async fn place(&self, client: &Arc<Client>, items: &Arc<Items>, wanted: Vec<u64>) -> Result<String, Failure> {
-        let delivery = Delivery::new(None, false, Output::new(super::output::Format::Text), items.names.clone());
-        let mut following = Following::new(0, delivery, false);
-        let begun = Instant::now();
-        loop {
-            let body = Body::from_stream(items.clone().lines(client.clone(), wanted.clone()));
-            let outcome = match client.stream(&Ask::post("/v1/jobs?follow=false"), body).await {
-                Ok(response) => following.read(client, JobLines::new(response)).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Some(failure) = take_broken(items) {
-                return Err(failure);
-            }
-            match outcome {
-                Ok(Ended::Whole) if following.later.is_none() => {
-                    return following.job.ok_or_else(|| ClientError::Answer("a job without its id".to_string()).into());
-                }
-                Ok(_) if begun.elapsed() > PATIENCE => return Err(Failure::Ended(LATER)),
-                Ok(_) => {}
-                Err(Failure::Client(error)) if error.is_worth_a_retry() && begun.elapsed() < PATIENCE => {}
-                Err(failure) => return Err(failure),
-            }
-            following.pause().await;
+    /// Submits without waiting for the ends, and says what was refused.
+    async fn place(
+        &self,
+        client: &Arc<Client>,
+        items: &Arc<Items>,
+        wanted: BTreeSet<u64>,
+    ) -> Result<Following, Failure> {
+        let delivery = Delivery::new(Target::Nowhere, Output::new(Format::Text), items.names.clone());
+        let mut following = Following::new(wanted, delivery, false);
+        let placed = self.carry(client, items, &mut following, "/v1/jobs?follow=false&placed=true").await;
+        following.report();
+        if placed.is_err() {
+            following.say_how_to_go_on(self.key_of(items));
         }
+        placed.map(|()| following)
     }
 
     /// Ctrl-C: what was not submitted yet is, and the job goes on without us.
@@ -252,18 +248,20 @@ impl Map {
         following: &Following,
         key: &str,
     ) -> Result<(), Failure> {
+        following.report();
         eprintln!("detaching: submitting what is left; Ctrl-C again gives that up");
-        let wanted = following.open.iter().copied().collect();
-        let job = tokio::select! {
-            job = self.place(client, items, wanted) => job?,
+        let placed = tokio::select! {
+            placed = self.place(client, items, following.open.clone()) => placed?,
             signal = tokio::signal::ctrl_c() => {
                 signal?;
                 eprintln!("given up; the same command with --idempotency-key {key} goes on");
                 return Err(Failure::Ended(DETACHED));
             }
         };
+        let job = placed.job.as_deref().unwrap_or_default();
         eprintln!("detached; the job goes on. To attach: meshd job attach {job}; to end it: meshd job cancel {job}");
         eprintln!("the same command with --idempotency-key {key} attaches as well, and lays out results by name");
+        placed.outcome()?;
         Err(Failure::Ended(DETACHED))
     }
 
@@ -283,16 +281,10 @@ impl Map {
         }
         following.delivery.finish(client).await?;
         following.report();
-        let job = following.job.clone().unwrap_or_default();
         if !output.is_text() {
-            let summary =
-                Summary { job, key: key.to_string(), count, done: following.bar.done, failed: following.failed };
-            output.put(&summary, |_| String::new())?;
+            output.put(&following.summary(key, count), |_| String::new())?;
         }
-        match following.failed {
-            0 => Ok(()),
-            _ => Err(Failure::Ended(FAILED)),
-        }
+        following.outcome()
     }
 
     fn key_of<'a>(&self, items: &'a Items) -> &'a str {

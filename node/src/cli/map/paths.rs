@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::Failure;
-use crate::cli::results::PARTIAL;
 
 /// `data/a.txt` stays so, `/data/a.txt` and `../data/a.txt` become `data/a.txt`: what the program prints of a relative
 /// path is what it would print here.
@@ -13,9 +12,6 @@ pub(super) fn inside(path: &Path) -> Result<PathBuf, Failure> {
     let name: PathBuf = path.components().filter(is_name).collect();
     match name.components().next() {
         None => Err(Failure::Usage(format!("`{}` names no file", path.display()))),
-        Some(first) if first.as_os_str() == PARTIAL => {
-            Err(Failure::Usage(format!("{}: results are put together in {PARTIAL}; rename it", path.display())))
-        }
         Some(_) => Ok(name),
     }
 }
@@ -107,7 +103,7 @@ mod tests {
             let error = named(&both).unwrap_err().to_string();
             assert!(error.contains("would both go to"), "{both:?}: {error}");
         }
-        for nothing in ["", "/", "..", ".", ".partial/a"] {
+        for nothing in ["", "/", "..", "."] {
             assert!(named(&[nothing]).is_err(), "{nothing}");
         }
     }

@@ -70,6 +70,39 @@ async fn waiting_goes_on_when_the_node_is_back() {
     assert_eq!(said[3], wanted);
 }
 
+#[tokio::test]
+async fn a_job_whose_inputs_are_on_their_way_goes_on_through_the_next_node() {
+    let mut mesh = Mesh::up(4).await;
+    let here = tempfile::tempdir().unwrap();
+    // Too large to travel in the request itself, and enough that most are still to be sent when the node is lost.
+    const FILES: usize = 400;
+    let names: Vec<String> = (0..FILES).map(|at| format!("file-{at:03}")).collect();
+    for name in &names {
+        std::fs::write(here.path().join(name), format!("{name}\n").repeat(3_000)).unwrap();
+    }
+    for (round, kill) in [true, false].into_iter().enumerate() {
+        let out = format!("out-{round}");
+        let mut words = vec!["map", "--exec", "--out-dir", &out, "--", "head", "-n", "1", "{}", ":::"];
+        words.extend(names.iter().map(String::as_str));
+        let mut map = meshd(&mesh, &[0, 1], here.path(), &words);
+        let child = map.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("some are taken", || async { mesh.net.status(0).await.is_ok_and(|status| status.following >= 1) }).await;
+        let lost = if kill { mesh.net.kill(0) } else { mesh.net.stop(0) };
+        mesh.check(lost);
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "killed: {kill}: {:?}: {stderr}", output.status);
+        for name in &names {
+            let stdout = std::fs::read_to_string(here.path().join(&out).join(name).join("stdout")).unwrap();
+            assert_eq!(stdout, format!("{name}\n"));
+        }
+        let back = if kill { mesh.net.start(0) } else { mesh.net.cont(0) };
+        mesh.check(back);
+        let whole = mesh.net.wait_whole().await;
+        mesh.check(whole);
+    }
+}
+
 /// The node that runs a task, once one does.
 async fn runs(mesh: &Mesh, task: &str) -> usize {
     use meshd::api::view::TaskInfo;

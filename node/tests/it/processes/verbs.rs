@@ -207,7 +207,7 @@ async fn ctrl_c_detaches_and_says_how_to_go_on() {
     assert!(code == 130 && stderr.contains("detached"), "{code} {stderr}");
 }
 
-async fn interrupt(child: Child) -> (i32, String) {
+pub async fn interrupt(child: Child) -> (i32, String) {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
@@ -222,8 +222,8 @@ async fn progress_and_colour_are_for_terminals() {
     let words = ["map", "--sleep", "10ms", "--", ":::", "a"];
     let (code, stdout, stderr) = run(meshd(&mesh, &[0], here.path(), &words)).await;
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", ""));
-    let line = format!("{} map --sleep 1500ms -- ::: a", env!("CARGO_BIN_EXE_meshd"));
-    let on_terminal = |colour: bool| {
+    let on_terminal = |verb: &str, colour: bool| {
+        let line = format!("{} {verb}", env!("CARGO_BIN_EXE_meshd"));
         let mut script = meshd(&mesh, &[0], here.path(), &[]);
         let mut terminal = Command::new("script");
         terminal.args(["-qec", &line, "/dev/null"]).current_dir(here.path()).stdin(Stdio::null());
@@ -238,8 +238,11 @@ async fn progress_and_colour_are_for_terminals() {
         println!("SKIPPED: no `script` to make a terminal with");
         return;
     }
-    let (code, plain, _) = run(on_terminal(false)).await;
+    let map = "map --sleep 1500ms -- ::: a";
+    let (code, plain, _) = run(on_terminal(map, false)).await;
     assert!(code == 0 && plain.contains("1 running") && !plain.contains("\u{1b}[32m"), "{plain:?}");
-    let (code, coloured, _) = run(on_terminal(true)).await;
+    let (code, coloured, _) = run(on_terminal(map, true)).await;
     assert!(code == 0 && coloured.contains("\u{1b}[32m"), "{coloured:?}");
+    let (code, watched, _) = run(on_terminal("submit --sleep 2500ms", false)).await;
+    assert!(code == 0 && watched.contains("submitting") && watched.contains("running for"), "{watched:?}");
 }

@@ -1,0 +1,105 @@
+//! What a list is asked for, as people name it: by what another list shows of an id.
+
+use super::{NODE, Scripted, api, ask, request, tasks};
+use crate::api::Limits;
+use axum::http::StatusCode;
+use mesh_coordinator::{Answer, Command, ListFilter, MemberView, TaskSummary};
+use mesh_proto::{
+    codec,
+    id::{JobId, NodeId, StoreId, TaskId},
+    task::{Octets, Payload, Priority, Program, Spec, TaskKey, job_id},
+    time::Wall,
+};
+use std::sync::{Arc, Mutex};
+
+/// A brain that knows one job and two members, and how it was asked for tasks.
+pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
+    let job = job_id(&super::NETWORK, "default", b"k");
+    let spec = Spec {
+        principal: "default".into(),
+        key: TaskKey::Manifest(b"k".to_vec()),
+        born: Wall(1),
+        program: Program::Manifest { name: "job".into(), count },
+        input: Payload::empty(),
+        files: Vec::new(),
+        priority: Priority::Medium,
+        time_limit_ms: 1,
+        deadline: None,
+        retries: 0,
+        job: Some((job, count)),
+        trace: [0; 16],
+    };
+    let (record, spec): (TaskId, Octets) = (spec.id(&super::NETWORK), codec::encode(&spec).into());
+    let filters: Arc<Mutex<Vec<ListFilter>>> = Arc::default();
+    let seen = filters.clone();
+    let brain = Scripted::with(move |command| match command {
+        Command::List { filter } => {
+            seen.lock().unwrap().push(filter.clone());
+            let summary = TaskSummary {
+                task: record,
+                state: "done".into(),
+                program: "job".into(),
+                placed: Wall(1),
+                job: Some((job, count)),
+                count: Some(count),
+                executor: None,
+                attempts: 0,
+            };
+            Some(vec![Answer::Tasks(if filter.jobs_only { vec![summary] } else { vec![] })])
+        }
+        Command::Show { task } if *task == record => {
+            let mut view = tasks::view(*task, tasks::ended());
+            view.spec = spec.clone();
+            Some(vec![Answer::Task(Box::new(view))])
+        }
+        Command::Members => Some(vec![Answer::Members(vec![member(NODE), member(NodeId::from_bytes([2; 32]))])]),
+        _ => None,
+    });
+    (brain, job, filters)
+}
+
+fn member(node: NodeId) -> MemberView {
+    MemberView {
+        node,
+        store: StoreId(1),
+        role: "full".into(),
+        state: "alive".into(),
+        addresses: vec![],
+        load: None,
+        heard_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn jobs_and_nodes_are_known_by_what_lists_show_of_them() {
+    let (brain, job, filters) = with_job(3);
+    let api = api(brain, Limits::default());
+    let (job, node) = (job.to_string(), NODE.to_string());
+    let short_node = &node[node.len() - 8..];
+    for query in [format!("job={job}&node={node}"), format!("job={}&node={short_node}", &job[..12])] {
+        let (status, page) = ask(&api, request("GET", &format!("/v1/tasks?{query}&state=dead"), "")).await;
+        assert_eq!(status, StatusCode::OK, "{query}: {page}");
+        let asked = filters.lock().unwrap().last().cloned().unwrap();
+        let (of_job, of_node) = (asked.job.unwrap().to_string(), asked.executor.unwrap());
+        assert_eq!((of_job, of_node, asked.state.as_deref()), (job.clone(), NODE, Some("dead")));
+    }
+    for (query, status) in [
+        ("job=00000000", StatusCode::NOT_FOUND),
+        ("job=zz", StatusCode::BAD_REQUEST),
+        ("node=zzzzzzzz", StatusCode::NOT_FOUND),
+        ("node=zz", StatusCode::BAD_REQUEST),
+        ("state=lost", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(ask(&api, request("GET", &format!("/v1/tasks?{query}"), "")).await.0, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_maker_of_a_network_is_forgotten_by_force_alone() {
+    let api = api(Scripted::new(), Limits::default());
+    let route = format!("/v1/members/{NODE}");
+    let (status, problem) = ask(&api, request("DELETE", &route, "")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &"conflict".into()));
+    assert!(problem["detail"].as_str().unwrap().contains("--force"), "{problem}");
+    assert_eq!(ask(&api, request("DELETE", &format!("{route}?force=true"), "")).await.0, StatusCode::NO_CONTENT);
+}

@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn dead_is_what_failed_by_no_doing_of_its_own() {
-        let register = |state| Register { holders: vec![], joint: None, state, failed: vec![] };
+        let register = |state| Register { holders: vec![], joint: None, passed_by: vec![], state, failed: vec![] };
         let ended = |how, outcome| register(State::Ended(Ending { how, by: None, outcome, at: Wall(1) }));
         let failed = |kind| Some(Outcome::failed(kind, "why"));
         for (kind, dead) in [

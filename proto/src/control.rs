@@ -111,7 +111,7 @@ pub struct ListFilter {
     pub job: Option<JobId>,
     /// Only manifests: one a job.
     pub jobs_only: bool,
-    /// `waiting running done failed cancelled`, or all.
+    /// `waiting running done failed cancelled deadline_passed`, or all; `dead` are those of the failed that no node could run.
     pub state: Option<String>,
     /// Only tasks whose current executor is this.
     pub executor: Option<NodeId>,

@@ -67,6 +67,8 @@ fn member(node: NodeId) -> MemberView {
         addresses: vec![],
         load: None,
         heard_ms: None,
+        name: None,
+        zone: None,
     }
 }
 

@@ -22,6 +22,7 @@
 //! 4. Nothing is executed before its attempt is in force.
 //! 5. A result is kept on its executor's disk, or in a register there, until the task is settled.
 
+mod attempts;
 mod candidate;
 mod config;
 mod counters;

@@ -217,9 +217,13 @@ impl Map {
         following: &mut Following,
         route: &str,
     ) -> Result<Ended, Failure> {
+        client.find_alive().await?;
         let wanted = following.open.iter().copied().collect();
         let body = Body::from_stream(items.clone().lines(client.clone(), wanted));
-        let response = client.stream(&Ask::post(route), body).await?;
+        let response = client.stream(&Ask::post(route), body).await.inspect_err(|error| {
+            // A node that was there and fell silent may have heard of the job.
+            following.began |= matches!(error, ClientError::Silent { .. } | ClientError::Broken(_));
+        })?;
         following.read(client, JobLines::new(response)).await
     }
 

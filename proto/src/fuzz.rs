@@ -13,7 +13,10 @@ use crate::{
     domain::Domain,
     envelope::{Envelope, Payload},
     genesis::{Engine, Founders, Genesis},
+    id::Digest,
     key::SecretKey,
+    ledger::{Answer, Checked, Command, DecisionProof, Node, Query, Reply},
+    limits,
     member::{MemberEntry, merge},
     merkle::Leaf,
     task::{Frame, Spec},
@@ -27,7 +30,7 @@ use std::collections::BTreeMap;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 17] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -39,6 +42,12 @@ pub const TARGETS: [Target; 11] = [
     ("signed_leaf", signed_leaf),
     ("task_spec", task_spec),
     ("task_frame", task_frame),
+    ("ledger_command", ledger_command),
+    ("ledger_reply", ledger_reply),
+    ("ledger_query", ledger_query),
+    ("ledger_answer", ledger_answer),
+    ("ledger_node", ledger_node),
+    ("ledger_proof", ledger_proof),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -152,6 +161,53 @@ pub fn task_frame(bytes: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+pub fn ledger_command(bytes: &[u8]) -> bool {
+    accepted(bytes, Command::decode(bytes), |command| {
+        if let Ok(checked) = Checked::check(command.clone(), &known_genesis(), |_| true) {
+            assert_eq!(checked.get(), &command);
+        }
+    })
+}
+
+pub fn ledger_reply(bytes: &[u8]) -> bool {
+    accepted(bytes, Reply::decode(bytes), drop)
+}
+
+pub fn ledger_query(bytes: &[u8]) -> bool {
+    accepted(bytes, Query::decode(bytes), drop)
+}
+
+pub fn ledger_answer(bytes: &[u8]) -> bool {
+    accepted(bytes, Answer::decode(bytes), drop)
+}
+
+/// A node is taken under its own digest and no other.
+pub fn ledger_node(bytes: &[u8]) -> bool {
+    let Ok(node) = codec::decode_canonical::<Node>(bytes, limits::NODE_BYTES) else {
+        return false;
+    };
+    let other = Digest::from_bytes([0; 32]);
+    assert!(Node::decode(bytes, &other).is_err(), "another's digest");
+    match Node::decode(bytes, &node.digest()) {
+        Ok(again) => {
+            assert_eq!(codec::encode(&again), bytes, "an accepted value encodes to the bytes it came from");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+pub fn ledger_proof(bytes: &[u8]) -> bool {
+    accepted(bytes, DecisionProof::decode(bytes), |proof| {
+        let network = known_genesis().network_id();
+        if let Ok((id, _)) = proof.verify(&network) {
+            assert_eq!(id, proof.proposal.id(&network));
+        }
+        let root = Digest::from_bytes([0; 32]);
+        assert!(proof.verify_recorded(&network, &root).is_err(), "nothing is under this root");
+    })
 }
 
 /// A payload for envelopes and leaves, as those of the protocols are.

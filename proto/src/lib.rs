@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod genesis;
 pub mod id;
 pub mod key;
+pub mod ledger;
 pub mod limits;
 pub mod member;
 pub mod merkle;

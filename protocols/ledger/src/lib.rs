@@ -42,6 +42,9 @@ mod state;
 mod validate;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::Event;
 pub use ledger::{Applied, Corrupt, Halt, Ledger};
 pub use map::Map;

@@ -22,13 +22,13 @@ pub enum Domain {
     Announcement = 6,
     /// A message of the task protocols that is kept as proof: results and receipts.
     Task = 7,
-    // The ledger; 8 to 15 are the consensus'.
+    // The ledger.
     /// A vote on a proposal.
-    Vote = 16,
+    Vote = 32,
     /// A motion about members, inviters or the committee.
-    Motion = 17,
+    Motion = 33,
     /// What a member's build can execute.
-    Support = 18,
+    Support = 34,
 }
 
 /// A code that no purpose has.

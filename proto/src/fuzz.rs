@@ -15,7 +15,7 @@ use crate::{
     genesis::{Engine, Founders, Genesis},
     id::Digest,
     key::SecretKey,
-    ledger::{Answer, Checked, Command, DecisionProof, Node, Query, Reply},
+    ledger::{Answer, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query, Reply},
     limits,
     member::{MemberEntry, merge},
     merkle::Leaf,
@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 19] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -47,6 +47,8 @@ pub const TARGETS: [Target; 17] = [
     ("ledger_query", ledger_query),
     ("ledger_answer", ledger_answer),
     ("ledger_node", ledger_node),
+    ("ledger_fetch", ledger_fetch),
+    ("ledger_fetched", ledger_fetched),
     ("ledger_proof", ledger_proof),
 ];
 
@@ -197,6 +199,14 @@ pub fn ledger_node(bytes: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+pub fn ledger_fetch(bytes: &[u8]) -> bool {
+    accepted(bytes, FetchNodes::decode(bytes), drop)
+}
+
+pub fn ledger_fetched(bytes: &[u8]) -> bool {
+    accepted(bytes, FetchedNodes::decode(bytes), drop)
 }
 
 pub fn ledger_proof(bytes: &[u8]) -> bool {

@@ -93,8 +93,9 @@ pub const PROPOSAL_BODY_BYTES: usize = 16 * 1024;
 pub const PATTERN_BYTES: usize = 256;
 /// Voters of one proposal: 34 bytes each in its record, and a signature each in the proof of its decision.
 pub const ELECTORATE: usize = 1024;
-/// One of two contradicting statements: a signed message of the consensus, with certificates for some slots.
-pub const EVIDENCE_BYTES: usize = 16 * 1024;
+/// Contradicting statements: two votes have 300 bytes, two VIEW-CHANGEs certificates for all open slots. Larger ones
+/// are shown to people only.
+pub const EVIDENCE_BYTES: usize = 60 * 1024;
 /// A command: a value of memory, or a proposal with all its voters, and 400 bytes of names.
 pub const COMMAND_BYTES: usize = 66 * 1024;
 /// Commands in one batch.
@@ -114,6 +115,13 @@ pub const BRANCH_CHILDREN: usize = 17;
 pub const NODE_BYTES: usize = ENTRY_BYTES + ENTRY_KEY_BYTES + 64;
 /// Nodes between a root and a page: each parts two keys at another nibble.
 pub const INCLUSION_NODES: usize = 2 * ENTRY_KEY_BYTES + 2;
+/// Nodes asked for at once.
+pub const FETCHED_NODES: usize = 1024;
+/// A question for so many, with short paths; their depth grows with the logarithm of the state, unless somebody chose
+/// the keys, and then fewer are asked for at once.
+pub const FETCH_BYTES: usize = 64 * 1024;
+/// An answer takes no further node above this.
+pub const FETCHED_BYTES: usize = 1024 * 1024;
 /// The proof of a decision: a proposal, 150 bytes for each voter, and the usual path in the state.
 pub const PROOF_BYTES: usize = 512 * 1024;
 /// A reply: an id, and of a claim that is held who holds it.

@@ -128,14 +128,17 @@ impl Entry {
     pub fn new(key: &[u8], value: &[&[u8]]) -> Self {
         assert!(key.len() <= limits::ENTRY_KEY_BYTES, "keys of the state are made of bounded names");
         let length = (key.len() as u16).to_be_bytes();
-        let mut bytes = Vec::with_capacity(2 + key.len() + value.iter().map(|part| part.len()).sum::<usize>());
-        bytes.extend_from_slice(&length);
-        bytes.extend_from_slice(key);
-        for part in value {
-            bytes.extend_from_slice(part);
+        let size = 2 + key.len() + value.iter().map(|part| part.len()).sum::<usize>();
+        // Of its length is known: allocated once, and not copied from a list.
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
+        let mut rest = Arc::make_mut(&mut bytes);
+        for part in [&length, key].iter().chain(value) {
+            let (place, behind) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = behind;
         }
         let digest = keyed(ENTRY_KEY, &bytes);
-        Self { bytes: bytes.into(), digest }
+        Self { bytes, digest }
     }
 
     #[must_use]

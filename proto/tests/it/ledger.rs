@@ -21,7 +21,7 @@ use mesh_proto::{
 };
 
 fn check(body: Body) -> Result<Checked, CheckError> {
-    Checked::check(command(body), &known_genesis(), |evidence| evidence.first.len() < evidence.second.len())
+    Checked::check(command(body), &known_genesis(), |evidence| evidence.proof.starts_with(b"one thing"))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_signature_of_another_is_not_ordered() {
 #[test]
 fn evidence_that_proves_nothing_is_not_ordered() {
     let accused = key(4).node_id();
-    let evidence = Evidence { accused, first: Octets::from(&b"long"[..]), second: Octets::from(&b"s"[..]) };
+    let evidence = Evidence { accused, proof: Octets::from(&b"nothing"[..]) };
     assert_eq!(check(Body::Evidence(evidence)), Err(CheckError::ProvesNothing(accused)));
 }
 
@@ -101,10 +101,8 @@ fn a_command_within_its_limits_is_read_and_one_beyond_is_not() {
         Body::Propose(propose)
     };
     let with_ids = |count| Body::Propose(propose(Electorate::Ids(vec![NodeId::from_bytes([9; 32]); count])));
-    let evidence = |length: usize| {
-        let (first, second) = (vec![0; length].into(), vec![1; length].into());
-        Body::Evidence(Evidence { accused: key(4).node_id(), first, second })
-    };
+    let evidence =
+        |length: usize| Body::Evidence(Evidence { accused: key(4).node_id(), proof: vec![0; length].into() });
     type Make<'a> = &'a dyn Fn(usize) -> Body;
     let bounds: [(&str, usize, Make<'_>); 4] = [
         ("value", limits::MEMORY_VALUE_BYTES, &put),

@@ -8,9 +8,10 @@ use mesh_proto::{
     id::{Digest, NodeId, StoreId, TaskId},
     ledger::{
         Answer, Auto, Body, Branch, Change, Child, Choice, Claim, Claimed, Command, CommandId, Committee, Decision,
-        DecisionProof, Done, Electorate, Entry, Evidence, Expect, Fence, Inclusion, Index, MemoryItem, Motion, Node,
-        Outcome, Pending, Proposal, ProposalState, Propose, Query, Rejection, Reply, Row, Seat, SignedMotion,
-        SignedSupport, SignedVote, Standing, Support, Tally, Threshold, Vote,
+        DecisionProof, Done, Electorate, Entry, Evidence, Expect, Fence, FetchNodes, FetchedNode, FetchedNodes,
+        Inclusion, Index, MemoryItem, Motion, Node, NodePath, Outcome, Pending, Proposal, ProposalState, Propose,
+        Query, Rejection, Reply, Row, Seat, SignedMotion, SignedSupport, SignedVote, Standing, Support, Tally,
+        Threshold, Vote,
     },
     role::Role,
     task::Octets,
@@ -34,6 +35,12 @@ pub fn all() -> Vec<Sample> {
     }
     samples.push(sample("ledger-node-page", "ledger-node", "ledger_node", &page()));
     samples.push(sample("ledger-node-branch", "ledger-node", "ledger_node", &branch()));
+    let paths = vec![NodePath::default(), NodePath(octets(&[0, 16, 5]))];
+    let nodes = [page(), branch()].map(|node| encode(&node).into());
+    let nodes = paths.iter().cloned().zip(nodes).map(|(path, bytes)| FetchedNode { path, bytes }).collect();
+    let root = branch().digest();
+    samples.push(sample("ledger-fetch", "ledger-fetch", "ledger_fetch", &FetchNodes { root, paths }));
+    samples.push(sample("ledger-fetched", "ledger-fetched", "ledger_fetched", &FetchedNodes { root, nodes }));
     samples.push(sample("ledger-proof", "ledger-proof", "ledger_proof", &proof()));
     samples.push(sample(
         "ledger-proof-votes",
@@ -61,7 +68,7 @@ pub fn bodies() -> Vec<(&'static str, Body)> {
     };
     let motion = |change| Body::Motion(signed_motion(change));
     let inviter = |uses, until, governs| Change::InviterAdd { key: node(9), uses, until, governs };
-    let evidence = Evidence { accused: node(4), first: octets(b"one thing"), second: octets(b"another thing") };
+    let evidence = Evidence { accused: node(4), proof: octets(b"one thing and another") };
     let support = Support { version: 2, store: StoreId(7), at: Index(990) };
     vec![
         ("ledger-propose", Body::Propose(propose(Electorate::Committee))),
@@ -177,7 +184,7 @@ fn answers() -> Vec<(&'static str, Vec<Row>)> {
     let raising = Committee { pending: Some(Pending::Version(2)), ..committee.clone() };
     let committee = |committee| Row::Committee { committee, version: 1, serial: 3 };
     let member = |until, revoked, seated| Row::Member { node: node(2), role: Role::Full, until, revoked, seated };
-    let evidence = Evidence { accused: node(4), first: octets(b"one thing"), second: octets(b"another thing") };
+    let evidence = Evidence { accused: node(4), proof: octets(b"one thing and another") };
     let opened =
         Row::Proposal { id: proposal().id(&network()), proposal: Box::new(proposal()), standing: proof().standing };
     vec![

@@ -34,6 +34,7 @@ mod key;
 mod ledger;
 pub mod map;
 mod meta;
+mod places;
 mod proof;
 mod quorum;
 mod read;

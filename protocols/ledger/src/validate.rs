@@ -31,8 +31,8 @@ pub enum Invalid {
     NoStore,
     #[error("versions begin at 1")]
     Version,
-    #[error("the two statements are the same")]
-    SameStatement,
+    #[error("evidence without anything in it")]
+    NoEvidence,
 }
 
 /// A lease: time to hear of it and to renew it, and not so long that a dead holder blocks for good.
@@ -60,7 +60,7 @@ pub fn validate(command: &Command) -> Result<(), Invalid> {
         Body::Motion(motion) => change(&motion.unverified().change),
         Body::ActivateVersion(0) => Err(Invalid::Version),
         Body::Support(support) if support.unverified().version == 0 => Err(Invalid::Version),
-        Body::Evidence(evidence) if evidence.first == evidence.second => Err(Invalid::SameStatement),
+        Body::Evidence(evidence) if evidence.proof.is_empty() => Err(Invalid::NoEvidence),
         Body::Vote(_)
         | Body::Close(_)
         | Body::MemoryDelete { .. }

@@ -7,6 +7,7 @@
 
 use crate::{
     key,
+    places::{Place, Places},
     state::{State, record},
 };
 use mesh_proto::{
@@ -33,7 +34,7 @@ pub struct Ran {
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     /// Of each remembered id, the entry with its outcome.
-    places: BTreeMap<u128, (Index, u16)>,
+    places: Places,
     /// Of the batch being executed. In order of the ids, so that the state does not depend on the order of commands
     /// that do not depend on each other.
     fresh: BTreeMap<u128, Ran>,
@@ -54,20 +55,22 @@ pub struct Ticket {
 impl Window {
     /// Finds what is remembered in the state.
     pub fn rebuild(state: &State) -> Self {
-        let mut places = BTreeMap::new();
+        let mut places = Places::default();
         for entry in state.map.below(&[key::WINDOW], usize::MAX) {
             let Some(place) = place_of(entry.key()) else { continue };
-            places.extend(record::<Vec<Ran>>(entry.value()).into_iter().map(|ran| (ran.id, place)));
+            for ran in record::<Vec<Ran>>(entry.value()) {
+                places.insert(ran.id, place);
+            }
         }
         Self { places, fresh: BTreeMap::new() }
     }
 
     pub fn see(&self, state: &State, command: &Command) -> Seen {
         let (id, print) = (id_of(&command.id), print_of(&command.body));
-        let ran = match (self.fresh.get(&id), self.places.get(&id)) {
+        let ran = match (self.fresh.get(&id), self.places.get(id)) {
             (Some(ran), _) => Some(ran.clone()),
             (None, Some((index, part))) => state
-                .get::<Vec<Ran>>(&key::window(*index, *part))
+                .get::<Vec<Ran>>(&key::window(index, part))
                 .and_then(|part| part.into_iter().find(|ran| ran.id == id)),
             (None, None) => None,
         };
@@ -96,7 +99,7 @@ impl Window {
         // A batch has at most 2^16 commands.
         for (part, ran) in (0u16..).zip(fresh.chunks(PART)) {
             state.put(&key::window(index, part), &ran);
-            self.places.extend(ran.iter().map(|ran| (ran.id, (index, part))));
+            ran.iter().for_each(|ran| self.places.insert(ran.id, (index, part)));
         }
         self.forget(state);
     }
@@ -114,7 +117,7 @@ impl Window {
             {
                 let ran: Vec<Ran> = record(entry.value());
                 for ran in &ran {
-                    self.places.remove(&ran.id);
+                    self.places.remove(ran.id);
                 }
                 state.meta.remembered -= ran.len() as u64;
                 state.map.remove(entry.key());
@@ -164,7 +167,7 @@ fn mix(sum: u64, word: u64) -> u64 {
     product ^ (product >> 29)
 }
 
-fn place_of(key: &[u8]) -> Option<(Index, u16)> {
+fn place_of(key: &[u8]) -> Option<Place> {
     Some((key::window_of(key)?, u16::from_be_bytes(key.get(9..11)?.try_into().ok()?)))
 }
 

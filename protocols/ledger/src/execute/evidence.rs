@@ -16,7 +16,7 @@ pub fn record(state: &mut State, evidence: &Evidence) -> Result<Done, Rejection>
     if state.map.below(&key::node(key::EVIDENCE, &accused), most).len() >= most {
         return Err(Rejection::TooMany);
     }
-    if state.is_full(evidence.first.len() + evidence.second.len()) {
+    if state.is_full(evidence.proof.len()) {
         return Err(Rejection::Full);
     }
     state.put(&key, evidence);

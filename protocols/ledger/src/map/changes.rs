@@ -88,7 +88,7 @@ fn compare<'a>(before: Option<&'a Arc<Node>>, after: Option<&'a Arc<Node>>, old:
 fn pages<'a>(node: &'a Arc<Node>, into: &mut Pages<'a>) {
     match &**node {
         // The empty state has no page to store.
-        Node::Page(page) if page.entries.is_empty() => {}
+        Node::Page(page) if page.size().0 == 0 => {}
         Node::Page(_) => drop(into.insert(node.digest(), node)),
         Node::Branch(branch) => branch.children.iter().flatten().for_each(|child| pages(child, into)),
     }

@@ -3,7 +3,8 @@
 use super::{Map, node::Node};
 use mesh_proto::{
     codec,
-    ledger::{Branch, Inclusion, Node as Encoded, slot},
+    ledger::{Branch, FetchNodes, FetchedNode, FetchedNodes, Inclusion, Node as Encoded, slot},
+    limits,
     task::Octets,
 };
 use std::sync::Arc;
@@ -20,6 +21,22 @@ impl Map {
             }
         }
         Some(codec::encode(&encoded(node)))
+    }
+
+    /// The nodes that are asked for, as many of them as fit an answer; none if they are asked of another state.
+    #[must_use]
+    pub fn fetched(&self, fetch: &FetchNodes) -> FetchedNodes {
+        let root = self.root();
+        let (mut nodes, mut bytes) = (Vec::new(), 0);
+        let there = fetch.paths.iter().filter(|_| fetch.root == root);
+        for (path, node) in there.filter_map(|path| Some((path, self.node(&path.0)?))) {
+            if bytes > limits::FETCHED_BYTES || nodes.len() == limits::FETCHED_NODES {
+                break;
+            }
+            bytes += path.0.len() + node.len() + 16;
+            nodes.push(FetchedNode { path: path.clone(), bytes: node.into() });
+        }
+        FetchedNodes { root, nodes }
     }
 
     /// What proves to whoever knows the root what is at this key, or that nothing is.
@@ -40,7 +57,7 @@ impl Map {
 
 pub(super) fn encoded(node: &Arc<Node>) -> Encoded {
     match &**node {
-        Node::Page(page) => Encoded::Page(page.entries.clone()),
+        Node::Page(page) => Encoded::Page(page.iter().cloned().collect()),
         Node::Branch(branch) => Encoded::Branch(Branch { depth: branch.depth, children: branch.described().collect() }),
     }
 }

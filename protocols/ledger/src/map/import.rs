@@ -3,7 +3,7 @@
 use super::{Map, node::Node};
 use mesh_proto::{
     id::Digest,
-    ledger::{Entry, Node as Encoded, NodeError},
+    ledger::{Entry, FetchNodes, FetchedNodes, Node as Encoded, NodeError, NodePath},
     limits,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,19 +16,11 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug)]
 pub struct Import {
     root: Digest,
-    wanted: BTreeMap<Vec<u8>, Claimed>,
+    wanted: BTreeMap<NodePath, Claimed>,
     entries: Vec<Entry>,
     /// Parts that this node has already, by their digests.
     known: BTreeMap<Digest, Arc<Node>>,
     most_bytes: u64,
-}
-
-/// A node to ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The slots from the root to it: what [`Map::node`] takes.
-    pub path: Vec<u8>,
-    pub digest: Digest,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,15 +55,35 @@ impl Import {
         let mut known = BTreeMap::new();
         index(&base.root, &mut known);
         let mut import = Self { root, wanted: BTreeMap::new(), entries: Vec::new(), known, most_bytes };
-        import.want(Vec::new(), Claimed { digest: root, size: None });
+        import.want(NodePath::default(), Claimed { digest: root, size: None });
         import
     }
 
-    /// At most `limit` nodes that are missing and whose digest is known, leftmost first.
+    /// A question for at most `limit` nodes that are missing and known to be there: `turn` 0 begins with the first of
+    /// them, 1 behind what 0 asks for, and so on, so that several peers are asked for different ones.
     #[must_use]
-    pub fn wanted(&self, limit: usize) -> Vec<Wanted> {
-        let wanted = self.wanted.iter().take(limit);
-        wanted.map(|(path, claimed)| Wanted { path: path.clone(), digest: claimed.digest }).collect()
+    pub fn wanted(&self, limit: usize, turn: usize) -> FetchNodes {
+        let mut bytes = 64;
+        let missing = self.wanted.keys().skip(limit.saturating_mul(turn)).take(limit.min(limits::FETCHED_NODES));
+        let fitting = missing.take_while(|path| {
+            bytes += path.0.len() + 8;
+            bytes <= limits::FETCH_BYTES
+        });
+        FetchNodes { root: self.root, paths: fitting.cloned().collect() }
+    }
+
+    /// Takes the nodes of an answer; how many of them were missing. On an error those before the bad one are taken.
+    pub fn take_all(&mut self, fetched: &FetchedNodes) -> Result<usize, ImportError> {
+        let mut taken = 0;
+        for node in &fetched.nodes {
+            match self.take(&node.path, &node.bytes) {
+                Ok(()) => taken += 1,
+                // Of two who were asked for the same the second comes too late.
+                Err(ImportError::NotWanted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
     }
 
     #[must_use]
@@ -80,7 +92,7 @@ impl Import {
     }
 
     /// Takes the node at `path`. On an error nothing has changed.
-    pub fn take(&mut self, path: &[u8], bytes: &[u8]) -> Result<(), ImportError> {
+    pub fn take(&mut self, path: &NodePath, bytes: &[u8]) -> Result<(), ImportError> {
         let claimed = *self.wanted.get(path).ok_or(ImportError::NotWanted)?;
         let node = Encoded::decode(bytes, &claimed.digest)?;
         let found = node.size();
@@ -92,7 +104,7 @@ impl Import {
             return Err(ImportError::TooLarge { bytes: found.1, limit: self.most_bytes });
         }
         // Else a branch that names itself as its child, certified by mistake, would be followed for ever.
-        if path.len() > 2 * limits::ENTRY_KEY_BYTES {
+        if path.0.len() > 2 * limits::ENTRY_KEY_BYTES {
             return Err(NodeError::Shape.into());
         }
         self.wanted.remove(path);
@@ -100,7 +112,7 @@ impl Import {
             Encoded::Page(entries) => self.entries.extend(entries),
             Encoded::Branch(branch) => {
                 for child in branch.children {
-                    let path = [path, &[child.slot]].concat();
+                    let path = NodePath([&path.0[..], &[child.slot]].concat().into());
                     self.want(path, Claimed { digest: child.digest, size: Some((child.entries, child.bytes)) });
                 }
             }
@@ -120,7 +132,7 @@ impl Import {
         }
     }
 
-    fn want(&mut self, path: Vec<u8>, claimed: Claimed) {
+    fn want(&mut self, path: NodePath, claimed: Claimed) {
         match self.known.get(&claimed.digest) {
             Some(node) => node.collect(&mut self.entries),
             None => drop(self.wanted.insert(path, claimed)),

@@ -9,9 +9,10 @@ mod changes;
 mod export;
 mod import;
 mod node;
+mod page;
 
 pub use changes::Changes;
-pub use import::{Import, ImportError, Wanted};
+pub use import::{Import, ImportError};
 
 use mesh_proto::{id::Digest, ledger::Entry};
 use node::Node;

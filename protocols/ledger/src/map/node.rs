@@ -1,9 +1,10 @@
 //! Nodes in memory, and the three things that are done to them. Each keeps the rule that makes the shape a function of
 //! the content: what fits a page is a page, and anything else is a branch where its keys part.
 
+use super::page::Page;
 use mesh_proto::{
     id::Digest,
-    ledger::{Child, Entry, Node as Encoded, branch_digest, common_prefix, page_digest, slot},
+    ledger::{Child, Entry, Node as Encoded, branch_digest, common_prefix, slot},
     limits,
 };
 use std::{
@@ -15,14 +16,6 @@ use std::{
 pub(super) enum Node {
     Page(Page),
     Branch(Branch),
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Page {
-    /// In order of their keys.
-    pub entries: Vec<Entry>,
-    weight: u64,
-    digest: OnceLock<Digest>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +42,7 @@ impl Node {
     pub fn build(entries: Vec<Entry>) -> Self {
         let weight = entries.iter().map(Entry::weight).sum();
         if Encoded::fits_page(entries.len() as u64, weight) {
-            return Self::Page(Page { entries, weight, digest: OnceLock::new() });
+            return Self::Page(Page::new(entries));
         }
         // More than one, so there are a first and a last; they part where all part.
         let (sample, last) = (entries[0].clone(), &entries[entries.len() - 1]);
@@ -78,14 +71,14 @@ impl Node {
     /// How many entries are below, and what they weigh.
     pub fn size(&self) -> (u64, u64) {
         match self {
-            Self::Page(page) => (page.entries.len() as u64, page.weight),
+            Self::Page(page) => page.size(),
             Self::Branch(branch) => (branch.entries, branch.weight),
         }
     }
 
     pub fn digest(&self) -> Digest {
         match self {
-            Self::Page(page) => *page.digest.get_or_init(|| page_digest(page.entries.iter())),
+            Self::Page(page) => page.digest(),
             Self::Branch(branch) => *branch.digest.get_or_init(|| branch_digest(branch.depth, branch.described())),
         }
     }
@@ -94,8 +87,22 @@ impl Node {
         let mut node = self;
         loop {
             match node {
-                Self::Page(page) => return page.find(key).ok().map(|at| &page.entries[at]),
+                Self::Page(page) => return page.get(key),
                 Self::Branch(branch) => node = branch.child(key)?,
+            }
+        }
+    }
+
+    /// A key that has as much in common with this one as any below; none where nothing is.
+    fn nearest(&self, key: &[u8]) -> Option<&[u8]> {
+        let mut node = self;
+        loop {
+            match node {
+                Self::Page(page) => return page.iter().next().map(Entry::key),
+                Self::Branch(branch) => match branch.child(key) {
+                    Some(child) => node = child,
+                    None => return Some(branch.sample()),
+                },
             }
         }
     }
@@ -108,10 +115,8 @@ impl Node {
         visit: &mut impl FnMut(&'a Entry) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self {
-            Self::Page(page) => {
-                let start = if bounded { page.find(from).unwrap_or_else(|at| at) } else { 0 };
-                page.entries[start..].iter().try_for_each(visit)
-            }
+            Self::Page(page) if bounded => page.iter_from(from).try_for_each(visit),
+            Self::Page(page) => page.iter().try_for_each(visit),
             Self::Branch(branch) => {
                 let (first, bounded) = if bounded { branch.begin(from) } else { (0, false) };
                 let start = usize::from(first).min(branch.children.len());
@@ -128,7 +133,7 @@ impl Node {
     /// All entries below, in order.
     pub fn collect(&self, into: &mut Vec<Entry>) {
         match self {
-            Self::Page(page) => into.extend_from_slice(&page.entries),
+            Self::Page(page) => into.extend(page.iter().cloned()),
             Self::Branch(branch) => branch.children.iter().flatten().for_each(|child| child.collect(into)),
         }
     }
@@ -136,26 +141,24 @@ impl Node {
 
 /// Puts an entry in, or in the place of the one with its key.
 pub(super) fn put(node: &mut Arc<Node>, entry: Entry) {
-    if let Node::Branch(branch) = &**node {
-        let shared = common_prefix(entry.key(), branch.sample.key());
-        if shared < usize::from(branch.depth) {
-            return part(node, shared, entry);
-        }
+    // What it has in common with the nearest key tells at which branch it leaves the others, so that only one key is
+    // looked at and not one at each branch: they are all over the memory.
+    let shared = node.nearest(entry.key()).map_or(0, |nearest| common_prefix(entry.key(), nearest));
+    put_below(node, entry, shared);
+}
+
+fn put_below(node: &mut Arc<Node>, entry: Entry, shared: usize) {
+    if let Node::Branch(branch) = &**node
+        && shared < usize::from(branch.depth)
+    {
+        return part(node, shared, entry);
     }
     let node = Arc::make_mut(node);
     match node {
         Node::Page(page) => {
-            page.digest = OnceLock::new();
-            page.weight += entry.weight();
-            match page.find(entry.key()) {
-                Ok(at) => {
-                    page.weight -= page.entries[at].weight();
-                    page.entries[at] = entry;
-                }
-                Err(at) => page.entries.insert(at, entry),
-            }
-            if !Encoded::fits_page(page.entries.len() as u64, page.weight) {
-                *node = Node::build(std::mem::take(&mut page.entries));
+            page.put(entry);
+            if !page.fits() {
+                *node = Node::build(std::mem::take(page).into_entries());
             }
         }
         Node::Branch(branch) => {
@@ -163,7 +166,7 @@ pub(super) fn put(node: &mut Arc<Node>, entry: Entry) {
             let way = usize::from(slot(entry.key(), usize::from(branch.depth)));
             let child = branch.children[way].get_or_insert_default();
             let before = child.size();
-            put(child, entry);
+            put_below(child, entry, shared);
             let after = child.size();
             branch.entries = branch.entries - before.0 + after.0;
             branch.weight = branch.weight - before.1 + after.1;
@@ -177,14 +180,7 @@ pub(super) fn put(node: &mut Arc<Node>, entry: Entry) {
 pub(super) fn remove(node: &mut Arc<Node>, key: &[u8]) -> bool {
     let node = Arc::make_mut(node);
     match node {
-        Node::Page(page) => match page.find(key) {
-            Ok(at) => {
-                page.digest = OnceLock::new();
-                page.weight -= page.entries.remove(at).weight();
-                true
-            }
-            Err(_) => false,
-        },
+        Node::Page(page) => page.remove(key),
         Node::Branch(branch) => {
             let way = usize::from(slot(key, usize::from(branch.depth)));
             let Some(child) = &mut branch.children[way] else { return false };
@@ -230,12 +226,6 @@ fn settle(node: &mut Node) {
         && let Some(only) = only.take()
     {
         *node = Arc::unwrap_or_clone(only);
-    }
-}
-
-impl Page {
-    fn find(&self, key: &[u8]) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| entry.key().cmp(key))
     }
 }
 

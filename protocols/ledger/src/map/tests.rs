@@ -1,5 +1,5 @@
 use super::*;
-use mesh_proto::ledger::{InclusionError, NodeError};
+use mesh_proto::ledger::{InclusionError, NodeError, NodePath};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
@@ -56,9 +56,10 @@ fn transfer(from: &Map, base: &Map) -> (Map, usize) {
     let mut import = Import::new(from.root(), base, u64::MAX);
     let mut sent = 0;
     while !import.is_complete() {
-        for wanted in import.wanted(3) {
-            import.take(&wanted.path, &from.node(&wanted.path).unwrap()).unwrap();
-            sent += 1;
+        // Two peers, one of them asked for what the other may have been, too.
+        for turn in [0, 1] {
+            let fetched = from.fetched(&import.wanted(3, turn));
+            sent += import.take_all(&fetched).unwrap();
         }
     }
     (import.finish().unwrap(), sent)
@@ -170,21 +171,21 @@ fn any_changed_byte_of_any_node_is_refused() {
     let mut import = Import::new(map.root(), &Map::new(), u64::MAX);
     let (mut nodes, mut tried) = (0, 0);
     while !import.is_complete() {
-        for wanted in import.wanted(usize::MAX) {
-            let good = map.node(&wanted.path).unwrap();
+        for path in import.wanted(usize::MAX, 0).paths {
+            let good = map.node(&path.0).unwrap();
             for at in 0..good.len() {
                 for flip in [1, 0x80] {
                     let mut bad = good.clone();
                     bad[at] ^= flip;
-                    assert!(matches!(import.take(&wanted.path, &bad), Err(ImportError::Node(_))), "byte {at}");
+                    assert!(matches!(import.take(&path, &bad), Err(ImportError::Node(_))), "byte {at}");
                     tried += 1;
                 }
             }
             for cut in 0..good.len() {
-                assert!(import.take(&wanted.path, &good[..cut]).is_err());
+                assert!(import.take(&path, &good[..cut]).is_err());
             }
-            import.take(&wanted.path, &good).unwrap();
-            assert_eq!(import.take(&wanted.path, &good), Err(ImportError::NotWanted));
+            import.take(&path, &good).unwrap();
+            assert_eq!(import.take(&path, &good), Err(ImportError::NotWanted));
             nodes += 1;
         }
     }
@@ -200,7 +201,7 @@ fn a_state_above_the_limit_is_refused_at_its_root() {
     }
     let limit = map.weight() - 1;
     let mut import = Import::new(map.root(), &Map::new(), limit);
-    let refused = import.take(&[], &map.node(&[]).unwrap());
+    let refused = import.take(&NodePath::default(), &map.node(&[]).unwrap());
     assert_eq!(refused, Err(ImportError::TooLarge { bytes: map.weight(), limit }));
     assert_eq!(import.finish().map(|_| ()), Err(ImportError::Unfinished));
 }
@@ -222,4 +223,41 @@ fn a_longest_comb_is_walked() {
     assert_eq!(proof.value(&map.root(), &long), Ok(None));
     let (copy, _) = transfer(&map, &Map::new());
     assert_eq!(copy.root(), map.root());
+}
+
+#[test]
+fn an_answer_is_bounded_and_of_the_state_that_was_asked_for() {
+    let mut map = Map::new();
+    for n in 0..64u32 {
+        map.put(format!("key/{n:05}").as_bytes(), &[&[0; 60_000]]);
+    }
+    let mut import = Import::new(map.root(), &Map::new(), u64::MAX);
+    let mut answers = 0;
+    while !import.is_complete() {
+        let fetched = map.fetched(&import.wanted(usize::MAX, 0));
+        let bytes = mesh_proto::codec::encode(&fetched);
+        assert_eq!(mesh_proto::ledger::FetchedNodes::decode(&bytes).as_ref(), Ok(&fetched));
+        import.take_all(&fetched).unwrap();
+        answers += 1;
+    }
+    assert!(answers >= 4, "{answers} answers for 4 MB");
+    let import = Import::new(map.root(), &Map::new(), u64::MAX);
+    assert_eq!(Map::new().fetched(&import.wanted(9, 0)).nodes, vec![]);
+}
+
+#[test]
+fn one_bad_node_of_an_answer_is_refused_and_the_others_taken() {
+    let mut map = Map::new();
+    for n in 0..500u32 {
+        map.put(format!("key/{n:05}").as_bytes(), &[&n.to_le_bytes()]);
+    }
+    let mut import = Import::new(map.root(), &Map::new(), u64::MAX);
+    import.take_all(&map.fetched(&import.wanted(1, 0))).unwrap();
+    let wanted = import.wanted(9, 0);
+    let mut fetched = map.fetched(&wanted);
+    assert!(fetched.nodes.len() > 2);
+    fetched.nodes[1].bytes = fetched.nodes[0].bytes.clone();
+    assert!(matches!(import.take_all(&fetched), Err(ImportError::Node(NodeError::Digest { .. }))));
+    let missing = import.wanted(100, 0).paths;
+    assert!(!missing.contains(&wanted.paths[0]) && missing.contains(&wanted.paths[1]));
 }

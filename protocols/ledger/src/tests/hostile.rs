@@ -24,7 +24,6 @@ fn bodies(world: &World) -> Vec<Body> {
         |change| Body::Motion(SignedMotion::sign(&super::world::key(1), &network, Motion { serial: 0, change }));
     let vote = Vote { proposal: unknown, round: u16::MAX, choice: Choice::Abstain };
     let support = Support { version: u16::MAX, store: StoreId(u64::MAX), at: Index(u64::MAX) };
-    let octets = |n| Octets::from(vec![n; 10]);
     vec![
         Body::Propose(propose(|_| {})),
         Body::Propose(propose(|propose| {
@@ -47,7 +46,7 @@ fn bodies(world: &World) -> Vec<Body> {
         motion(Change::CommitteeAdd(seat(2))),
         motion(Change::CommitteeRemove(node(1))),
         motion(Change::CommitteeAuto(Auto { on: true, max: u8::MAX })),
-        Body::Evidence(Evidence { accused: node(1), first: octets(1), second: octets(2) }),
+        Body::Evidence(Evidence { accused: node(1), proof: Octets::from(vec![1; 10]) }),
         Body::Support(SignedSupport::report(&super::world::key(1), &network, support)),
         Body::ActivateVersion(u16::MAX),
         award(1, 2, u64::MAX),

@@ -82,9 +82,7 @@ fn live(steps: Steps) -> (World, History, Vec<Vec<Outcome>>) {
 fn fetch(from: &Map, base: &Map) -> Map {
     let mut import = Import::new(from.root(), base, from.weight());
     while !import.is_complete() {
-        for wanted in import.wanted(7) {
-            import.take(&wanted.path, &from.node(&wanted.path).unwrap()).unwrap();
-        }
+        import.take_all(&from.fetched(&import.wanted(7, 0))).unwrap();
     }
     import.finish().unwrap()
 }

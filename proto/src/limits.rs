@@ -100,8 +100,9 @@ pub const EVIDENCE_BYTES: usize = 60 * 1024;
 pub const COMMAND_BYTES: usize = 66 * 1024;
 /// Commands in one batch.
 pub const BATCH_COMMANDS: usize = 1 << 16;
-/// A key of the state: a tag, a namespace, a separator and a memory key.
-pub const ENTRY_KEY_BYTES: usize = 2 + NAMESPACE_BYTES + MEMORY_KEY_BYTES;
+/// A key of the state, the longest being that of an expiry: a tag, a date, and the key of a value of memory, which is a
+/// tag, a namespace, a separator and the user's key.
+pub const ENTRY_KEY_BYTES: usize = 9 + 2 + NAMESPACE_BYTES + MEMORY_KEY_BYTES;
 /// A value of the state: a value of memory, or a proposal, and their fields.
 pub const ENTRY_BYTES: usize = 66 * 1024;
 /// Entries of one page. Its digest is over 32 bytes of each: one chunk of BLAKE3.

@@ -261,3 +261,35 @@ fn one_bad_node_of_an_answer_is_refused_and_the_others_taken() {
     let missing = import.wanted(100, 0).paths;
     assert!(!missing.contains(&wanted.paths[0]) && missing.contains(&wanted.paths[1]));
 }
+
+/// A branch that is certified and lies about its children would let them be larger than the limit.
+#[test]
+fn a_child_that_is_not_as_its_branch_says_is_refused() {
+    use mesh_proto::ledger::{Branch, Child, Node as Encoded};
+    let pages = [b"a", b"q"].map(|key| Encoded::Page(vec![Entry::new(key, &[b"value"])]));
+    let child = |slot, page: &Encoded, more| {
+        let (entries, bytes) = page.size();
+        Child { slot, digest: page.digest(), entries, bytes: bytes + more }
+    };
+    let branch = |more| {
+        let children = vec![child(7, &pages[0], more), child(8, &pages[1], 0)];
+        Encoded::Branch(Branch { depth: 0, children })
+    };
+    for (more, lawful) in [(0, true), (1, false)] {
+        let root = branch(more);
+        let mut import = Import::new(root.digest(), &Map::new(), u64::MAX);
+        import.take(&NodePath::default(), &mesh_proto::codec::encode(&root)).unwrap();
+        let first = import.wanted(1, 0).paths.remove(0);
+        let taken = import.take(&first, &mesh_proto::codec::encode(&pages[0]));
+        assert_eq!(taken.is_ok(), lawful);
+        assert!(lawful || matches!(taken, Err(ImportError::Size { .. })));
+    }
+    // All as certified, and yet no tree that a map makes: these two fit one page.
+    let root = branch(0);
+    let mut import = Import::new(root.digest(), &Map::new(), u64::MAX);
+    import.take(&NodePath::default(), &mesh_proto::codec::encode(&root)).unwrap();
+    for (path, page) in import.wanted(2, 0).paths.iter().zip(&pages) {
+        import.take(path, &mesh_proto::codec::encode(page)).unwrap();
+    }
+    assert_eq!(import.finish().map(|_| ()), Err(ImportError::OtherRoot));
+}

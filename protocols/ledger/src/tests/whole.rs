@@ -5,10 +5,12 @@ use super::world::{
 };
 use crate::{Ledger, Map, Rules, map::Import};
 use mesh_proto::{
+    id::NodeId,
     ledger::{
-        Auto, Body, Change, Checked, Choice, Claim, Command, Electorate, Expect, Motion, Outcome, SignedMotion,
-        SignedVote, Vote,
+        Auto, Body, Change, Checked, Choice, Claim, Command, Electorate, Evidence, Expect, Motion, Outcome,
+        SignedMotion, SignedVote, Vote,
     },
+    limits,
     role::Role,
     time::Wall,
 };
@@ -85,6 +87,44 @@ fn fetch(from: &Map, base: &Map) -> Map {
         import.take_all(&from.fetched(&import.wanted(7, 0))).unwrap();
     }
     import.finish().unwrap()
+}
+
+/// Whatever is put in must come out at a peer: no record may be larger than a node.
+#[test]
+fn the_largest_records_are_transferred() {
+    let mut world = World::of(31);
+    let ids = (0..limits::ELECTORATE as u16).map(|n| {
+        let mut bytes = [9; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        NodeId::from_bytes(bytes)
+    });
+    let padding = "x".repeat(limits::PROPOSAL_BODY_BYTES - "{\"a\":\"\"}".len());
+    let propose = propose(|propose| {
+        propose.title = "t".repeat(limits::TITLE_BYTES).parse().unwrap();
+        propose.body = format!("{{\"a\":\"{padding}\"}}");
+        propose.electorate = Electorate::Ids(ids.collect());
+    });
+    let bodies = [
+        Body::MemoryPut {
+            namespace: "n".repeat(limits::NAMESPACE_BYTES).parse().unwrap(),
+            key: "k".repeat(limits::MEMORY_KEY_BYTES).parse().unwrap(),
+            value: vec![1; limits::MEMORY_VALUE_BYTES].into(),
+            ttl_ms: Some(1000),
+        },
+        Body::Propose(propose),
+        Body::Evidence(Evidence { accused: node(1), proof: vec![1; limits::EVIDENCE_BYTES].into() }),
+        lock(&"l".repeat(limits::LOCK_NAME_BYTES), 1000),
+    ];
+    for body in bodies {
+        let mut command = world.command(&"u".repeat(limits::PRINCIPAL_BYTES), body);
+        command.id.key = vec![1; limits::COMMAND_KEY_BYTES].into();
+        command.id.key = [&command.id.key[1..], &[world.ledger.index().0 as u8]].concat().into();
+        assert_eq!(Command::decode(&command.encode()).as_ref(), Ok(&command));
+        let outcome = world.batch(vec![command]).remove(0);
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    }
+    let map = fetch(&world.ledger.snapshot(), &Map::new());
+    assert_eq!(Ledger::open(map).unwrap().root(), world.ledger.root());
 }
 
 proptest! {

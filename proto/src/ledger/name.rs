@@ -1,7 +1,10 @@
 //! Names that users give. Bounded where they are decoded, so that whoever has one need not look again.
 
-use crate::{bounded, limits};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::limits;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// 1 to `MAX` bytes of text without control characters: safe in a terminal, a log and a label, and free of the byte 0,
@@ -32,7 +35,10 @@ pub struct NameError {
 
 impl<const MAX: usize> Name<MAX> {
     pub fn new(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() || text.len() > MAX || text.chars().any(char::is_control) {
+        // Most are plain ASCII, and need no decoding to tell.
+        let plain = text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+        let controls = !plain && text.chars().any(char::is_control);
+        if text.is_empty() || text.len() > MAX || controls {
             return Err(NameError { text: text.chars().take(80).collect(), max: MAX });
         }
         Ok(Self(text.into()))
@@ -72,8 +78,22 @@ impl<const MAX: usize> Serialize for Name<MAX> {
 
 impl<'de, const MAX: usize> Deserialize<'de> for Name<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = bounded::text::<D, MAX>(deserializer)?;
-        Self::new(&text).map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(NameVisitor::<MAX>)
+    }
+}
+
+/// Looks at the text where it came, and copies it once: a command has three names, and there are many commands.
+struct NameVisitor<const MAX: usize>;
+
+impl<const MAX: usize> Visitor<'_> for NameVisitor<MAX> {
+    type Value = Name<MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a name of 1 to {MAX} bytes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Name<MAX>, E> {
+        Name::new(text).map_err(E::custom)
     }
 }
 
@@ -89,7 +109,7 @@ mod tests {
             assert_eq!(lawful.parse::<Short>().unwrap().as_str(), lawful);
             assert_eq!(decode::<Short>(&encode(&lawful), 16).unwrap().as_str(), lawful);
         }
-        for unlawful in ["", "abcde", "a\0", "a\nb", "\u{1b}[m"] {
+        for unlawful in ["", "abcde", "a\0", "a\nb", "\u{1b}[m", "\u{7f}", "\u{85}"] {
             assert!(unlawful.parse::<Short>().is_err(), "{unlawful:?}");
             assert!(decode::<Short>(&encode(&unlawful), 16).is_err(), "{unlawful:?}");
         }

@@ -63,6 +63,13 @@ pub fn octets<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> R
     deserializer.deserialize_bytes(OctetsVisitor::<MAX>)
 }
 
+/// [`octets`] for an entry that may be left out, with `default`; an explicit null is refused.
+pub fn optional_octets<'de, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Option<Octets>, D::Error> {
+    octets::<D, MAX>(deserializer).map(Some)
+}
+
 struct ListVisitor<T, const MAX: usize>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListVisitor<T, MAX> {

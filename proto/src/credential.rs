@@ -201,6 +201,32 @@ impl Credential {
         Ok(member)
     }
 
+    /// Checks the signatures alone, whoever the inviter is: the same answer at any time and in any state. Whether the
+    /// inviter may invite, and the dates, are for who knows the agreed state and time.
+    pub fn verify_signatures(&self, genesis: &Genesis) -> Result<(), CredentialError> {
+        let network = genesis.network_id();
+        if self.grant().unverified().network != NetworkTag::of(&network) {
+            return Err(CredentialError::WrongNetwork);
+        }
+        match self {
+            Self::Maker(grant) => own(grant, genesis.maker, &network).map(drop),
+            Self::Open(grant) => open(grant, genesis, &network).map(drop),
+            Self::Invited { invitation, grant } => {
+                signed_invitation(invitation, &network)?;
+                signed_grant(invitation.unverified(), grant, &network).map(drop)
+            }
+        }
+    }
+
+    /// The invitation that this credential rests on, unverified; none of the maker's and in an open network.
+    #[must_use]
+    pub fn invitation(&self) -> Option<&Invitation> {
+        match self {
+            Self::Invited { invitation, .. } => Some(invitation.unverified()),
+            Self::Maker(_) | Self::Open(_) => None,
+        }
+    }
+
     /// [`verify`](Self::verify) for who is at the other end of a connection.
     pub fn verify_peer(
         &self,
@@ -307,6 +333,19 @@ fn invited(
     now: Wall,
 ) -> Result<Member, CredentialError> {
     let invitation = signed_by_inviter(invitation, genesis, network)?;
+    let grant = signed_grant(invitation, grant, network)?;
+    not_ahead(invitation.issued, now)?;
+    match invitation.member_until {
+        Some(until) if now > until => Err(CredentialError::MembershipEnded { until, now }),
+        expires => Ok(Member { node: grant.node, role: grant.role, expires, invited: invitation.issued }),
+    }
+}
+
+fn signed_grant<'a>(
+    invitation: &Invitation,
+    grant: &'a Certificate<Grant>,
+    network: &NetworkId,
+) -> Result<&'a Grant, CredentialError> {
     let grant = grant.verify(invitation.key, network).map_err(|_| CredentialError::GrantSignature(invitation.key))?;
     if !grant.role.is_within(invitation.role) {
         return Err(CredentialError::RoleRaised { granted: invitation.role, claimed: grant.role });
@@ -314,11 +353,7 @@ fn invited(
     if grant.issued > invitation.expires {
         return Err(CredentialError::MadeAfterExpiry { expires: invitation.expires, issued: grant.issued });
     }
-    not_ahead(invitation.issued, now)?;
-    match invitation.member_until {
-        Some(until) if now > until => Err(CredentialError::MembershipEnded { until, now }),
-        expires => Ok(Member { node: grant.node, role: grant.role, expires, invited: invitation.issued }),
-    }
+    Ok(grant)
 }
 
 fn signed_by_inviter<'a>(
@@ -330,6 +365,14 @@ fn signed_by_inviter<'a>(
     if inviter != genesis.maker {
         return Err(CredentialError::UnknownInviter(inviter));
     }
+    signed_invitation(certificate, network)
+}
+
+fn signed_invitation<'a>(
+    certificate: &'a Certificate<Invitation>,
+    network: &NetworkId,
+) -> Result<&'a Invitation, CredentialError> {
+    let inviter = certificate.unverified().inviter;
     certificate.verify(inviter, network).map_err(|_| CredentialError::InvitationSignature(inviter))
 }
 

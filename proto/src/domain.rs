@@ -22,6 +22,13 @@ pub enum Domain {
     Announcement = 6,
     /// A message of the task protocols that is kept as proof: results and receipts.
     Task = 7,
+    // The ledger.
+    /// A vote on a proposal.
+    Vote = 32,
+    /// A motion about members, inviters or the committee.
+    Motion = 33,
+    /// What a member's build can execute.
+    Support = 34,
 }
 
 /// A code that no purpose has.
@@ -59,8 +66,18 @@ impl Statement {
 }
 
 impl Domain {
-    pub const ALL: [Self; 7] =
-        [Self::Invitation, Self::Grant, Self::Presence, Self::Tombstone, Self::Batch, Self::Announcement, Self::Task];
+    pub const ALL: [Self; 10] = [
+        Self::Invitation,
+        Self::Grant,
+        Self::Presence,
+        Self::Tombstone,
+        Self::Batch,
+        Self::Announcement,
+        Self::Task,
+        Self::Vote,
+        Self::Motion,
+        Self::Support,
+    ];
 
     /// The BLAKE3 key derivation context.
     const fn context(self) -> &'static str {
@@ -72,6 +89,9 @@ impl Domain {
             Self::Batch => "meshd v1 statement: batch",
             Self::Announcement => "meshd v1 statement: announcement",
             Self::Task => "meshd v1 statement: task",
+            Self::Vote => "meshd v1 statement: vote",
+            Self::Motion => "meshd v1 statement: motion",
+            Self::Support => "meshd v1 statement: support",
         }
     }
 }

@@ -15,7 +15,10 @@ use crate::{
     domain::Domain,
     envelope::{Envelope, Payload},
     genesis::{Engine, Founders, Genesis},
+    id::Digest,
     key::SecretKey,
+    ledger::{Answer, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query, Reply},
+    limits,
     logs::Question,
     member::{MemberEntry, merge},
     merkle::Leaf,
@@ -30,7 +33,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 23] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -46,6 +49,14 @@ pub const TARGETS: [Target; 15] = [
     ("blob_request", blob_request),
     ("blob_reply", blob_reply),
     ("logs_question", logs_question),
+    ("ledger_command", ledger_command),
+    ("ledger_reply", ledger_reply),
+    ("ledger_query", ledger_query),
+    ("ledger_answer", ledger_answer),
+    ("ledger_node", ledger_node),
+    ("ledger_fetch", ledger_fetch),
+    ("ledger_fetched", ledger_fetched),
+    ("ledger_proof", ledger_proof),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -194,6 +205,61 @@ fn survives<T: Serialize + PartialEq + Debug>(
         }
         Err(_) => false,
     }
+}
+
+pub fn ledger_command(bytes: &[u8]) -> bool {
+    accepted(bytes, Command::decode(bytes), |command| {
+        if let Ok(checked) = Checked::check(command.clone(), &known_genesis(), |_| true) {
+            assert_eq!(checked.get(), &command);
+        }
+    })
+}
+
+pub fn ledger_reply(bytes: &[u8]) -> bool {
+    accepted(bytes, Reply::decode(bytes), drop)
+}
+
+pub fn ledger_query(bytes: &[u8]) -> bool {
+    accepted(bytes, Query::decode(bytes), drop)
+}
+
+pub fn ledger_answer(bytes: &[u8]) -> bool {
+    accepted(bytes, Answer::decode(bytes), drop)
+}
+
+/// A node is taken under its own digest and no other.
+pub fn ledger_node(bytes: &[u8]) -> bool {
+    let Ok(node) = codec::decode_canonical::<Node>(bytes, limits::NODE_BYTES) else {
+        return false;
+    };
+    let other = Digest::from_bytes([0; 32]);
+    assert!(Node::decode(bytes, &other).is_err(), "another's digest");
+    match Node::decode(bytes, &node.digest()) {
+        Ok(again) => {
+            assert_eq!(codec::encode(&again), bytes, "an accepted value encodes to the bytes it came from");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+pub fn ledger_fetch(bytes: &[u8]) -> bool {
+    accepted(bytes, FetchNodes::decode(bytes), drop)
+}
+
+pub fn ledger_fetched(bytes: &[u8]) -> bool {
+    accepted(bytes, FetchedNodes::decode(bytes), drop)
+}
+
+pub fn ledger_proof(bytes: &[u8]) -> bool {
+    accepted(bytes, DecisionProof::decode(bytes), |proof| {
+        let network = known_genesis().network_id();
+        if let Ok((id, _)) = proof.verify(&network) {
+            assert_eq!(id, proof.proposal.id(&network));
+        }
+        let root = Digest::from_bytes([0; 32]);
+        assert!(proof.verify_recorded(&network, &root).is_err(), "nothing is under this root");
+    })
 }
 
 /// A payload for envelopes and leaves, as those of the protocols are.

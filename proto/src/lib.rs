@@ -18,6 +18,7 @@ pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod label;
+pub mod ledger;
 pub mod limits;
 pub mod logs;
 pub mod member;

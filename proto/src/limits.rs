@@ -91,6 +91,70 @@ pub const NEEDED_BLOBS: usize = 256;
 pub const BLOB_BYTES: u64 = 1 << 48;
 /// A question for what a task writes.
 pub const LOGS_QUESTION_BYTES: usize = 256;
+// The ledger.
+
+/// Who gives a command. As for tasks.
+pub const PRINCIPAL_BYTES: usize = 64;
+/// An idempotency key. As for tasks.
+pub const COMMAND_KEY_BYTES: usize = 128;
+/// A namespace of the shared memory.
+pub const NAMESPACE_BYTES: usize = 64;
+/// A key in it: a path, a URL, not a value.
+pub const MEMORY_KEY_BYTES: usize = 256;
+/// A value in it. Every member of the committee holds all values in memory; what is larger is a blob.
+pub const MEMORY_VALUE_BYTES: usize = 64 * 1024;
+/// The name of a lock.
+pub const LOCK_NAME_BYTES: usize = 128;
+/// The title of a proposal, for a line of a list.
+pub const TITLE_BYTES: usize = 200;
+/// The body of a proposal.
+pub const PROPOSAL_BODY_BYTES: usize = 16 * 1024;
+/// What is searched for.
+pub const PATTERN_BYTES: usize = 256;
+/// Voters of one proposal: 34 bytes each in its record, and a signature each in the proof of its decision.
+pub const ELECTORATE: usize = 1024;
+/// Contradicting statements: two votes have 300 bytes, two VIEW-CHANGEs certificates for all open slots. Larger ones
+/// are shown to people only.
+pub const EVIDENCE_BYTES: usize = 60 * 1024;
+/// A command: a value of memory, or a proposal with all its voters, and 400 bytes of names.
+pub const COMMAND_BYTES: usize = 66 * 1024;
+/// Commands in one batch.
+pub const BATCH_COMMANDS: usize = 1 << 16;
+/// A key of the state, the longest being that of an expiry: a tag, a date, and the key of a value of memory, which is a
+/// tag, a namespace, a separator and the user's key.
+pub const ENTRY_KEY_BYTES: usize = 9 + 2 + NAMESPACE_BYTES + MEMORY_KEY_BYTES;
+/// A value of the state: a value of memory, or a proposal, and their fields.
+pub const ENTRY_BYTES: usize = 66 * 1024;
+/// Entries of one page. Its digest is over 32 bytes of each: one chunk of BLAKE3.
+pub const PAGE_ENTRIES: usize = 32;
+/// What the entries of a page weigh together, unless it is one alone. A page is written whole when one of its entries
+/// has changed.
+pub const PAGE_BYTES: u64 = 16 * 1024;
+/// Continuations of a key: it ends, or goes on with one of 16 nibbles.
+pub const BRANCH_CHILDREN: usize = 17;
+/// An encoded node: a page, or an entry alone.
+pub const NODE_BYTES: usize = ENTRY_BYTES + ENTRY_KEY_BYTES + 64;
+/// Nodes between a root and a page: each parts two keys at another nibble.
+pub const INCLUSION_NODES: usize = 2 * ENTRY_KEY_BYTES + 2;
+/// Nodes asked for at once.
+pub const FETCHED_NODES: usize = 1024;
+/// A question for so many, with short paths; their depth grows with the logarithm of the state, unless somebody chose
+/// the keys, and then fewer are asked for at once.
+pub const FETCH_BYTES: usize = 64 * 1024;
+/// An answer takes no further node above this.
+pub const FETCHED_BYTES: usize = 1024 * 1024;
+/// The proof of a decision: a proposal, 150 bytes for each voter, and the usual path in the state.
+pub const PROOF_BYTES: usize = 512 * 1024;
+/// A reply: an id, and of a claim that is held who holds it.
+pub const REPLY_BYTES: usize = 1024;
+/// A question to the ledger.
+pub const QUERY_BYTES: usize = 1024;
+/// Rows of one answer.
+pub const ANSWER_ROWS: usize = 1024;
+/// An answer takes no further row above this.
+pub const ANSWER_BYTES: usize = 512 * 1024;
+/// What one search looks at before it answers.
+pub const SEARCHED_ROWS: usize = 10_000;
 
 /// How far the clock of whoever dated a certificate may be ahead of ours. Machines without time synchronisation drift
 /// by seconds a day; five minutes is what Kerberos allows.

@@ -6,6 +6,8 @@ mod corpus;
 mod credential;
 mod envelope;
 mod golden;
+mod ledger;
+mod ledger_sample;
 mod limits;
 mod member;
 mod sample;

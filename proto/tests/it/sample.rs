@@ -1,7 +1,7 @@
 //! One network, its people, and one value at least of each shape that has a wire form. All from fixed keys and dates,
 //! so that their bytes are the same in every build.
 
-use crate::{talk_sample, task_sample};
+use crate::{ledger_sample, talk_sample, task_sample};
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
@@ -46,6 +46,7 @@ pub fn all() -> Vec<Sample> {
     samples.extend(talk_sample::control());
     samples.extend(talk_sample::blobs());
     samples.extend(talk_sample::logs());
+    samples.extend(ledger_sample::all());
     samples
 }
 

@@ -18,6 +18,7 @@ pub mod key;
 pub mod limits;
 pub mod member;
 pub mod merkle;
+pub mod pbft;
 pub mod role;
 pub mod task;
 pub mod time;

@@ -1,0 +1,16 @@
+use super::Replica;
+
+impl Replica {
+    /// Cheap enough to stay on in release builds: a replica that is wrong stops, and is one of the f.
+    pub(super) fn check_invariants(&self) {
+        let running = self.running.len() as u64;
+        assert_eq!(self.issued.above(self.executed), running, "what was given out and is not done is running");
+        assert!(self.executed >= self.durable.held(), "execution is not behind the state that is held");
+        let first = self.slots.first_key_value().map(|(sequence, _)| *sequence);
+        assert!(first.is_none_or(|first| first > self.durable.low()), "no slot is below the window");
+        let last = self.slots.last_key_value().map(|(sequence, _)| *sequence);
+        assert!(last.is_none_or(|last| last <= self.durable.high()), "no slot is above the window");
+        let log = self.durable.log.last_key_value().map(|(sequence, _)| *sequence);
+        assert!(log.is_none_or(|log| log <= self.durable.high()), "nothing was accepted above the window");
+    }
+}

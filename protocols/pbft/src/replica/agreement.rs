@@ -167,7 +167,7 @@ impl Replica {
         let digest = accepted.digest;
         let primary = Some(self.durable.config.primary(view));
         let others = self.quorums.quorum() - 1;
-        let Some(slot) = self.slots.get(&sequence) else { return };
+        let slot = self.slot(sequence, turn.now.mono);
         if slot.prepares.count(view, &digest, primary) < others {
             return;
         }

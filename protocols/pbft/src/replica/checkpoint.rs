@@ -124,7 +124,7 @@ impl Replica {
         self.checkpoint_votes = self.checkpoint_votes.split_off(&low.next());
         self.stash.forget(low);
         self.wants.forget(low);
-        self.behind.forget(low.max(self.executed));
+        self.behind.forget(self.executed);
         self.refresh_snapshot();
         let except = self.pinned();
         turn.effects.push(Effect::Release { below: self.durable.held().min(low), except });

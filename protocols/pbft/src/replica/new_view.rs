@@ -27,12 +27,14 @@ impl Replica {
     pub(super) fn consider_new_view(&mut self, turn: &mut Turn<'_>) {
         let held = self.changes_for_view();
         let quorum = self.quorums.quorum();
-        if held.len() < quorum {
-            return;
+        // A deviation: who is for a later view counts as well. It may be that its message for this one was lost, and of
+        // each sender only the latest is kept and sent again.
+        let beyond = self.changes.values().filter(|(message, _)| message.change.view >= self.durable.view);
+        if !self.durable.is_active() && beyond.count() >= quorum {
+            let due = turn.now.mono + self.suspicion.timeout;
+            self.suspicion.new_view_due.get_or_insert(due);
         }
-        let due = turn.now.mono + self.suspicion.timeout;
-        self.suspicion.new_view_due.get_or_insert(due);
-        if !self.is_primary() || !self.can_vote() {
+        if held.len() < quorum || !self.is_primary() || !self.can_vote() {
             return;
         }
         // The own one is among them: it is what this replica promised.
@@ -106,11 +108,8 @@ impl Replica {
                 complete.push(*primary);
             }
         }
-        for primary in complete {
-            if self.try_enter(turn, primary).is_err() {
-                self.counters.wrong_new_views += 1;
-            }
-        }
+        // Whether it is wrong is counted where that is found out; this message has done what it came for.
+        complete.iter().for_each(|primary| drop(self.try_enter(turn, *primary)));
         is_wanted
     }
 
@@ -136,6 +135,7 @@ impl Replica {
         };
         let proposed = message.proposals.iter().map(|proposal| &proposal.digest);
         if !of_view || plan.stable != message.stable || !proposed.eq(&plan.digests) {
+            self.counters.wrong_new_views += 1;
             self.leave_for(turn, message.view.next());
             self.consider_views(turn);
             return Err(Rejection::WrongNewView);

@@ -24,6 +24,8 @@ impl Replica {
         self.suspicion.new_view_due = None;
         self.refresh_snapshot();
         self.broadcast(turn, Message::ViewChange(message));
+        // What is decided is executed in whatever view: what it lacks is wanted again.
+        self.execute(turn);
     }
 
     pub(super) fn on_view_change(

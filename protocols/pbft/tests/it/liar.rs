@@ -6,7 +6,7 @@ use crate::{
 };
 use mesh_proto::{
     domain::Epoch,
-    id::{Digest, NodeId},
+    id::Digest,
     key::SecretKey,
     pbft::{Batch, Checkpoint, Message, Phase, PrePrepare, ReplicaId, Sequence, View, ViewChange, Vote},
     task::Octets,
@@ -193,9 +193,4 @@ fn lie_about_state(dice: &mut Dice, message: &Arc<Message>) -> Arc<Message> {
         }
         other => other.clone(),
     })
-}
-
-/// Who a liar pretends to be is who it is.
-pub fn id_of(seed: u8) -> NodeId {
-    key(seed).node_id()
 }

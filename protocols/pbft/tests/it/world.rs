@@ -235,7 +235,9 @@ impl World {
         let same = states.windows(2).all(|pair| pair[0].operations == pair[1].operations);
         let acknowledged = self.checker.acknowledged.keys();
         let mut all = acknowledged.map(|operation| states.iter().all(|app| app.operations.contains(operation)));
-        self.waiting() == 0 && same && all.all(|there| there)
+        let mut voters = self.voters().filter(|node| !node.lost).filter_map(|node| node.replica.as_ref());
+        let voting = voters.all(|replica| replica.standing().is_voting);
+        self.waiting() == 0 && same && voting && all.all(|there| there)
     }
 
     /// Correct members of the latest epoch that are up.

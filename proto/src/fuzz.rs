@@ -16,6 +16,7 @@ use crate::{
     key::SecretKey,
     member::{MemberEntry, merge},
     merkle::Leaf,
+    pbft::{EpochConfig, Evidence, Message, Sizes},
     task::{Frame, Spec},
     time::Wall,
     token::Token,
@@ -27,7 +28,7 @@ use std::collections::BTreeMap;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -39,6 +40,8 @@ pub const TARGETS: [Target; 11] = [
     ("signed_leaf", signed_leaf),
     ("task_spec", task_spec),
     ("task_frame", task_frame),
+    ("pbft_message", pbft_message),
+    ("pbft_evidence", pbft_evidence),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -154,6 +157,27 @@ pub fn task_frame(bytes: &[u8]) -> bool {
     }
 }
 
+pub fn pbft_message(bytes: &[u8]) -> bool {
+    accepted(bytes, Message::decode(bytes, &Sizes::of(&known_epoch())), |message| match message {
+        Message::Request(request) => {
+            assert!(request.operations.iter().map(<[u8]>::len).sum::<usize>() <= request.operations.as_bytes().len());
+        }
+        Message::PrePrepare(pre_prepare) => {
+            assert_eq!(pre_prepare.batch.is_null(), pre_prepare.batch.requests.is_empty())
+        }
+        Message::ViewChange(change) => assert_eq!(change.change.digest(), change.change.clone().digest()),
+        Message::Stable(end) => drop(end.summary.config.check()),
+        _ => {}
+    })
+}
+
+pub fn pbft_evidence(bytes: &[u8]) -> bool {
+    accepted(bytes, codec::decode_canonical::<Evidence>(bytes, Evidence::LIMIT), |evidence| {
+        let convicted = evidence.verify(&known_genesis().network_id(), &known_epoch());
+        assert!(convicted.is_none_or(|node| known_epoch().replica_of(&node) == Some(evidence.replica)));
+    })
+}
+
 /// A payload for envelopes and leaves, as those of the protocols are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note(pub String);
@@ -179,6 +203,13 @@ pub fn known_genesis() -> Genesis {
         created: Wall(1_790_000_000_000),
         committee: Founders::alone(maker),
     }
+}
+
+/// The committee of the samples: keys 1 to 4.
+#[must_use]
+pub fn known_epoch() -> EpochConfig {
+    let members = (1..=4).map(|number| SecretKey::from_bytes(&[number; 32]).node_id());
+    EpochConfig::genesis(members).expect("a lawful epoch")
 }
 
 fn check_credential(credential: &Credential) {

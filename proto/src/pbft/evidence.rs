@@ -67,6 +67,9 @@ pub enum Conflict {
 }
 
 impl Evidence {
+    /// Bytes of an encoded one: two view changes of a large window.
+    pub const LIMIT: usize = 32 * 1024 * 1024;
+
     /// Whether it is of one place with another: a second one there convicts of nothing new.
     #[must_use]
     pub fn is_about_the_same(&self, other: &Self) -> bool {

@@ -8,6 +8,8 @@ mod envelope;
 mod golden;
 mod limits;
 mod member;
+mod pbft;
+mod pbft_sample;
 mod sample;
 mod schema;
 mod task;

@@ -1,7 +1,7 @@
 //! One network, its people, and one value at least of each shape that has a wire form. All from fixed keys and dates,
 //! so that their bytes are the same in every build.
 
-use crate::task_sample;
+use crate::{pbft_sample, task_sample};
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
@@ -43,6 +43,8 @@ pub fn all() -> Vec<Sample> {
     samples.extend(proofs());
     samples.extend(task_sample::specs());
     samples.extend(task_sample::frames());
+    samples.extend(pbft_sample::messages());
+    samples.extend(pbft_sample::evidence());
     samples
 }
 

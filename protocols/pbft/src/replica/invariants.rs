@@ -1,6 +1,14 @@
 use super::Replica;
 
 impl Replica {
+    /// Slots, votes, checkpoints' numbers and view changes that are kept for others.
+    #[cfg(test)]
+    pub(crate) fn held_for_others(&self) -> (usize, usize, usize, usize) {
+        let votes = |slot: &super::slot::Slot| slot.prepares.iter().count() + slot.commits.iter().count();
+        let ballots = self.slots.values().map(votes).sum();
+        (self.slots.len(), ballots, self.checkpoint_votes.len(), self.changes.len())
+    }
+
     /// Cheap enough to stay on in release builds: a replica that is wrong stops, and is one of the f.
     pub(super) fn check_invariants(&self) {
         let running = self.running.len() as u64;

@@ -45,7 +45,8 @@ impl Replica {
         if !self.durable.is_active() || !self.is_primary() || !self.can_vote() {
             return None;
         }
-        let next = self.proposed.next();
+        // Others may have gone on in a later view, of which this replica does not know yet.
+        let next = self.proposed.max(self.executed).max(self.durable.low()).next();
         let in_flight = self.proposed.above(self.executed);
         let has_room =
             next <= self.durable.high() && next <= self.barrier() && in_flight < u64::from(self.config.in_flight);

@@ -35,6 +35,7 @@ pub struct Offer {
 impl Replica {
     /// Made when it is first heard of. Only numbers of the window get here.
     pub(super) fn slot(&mut self, sequence: Sequence, now: Mono) -> &mut Slot {
+        debug_assert!(self.in_window(sequence).is_ok(), "a slot of the window");
         let members = self.durable.config.members.len();
         self.slots.entry(sequence).or_insert_with(|| Slot {
             offer: None,

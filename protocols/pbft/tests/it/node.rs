@@ -1,7 +1,7 @@
 //! One replica with its disk: what is synced, what is not, and what waits for it.
 
 use crate::{app::App, liar::Liar};
-use mesh_pbft::{Config, Effect, Fact, Recipient, Replica, Setup, Verifier};
+use mesh_pbft::{Config, Effect, Execution, Fact, Recipient, Replica, Setup, Verifier};
 use mesh_proto::{
     id::{NetworkId, NodeId},
     key::SecretKey,
@@ -24,6 +24,8 @@ pub struct Node {
     pub disk: Disk,
     /// Sends, with how many facts must be durable before they leave.
     pub gated: VecDeque<(usize, Recipient, Arc<Message>)>,
+    /// Executions, with how many facts must be durable before anybody can see them.
+    pub unseen: VecDeque<(usize, Execution)>,
     /// What the caller is asked to do, in order.
     pub jobs: VecDeque<Effect>,
     pub is_working: bool,
@@ -62,6 +64,7 @@ impl Node {
             app: App::default(),
             disk: Disk::default(),
             gated: VecDeque::new(),
+            unseen: VecDeque::new(),
             jobs: VecDeque::new(),
             is_working: false,
             is_syncing: false,
@@ -82,6 +85,7 @@ impl Node {
         self.disk.synced = self.disk.facts.len();
         self.disk.pieces.clear();
         self.gated.clear();
+        self.unseen.clear();
         self.jobs.clear();
         (self.is_working, self.is_syncing, self.wake) = (false, false, None);
         self.life += 1;

@@ -398,6 +398,10 @@ impl World {
 
     /// What rests on nothing that is still to be synced leaves.
     fn flush(&mut self, node: usize) {
+        let synced = self.nodes[node].disk.synced;
+        while let Some((_, execution)) = self.nodes[node].unseen.pop_front_if(|(after, _)| *after <= synced) {
+            self.checker.executed(&execution);
+        }
         while let Some((after, _, _)) = self.nodes[node].gated.front() {
             if *after > self.nodes[node].disk.synced {
                 break;
@@ -422,7 +426,8 @@ impl World {
         let input = match job {
             Effect::Execute(execution) => {
                 if is_correct {
-                    self.checker.executed(&execution);
+                    // Nobody sees it before all that came before is durable: until then a crash may undo it.
+                    one.unseen.push_back((one.disk.facts.len(), execution.clone()));
                 }
                 let (outcomes, change) = one.app.execute(&execution);
                 Input::Executed { sequence: execution.sequence, outcomes, change }

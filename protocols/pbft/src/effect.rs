@@ -7,8 +7,9 @@ use mesh_proto::{
 };
 use std::sync::Arc;
 
-/// What a replica asks of its caller, in this order. A [`Effect::Send`] leaves only when every [`Effect::Persist`] before
-/// it is durable; the rest may begin at once.
+/// What a replica asks of its caller, in this order. A [`Effect::Send`] leaves, and a [`Effect::Release`] is done, only when
+/// every [`Effect::Persist`] before it is durable; so must be whatever the application lets others see of an execution.
+/// The rest may begin at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Persist(Fact),
@@ -41,7 +42,8 @@ pub enum Effect {
     Install {
         summary: Arc<Summary>,
     },
-    /// States, and pieces laid aside, below this number are not needed any more, but for `except`.
+    /// States, and pieces laid aside, below this number are not needed any more, but for `except`. Not before the facts
+    /// ahead of it are durable: until then a crash leads back to them.
     Release {
         below: Sequence,
         except: Option<Sequence>,

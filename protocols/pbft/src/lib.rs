@@ -19,7 +19,7 @@
 //! 1. [`Replica::new`]; [`Replica::apply`] for each fact of the log, in order; [`Replica::restarted`] once. The caller's own
 //!    state is then that of [`Replica::executed`].
 //! 2. [`Replica::handle`] for every input, [`Replica::handle_deadline`] at [`Replica::deadline`], and what they appended to
-//!    `effects` carried out in order: **what is to be sent waits until all facts before it are durable.**
+//!    `effects` carried out in order: **what is to be sent, or released, waits until all facts before it are durable.**
 //! 3. After either, [`Replica::snapshot`] may be another one: the verifiers should be given it.
 //!
 //! # Invariants

@@ -40,7 +40,7 @@ use mesh_proto::{
 };
 use new_view::PendingView;
 use pace::Pace;
-use serve::Pin;
+use serve::Pins;
 use slot::Slot;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -111,7 +111,7 @@ pub struct Replica {
     checkpoint_votes: BTreeMap<Sequence, Votes>,
     behind: Behind,
     transfer: Option<Transfer>,
-    pin: Option<Pin>,
+    pins: Pins,
     last_status: Mono,
     /// Others should hear soon where this replica stands.
     is_status_urgent: bool,
@@ -185,7 +185,7 @@ impl Replica {
             checkpoint_votes: BTreeMap::new(),
             behind: Behind::default(),
             transfer: None,
-            pin: None,
+            pins: Pins::default(),
             last_status: Mono::default(),
             is_status_urgent: false,
             answered: BTreeMap::new(),

@@ -12,16 +12,20 @@ use mesh_proto::{
 };
 use std::sync::Arc;
 
-/// A snapshot that somebody fetches from. It is kept when the stable checkpoint moves on: a transfer takes longer than an
-/// interval under load.
+/// Snapshots that somebody fetches from: of the stable checkpoint, and of one before it, which is kept when that moves on:
+/// a transfer takes longer than an interval under load.
+#[derive(Debug, Default)]
+pub struct Pins {
+    stable: Option<Pin>,
+    past: Option<Pin>,
+}
+
 #[derive(Debug)]
-pub struct Pin {
+struct Pin {
     sequence: Sequence,
     until: Mono,
     table: Table,
     tree: Option<Tree>,
-    /// The stable checkpoint has moved on.
-    is_past: bool,
 }
 
 impl Pin {
@@ -83,11 +87,10 @@ impl Replica {
         part: Part,
         index: u32,
     ) -> Result<(), Rejection> {
-        self.pin(turn.now.mono, sequence)?;
+        let pin = self.pin(turn.now.mono, sequence)?;
         match part {
             Part::State => turn.effects.push(Effect::ReadPiece { to: from, sequence, index }),
             Part::Clients => {
-                let Some(pin) = &mut self.pin else { return Err(Rejection::Unasked) };
                 let Some((entry, path)) = pin.piece(index) else { return Err(Rejection::Unasked) };
                 let bytes = Octets::from(mesh_proto::codec::encode(&entry));
                 self.send(turn, from, Message::Chunk(Chunk { sequence, part, index, bytes, path }));
@@ -108,30 +111,32 @@ impl Replica {
         self.send(turn, to, Message::Chunk(Chunk { sequence, part: Part::State, index, bytes, path }));
     }
 
-    /// One snapshot at a time is kept beyond the stable one.
-    fn pin(&mut self, now: Mono, sequence: Sequence) -> Result<(), Rejection> {
+    fn pin(&mut self, now: Mono, sequence: Sequence) -> Result<&mut Pin, Rejection> {
         let until = now + self.config.pin_for;
-        if let Some(pin) = self.pin.as_mut().filter(|pin| pin.sequence == sequence) {
-            pin.until = until;
-            return Ok(());
-        }
-        let is_busy = self.pin.as_ref().is_some_and(|pin| pin.is_past && pin.until > now);
-        let stable = self.durable.stable.as_ref().filter(|stable| stable.summary.sequence == sequence);
-        let held = self.durable.checkpoints.get(&sequence).filter(|_| stable.is_some() && !is_busy);
-        let Some(held) = held else { return Err(Rejection::Unasked) };
-        self.pin = Some(Pin { sequence, until, table: held.table.clone(), tree: None, is_past: false });
-        Ok(())
+        let is_stable = self.durable.stable.as_ref().is_some_and(|stable| stable.summary.sequence == sequence);
+        let pin = match is_stable {
+            true => {
+                let held = self.durable.checkpoints.get(&sequence).ok_or(Rejection::Unasked)?;
+                let fresh = || Pin { sequence, until, table: held.table.clone(), tree: None };
+                self.pins.stable.get_or_insert_with(fresh)
+            }
+            false => {
+                let past = self.pins.past.as_mut().filter(|past| past.sequence == sequence);
+                past.ok_or(Rejection::Unasked)?
+            }
+        };
+        pin.until = until;
+        Ok(pin)
     }
 
-    /// The stable checkpoint moves on: what is being fetched stays for a while.
+    /// The stable checkpoint moves on: what is being fetched stays for a while, one at a time.
     pub(super) fn keep_pinned(&mut self, turn: &Turn<'_>) {
-        match &mut self.pin {
-            Some(pin) if pin.until > turn.now.mono => pin.is_past = true,
-            Some(_) | None => self.pin = None,
-        }
+        let is_wanted = |pin: &Pin| pin.until > turn.now.mono;
+        let stable = self.pins.stable.take().filter(is_wanted);
+        self.pins.past = self.pins.past.take().filter(is_wanted).or(stable);
     }
 
     pub(super) fn pinned(&self) -> Option<Sequence> {
-        self.pin.as_ref().map(|pin| pin.sequence)
+        self.pins.past.as_ref().map(|pin| pin.sequence)
     }
 }

@@ -187,6 +187,7 @@ impl Replica {
             return Ok(());
         }
         let epoch = self.durable.config.epoch;
+        self.keep_pinned(turn);
         let clients = transfer.clients.into_values().collect();
         self.persist(turn, Fact::Installed { certificate: transfer.target, clients });
         self.counters.installed += 1;

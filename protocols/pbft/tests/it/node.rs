@@ -1,11 +1,11 @@
 //! One replica with its disk: what is synced, what is not, and what waits for it.
 
 use crate::{app::App, liar::Liar};
-use mesh_pbft::{Config, Effect, Execution, Fact, Recipient, Replica, Setup, Verifier};
+use mesh_pbft::{Config, Effect, Execution, Fact, Replica, Setup, Verifier};
 use mesh_proto::{
     id::{NetworkId, NodeId},
     key::SecretKey,
-    pbft::{EpochConfig, Message, Sequence},
+    pbft::{EpochConfig, Sequence},
     task::Octets,
 };
 use std::{
@@ -22,8 +22,8 @@ pub struct Node {
     pub verifier: Verifier,
     pub app: App,
     pub disk: Disk,
-    /// Sends, with how many facts must be durable before they leave.
-    pub gated: VecDeque<(usize, Recipient, Arc<Message>)>,
+    /// What is sent or released, with how many facts must be durable before.
+    pub gated: VecDeque<(usize, Effect)>,
     /// Executions, with how many facts must be durable before anybody can see them.
     pub unseen: VecDeque<(usize, Execution)>,
     /// What the caller is asked to do, in order.

@@ -60,6 +60,8 @@ pub struct World {
     /// Work of the disk, in microseconds, at most.
     pub slow_disk: u64,
     pub events: BTreeMap<String, u64>,
+    /// This node dies when it has written so many facts, with exactly those on its disk.
+    pub trap: Option<(usize, usize)>,
 }
 
 /// Time-outs that suit a network of milliseconds, a small window, so that everything happens often.
@@ -135,6 +137,7 @@ impl World {
             halted: Vec::new(),
             slow_disk: 1500,
             events: BTreeMap::new(),
+            trap: None,
         };
         for node in 0..world.nodes.len() {
             world.begin(node);
@@ -253,6 +256,30 @@ impl World {
         self.nodes[node].replica.as_ref().map_or(Sequence::ZERO, |replica| replica.executed())
     }
 
+    /// Where everybody stands, for a failure's message.
+    pub fn report(&self) -> String {
+        let mut lines = vec![format!("{:?}", self.events), format!("waiting {}", self.waiting())];
+        for (place, node) in self.nodes.iter().enumerate() {
+            let Some(replica) = &node.replica else { continue };
+            let standing = replica.standing();
+            lines.push(format!(
+                "{place} {:?} view {} active {} voting {} [{}, {}] executed {} waiting {} epoch {:?} ops {} {:?}",
+                node.liar,
+                standing.view,
+                standing.is_active,
+                standing.is_voting,
+                standing.low,
+                standing.high,
+                standing.executed,
+                standing.waiting,
+                standing.config.epoch,
+                node.app.operations.len(),
+                replica.counters().iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>()
+            ));
+        }
+        lines.join("\n")
+    }
+
     pub fn count(&mut self, what: &str) {
         *self.events.entry(what.to_owned()).or_default() += 1;
     }
@@ -324,9 +351,9 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Persist(fact) => self.nodes[node].disk.facts.push(fact),
-                Effect::Send { to, message } => {
+                Effect::Send { .. } | Effect::Release { .. } => {
                     let after = self.nodes[node].disk.facts.len();
-                    self.nodes[node].gated.push_back((after, to, message));
+                    self.nodes[node].gated.push_back((after, effect));
                 }
                 Effect::ReadPiece { to, sequence, index } => {
                     let snapshot = self.nodes[node].disk.snapshots.get(&sequence);
@@ -336,10 +363,6 @@ impl World {
                 }
                 Effect::StorePiece { sequence, index, bytes } => {
                     self.nodes[node].disk.pieces.insert((sequence, index), bytes);
-                }
-                Effect::Release { below, except } => {
-                    let keep = |sequence: &Sequence| *sequence >= below || Some(*sequence) == except;
-                    self.nodes[node].disk.snapshots.retain(|sequence, _| keep(sequence));
                 }
                 Effect::Event(told) => self.told(node, &told),
                 Effect::Halt(alarm) => {
@@ -353,6 +376,15 @@ impl World {
                     self.nodes[node].jobs.push_back(effect);
                 }
             }
+        }
+        if let Some((_, after)) =
+            self.trap.filter(|(of, after)| *of == node && self.nodes[node].disk.facts.len() >= *after)
+        {
+            self.trap = None;
+            let kept = after.saturating_sub(self.nodes[node].disk.synced);
+            self.nodes[node].crash(kept);
+            self.count("crash");
+            return;
         }
         self.flush(node);
         let (life, now) = (self.nodes[node].life, self.now);
@@ -402,12 +434,14 @@ impl World {
         while let Some((_, execution)) = self.nodes[node].unseen.pop_front_if(|(after, _)| *after <= synced) {
             self.checker.executed(&execution);
         }
-        while let Some((after, _, _)) = self.nodes[node].gated.front() {
-            if *after > self.nodes[node].disk.synced {
-                break;
-            }
-            if let Some((_, to, message)) = self.nodes[node].gated.pop_front() {
-                self.send(node, to, &message);
+        while let Some((_, effect)) = self.nodes[node].gated.pop_front_if(|(after, _)| *after <= synced) {
+            match effect {
+                Effect::Send { to, message } => self.send(node, to, &message),
+                Effect::Release { below, except } => {
+                    let keep = |sequence: &Sequence| *sequence >= below || Some(*sequence) == except;
+                    self.nodes[node].disk.snapshots.retain(|sequence, _| keep(sequence));
+                }
+                _ => {}
             }
         }
     }

@@ -107,7 +107,7 @@ impl EpochConfig {
         if !whole || !(2..=64).contains(&intervals) || window as usize > limits::PBFT_WINDOW {
             return Err(EpochConfigError::Window { interval, window });
         }
-        if self.start.get() % u64::from(interval) != 0 {
+        if !self.start.get().is_multiple_of(u64::from(interval)) {
             return Err(EpochConfigError::Start(self.start));
         }
         for (field, value, limit) in [
@@ -153,7 +153,7 @@ impl EpochConfig {
 
     #[must_use]
     pub fn is_checkpoint(&self, sequence: Sequence) -> bool {
-        sequence.get() % u64::from(self.interval.max(1)) == 0
+        sequence.get().is_multiple_of(u64::from(self.interval.max(1)))
     }
 }
 

@@ -176,7 +176,7 @@ fn every_field_of_a_reply_and_a_summary_counts() {
         verify(member(1).node_id(), &reply.statement(&network()), &reply.signature).is_ok()
     };
     assert!(holds(&good));
-    let mut others = vec![good.clone(), good.clone(), good.clone(), good.clone(), good.clone()];
+    let mut others: [_; 5] = std::array::from_fn(|_| good.clone());
     others[0].view = View::new(9);
     others[1].sequence = Sequence::new(9);
     others[2].gateway = member(0).node_id();

@@ -229,7 +229,7 @@ impl Replica {
         })
     }
 
-    fn drop_offer(&mut self, sequence: Sequence) {
+    pub(super) fn drop_offer(&mut self, sequence: Sequence) {
         self.wants.drop(sequence);
         if let Some(slot) = self.slots.get_mut(&sequence) {
             slot.offer = None;

@@ -30,6 +30,8 @@ struct Want {
     lacks: Lacks,
     due: Mono,
     tries: u32,
+    /// Of the bodies that have come for it.
+    bytes: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +47,16 @@ impl Stash {
 
     pub fn forget(&mut self, low: Sequence) {
         self.bodies.retain(|_, (_, sequence)| *sequence > low);
+    }
+
+    pub fn drop_of(&mut self, gone: Sequence) {
+        self.bodies.retain(|_, (_, sequence)| *sequence != gone);
+    }
+
+    /// Bytes of operations.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bodies.values().map(|(body, _)| body.request.operations.as_bytes().len()).sum()
     }
 }
 
@@ -117,11 +129,24 @@ impl Replica {
             if let Some(sequence) = wanted {
                 is_wanted = true;
                 self.counters.fetched += 1;
+                let size = body.request.operations.as_bytes().len();
                 self.stash.bodies.insert(body.digest, (body, sequence));
+                self.bound_stash(sequence, size);
             }
             complete.iter().for_each(|sequence| self.progress(turn, *sequence));
         }
         if is_wanted { Ok(()) } else { Err(Rejection::Unasked) }
+    }
+
+    /// A proposal of more bytes than a batch may have is not worth fetching to its end.
+    fn bound_stash(&mut self, sequence: Sequence, size: usize) {
+        let Some(want) = self.wants.slots.get_mut(&sequence) else { return };
+        want.bytes += size;
+        let is_decided = self.slots.get(&sequence).is_some_and(|slot| slot.decided.is_some());
+        if want.bytes > self.durable.config.batch_bytes as usize && !is_decided {
+            self.stash.drop_of(sequence);
+            self.drop_offer(sequence);
+        }
     }
 
     /// A body came by itself.
@@ -179,8 +204,12 @@ impl Replica {
 
     fn want(&mut self, turn: &Turn<'_>, sequence: Sequence, lacks: Lacks) {
         let due = turn.now.mono + self.config.fetch_after;
-        let want =
-            self.wants.slots.entry(sequence).or_insert(Want { lacks: Lacks::Bodies(BTreeSet::new()), due, tries: 0 });
+        let want = self.wants.slots.entry(sequence).or_insert_with(|| Want {
+            lacks: Lacks::Bodies(BTreeSet::new()),
+            due,
+            tries: 0,
+            bytes: 0,
+        });
         want.lacks = lacks;
     }
 }

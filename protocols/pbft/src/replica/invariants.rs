@@ -9,6 +9,12 @@ impl Replica {
         (self.slots.len(), ballots, self.checkpoint_votes.len(), self.changes.len())
     }
 
+    /// Bytes of bodies that were fetched.
+    #[cfg(test)]
+    pub(crate) fn stashed_bytes(&self) -> usize {
+        self.stash.bytes()
+    }
+
     /// Cheap enough to stay on in release builds: a replica that is wrong stops, and is one of the f.
     pub(super) fn check_invariants(&self) {
         let running = self.running.len() as u64;

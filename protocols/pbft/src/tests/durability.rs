@@ -121,6 +121,7 @@ fn a_certificate_survives_a_restart() {
         Message::ViewChange(change) => Some(Arc::clone(change)),
         _ => None,
     });
+    let changes: Vec<_> = changes.collect();
     let change = changes.last().expect("it left");
     assert_eq!(change.change.prepared.len(), 1);
     assert_eq!(change.change.prepared[0].digest, digest);

@@ -58,6 +58,25 @@ fn a_peer_that_asks_without_end_is_answered_now_and_then() {
     assert!(answered <= 3, "{answered}");
 }
 
+/// Checklist item 38: a primary and a gateway that collude make a backup fetch one batch's bytes for a number, no more.
+#[test]
+fn a_batch_too_large_is_not_fetched_to_its_end() {
+    let mut epoch = epoch(4);
+    (epoch.batch_bytes, epoch.request_bytes) = (30, 30);
+    let mut bench = Bench::with(1, epoch, crate::Config::default(), Vec::new(), false);
+    let requests: Vec<_> = (1..=4).map(request).collect();
+    for n in 1..=8 {
+        bench.give(0, bench.pre_prepare((view(0), seq(n)), &batch(&requests))).unwrap();
+    }
+    bench.wait(Duration::from_millis(15));
+    for request in &requests {
+        drop(bench.give(0, Message::Requests(vec![request.clone()])));
+        assert!(bench.replica.stashed_bytes() <= 8 * (30 + 12), "{}", bench.replica.stashed_bytes());
+    }
+    let voted = bench.broadcasts().into_iter().any(|message| matches!(message, Message::Prepare(_)));
+    assert!(!voted);
+}
+
 /// An idle replica writes nothing and wakes seldom.
 #[test]
 fn with_nothing_to_do_nothing_is_written() {

@@ -143,7 +143,8 @@ impl Verifier {
         let config = &certificate.summary.config;
         let same = *config == *snapshot.config;
         let next = config.epoch.0 == snapshot.config.epoch.0.saturating_add(1);
-        if !same && !(next && config.start == certificate.summary.sequence) {
+        let follows = next && config.start == certificate.summary.sequence;
+        if !same && !follows {
             return Err(Refusal::Certificate);
         }
         self.stable_ballots(&snapshot.config, &certificate.certificate)

@@ -59,7 +59,7 @@ impl Liar {
     }
 
     fn equivocate(&self, to: usize, message: &Arc<Message>) -> Arc<Message> {
-        if to % 2 == 0 {
+        if to.is_multiple_of(2) {
             return Arc::clone(message);
         }
         let other = |digest: &Digest| Digest::of("another", &[digest.as_bytes()]);

@@ -400,11 +400,11 @@ impl World {
             self.schedule(at, Event::Work { node, life });
         }
         let due = self.nodes[node].replica.as_ref().and_then(|replica| replica.deadline());
-        if let Some(due) = due.map(|due| due.0.max(now + 1)) {
-            if self.nodes[node].wake.is_none_or(|wake| due < wake) {
-                self.nodes[node].wake = Some(due);
-                self.schedule(due, Event::Wake { node, life });
-            }
+        if let Some(due) = due.map(|due| due.0.max(now + 1))
+            && self.nodes[node].wake.is_none_or(|wake| due < wake)
+        {
+            self.nodes[node].wake = Some(due);
+            self.schedule(due, Event::Wake { node, life });
         }
         for input in inputs {
             self.handle(node, input);

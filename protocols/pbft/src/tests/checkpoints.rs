@@ -354,3 +354,58 @@ fn what_is_being_fetched_is_not_released() {
     bench.stabilize(seq(24));
     assert!(bench.effects.contains(&Effect::Release { below: seq(24), except: None }));
 }
+
+/// Checklist items 34 and 35: others show the NEW-VIEW that they are in, to whoever is behind; it is active there then, and
+/// not left waiting.
+#[test]
+fn who_caught_up_is_active_in_the_view_of_the_others() {
+    let mut bench = Bench::new(3, 4);
+    let changes: Vec<_> = [0, 1, 2].map(|replica| bench.view_change(replica, view(2), Vec::new())).into();
+    for change in &changes {
+        bench.give(change.change.replica.index() as u8, Message::ViewChange(Arc::clone(change))).unwrap();
+    }
+    bench.give(2, Message::NewView(Arc::new(bench.new_view(&changes)))).unwrap();
+    assert!(bench.is_active());
+    bench.take();
+    // Replica 1 was away: it is in view 0, and takes over the state meanwhile.
+    let mut other = Bench::new(1, 4);
+    let far = far(&other);
+    other.take();
+    other.give(0, Message::Stable(Arc::new(far.certificate.clone()))).unwrap();
+    let away = bench.node(1);
+    bench.give(1, Message::Status(status(&bench, 0, 0))).unwrap();
+    let shown: Vec<Message> =
+        bench.sent_to(away).into_iter().filter(|message| matches!(message, Message::NewView(_))).cloned().collect();
+    assert_eq!(shown.len(), 1);
+    for piece in questions(&other) {
+        give_piece(&mut other, &far, piece).unwrap();
+    }
+    other.give(3, shown[0].clone()).unwrap();
+    other.take();
+    other.wait(Duration::from_millis(300));
+    // It fetches the view changes of whoever has them, and is given them.
+    let asked: Vec<(u8, Digest)> = [0, 2, 3]
+        .into_iter()
+        .flat_map(|peer| {
+            let node = other.node(peer);
+            let questions = other.sent_to(node).into_iter().filter_map(move |message| match message {
+                Message::Fetch(Fetch::ViewChange { digest, .. }) => Some((peer, *digest)),
+                _ => None,
+            });
+            questions.collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(changes.iter().all(|change| asked.iter().any(|(_, digest)| *digest == change.change.digest())));
+    bench.take();
+    for change in &changes {
+        let question = Fetch::ViewChange { view: view(2), digest: change.change.digest() };
+        bench.give(1, Message::Fetch(question)).unwrap();
+    }
+    let given: Vec<Message> = bench.sent_to(away).into_iter().cloned().collect();
+    for message in given {
+        other.give(3, message).unwrap();
+    }
+    other.input(Input::Installed { sequence: seq(40), state: far.certificate.summary.state }).unwrap();
+    let standing = other.replica.standing();
+    assert_eq!((standing.view, standing.is_active, standing.executed), (view(2), true, seq(40)));
+}

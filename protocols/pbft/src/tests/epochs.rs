@@ -235,3 +235,28 @@ fn a_committee_of_one_grows() {
     bench.serve();
     assert!(bench.executions().is_empty(), "of two, both are needed");
 }
+
+/// Checklist item 37: who was removed votes no more, and still serves: the chain, and the state that the new epoch begins
+/// with.
+#[test]
+fn who_was_removed_serves_and_does_not_vote() {
+    let mut small = epoch(4);
+    small.fewest = 3;
+    let mut bench = Bench::with(3, small, Config::default(), Vec::new(), false);
+    let own = bench.node(3);
+    change(&mut bench, Membership::Remove(own));
+    for at in 3..=8 {
+        bench.order((view(0), seq(at)), &[]);
+    }
+    bench.stabilize(seq(8));
+    let standing = bench.replica.standing();
+    assert_eq!((standing.config.epoch, standing.id, standing.is_voting), (Epoch(1), None, false));
+    bench.take();
+    bench.wait(Duration::from_secs(5));
+    let said = bench.broadcasts().into_iter().filter(|message| !matches!(message, Message::Status(_)));
+    assert_eq!(said.count(), 0);
+    let question = mesh_proto::pbft::Fetch::State { sequence: seq(8), part: mesh_proto::pbft::Part::Clients, index: 0 };
+    bench.give(0, Message::Fetch(question)).unwrap();
+    let reader = bench.node(0);
+    assert!(bench.sent_to(reader).iter().any(|message| matches!(message, Message::Chunk(_))));
+}

@@ -48,9 +48,11 @@ impl Replica {
         self.time = batch.time.max(Wall(self.time.0.saturating_add(1)));
         let config = Arc::clone(&self.durable.config);
         let mut running = Running { sequence, requests: Vec::new(), settled: Vec::new() };
+        // All of them first: settling one may let go of another that waits under the same number.
+        let bodies: Vec<Body> = batch.requests.iter().filter_map(|digest| self.body(digest)).collect();
+        assert_eq!(bodies.len(), batch.requests.len(), "a batch executes whole");
         let mut requests = Vec::new();
-        for digest in &batch.requests {
-            let Some(body) = self.body(digest) else { continue };
+        for body in bodies {
             let (gateway, number) = (body.request.gateway, body.request.number);
             let verdict = self.table.judge(&config, &gateway, number, self.time);
             self.pool.settle(&gateway, number, RequestNumber::ZERO);

@@ -29,6 +29,19 @@ pub enum Domain {
     Motion = 33,
     /// What a member's build can execute.
     Support = 34,
+    /// A gateway's batch of operations. No epoch: it may be ordered in a later one.
+    PbftRequest = 8,
+    /// A primary's proposal.
+    PbftPrePrepare = 9,
+    PbftPrepare = 10,
+    PbftCommit = 11,
+    PbftCheckpoint = 12,
+    PbftViewChange = 13,
+    PbftNewView = 14,
+    /// A replica's answers to a gateway.
+    PbftReply = 15,
+    /// A leaf of the state that a checkpoint certifies; not signed by itself.
+    PbftState = 16,
 }
 
 /// A code that no purpose has.
@@ -66,7 +79,7 @@ impl Statement {
 }
 
 impl Domain {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 19] = [
         Self::Invitation,
         Self::Grant,
         Self::Presence,
@@ -77,6 +90,15 @@ impl Domain {
         Self::Vote,
         Self::Motion,
         Self::Support,
+        Self::PbftRequest,
+        Self::PbftPrePrepare,
+        Self::PbftPrepare,
+        Self::PbftCommit,
+        Self::PbftCheckpoint,
+        Self::PbftViewChange,
+        Self::PbftNewView,
+        Self::PbftReply,
+        Self::PbftState,
     ];
 
     /// The BLAKE3 key derivation context.
@@ -92,6 +114,15 @@ impl Domain {
             Self::Vote => "meshd v1 statement: vote",
             Self::Motion => "meshd v1 statement: motion",
             Self::Support => "meshd v1 statement: support",
+            Self::PbftRequest => "meshd v1 statement: pbft request",
+            Self::PbftPrePrepare => "meshd v1 statement: pbft pre-prepare",
+            Self::PbftPrepare => "meshd v1 statement: pbft prepare",
+            Self::PbftCommit => "meshd v1 statement: pbft commit",
+            Self::PbftCheckpoint => "meshd v1 statement: pbft checkpoint",
+            Self::PbftViewChange => "meshd v1 statement: pbft view change",
+            Self::PbftNewView => "meshd v1 statement: pbft new view",
+            Self::PbftReply => "meshd v1 statement: pbft reply",
+            Self::PbftState => "meshd v1 statement: pbft state",
         }
     }
 }
@@ -136,6 +167,6 @@ mod tests {
             assert_eq!(Domain::try_from(u8::from(domain)), Ok(domain));
         }
         assert_eq!(Domain::try_from(0), Err(UnknownDomain(0)));
-        assert_eq!(Domain::try_from(8), Err(UnknownDomain(8)));
+        assert_eq!(Domain::try_from(17), Err(UnknownDomain(17)));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     logs::Question,
     member::{MemberEntry, merge},
     merkle::Leaf,
+    pbft::{EpochConfig, Evidence, Message, Sizes},
     task::{Frame, Spec},
     time::Wall,
     token::Token,
@@ -33,7 +34,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 25] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -57,6 +58,8 @@ pub const TARGETS: [Target; 23] = [
     ("ledger_fetch", ledger_fetch),
     ("ledger_fetched", ledger_fetched),
     ("ledger_proof", ledger_proof),
+    ("pbft_message", pbft_message),
+    ("pbft_evidence", pbft_evidence),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -262,6 +265,28 @@ pub fn ledger_proof(bytes: &[u8]) -> bool {
     })
 }
 
+/// What is done with a message of each kind.
+pub fn pbft_message(bytes: &[u8]) -> bool {
+    accepted(bytes, Message::decode(bytes, &Sizes::of(&known_epoch())), |message| match message {
+        Message::Request(request) => {
+            assert!(request.operations.iter().map(<[u8]>::len).sum::<usize>() <= request.operations.as_bytes().len());
+        }
+        Message::PrePrepare(pre_prepare) => {
+            assert_eq!(pre_prepare.batch.is_null(), pre_prepare.batch.requests.is_empty())
+        }
+        Message::ViewChange(change) => assert_eq!(change.change.digest(), change.change.clone().digest()),
+        Message::Stable(end) => drop(end.summary.config.check()),
+        _ => {}
+    })
+}
+
+pub fn pbft_evidence(bytes: &[u8]) -> bool {
+    accepted(bytes, codec::decode_canonical::<Evidence>(bytes, Evidence::LIMIT), |evidence| {
+        let convicted = evidence.verify(&known_genesis().network_id(), &known_epoch());
+        assert!(convicted.is_none_or(|node| known_epoch().replica_of(&node) == Some(evidence.replica)));
+    })
+}
+
 /// A payload for envelopes and leaves, as those of the protocols are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note(pub String);
@@ -287,6 +312,13 @@ pub fn known_genesis() -> Genesis {
         created: Wall(1_790_000_000_000),
         committee: Founders::alone(maker),
     }
+}
+
+/// The committee of the samples: keys 1 to 4.
+#[must_use]
+pub fn known_epoch() -> EpochConfig {
+    let members = (1..=4).map(|number| SecretKey::from_bytes(&[number; 32]).node_id());
+    EpochConfig::genesis(members).expect("a lawful epoch")
 }
 
 fn check_credential(credential: &Credential) {

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod logs;
 pub mod member;
 pub mod merkle;
+pub mod pbft;
 pub mod role;
 pub mod table;
 pub mod task;

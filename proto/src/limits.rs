@@ -155,6 +155,28 @@ pub const ANSWER_ROWS: usize = 1024;
 pub const ANSWER_BYTES: usize = 512 * 1024;
 /// What one search looks at before it answers.
 pub const SEARCHED_ROWS: usize = 10_000;
+/// L, the numbers above a stable checkpoint: bounds what a faulty primary makes others hold, and a VIEW-CHANGE.
+pub const PBFT_WINDOW: usize = 4096;
+/// Requests of a batch: a PRE-PREPARE of digests stays below 150 KB.
+pub const PBFT_BATCH_REQUESTS: usize = 4096;
+/// Operations of a batch, and so of a request.
+pub const PBFT_BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Gateways in the client table, each a leaf of its tree.
+pub const PBFT_CLIENTS: usize = 16 * 1024;
+/// Numbers remembered of each gateway.
+pub const PBFT_CLIENT_WINDOW: usize = 1024;
+/// Bytes of outcomes kept of each gateway, and in one reply.
+pub const PBFT_CLIENT_BYTES: usize = 16 * 1024 * 1024;
+/// Requests asked for at once.
+pub const PBFT_FETCH_DIGESTS: usize = 256;
+/// Requests are sent together up to this size, and one more.
+pub const PBFT_REQUESTS_BYTES: usize = 1024 * 1024;
+/// Ends of epochs sent together; who needs more asks again.
+pub const PBFT_EPOCHS: usize = 16;
+/// The end of an epoch of 31 members that has 31: certificate 2,300, summary 1,600.
+pub const PBFT_EPOCH_CERTIFICATE_BYTES: usize = 4 * 1024;
+/// A piece of the application's state: large enough that a path of 16 digests is nothing beside it.
+pub const PBFT_CHUNK_BYTES: usize = 256 * 1024;
 
 /// How far the clock of whoever dated a certificate may be ahead of ours. Machines without time synchronisation drift
 /// by seconds a day; five minutes is what Kerberos allows.

@@ -10,6 +10,8 @@ mod ledger;
 mod ledger_sample;
 mod limits;
 mod member;
+mod pbft;
+mod pbft_sample;
 mod sample;
 mod schema;
 mod talk_sample;

@@ -1,7 +1,7 @@
 //! One network, its people, and one value at least of each shape that has a wire form. All from fixed keys and dates,
 //! so that their bytes are the same in every build.
 
-use crate::{ledger_sample, talk_sample, task_sample};
+use crate::{ledger_sample, pbft_sample, talk_sample, task_sample};
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
@@ -47,6 +47,8 @@ pub fn all() -> Vec<Sample> {
     samples.extend(talk_sample::blobs());
     samples.extend(talk_sample::logs());
     samples.extend(ledger_sample::all());
+    samples.extend(pbft_sample::messages());
+    samples.extend(pbft_sample::evidence());
     samples
 }
 

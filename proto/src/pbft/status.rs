@@ -1,0 +1,26 @@
+use super::{Sequence, View};
+use crate::domain::Epoch;
+use serde::{Deserialize, Serialize};
+
+/// Where a replica stands, told to all now and then: others answer with what it lacks. It claims nothing that anybody
+/// rests on, so it is not signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    #[serde(rename = "e")]
+    pub epoch: Epoch,
+    #[serde(rename = "v")]
+    pub view: View,
+    /// It takes part in the view, and does not wait for its NEW-VIEW.
+    #[serde(rename = "a")]
+    pub active: bool,
+    /// h.
+    #[serde(rename = "h")]
+    pub stable: Sequence,
+    /// The last that it executed.
+    #[serde(rename = "x")]
+    pub executed: Sequence,
+    /// It has requests or slots that are not done: whoever has something for it should say it.
+    #[serde(rename = "w")]
+    pub wants: bool,
+}

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+/// Times and bounds of one replica. What all must have alike is in `EpochConfig`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// From the first sight of a request to its execution, before the view is left. Doubles with each view change.
+    /// Default 800 ms. Section 4.4.
+    pub timeout: Duration,
+    /// The longest that it doubles to. Default 30 s.
+    pub timeout_max: Duration,
+    /// Slots with requests executed in one view before a doubled timeout is halved again. Default 64.
+    pub shrink_after: u32,
+    /// How long the primary may be idle while a request waits, as a part of the timeout: 1 / this. Default 4. Clement et
+    /// al., NSDI '09, section 4.
+    pub idle_divisor: u32,
+    /// The period in which the primary's rate is measured. Default 1 s.
+    pub pace_period: Duration,
+    /// The rate that is asked of a new primary, of the best of the views before, in percent. Default 50.
+    pub pace_floor: u32,
+    /// What the floor rises by in each period. Default 5 percent points.
+    pub pace_step: u32,
+    /// Where the floor stops rising. Default 80: at 100 a healthy network would change views for its own jitter.
+    pub pace_ceiling: u32,
+    /// W: batches that the primary has in flight. Default 8. Larger ones hide the latency of more syncs.
+    pub in_flight: u32,
+    /// How long the primary waits for a batch to fill while others are in flight. Default 2 ms.
+    pub batch_delay: Duration,
+    /// How far the time of a fresh proposal may be from the clock. Default 10 s.
+    pub time_bound: Duration,
+    /// A backup relays a request that the primary has not proposed after this. Default 100 ms.
+    pub relay_after: Duration,
+    /// Bodies, batches and view changes that are missing are asked for after this: they are mostly on their way.
+    /// Default 10 ms.
+    pub fetch_after: Duration,
+    /// And asked for again, of the next replica. Default 100 ms.
+    pub fetch_again: Duration,
+    /// Between two status messages while something is unfinished. Default 150 ms.
+    pub status_busy: Duration,
+    /// And while nothing is. Default 1 s.
+    pub status_idle: Duration,
+    /// One replica is answered at most so often. Default 40 ms.
+    pub answer_every: Duration,
+    /// Slots of which a status is answered. Default 16.
+    pub answer_slots: u32,
+    /// Behind a stable checkpoint within the window, a state transfer begins if nothing was executed for so long.
+    /// Default 500 ms.
+    pub stall: Duration,
+    /// Pieces of state asked for at once. Default 8.
+    pub transfer_window: usize,
+    /// A piece that has not come is asked of the next. Default 500 ms.
+    pub transfer_timeout: Duration,
+    /// A snapshot that somebody fetches from is kept for so long after the last question. Default 10 s.
+    pub pin_for: Duration,
+    /// Bytes of requests that one gateway may have waiting. Default 8 MiB.
+    pub lane_bytes: usize,
+    /// Pieces of evidence kept against one member. Default 4: one convicts.
+    pub evidence_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_millis(800),
+            timeout_max: Duration::from_secs(30),
+            shrink_after: 64,
+            idle_divisor: 4,
+            pace_period: Duration::from_secs(1),
+            pace_floor: 50,
+            pace_step: 5,
+            pace_ceiling: 80,
+            in_flight: 8,
+            batch_delay: Duration::from_millis(2),
+            time_bound: Duration::from_secs(10),
+            relay_after: Duration::from_millis(100),
+            fetch_after: Duration::from_millis(10),
+            fetch_again: Duration::from_millis(100),
+            status_busy: Duration::from_millis(150),
+            status_idle: Duration::from_secs(1),
+            answer_every: Duration::from_millis(40),
+            answer_slots: 16,
+            stall: Duration::from_millis(500),
+            transfer_window: 8,
+            transfer_timeout: Duration::from_millis(500),
+            pin_for: Duration::from_secs(10),
+            lane_bytes: 8 << 20,
+            evidence_max: 4,
+        }
+    }
+}

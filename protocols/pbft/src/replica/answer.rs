@@ -1,0 +1,53 @@
+//! Replies to gateways, signed once for all outcomes that go to one of them.
+
+use super::{Replica, Turn};
+use mesh_proto::{
+    id::NodeId,
+    key::Signature,
+    pbft::{Message, Outcome, Reply, RequestNumber, Sequence},
+};
+use std::sync::Arc;
+
+impl Replica {
+    /// Members alone answer: others are not counted.
+    pub(super) fn reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        gateway: NodeId,
+        sequence: Sequence,
+        outcomes: Vec<(RequestNumber, Outcome)>,
+    ) {
+        if self.id.is_none() {
+            return;
+        }
+        let most = self.durable.config.client_bytes as usize;
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for (number, outcome) in outcomes {
+            if bytes + outcome.len() > most && !part.is_empty() {
+                self.send_reply(turn, gateway, sequence, std::mem::take(&mut part));
+                bytes = 0;
+            }
+            bytes += outcome.len();
+            part.push((number, outcome));
+        }
+        self.send_reply(turn, gateway, sequence, part);
+    }
+
+    fn send_reply(
+        &mut self,
+        turn: &mut Turn<'_>,
+        gateway: NodeId,
+        sequence: Sequence,
+        outcomes: Vec<(RequestNumber, Outcome)>,
+    ) {
+        let Some(replica) = self.id else { return };
+        let (epoch, view) = (self.durable.config.epoch, self.durable.view);
+        let signature = Signature::from_bytes([0; 64]);
+        let reply = Reply { epoch, view, gateway, sequence, outcomes, replica, signature };
+        let reply = reply.signed(&self.key, &self.network);
+        self.counters.answered += 1;
+        // A gateway may be on this node: its client is told as any other is.
+        let message = Arc::new(Message::Reply(Arc::new(reply)));
+        turn.effects.push(crate::Effect::Send { to: crate::Recipient::Node(gateway), message });
+    }
+}

@@ -1,0 +1,161 @@
+//! Committed batches, executed in order, each once. Sections 4.2 and 4.6.
+
+use super::{Replica, Turn};
+use crate::{Alarm, Body, Effect, Execution, Membership, Rejection, changed, table::Verdict};
+use mesh_proto::{
+    id::NodeId,
+    pbft::{Batch, Executed, Outcome, RequestNumber, Sequence},
+    task::Octets,
+    time::Wall,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A batch that was given out for execution.
+#[derive(Debug)]
+pub struct Running {
+    sequence: Sequence,
+    /// Whose outcomes are due, in order.
+    requests: Vec<(NodeId, RequestNumber)>,
+    /// What is told about the others of the batch.
+    settled: Vec<(NodeId, RequestNumber, Outcome)>,
+}
+
+impl Replica {
+    /// Gives out all that can be executed. A checkpoint's number is done, and its state summed up, before the next one.
+    pub(super) fn execute(&mut self, turn: &mut Turn<'_>) {
+        while self.halted.is_none() && !self.is_installing() && self.checkpointing.is_none() {
+            let next = self.issued.next();
+            let is_behind_boundary = self.durable.config.is_checkpoint(self.issued) && self.issued > self.executed;
+            if is_behind_boundary || next > self.barrier() {
+                break;
+            }
+            let Some(decided) = self.slots.get(&next).and_then(|slot| slot.decided.clone()) else { break };
+            let Some(batch) = self.batch(next, &decided.digest) else {
+                self.want_batch(turn, next, decided.digest);
+                break;
+            };
+            if self.bodies(turn, next, &batch).is_none() {
+                break;
+            }
+            self.issue(turn, next, &batch);
+        }
+    }
+
+    /// Checklist items 11, 13 and 17.
+    fn issue(&mut self, turn: &mut Turn<'_>, sequence: Sequence, batch: &Batch) {
+        assert_eq!(sequence, self.issued.next(), "batches execute in order, without gaps");
+        // Views mix after a view change, and primaries' clocks differ: agreed time moves on all the same.
+        self.time = batch.time.max(Wall(self.time.0.saturating_add(1)));
+        let config = Arc::clone(&self.durable.config);
+        let mut running = Running { sequence, requests: Vec::new(), settled: Vec::new() };
+        // All of them first: settling one may let go of another that waits under the same number.
+        let bodies: Vec<Body> = batch.requests.iter().filter_map(|digest| self.body(digest)).collect();
+        assert_eq!(bodies.len(), batch.requests.len(), "a batch executes whole");
+        let mut requests = Vec::new();
+        for body in bodies {
+            let (gateway, number) = (body.request.gateway, body.request.number);
+            let verdict = self.table.judge(&config, &gateway, number, self.time);
+            self.pool.settle(&gateway, number, RequestNumber::ZERO);
+            match verdict {
+                Verdict::New => {
+                    self.table.begin(&config, gateway, number, sequence);
+                    running.requests.push((gateway, number));
+                    requests.push(body);
+                    continue;
+                }
+                // Its answer is on its way.
+                Verdict::Executed(before, _) if before > self.executed => {}
+                Verdict::Executed(_, outcome) => running.settled.push((gateway, number, outcome)),
+                Verdict::TooOld(floor) => {
+                    self.pool.settle(&gateway, number, floor);
+                    running.settled.push((gateway, number, Outcome::TooOld(floor)));
+                }
+                Verdict::TooNew => running.settled.push((gateway, number, Outcome::TooNew)),
+            }
+            self.counters.skipped_requests += 1;
+        }
+        self.issued = sequence;
+        let is_empty = requests.is_empty();
+        if !is_empty {
+            turn.effects.push(Effect::Execute(Execution { sequence, time: self.time, requests }));
+        }
+        self.running.push_back(running);
+        if self.running.len() == 1 && is_empty {
+            self.finish_empty(turn);
+        }
+    }
+
+    /// The caller has executed a batch.
+    pub(super) fn on_executed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sequence: Sequence,
+        outcomes: Vec<Octets>,
+        change: Option<Membership>,
+    ) -> Result<(), Rejection> {
+        let front = self.running.front().filter(|front| front.sequence == sequence && !front.requests.is_empty());
+        let Some(requests) = front.map(|front| front.requests.len()) else {
+            return Err(Rejection::OutOfTurn(sequence));
+        };
+        if outcomes.len() != requests {
+            self.halt(turn, Alarm::WrongOutcomes { sequence, requests, outcomes: outcomes.len() });
+            return Ok(());
+        }
+        if let Some(change) = change
+            && self.next_config.is_none()
+            && let Ok(next) = changed(&self.durable.config, change, sequence)
+        {
+            self.next_config = Some((Arc::new(next), turn.now.mono));
+        }
+        self.finish(turn, outcomes);
+        self.finish_empty(turn);
+        self.execute(turn);
+        self.propose(turn);
+        self.try_install(turn);
+        Ok(())
+    }
+
+    /// Batches in which nothing was left to execute: null requests, and repeats.
+    fn finish_empty(&mut self, turn: &mut Turn<'_>) {
+        while self.running.front().is_some_and(|front| front.requests.is_empty()) {
+            self.finish(turn, Vec::new());
+        }
+    }
+
+    fn finish(&mut self, turn: &mut Turn<'_>, outcomes: Vec<Octets>) {
+        let Some(Running { sequence, requests, settled }) = self.running.pop_front() else { return };
+        assert_eq!(sequence, self.executed.next(), "batches are done in order");
+        let config = Arc::clone(&self.durable.config);
+        let mut replies: BTreeMap<NodeId, Vec<(RequestNumber, Outcome)>> = BTreeMap::new();
+        for ((gateway, number), answer) in requests.iter().zip(outcomes) {
+            // What no reply could carry is not kept either.
+            let outcome = match answer.len() <= config.client_bytes as usize {
+                true => Outcome::Executed(answer),
+                false => Outcome::Forgotten,
+            };
+            self.table.finish(&config, gateway, *number, outcome.clone());
+            self.done.push((*gateway, Executed { number: *number, sequence, outcome: outcome.clone() }));
+            replies.entry(*gateway).or_default().push((*number, outcome));
+        }
+        for (gateway, number, outcome) in settled {
+            replies.entry(gateway).or_default().push((number, outcome));
+        }
+        self.executed = sequence;
+        self.counters.executed += 1;
+        self.counters.executed_requests += requests.len() as u64;
+        self.note_progress(turn, requests.len());
+        for (gateway, outcomes) in replies {
+            self.reply(turn, gateway, sequence, outcomes);
+        }
+        if self.durable.config.is_checkpoint(sequence) {
+            self.checkpointing = Some(sequence);
+            turn.effects.push(Effect::TakeCheckpoint { sequence });
+        }
+    }
+
+    fn body(&self, digest: &mesh_proto::id::Digest) -> Option<Body> {
+        let kept = self.durable.bodies.get(digest);
+        let kept = kept.map(|kept| Body { digest: *digest, request: Arc::clone(&kept.value) });
+        kept.or_else(|| self.pool.get(digest).or_else(|| self.stash.get(digest)).cloned())
+    }
+}

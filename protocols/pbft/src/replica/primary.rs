@@ -1,0 +1,73 @@
+//! What the primary does: batches in flight, up to W. Sections 4.2 and 5.
+
+use super::{Replica, Turn};
+use crate::Body;
+use mesh_proto::{
+    pbft::{Batch, Message, PrePrepare, Sequence},
+    time::Mono,
+};
+use std::sync::Arc;
+
+impl Replica {
+    /// Proposes as long as there is something to propose and room for it.
+    pub(super) fn propose(&mut self, turn: &mut Turn<'_>) {
+        while let Some(sequence) = self.next_proposal() {
+            let batch = match self.next_config {
+                // An idle network changes its committee at once.
+                Some(_) => Batch::null(),
+                None if self.propose_due().is_some_and(|due| due <= turn.now.mono) => {
+                    let requests = self.pool.next_batch(&self.durable.config);
+                    Batch { time: turn.now.wall, requests }
+                }
+                None => break,
+            };
+            if batch.is_null() && self.next_config.is_none() {
+                break;
+            }
+            self.propose_batch(turn, sequence, batch);
+        }
+    }
+
+    /// When the next batch is to be proposed: at once if none is in flight or a whole one waits, else when its oldest
+    /// request has waited for others. `None` if there is nothing to propose, or no room.
+    pub(super) fn propose_due(&self) -> Option<Mono> {
+        self.next_proposal()?;
+        let oldest = self.pool.oldest_unproposed()?;
+        let is_idle = self.proposed <= self.executed;
+        match is_idle || self.pool.has_batch(&self.durable.config) {
+            true => Some(Mono::default()),
+            false => Some(oldest + self.config.batch_delay),
+        }
+    }
+
+    /// The number of the next proposal, if there is room for it.
+    fn next_proposal(&self) -> Option<Sequence> {
+        if !self.durable.is_active() || !self.is_primary() || !self.can_vote() {
+            return None;
+        }
+        // Others may have gone on in a later view, of which this replica does not know yet.
+        let next = self.proposed.max(self.executed).max(self.durable.low()).next();
+        let in_flight = self.proposed.above(self.executed);
+        let has_room =
+            next <= self.durable.high() && next <= self.barrier() && in_flight < u64::from(self.config.in_flight);
+        has_room.then_some(next)
+    }
+
+    fn propose_batch(&mut self, turn: &mut Turn<'_>, sequence: Sequence, batch: Batch) {
+        let (view, digest) = (self.durable.view, batch.digest());
+        let bodies: Vec<Body> = batch.requests.iter().filter_map(|request| self.pool.get(request).cloned()).collect();
+        let batch = Arc::new(batch);
+        let epoch = self.durable.config.epoch;
+        let signature = PrePrepare::sign_digest(&self.key, &self.network, epoch, (view, sequence), &digest);
+        self.counters.proposed += 1;
+        self.counters.nulls_proposed += u64::from(batch.is_null());
+        self.log_accepted(turn, (view, sequence), digest, signature, &batch, &bodies, None);
+        self.slot(sequence, turn.now.mono).since = turn.now.mono;
+        self.proposed = sequence;
+        self.proposal_seen = turn.now.mono;
+        let message = PrePrepare { epoch, view, sequence, batch, signature };
+        self.broadcast(turn, Message::PrePrepare(Arc::new(message)));
+        self.check_prepared(turn, sequence);
+        self.execute(turn);
+    }
+}

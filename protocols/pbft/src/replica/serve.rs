@@ -1,0 +1,142 @@
+//! Answers to those who are behind. Each answer proves itself, so anybody may be asked.
+
+use super::{Replica, Turn};
+use crate::{Effect, Rejection, table::Table};
+use mesh_proto::{
+    id::{Digest, NodeId},
+    limits,
+    merkle::{Path, Tree},
+    pbft::{Chunk, ClientEntry, Fetch, Message, Part, Request, Sequence, View, ViewChange},
+    task::Octets,
+    time::Mono,
+};
+use std::sync::Arc;
+
+/// Snapshots that somebody fetches from: of the stable checkpoint, and of one before it, which is kept when that moves on:
+/// a transfer takes longer than an interval under load.
+#[derive(Debug, Default)]
+pub struct Pins {
+    stable: Option<Pin>,
+    past: Option<Pin>,
+}
+
+#[derive(Debug)]
+struct Pin {
+    sequence: Sequence,
+    until: Mono,
+    table: Table,
+    tree: Option<Tree>,
+}
+
+impl Pin {
+    /// An entry of the table, and its path.
+    fn piece(&mut self, index: u32) -> Option<(ClientEntry, Path)> {
+        if self.tree.is_none() {
+            self.tree = self.table.tree();
+        }
+        let path = self.tree.as_ref()?.path(index)?;
+        Some((self.table.entry(index)?, path))
+    }
+}
+
+impl Replica {
+    pub(super) fn on_fetch(&mut self, turn: &mut Turn<'_>, from: NodeId, fetch: Fetch) -> Result<(), Rejection> {
+        let answer = match fetch {
+            Fetch::Requests { digests } => self.requests_for(&digests),
+            Fetch::Batch { digest } => {
+                self.durable.batches.get(&digest).map(|kept| Message::Batch(Arc::clone(&kept.value)))
+            }
+            Fetch::ViewChange { view, digest } => self.known_view_change(view, &digest).map(Message::ViewChange),
+            Fetch::Epochs { above } => self.epochs_above(above),
+            Fetch::State { sequence, part, index } => return self.serve_piece(turn, from, sequence, part, index),
+        };
+        let Some(answer) = answer else { return Err(Rejection::Unasked) };
+        self.counters.fetched += 1;
+        self.send(turn, from, answer);
+        Ok(())
+    }
+
+    fn requests_for(&self, digests: &[Digest]) -> Option<Message> {
+        let (mut found, mut bytes): (Vec<Arc<Request>>, usize) = (Vec::new(), 0);
+        for digest in digests {
+            let kept = self.durable.bodies.get(digest).map(|kept| &kept.value);
+            let Some(request) = kept.or_else(|| self.pool.get(digest).map(|body| &body.request)) else { continue };
+            bytes += request.operations.as_bytes().len() + 256;
+            found.push(Arc::clone(request));
+            if bytes > limits::PBFT_REQUESTS_BYTES {
+                break;
+            }
+        }
+        (!found.is_empty()).then_some(Message::Requests(found))
+    }
+
+    fn known_view_change(&self, view: View, digest: &Digest) -> Option<Arc<ViewChange>> {
+        let sent = self.changes.values().find(|(_, known)| known == digest).map(|(message, _)| Arc::clone(message));
+        sent.or_else(|| {
+            let entered = self.durable.entered.as_ref().filter(|entered| entered.message.view == view)?;
+            let named = entered.message.changes.iter().zip(&entered.changes);
+            named.into_iter().find(|((_, known), _)| known == digest).map(|(_, message)| Arc::clone(message))
+        })
+    }
+
+    fn serve_piece(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        sequence: Sequence,
+        part: Part,
+        index: u32,
+    ) -> Result<(), Rejection> {
+        let pin = self.pin(turn.now.mono, sequence)?;
+        match part {
+            Part::State => turn.effects.push(Effect::ReadPiece { to: from, sequence, index }),
+            Part::Clients => {
+                let Some((entry, path)) = pin.piece(index) else { return Err(Rejection::Unasked) };
+                let bytes = Octets::from(mesh_proto::codec::encode(&entry));
+                self.send(turn, from, Message::Chunk(Chunk { sequence, part, index, bytes, path }));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_piece(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: NodeId,
+        sequence: Sequence,
+        index: u32,
+        bytes: Octets,
+        path: Path,
+    ) {
+        self.send(turn, to, Message::Chunk(Chunk { sequence, part: Part::State, index, bytes, path }));
+    }
+
+    fn pin(&mut self, now: Mono, sequence: Sequence) -> Result<&mut Pin, Rejection> {
+        let until = now + self.config.pin_for;
+        let is_stable = self.durable.stable.as_ref().is_some_and(|stable| stable.summary.sequence == sequence);
+        let pin = match is_stable {
+            true => {
+                let held = self.durable.checkpoints.get(&sequence).ok_or(Rejection::Unasked)?;
+                let fresh = || Pin { sequence, until, table: held.table.clone(), tree: None };
+                self.pins.stable.get_or_insert_with(fresh)
+            }
+            false => {
+                let past = self.pins.past.as_mut().filter(|past| past.sequence == sequence);
+                past.ok_or(Rejection::Unasked)?
+            }
+        };
+        pin.until = until;
+        Ok(pin)
+    }
+
+    /// The stable checkpoint moves on: what is being fetched stays for a while, one at a time.
+    pub(super) fn keep_pinned(&mut self, turn: &Turn<'_>) {
+        let is_wanted = |pin: &Pin| pin.until > turn.now.mono;
+        let stable = self.pins.stable.take().filter(is_wanted);
+        self.pins.past = self.pins.past.take().filter(is_wanted).or(stable);
+    }
+
+    pub(super) fn pinned(&self) -> Option<Sequence> {
+        self.pins.past.as_ref().map(|pin| pin.sequence)
+    }
+}

@@ -1,0 +1,106 @@
+//! When the primary is left: for requests that it does not get executed, for idling, for its pace. Sections 4.4 and 4.5.2,
+//! and Clement et al., NSDI '09, section 4.
+
+use super::{Replica, Turn};
+use mesh_proto::time::Mono;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Suspicion {
+    /// Doubles with each expiry, and is halved after sustained progress.
+    pub timeout: Duration,
+    /// When the NEW-VIEW should have come; runs once a quorum is for the view.
+    pub new_view_due: Option<Mono>,
+    /// When the view was entered.
+    since: Mono,
+    /// Slots with requests that were executed since the last expiry.
+    streak: u32,
+}
+
+impl Suspicion {
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, new_view_due: None, since: Mono::default(), streak: 0 }
+    }
+
+    pub fn enter(&mut self, now: Mono) {
+        self.since = now;
+        self.new_view_due = None;
+    }
+
+    fn double(&mut self, most: Duration) {
+        self.timeout = (self.timeout * 2).min(most);
+        self.streak = 0;
+    }
+}
+
+impl Replica {
+    /// Something was executed that was not before.
+    pub(super) fn note_progress(&mut self, turn: &Turn<'_>, requests: usize) {
+        self.last_progress = turn.now.mono;
+        self.pace.count(requests as u64);
+        if requests == 0 {
+            return;
+        }
+        self.suspicion.streak += 1;
+        if self.suspicion.streak >= self.config.shrink_after {
+            self.suspicion.streak = 0;
+            self.suspicion.timeout = (self.suspicion.timeout / 2).max(self.config.timeout);
+        }
+    }
+
+    /// When the primary is to be left. Executing other requests does not move it: a primary that starves one gateway is
+    /// left as one that starves all.
+    pub(super) fn request_due(&self) -> Option<Mono> {
+        if !self.suspects() {
+            return None;
+        }
+        // A slot that is proposed, or prepared, and stuck.
+        let slot = self.first_proposed();
+        let change = self.next_config.as_ref().map(|(_, since)| *since);
+        let oldest = [self.pool.oldest(), slot, change].into_iter().flatten().min()?;
+        Some(oldest.max(self.suspicion.since) + self.suspicion.timeout)
+    }
+
+    /// When the primary has been idle for too long: requests wait, there is room for a proposal, and none is in flight.
+    pub(super) fn idle_due(&self) -> Option<Mono> {
+        let next = self.executed.next();
+        let is_blocked = next > self.durable.high() || next > self.barrier() || self.first_proposed().is_some();
+        if !self.suspects() || is_blocked {
+            return None;
+        }
+        let since = self.pool.oldest_unproposed()?.max(self.proposal_seen).max(self.suspicion.since);
+        Some(since + self.suspicion.timeout / self.config.idle_divisor.max(1))
+    }
+
+    /// When the first number that is proposed, or decided, and not executed was proposed. Votes alone are anybody's.
+    fn first_proposed(&self) -> Option<Mono> {
+        let view = self.durable.view;
+        let mut slots = self.slots.range(self.issued.next()..);
+        let first = slots.find(|(sequence, slot)| {
+            let accepted = self.durable.log.get(sequence).and_then(|entry| entry.accepted);
+            slot.offer.is_some() || slot.decided.is_some() || accepted.is_some_and(|accepted| accepted.view == view)
+        });
+        first.map(|(_, slot)| slot.since)
+    }
+
+    /// A backup of an active view; in a committee of one there is nobody else.
+    pub(super) fn suspects(&self) -> bool {
+        self.can_vote() && self.durable.is_active() && self.quorums.members() > 1
+    }
+
+    /// Leaves the primary that is due to be left.
+    pub(super) fn suspect(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.mono;
+        let is_due = |due: Option<Mono>| due.is_some_and(|due| due <= now);
+        let is_silent = is_due(self.suspicion.new_view_due) && !self.durable.is_active();
+        let is_idle = !self.is_primary() && is_due(self.idle_due());
+        let is_slow = self.is_slow(turn);
+        self.counters.idle_primaries += u64::from(is_idle);
+        self.counters.slow_primaries += u64::from(is_slow);
+        if is_silent || is_idle || is_slow || is_due(self.request_due()) {
+            self.suspicion.double(self.config.timeout_max);
+            self.leave_for(turn, self.durable.view.next());
+            self.consider_views(turn);
+        }
+    }
+}

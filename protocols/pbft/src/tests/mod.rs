@@ -1,0 +1,15 @@
+//! One replica at a time, with peers played by the test; one file for each part of the checklist.
+
+mod admission;
+mod agreement;
+mod bench;
+mod checkpoints;
+mod clients;
+mod durability;
+mod epochs;
+mod evidence;
+mod limits;
+mod plans;
+mod tables;
+mod verification;
+mod views;

@@ -1,0 +1,122 @@
+//! The client table.
+
+use super::bench::{epoch, gateway_key, seq};
+use crate::table::{Table, Verdict, entry_leaf};
+use mesh_proto::{
+    id::NodeId,
+    pbft::{EpochConfig, Outcome, RequestNumber},
+    task::Octets,
+    time::Wall,
+};
+use proptest::{collection::vec, prelude::*};
+
+fn gateway(n: u8) -> NodeId {
+    gateway_key(100 + n).node_id()
+}
+
+fn number(n: u64) -> RequestNumber {
+    RequestNumber::new(n)
+}
+
+fn answer(size: usize) -> Outcome {
+    Outcome::Executed(Octets::from(vec![7; size]))
+}
+
+fn execute(table: &mut Table, config: &EpochConfig, who: u8, n: u64, at: u64, outcome: Outcome) {
+    table.begin(config, gateway(who), number(n), seq(at));
+    table.finish(config, &gateway(who), number(n), outcome);
+}
+
+/// Checklist item 17: eviction follows sequence numbers, and whoever was evicted begins above the floor.
+#[test]
+fn an_evicted_gateway_cannot_repeat_what_was_executed() {
+    let config = epoch(4);
+    let mut table = Table::default();
+    for who in 0..4 {
+        execute(&mut table, &config, who, 50 + u64::from(who), 10 - u64::from(who), answer(1));
+    }
+    // The fifth evicts the one that was silent longest: gateway 3, executed at number 7.
+    execute(&mut table, &config, 4, 60, 11, answer(1));
+    assert_eq!(table.floor(), number(53));
+    assert_eq!(table.judge(&config, &gateway(3), number(53), Wall(0)), Verdict::TooOld(number(53)));
+    assert_eq!(table.judge(&config, &gateway(3), number(54), Wall(0)), Verdict::New);
+    assert!(matches!(table.judge(&config, &gateway(0), number(50), Wall(0)), Verdict::Executed(..)));
+    assert_eq!(table.judge(&config, &gateway(9), number(5), Wall(0)), Verdict::TooOld(number(53)), "newcomers too");
+}
+
+/// Checklist item 38: of each gateway a window of numbers and so many bytes are kept; the oldest answers go first.
+#[test]
+fn answers_are_kept_within_a_bound() {
+    let config = EpochConfig { client_bytes: 10, ..epoch(4) };
+    let mut table = Table::default();
+    for n in 1..=3 {
+        execute(&mut table, &config, 0, n, n, answer(4));
+    }
+    let judged = |n| table.judge(&config, &gateway(0), number(n), Wall(0));
+    assert_eq!(judged(1), Verdict::Executed(seq(1), Outcome::Forgotten));
+    assert_eq!(judged(2), Verdict::Executed(seq(2), answer(4)));
+    let mut table = table.clone();
+    execute(&mut table, &config, 0, 11, 4, answer(1));
+    assert_eq!(table.judge(&config, &gateway(0), number(3), Wall(0)), Verdict::TooOld(number(3)));
+}
+
+/// Checklist item 17: an answer that is there twice, or not, is another table.
+#[test]
+fn the_root_covers_numbers_places_and_answers() {
+    let config = epoch(4);
+    let root = |n, at, outcome| {
+        let mut table = Table::default();
+        execute(&mut table, &config, 0, n, at, outcome);
+        table.roots().root
+    };
+    let roots = [
+        root(1, 1, answer(1)),
+        root(2, 1, answer(1)),
+        root(1, 2, answer(1)),
+        root(1, 1, answer(2)),
+        root(1, 1, Outcome::Forgotten),
+        Table::default().roots().root,
+    ];
+    let distinct: std::collections::BTreeSet<_> = roots.iter().collect();
+    assert_eq!(distinct.len(), roots.len());
+}
+
+proptest! {
+    /// Checklist items 14 and 17: outcomes may come late, a pipeline behind; the table is the same as if they had come
+    /// at once, and the same again after a transfer.
+    #[test]
+    fn the_table_is_a_function_of_the_order(all in vec((0u8..6, 1u64..40, 0usize..9), 1..60), late in 1usize..5) {
+        let config = EpochConfig { client_bytes: 16, ..epoch(4) };
+        let (mut at_once, mut piped) = (Table::default(), Table::default());
+        let mut pending = std::collections::VecDeque::new();
+        for (place, (who, n, size)) in all.into_iter().enumerate() {
+            let at = seq(place as u64 + 1);
+            if at_once.judge(&config, &gateway(who), number(n), Wall(0)) != Verdict::New {
+                continue;
+            }
+            at_once.begin(&config, gateway(who), number(n), at);
+            at_once.finish(&config, &gateway(who), number(n), answer(size));
+            prop_assert_eq!(piped.judge(&config, &gateway(who), number(n), Wall(0)), Verdict::New);
+            piped.begin(&config, gateway(who), number(n), at);
+            pending.push_back((who, n, size));
+            if pending.len() >= late {
+                let (who, n, size) = pending.pop_front().unwrap();
+                piped.finish(&config, &gateway(who), number(n), answer(size));
+            }
+        }
+        for (who, n, size) in pending {
+            piped.finish(&config, &gateway(who), number(n), answer(size));
+        }
+        prop_assert_eq!(piped.roots(), at_once.roots());
+        let entries: Vec<_> = at_once.entries().collect();
+        let mut moved = Table::from_entries(&entries, at_once.floor());
+        prop_assert_eq!(moved.roots(), at_once.roots());
+        prop_assert_eq!(&moved, &at_once);
+        if let Some(tree) = at_once.tree() {
+            for (place, entry) in entries.iter().enumerate() {
+                let path = tree.path(place as u32).unwrap();
+                prop_assert_eq!(path.root(entry_leaf(entry), place as u32, tree.count()), Some(tree.root()));
+            }
+        }
+    }
+}

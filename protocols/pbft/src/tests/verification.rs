@@ -1,0 +1,232 @@
+//! What the verifier lets through.
+
+use super::bench::*;
+use crate::Refusal;
+use mesh_proto::{
+    domain::Epoch,
+    id::Digest,
+    key::Signature,
+    pbft::{Ballots, Change, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
+};
+use std::sync::Arc;
+
+fn at(sequence: u64) -> (mesh_proto::pbft::View, Sequence) {
+    (view(0), seq(sequence))
+}
+
+/// Checklist item 6: what fails before the signature costs none. The signatures here are void, so that a check of them
+/// would say so.
+#[test]
+fn cheap_checks_come_before_signatures() {
+    let mut bench = Bench::new(1, 4);
+    let void = Signature::from_bytes([0; 64]);
+    let vote = Vote { signature: void, ..bench.vote(Phase::Prepare, 2, at(1), Digest::from_bytes([1; 32])) };
+    let refused = |bench: &mut Bench, from: u8, vote: Vote| match bench.give(from, Message::Prepare(vote)) {
+        Err(No::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let outsider = bench.node(4);
+    assert_eq!(refused(&mut bench, 4, vote.clone()), Refusal::Member(outsider));
+    let third = bench.node(3);
+    assert_eq!(refused(&mut bench, 3, vote.clone()), Refusal::Member(third), "speaks for another");
+    let other_epoch = Vote { epoch: Epoch(1), ..vote.clone() };
+    assert_eq!(refused(&mut bench, 2, other_epoch), Refusal::Epoch { found: Epoch(1), own: Epoch(0) });
+    let far = Vote { sequence: seq(17), ..vote.clone() };
+    assert_eq!(refused(&mut bench, 2, far), Refusal::Window(seq(17)));
+    let low = Vote { sequence: seq(0), ..vote.clone() };
+    assert_eq!(refused(&mut bench, 2, low), Refusal::Window(seq(0)));
+    assert!(matches!(refused(&mut bench, 2, vote), Refusal::Signature(_)), "only then the signature");
+}
+
+/// Checklist item 6: what was checked is not checked again, and another signature of the same costs nothing.
+#[test]
+fn a_second_signature_of_a_statement_is_refused_unchecked() {
+    let mut bench = Bench::new(1, 4);
+    let vote = bench.vote(Phase::Prepare, 2, at(1), Digest::from_bytes([1; 32]));
+    bench.give(2, Message::Prepare(vote.clone())).unwrap();
+    let other = Vote { signature: Signature::from_bytes([0; 64]), ..vote };
+    assert_eq!(bench.give(2, Message::Prepare(other)), Err(No::Refused(Refusal::Duplicate)));
+}
+
+/// Checklist items 6 and 39: who sends bad signatures is not listened to for a while, others are.
+#[test]
+fn a_peer_with_bad_signatures_is_muted() {
+    let mut bench = Bench::new(1, 4);
+    let bad = |bench: &Bench, n: u8| {
+        let vote = bench.vote(Phase::Prepare, 2, at(1), Digest::from_bytes([n; 32]));
+        Message::Prepare(Vote { signature: Signature::from_bytes([1; 64]), ..vote })
+    };
+    for n in 0..16 {
+        assert!(matches!(bench.give(2, bad(&bench, n)), Err(No::Refused(Refusal::Signature(_)))));
+    }
+    let good = bench.prepare(2, at(1), Digest::from_bytes([1; 32]));
+    assert_eq!(bench.give(2, good), Err(No::Refused(Refusal::Muted)));
+    let good = bench.prepare(3, at(1), Digest::from_bytes([1; 32]));
+    assert_eq!(bench.give(3, good), Ok(()));
+}
+
+/// Checklist item 2: a signature of another phase, epoch or network does not hold.
+#[test]
+fn signatures_do_not_move_between_phases() {
+    let mut bench = Bench::new(1, 4);
+    let commit = bench.vote(Phase::Commit, 2, at(1), Digest::from_bytes([1; 32]));
+    assert!(matches!(bench.give(2, Message::Prepare(commit)), Err(No::Refused(Refusal::Signature(_)))));
+}
+
+/// Checklist item 4: strict verification, for which there is no second signature: s + L is refused.
+#[test]
+fn a_malleable_signature_is_refused() {
+    let mut bench = Bench::new(1, 4);
+    let vote = bench.vote(Phase::Prepare, 2, at(1), Digest::from_bytes([1; 32]));
+    let mut bytes = *vote.signature.as_bytes();
+    // The order of the group, little endian.
+    let order: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut carry = 0u16;
+    for (place, byte) in order.iter().enumerate() {
+        let sum = u16::from(bytes[32 + place]) + u16::from(*byte) + carry;
+        bytes[32 + place] = sum as u8;
+        carry = sum >> 8;
+    }
+    let other = Vote { signature: Signature::from_bytes(bytes), ..vote };
+    assert!(matches!(bench.give(2, Message::Prepare(other)), Err(No::Refused(Refusal::Signature(_)))));
+}
+
+/// Checklist item 7: a request that its gateway did not sign goes nowhere, whoever brings it.
+#[test]
+fn a_request_that_its_gateway_did_not_sign_is_refused() {
+    let mut bench = Bench::new(1, 4);
+    let mut forged = request(1).as_ref().clone();
+    forged.gateway = gateway_key(101).node_id();
+    let message = Message::Request(Arc::new(forged.clone()));
+    assert!(matches!(bench.give_from(forged.gateway, message.clone()), Err(No::Refused(Refusal::Signature(_)))));
+    assert!(matches!(bench.give(0, message), Err(No::Refused(Refusal::Signature(_)))));
+    let fetched = Message::Requests(vec![Arc::new(forged)]);
+    assert!(matches!(bench.give(0, fetched), Err(No::Refused(Refusal::Signature(_)))));
+}
+
+/// Checklist item 10: a commit certificate needs a quorum of distinct members, and the batch that it is about.
+#[test]
+fn a_commit_certificate_is_of_a_quorum() {
+    let mut bench = Bench::new(1, 4);
+    let batch = batch(&[request(1)]);
+    let two = bench.decided(&[0, 2], at(1), &batch);
+    let few = Refusal::TooFewSignatures { found: 2, needed: 3 };
+    assert_eq!(bench.give(3, two), Err(No::Refused(few)));
+    let Message::Decided(mut other) = bench.decided(&[0, 2, 3], at(1), &batch) else { panic!() };
+    other.batch = Arc::new(mesh_proto::pbft::Batch::null());
+    assert_eq!(bench.give(3, Message::Decided(other)), Err(No::Refused(Refusal::Certificate)));
+    let good = bench.decided(&[0, 2, 3], at(1), &batch);
+    assert_eq!(bench.give(3, good), Ok(()));
+}
+
+/// A view change of replica 2 for view 2, with a certificate for number 1 and a stable checkpoint at 8.
+fn good_change(bench: &Bench) -> Change {
+    let summary = bench.summary(seq(8));
+    Change {
+        stable: seq(8),
+        proof: Some(bench.certificate(&summary).certificate),
+        ..bench.change(
+            2,
+            view(2),
+            vec![
+                bench.prepared((view(1), seq(9)), Digest::from_bytes([1; 32])),
+                bench.prepared((view(0), seq(11)), Digest::from_bytes([2; 32])),
+            ],
+        )
+    }
+}
+
+/// Checklist item 25: one bad part refuses the whole, whatever it is, though its sender signed it.
+#[test]
+fn a_view_change_with_one_bad_part_is_refused_whole() {
+    let mut bench = Bench::new(1, 4);
+    let good = good_change(&bench);
+    let other_digest = Digest::from_bytes([7; 32]);
+    let void = Signature::from_bytes([3; 64]);
+    type Damage<'a> = (&'a str, Box<dyn Fn(&mut Change) + 'a>);
+    let first =
+        |damage: fn(&mut mesh_proto::pbft::Prepared)| move |change: &mut Change| damage(&mut change.prepared[0]);
+    let damages: Vec<Damage<'_>> = vec![
+        ("epoch", Box::new(|change| change.epoch = Epoch(1))),
+        ("view 0", Box::new(|change| change.view = view(0))),
+        ("no member", Box::new(|change| change.replica = ReplicaId::new(9))),
+        ("of another", Box::new(|change| change.replica = ReplicaId::new(3))),
+        ("no checkpoint", Box::new(|change| change.stable = seq(9))),
+        ("another checkpoint", Box::new(|change| change.stable = seq(16))),
+        ("no proof", Box::new(|change| change.proof = None)),
+        ("a proof of the start", Box::new(|change| change.stable = seq(0))),
+        ("proof of another digest", Box::new(move |change| change.proof.as_mut().unwrap().digest = other_digest)),
+        ("proof of another epoch", Box::new(|change| change.proof.as_mut().unwrap().epoch = Epoch(3))),
+        (
+            "proof of few",
+            Box::new(|change| {
+                let proof = change.proof.as_mut().unwrap();
+                proof.votes = Ballots::new(proof.votes[..2].to_vec()).unwrap();
+            }),
+        ),
+        ("certificate of its own view", Box::new(first(|prepared| prepared.view = view(2)))),
+        ("certificate of another view", Box::new(first(|prepared| prepared.view = view(0)))),
+        ("number at h", Box::new(first(|prepared| prepared.sequence = seq(8)))),
+        ("number above h + L", Box::new(|change| change.prepared[1].sequence = seq(25))),
+        ("two for one number", Box::new(|change| change.prepared[1] = change.prepared[0].clone())),
+        ("out of order", Box::new(|change| change.prepared.reverse())),
+        ("another digest", Box::new(move |change| change.prepared[0].digest = other_digest)),
+        ("a void proposal", Box::new(move |change| change.prepared[0].proposal = void)),
+        (
+            "few prepares",
+            Box::new(first(|prepared| {
+                prepared.prepares = Ballots::new(prepared.prepares[..1].to_vec()).unwrap();
+            })),
+        ),
+        (
+            "a void prepare",
+            Box::new(move |change| {
+                let mut ballots = change.prepared[0].prepares.to_vec();
+                ballots[1].1 = void;
+                change.prepared[0].prepares = Ballots::new(ballots).unwrap();
+            }),
+        ),
+        (
+            "the primary among the prepares",
+            Box::new(|change| {
+                // View 0's primary is replica 0: named, it would count twice.
+                let mut ballots = change.prepared[1].prepares.to_vec();
+                ballots[0].0 = ReplicaId::new(0);
+                change.prepared[1].prepares = Ballots::new(ballots).unwrap();
+            }),
+        ),
+    ];
+    for (what, damage) in &damages {
+        let mut change = good.clone();
+        damage(&mut change);
+        // Signed by replica 2, who is the liar.
+        let forged = ViewChange::sign(&bench.keys[2], &NETWORK, change);
+        let given = bench.give(2, Message::ViewChange(Arc::new(forged)));
+        assert!(matches!(given, Err(No::Refused(_))), "{what}: {given:?}");
+        bench.verifier = crate::Verifier::new(Arc::clone(bench.replica.snapshot()));
+    }
+    // And it shadows no valid one.
+    let good = bench.sign_change(good);
+    assert_eq!(bench.give(2, Message::ViewChange(good)), Ok(()));
+}
+
+/// Checklist item 29: a new view is of its primary, names a quorum, and signs what it proposes.
+#[test]
+fn a_new_view_that_is_not_its_primarys_is_refused() {
+    let mut bench = Bench::new(3, 4);
+    let changes: Vec<_> = [0, 1, 2].map(|replica| bench.view_change(replica, view(1), Vec::new())).into();
+    let good = bench.new_view(&changes);
+    let by_another = good.clone().signed(&bench.keys[2], &NETWORK);
+    assert!(matches!(bench.give(2, Message::NewView(Arc::new(by_another))), Err(No::Refused(Refusal::Signature(_)))));
+    let mut few = good.clone();
+    few.changes.pop();
+    let few = few.signed(&bench.keys[1], &NETWORK);
+    assert_eq!(bench.give(1, Message::NewView(Arc::new(few))), Err(No::Refused(Refusal::Certificate)));
+    let mut twice = good;
+    twice.changes[1] = twice.changes[0];
+    let twice = twice.signed(&bench.keys[1], &NETWORK);
+    assert_eq!(bench.give(1, Message::NewView(Arc::new(twice))), Err(No::Refused(Refusal::Certificate)));
+}

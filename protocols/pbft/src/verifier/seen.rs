@@ -1,0 +1,65 @@
+use super::Refusal;
+use mesh_proto::{
+    id::{Digest, NodeId},
+    key::Signature,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Signatures that were found to hold, so that each is checked once: a vote comes again inside certificates, a
+/// certificate inside the view changes of many.
+///
+/// Signing is deterministic, so a correct signer has one signature for a statement. Another one costs no cryptography: it
+/// is refused.
+#[derive(Debug)]
+pub struct Seen {
+    held: BTreeMap<(NodeId, Digest), Signature>,
+    order: VecDeque<(NodeId, Digest)>,
+    most: usize,
+}
+
+impl Seen {
+    pub fn new(most: usize) -> Self {
+        Self { held: BTreeMap::new(), order: VecDeque::new(), most }
+    }
+
+    /// Whether it was checked before.
+    pub fn has(&self, signer: NodeId, statement: &Digest, signature: &Signature) -> Result<bool, Refusal> {
+        match self.held.get(&(signer, *statement)) {
+            None => Ok(false),
+            Some(held) if held == signature => Ok(true),
+            Some(_) => Err(Refusal::Duplicate),
+        }
+    }
+
+    pub fn note(&mut self, signer: NodeId, statement: Digest, signature: Signature) {
+        if self.held.insert((signer, statement), signature).is_none() {
+            self.order.push_back((signer, statement));
+        }
+        while self.order.len() > self.most {
+            if let Some(oldest) = self.order.pop_front() {
+                self.held.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checklist items 6 and 38: what was checked is known, within a bound.
+    #[test]
+    fn a_signature_is_known_once_it_was_checked_and_memory_is_bounded() {
+        let mut seen = Seen::new(2);
+        let (signer, signature) = (NodeId::from_bytes([1; 32]), Signature::from_bytes([1; 64]));
+        let statement = |n| Digest::from_bytes([n; 32]);
+        assert_eq!(seen.has(signer, &statement(1), &signature), Ok(false));
+        for n in 1..=3 {
+            seen.note(signer, statement(n), signature);
+        }
+        assert_eq!(seen.has(signer, &statement(3), &signature), Ok(true));
+        assert_eq!(seen.has(signer, &statement(3), &Signature::from_bytes([2; 64])), Err(Refusal::Duplicate));
+        assert_eq!(seen.has(signer, &statement(1), &signature), Ok(false), "forgotten");
+        assert_eq!(seen.held.len(), 2);
+    }
+}

@@ -1,0 +1,10 @@
+//! Whole committees in one deterministic world: virtual time, one seed, every fault, and checkers that stand outside.
+
+mod app;
+mod checker;
+mod dice;
+mod liar;
+mod node;
+mod scenarios;
+mod seeds;
+mod world;

@@ -224,7 +224,7 @@ impl Coordinator {
         let mut changes = Vec::new();
         for node in std::mem::take(&mut self.changed_members) {
             let key = [MEMBER_KEY, node.as_bytes().as_slice()].concat();
-            changes.push((key, self.members.get(&node).map(mesh_proto::codec::encode)));
+            changes.push((key, self.members.told_entry(&node).map(|member| mesh_proto::codec::encode(&member))));
         }
         if std::mem::take(&mut self.newly_introduced) {
             changes.push((INTRODUCED_KEY.to_vec(), Some(Vec::new())));
@@ -306,8 +306,10 @@ impl Coordinator {
         for effect in asked {
             match effect {
                 Asked::Changed(member) => {
+                    // With the disk that is there: what another one promised or took is not this one's.
+                    let store = self.members.get(&member.node).map_or(member.store, |known| known.store);
                     self.with_tasks(now, effects, |tasks, cx| {
-                        tasks.member(cx, member.node, member.store, member.holds_tasks());
+                        tasks.member(cx, member.node, store, member.holds_tasks());
                     });
                     self.keep(member, effects);
                 }

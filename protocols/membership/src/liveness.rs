@@ -150,10 +150,9 @@ impl Members {
         let is_out = member.standing != Standing::Joined;
         let node = member.node;
         let is_new = !self.peers.contains_key(&node);
-        self.insert(member);
+        self.insert(member.clone());
+        effects.push(Effect::Changed(member));
         if let Some(peer) = self.peers.get_mut(&node) {
-            // With the disk that is there: what another one promised or took is not this one's.
-            effects.push(Effect::Changed(peer.member.clone()));
             if is_new {
                 // It gets the time of a grace to be reached before it counts as silent.
                 peer.lost = Some(now.mono);
@@ -272,6 +271,14 @@ impl Members {
         }
     }
 
+    /// Its entry as it was told, which may name another disk than the one that is connected.
+    pub fn told_entry(&self, node: &NodeId) -> Option<Member> {
+        match self.peers.get(node) {
+            Some(peer) => Some(Member { store: peer.named, ..peer.member.clone() }),
+            None => self.get(node).cloned(),
+        }
+    }
+
     /// All others that are or were members.
     pub fn others(&self) -> impl Iterator<Item = &Member> {
         self.peers.values().map(|peer| &peer.member)
@@ -348,12 +355,12 @@ mod tests {
         let (old, new) = (StoreId(1), StoreId(2));
         let node = member(1, 3, Standing::Joined).node;
         let learn = |members: &mut Members, incarnation, store| {
+            let told = Member { store, ..member(1, incarnation, Standing::Joined) };
             let mut effects = Vec::new();
-            members.learn(at(0), Member { store, ..member(1, incarnation, Standing::Joined) }, &mut effects).unwrap();
-            effects.into_iter().find_map(|effect| match effect {
-                Effect::Changed(member) => Some(member.store),
-                _ => None,
-            })
+            members.learn(at(0), told.clone(), &mut effects).unwrap();
+            assert!(effects.contains(&Effect::Changed(told.clone())), "it is kept as it was told");
+            assert_eq!(members.told_entry(&node), Some(told));
+            members.get(&node).map(|member| member.store)
         };
         assert_eq!(learn(&mut members, 3, old), Some(old));
         // It is back with another disk; a word from before comes by a detour.

@@ -162,23 +162,31 @@ impl Tasks {
         if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
             && current.number == attempt
             && current.executor == from
+            && reign.pausing.is_none()
         {
             reign.running = true;
             reign.asked = 0;
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after * 4);
-        } else if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
+        } else if self.counts_against(&task, from).is_some_and(|lost| lost.number == attempt)
+            && let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
+        {
             // It was out of reach and not gone: nothing was lost with it.
             reign.cleared.insert((attempt, from));
         }
     }
 
-    /// A member is back that an attempt counts against: it may have it still, or what came of it.
-    pub(crate) fn ask_after_lost(&mut self, cx: &Context<'_>, task: TaskId, node: NodeId) {
-        let Some(copy) = self.shelf.live_copy(&task) else { return };
-        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+    /// The last attempt that was lost with this node, as far as is known.
+    fn counts_against(&self, task: &TaskId, node: NodeId) -> Option<Attempt> {
+        let copy = self.shelf.live_copy(task)?;
+        let Some(Driver::Driving(reign)) = self.drivers.get(task) else { return None };
         let failed = reign.pausing.as_ref().unwrap_or(&copy.register.failed);
         let lost = failed.iter().rfind(|one| one.attempt.executor == node && one.fault == Fault::Node);
-        if let Some(lost) = lost.map(|lost| lost.attempt) {
+        lost.map(|lost| lost.attempt)
+    }
+
+    /// A member is back that an attempt counts against: it may have it still, or what came of it.
+    pub(crate) fn ask_after_lost(&mut self, cx: &Context<'_>, task: TaskId, node: NodeId) {
+        if let Some(lost) = self.counts_against(&task, node) {
             self.send(node, ask(cx, task, &lost, None));
         }
     }
@@ -188,6 +196,12 @@ impl Tasks {
             self.shelf.live_copy(&task).map(|copy| &copy.register.state),
             Some(State::Assigned(current)) if current.number == attempt && current.executor == from
         );
+        // What was taken for out of reach only is lost after all.
+        if why.is_empty()
+            && let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
+        {
+            reign.cleared.remove(&(attempt, from));
+        }
         if !is_current {
             return;
         }

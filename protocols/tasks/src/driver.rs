@@ -263,8 +263,9 @@ impl Tasks {
     /// Another try, or the end.
     fn judge_failure(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: &Attempt, outcome: &Arc<Outcome>) {
         let Some(copy) = self.shelf.copy(&task) else { return };
-        let own_failures = count(&copy.register.failed, Fault::Program);
-        let lost = count(&copy.register.failed, Fault::Node);
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let failed = reign.failures(copy.register.failed.clone());
+        let (own_failures, lost) = (count(&failed, Fault::Program), count(&failed, Fault::Node));
         let retries = Spec::decode(&copy.birth.spec).map_or(0, |spec| usize::from(spec.retries));
         let (fault, why) = match &outcome.status {
             Status::Exit(code) => (Fault::Program, format!("exited with code {code}")),

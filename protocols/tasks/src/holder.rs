@@ -189,11 +189,6 @@ impl Tasks {
                 self.too_old(cx, from, task, birth.born);
                 return;
             }
-            // Its driver says it again, and there may be room then.
-            (None, Some(_)) if !self.has_room || self.shelf.live().len() >= self.config.live_max => {
-                self.counters.busy += 1;
-                return;
-            }
             (None, Some(birth)) => {
                 self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
             }

@@ -24,8 +24,8 @@ pub struct Reign {
     pub granted: bool,
     /// When it did that.
     pub granted_at: Option<Mono>,
-    /// Attempts that count against a node which, as it turned out, was only out of reach: it still has them. The next
-    /// write says so.
+    /// Attempts that count against a node which, as it turned out, was only out of reach: it still has them. The
+    /// next write that names failures says so.
     pub cleared: BTreeSet<(u32, NodeId)>,
     /// The present attempt is over, to no avail; the next is granted when the pause ends. All failures so far: they are
     /// written with that grant, and until then this driver's own knowledge; a new driver finds out for itself.

@@ -379,6 +379,22 @@ fn whom_an_attempt_counts_against_is_asked_when_it_is_back_and_cleared_if_it_was
 }
 
 #[test]
+fn who_is_back_within_the_pause_is_cleared_unless_it_was_started_again_since() {
+    for (is_started_again, fault) in [(false, Fault::Nobody), (true, Fault::Node)] {
+        let mut node = Node::born(0, &spec());
+        node.call(|tasks, cx| tasks.silent(cx, at(1)));
+        node.call(|tasks, cx| tasks.up(cx, at(1)));
+        node.hear(1, Item::Running { task: task(), attempt: 1 });
+        if is_started_again {
+            node.hear(1, lost(1));
+        }
+        let told = (0..100).map(|_| node.pass_ms(100)).find(|told| !told.facts.is_empty()).expect("the next attempt");
+        let failed: Vec<_> = written(&told).failed.iter().map(|one| (one.attempt.number, one.fault)).collect();
+        assert_eq!(failed, [(1, fault)]);
+    }
+}
+
+#[test]
 fn an_executor_that_never_answers_is_given_up() {
     let mut node = Node::born(0, &spec());
     for _ in 0..3600 {

@@ -12,6 +12,7 @@ use crate::{
 };
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
+    limits,
     task::{Ballot, Held, Holder, How, Item, Register, State, Version},
     time::{Mono, Wall},
 };
@@ -188,6 +189,13 @@ impl Tasks {
     fn take_office(&mut self, cx: &mut Context<'_>, task: TaskId, ballot: Ballot, adopted: Held) {
         if let Some(promised) = self.shelf.promised(&task).filter(|promised| *promised > ballot) {
             self.step_down(cx, task, promised);
+            return;
+        }
+        // More births than a register can name: nobody honest made them.
+        if let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task)
+            && adopted.version == Version::BIRTH
+            && campaign.promises.values().flatten().filter(|held| held.birth != adopted.birth).count() > limits::HOLDERS
+        {
             return;
         }
         let Some(Driver::Campaigning(campaign)) = self.drivers.remove(&task) else { return };

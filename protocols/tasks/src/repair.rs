@@ -40,14 +40,18 @@ impl Tasks {
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
             let first = || holders.iter().find(|holder| **holder == self.me || stays(holder));
-            if !copy.is_confirmed || first() != Some(&self.me) {
-                continue;
-            }
             // A driver that ended a task and died may have left a holder without it, which nobody remembers.
-            let is_settled = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
-            let is_unsure = !copy.complete && copy.ended.is_some_and(is_settled);
+            let is_unsure_after = |delay| {
+                let is_over = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
+                !copy.complete && copy.ended.is_some_and(is_over)
+            };
             let is_lost = |holder: &Holder| self.roster.is_lost(holder, now, delay);
-            if is_unsure || holders.len() < wanted || holders.iter().any(is_lost) {
+            let is_hurt = match first() == Some(&self.me) {
+                true => is_unsure_after(delay) || holders.len() < wanted || holders.iter().any(is_lost),
+                // It may be the first that is without it: then whoever wrote the end does it, if the first has not.
+                false => copy.driver == self.me.node && is_unsure_after(delay * 2),
+            };
+            if copy.is_confirmed && is_hurt {
                 hurt.push(*task);
             }
         }

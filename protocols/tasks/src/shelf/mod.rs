@@ -50,6 +50,8 @@ enum Slot {
 #[derive(Clone, Copy, Debug)]
 pub struct Glance<'a> {
     pub holders: &'a [Holder],
+    /// Who wrote it.
+    pub driver: NodeId,
     pub ended: Option<Wall>,
     pub is_confirmed: bool,
     pub complete: bool,
@@ -333,12 +335,14 @@ impl Shelf {
             let glance = match slot {
                 Slot::Open(copy) => Glance {
                     holders: &copy.register.holders,
+                    driver: copy.ballot.driver,
                     ended: copy.register.ending().map(|ending| ending.at),
                     is_confirmed: copy.is_confirmed(),
                     complete: copy.complete,
                 },
                 Slot::Sealed(sealed) => Glance {
                     holders: &sealed.holders,
+                    driver: sealed.ballot(&self.names).driver,
                     ended: Some(sealed.at),
                     is_confirmed: sealed.confirmed || sealed.is_written(),
                     complete: sealed.complete,

@@ -185,6 +185,25 @@ fn a_change_of_holders_that_was_adopted_is_not_aimed_at_others() {
 }
 
 #[test]
+fn an_end_that_its_first_holder_is_without_is_looked_after_by_who_wrote_it() {
+    let mut node = Node::born(1, &spec());
+    // All lost power before the first had it on its disk, and this node forgot that it was driving.
+    let write = |ballot, register| {
+        let (version, register) = (Version(2), Arc::new(register));
+        Item::Write { task: task(), ballot, version, register, birth: None }
+    };
+    node.hear(1, write(ballot(1, 1), ended(START)));
+    let campaigns = |told: &Told| matches!(told.facts.as_slice(), [Fact::Promised { .. }]);
+    let delay = Config::default().repair_delay;
+    assert!(!(0..2 * delay.as_secs() - 1).any(|_| campaigns(&node.pass_ms(1000))), "the first may still do it");
+    assert!((0..10).any(|_| campaigns(&node.pass_ms(1000))));
+    // What another wrote is not this node's to look after.
+    let mut node = Node::born(1, &spec());
+    node.hear(2, write(ballot(1, 2), ended(START)));
+    assert!(!(0..300).any(|_| campaigns(&node.pass_ms(1000))));
+}
+
+#[test]
 fn an_end_that_one_holder_alone_has_is_brought_to_others() {
     let mut node = Node::new(0);
     let register = Arc::new(Register { holders: holders(&[0]), ..ended(START) });

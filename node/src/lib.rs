@@ -7,6 +7,7 @@ pub mod brain;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod consensus;
 pub mod demo;
 pub mod directory;
 pub mod executor;

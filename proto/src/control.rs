@@ -1,8 +1,9 @@
 //! `/mesh/control/1`: what brains say to each other besides tasks.
 
 use crate::{
-    bounded,
+    agreement, bounded,
     codec::{self, DecodeError},
+    domain::Epoch,
     id::{JobId, NodeId, TaskId},
     limits,
     table::{Mark, Member},
@@ -73,6 +74,9 @@ pub struct Heartbeat {
     pub running: u32,
     #[serde(rename = "q")]
     pub queued: u32,
+    /// Of the committee that the sender knows.
+    #[serde(rename = "e")]
+    pub epoch: Epoch,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +88,8 @@ pub enum Query {
     List(ListFilter),
     #[serde(rename = "p")]
     Prefix(String),
+    #[serde(rename = "a")]
+    Agreement(agreement::Question),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +107,8 @@ pub enum QueryReply {
     List(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskSummary>),
     #[serde(rename = "p")]
     Prefix(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskId>),
+    #[serde(rename = "a")]
+    Agreement(agreement::Reply),
 }
 
 /// Which tasks to list.

@@ -7,6 +7,7 @@
 
 use crate::{
     admit::{AdmitReply, AdmitRequest},
+    agreement::{AllRan, Operation},
     batch::SignedLeaf,
     blob,
     codec::{self, DecodeError},
@@ -34,7 +35,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 27] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -53,6 +54,8 @@ pub const TARGETS: [Target; 25] = [
     ("ledger_command", ledger_command),
     ("ledger_reply", ledger_reply),
     ("ledger_query", ledger_query),
+    ("operation", operation),
+    ("all_ran", all_ran),
     ("ledger_answer", ledger_answer),
     ("ledger_node", ledger_node),
     ("ledger_fetch", ledger_fetch),
@@ -224,6 +227,14 @@ pub fn ledger_reply(bytes: &[u8]) -> bool {
 
 pub fn ledger_query(bytes: &[u8]) -> bool {
     accepted(bytes, Query::decode(bytes), drop)
+}
+
+pub fn operation(bytes: &[u8]) -> bool {
+    accepted(bytes, Operation::decode(bytes), drop)
+}
+
+pub fn all_ran(bytes: &[u8]) -> bool {
+    accepted(bytes, AllRan::decode(bytes), drop)
 }
 
 pub fn ledger_answer(bytes: &[u8]) -> bool {

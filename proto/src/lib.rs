@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod admit;
+pub mod agreement;
 pub mod batch;
 pub mod blob;
 pub mod bounded;

@@ -151,8 +151,8 @@ pub const REPLY_BYTES: usize = 1024;
 pub const QUERY_BYTES: usize = 1024;
 /// Rows of one answer.
 pub const ANSWER_ROWS: usize = 1024;
-/// An answer takes no further row above this.
-pub const ANSWER_BYTES: usize = 512 * 1024;
+/// An answer takes no further row above this: with one more it fits a reply, and stays in the client table for a while.
+pub const ANSWER_BYTES: usize = 96 * 1024;
 /// What one search looks at before it answers.
 pub const SEARCHED_ROWS: usize = 10_000;
 /// L, the numbers above a stable checkpoint: bounds what a faulty primary makes others hold, and a VIEW-CHANGE.

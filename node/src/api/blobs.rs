@@ -261,19 +261,19 @@ async fn resolve(api: &Api, text: &str) -> Result<BlobId, Problem> {
     check_prefix(text)?;
     // Ids are in order: those that begin so follow the prefix filled up with zeros.
     let lowest: BlobId = format!("{text:0<64}").parse().map_err(Problem::malformed)?;
-    let listed = api.ports.blobs.list(predecessor(lowest), 2).await?;
+    let after = predecessor(*lowest.as_bytes()).map(BlobId::from_bytes);
+    let listed = api.ports.blobs.list(after, 2).await?;
     let found: Vec<_> = listed.into_iter().map(|blob| blob.id).filter(|id| id.to_string().starts_with(text)).collect();
     only_one(text, &found, "blob")
 }
 
 /// The id before this one, to begin a list with this one itself.
-fn predecessor(id: BlobId) -> Option<BlobId> {
-    let mut bytes = *id.as_bytes();
-    for byte in bytes.iter_mut().rev() {
+pub(super) fn predecessor(mut id: [u8; 32]) -> Option<[u8; 32]> {
+    for byte in id.iter_mut().rev() {
         let (less, borrowed) = byte.overflowing_sub(1);
         *byte = less;
         if !borrowed {
-            return Some(BlobId::from_bytes(bytes));
+            return Some(id);
         }
     }
     None

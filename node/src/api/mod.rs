@@ -7,22 +7,29 @@
 pub mod access;
 pub mod blobs;
 pub mod brain;
+pub mod committee;
+pub mod consensus;
 pub mod content;
 mod events;
 mod extract;
 pub mod jobs;
 mod linger;
+pub mod locks;
 pub mod logs;
 pub mod members;
+pub mod memory;
 mod meters;
 pub mod node;
 mod openapi;
+pub mod order;
 pub mod probes;
 pub mod problem;
+pub mod proposals;
 mod pulse;
 mod range;
 pub mod result;
 mod server;
+mod signer;
 pub mod submission;
 pub mod tasks;
 #[cfg(test)]
@@ -34,11 +41,16 @@ pub use meters::Meters;
 pub use problem::{Code, Problem};
 pub use pulse::Pulse;
 pub use server::{Listeners, ServeError, Served, serve};
+pub use signer::{KeySigner, Signer};
 
 use crate::executor::Containment;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use mesh_coordinator::StatusView;
-use mesh_proto::{id::NetworkId, time::Wall};
+use mesh_proto::{
+    credential::Credential,
+    id::{NetworkId, NodeId},
+    time::Wall,
+};
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -56,6 +68,8 @@ pub struct Shared {
     pub meters: Meters,
     /// Jobs that are submitted through this node now.
     pub submissions: jobs::Submissions,
+    /// What the committee is known to have executed.
+    pub executed: order::Executed,
     /// Ends long answers (waits, streams) when the node shuts down.
     pub closing: CancellationToken,
 }
@@ -67,6 +81,9 @@ pub struct Ports {
     pub blobs: Arc<dyn blobs::Blobs>,
     pub logs: Arc<dyn logs::Logs>,
     pub membership: Arc<dyn members::Membership>,
+    pub signer: Arc<dyn Signer>,
+    /// What let a member in, if this node has seen it.
+    pub credential: Arc<dyn Fn(NodeId) -> Option<Credential> + Send + Sync>,
     /// The connections of now.
     pub peers: Arc<dyn Fn() -> Vec<members::PeerView> + Send + Sync>,
     /// The text of `/metrics`.
@@ -139,6 +156,7 @@ impl Api {
             limits,
             meters,
             submissions: jobs::Submissions::default(),
+            executed: order::Executed::default(),
             closing: CancellationToken::new(),
         }))
     }
@@ -189,6 +207,16 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(members::peers))
         .routes(routes!(blobs::list, blobs::put, blobs::post))
         .routes(routes!(blobs::get, blobs::remove))
+        .routes(routes!(memory::list::list))
+        .routes(routes!(memory::get::get, memory::write::put, memory::write::delete))
+        .routes(routes!(proposals::list::list, proposals::propose::propose))
+        .routes(routes!(proposals::show::show))
+        .routes(routes!(proposals::votes::votes, proposals::votes::vote))
+        .routes(routes!(proposals::close::close))
+        .routes(routes!(committee::show::show, committee::change::change))
+        .routes(routes!(locks::list::list))
+        .routes(routes!(locks::list::show, locks::hold::take, locks::hold::renew, locks::hold::release))
+        .routes(routes!(consensus::consensus))
         .routes(routes!(node::status))
         .routes(routes!(node::config))
         .routes(routes!(events::events))

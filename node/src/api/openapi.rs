@@ -60,7 +60,7 @@ fn complete(document: &mut Value) {
                 "node" => schema["pattern"] = "^[1-9A-HJ-NP-Za-km-z]{8,52}$".into(),
                 "job" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
                 "cursor" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
-                "wait" => schema["pattern"] = "^[0-9]{1,6}(ms|s|m|h)?$".into(),
+                "wait" | "ttl" => schema["pattern"] = "^[0-9]{1,6}(ms|s|m|h)?$".into(),
                 "state" => schema["enum"] = super::tasks::list::STATES.as_slice().into(),
                 "limit" => schema["maximum"] = u32::MAX.into(),
                 _ => {}
@@ -120,7 +120,8 @@ mod tests {
                         false => "query",
                     };
                     assert_eq!(parameter["in"], place, "{method} {path} {name}");
-                    assert_eq!(parameter["required"], place == "path", "{method} {path} {name}");
+                    let required = place == "path" || name == "fence";
+                    assert_eq!(parameter["required"], required, "{method} {path} {name}");
                     let schema = &parameter["schema"];
                     assert!(schema["type"].is_string(), "{method} {path} {name} may not be given as nothing: {schema}");
                     seen += 1;

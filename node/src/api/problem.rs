@@ -53,6 +53,48 @@ pub enum Code {
     Unavailable,
     /// No room now.
     Busy,
+    /// Too few members of the committee answered in time: what was asked may be done, and a repeat is harmless.
+    NoQuorum,
+    /// This network has no committee.
+    NoAgreement,
+    /// This node's clock is ahead of agreed time by more than it allows.
+    ClockAhead,
+    /// The key of the shared memory holds another version.
+    Mismatch,
+    /// The ledger's state is full.
+    Full,
+    /// There are as many of these as there may be at once.
+    TooMany,
+    /// The proposal is decided.
+    Decided,
+    /// Another round is being voted.
+    WrongRound,
+    NotElector,
+    AlreadyVoted,
+    /// It is another's.
+    NotOwner,
+    /// The lock has a holder.
+    Held,
+    /// The lock is not held any more under this number.
+    NotHeld,
+    /// This node's key may not move this.
+    NotEntitled,
+    /// Another motion was in force first.
+    Overtaken,
+    /// Another change waits for the next checkpoint.
+    Pending,
+    /// It is so already.
+    Already,
+    /// No full member that the ledger knows.
+    NotMember,
+    /// The key was in the committee with another disk.
+    SecondIdentity,
+    /// The committee cannot be empty.
+    LastSeat,
+    /// Not all of the committee can execute that.
+    Unsupported,
+    /// The mesh does not execute that yet.
+    NotActive,
     ShuttingDown,
     Internal,
 }
@@ -61,15 +103,36 @@ impl Code {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::NotElector | Self::NotOwner | Self::NotEntitled => StatusCode::FORBIDDEN,
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound | Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Ambiguous | Self::Conflict | Self::Cancelled | Self::NotEnded => StatusCode::CONFLICT,
+            Self::Ambiguous
+            | Self::Conflict
+            | Self::Cancelled
+            | Self::NotEnded
+            | Self::Mismatch
+            | Self::Decided
+            | Self::WrongRound
+            | Self::AlreadyVoted
+            | Self::Held
+            | Self::NotHeld
+            | Self::Overtaken
+            | Self::Pending
+            | Self::Already
+            | Self::NotMember
+            | Self::SecondIdentity
+            | Self::LastSeat
+            | Self::Unsupported
+            | Self::NotActive => StatusCode::CONFLICT,
             Self::TooOld => StatusCode::GONE,
-            Self::Unavailable | Self::Busy | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Busy | Self::NoQuorum | Self::ClockAhead | Self::TooMany | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NoAgreement => StatusCode::NOT_IMPLEMENTED,
+            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -91,6 +154,28 @@ impl Code {
             Self::NotEnded => "Not ended yet",
             Self::Unavailable => "Too few nodes answered",
             Self::Busy => "No room now",
+            Self::NoQuorum => "Too few of the committee answered",
+            Self::NoAgreement => "No committee",
+            Self::ClockAhead => "Clock ahead",
+            Self::Mismatch => "Another version is there",
+            Self::Full => "The ledger is full",
+            Self::TooMany => "Too many at once",
+            Self::Decided => "Decided",
+            Self::WrongRound => "Another round",
+            Self::NotElector => "Not of the electorate",
+            Self::AlreadyVoted => "Voted already",
+            Self::NotOwner => "Another's",
+            Self::Held => "Held",
+            Self::NotHeld => "Not held any more",
+            Self::NotEntitled => "Not this node's to move",
+            Self::Overtaken => "Overtaken by another motion",
+            Self::Pending => "Another change is pending",
+            Self::Already => "So already",
+            Self::NotMember => "No full member",
+            Self::SecondIdentity => "Another disk under this key",
+            Self::LastSeat => "The last seat",
+            Self::Unsupported => "Not supported by all",
+            Self::NotActive => "Not executed yet",
             Self::ShuttingDown => "Shutting down",
             Self::Internal => "Internal error",
         }
@@ -114,6 +199,11 @@ impl Problem {
         self
     }
 
+    /// An outcome of another kind of command: of a build that differs from this one.
+    pub fn unforeseen() -> Self {
+        Self::new(Code::Internal, "the committee answered what this build does not understand")
+    }
+
     pub fn malformed(detail: impl fmt::Display) -> Self {
         Self::new(Code::Malformed, detail.to_string())
     }
@@ -134,6 +224,8 @@ impl From<&Refusal> for Problem {
                 (Code::Unavailable, Some(*retry_ms))
             }
             Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
+            Refusal::NoAgreement => (Code::NoAgreement, None),
+            Refusal::ClockAhead => (Code::ClockAhead, None),
             Refusal::Malformed(_) => (Code::Malformed, None),
         };
         Self { retry_ms: retry, ..Self::new(code, refusal.to_string()) }

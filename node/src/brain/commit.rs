@@ -5,7 +5,7 @@ use crate::{
     api::Pulse,
     log::{Disk, Log},
 };
-use mesh_coordinator::{Changes, Effect};
+use mesh_coordinator::{Changes, Effect, agreement::Pages};
 use mesh_proto::id::LogPosition;
 use prometheus_client::metrics::counter::Counter;
 use std::{
@@ -22,7 +22,7 @@ pub enum Job {
     /// Encoded facts in order, and what may be done once they are on disk.
     Batch { records: Vec<Vec<u8>>, effects: Vec<Effect> },
     /// The changes of the store up to here: handed to it once the log has everything that they rest on.
-    Snapshot(LogPosition, Changes),
+    Snapshot(LogPosition, Changes, Pages),
     /// The store has absorbed all records up to here.
     Release(LogPosition),
     /// Everything before this is done; say so and end.
@@ -120,7 +120,7 @@ pub fn run<D: Disk>(
                     records += encoded.len() as u64;
                     waiting.extend(effects);
                 }
-                Job::Snapshot(position, changes) => snapshot = Some((position, changes)),
+                Job::Snapshot(position, changes, pages) => snapshot = Some((position, changes, pages)),
                 Job::Release(upto) => release = Some(upto),
                 Job::Stop => stop = true,
             }
@@ -149,9 +149,9 @@ pub fn run<D: Disk>(
             }
         }
         // After the release of the one before.
-        if let Some((position, changes)) = snapshot {
+        if let Some((position, changes, pages)) = snapshot {
             backlog.begin(log.bytes_since_release().saturating_sub(behind));
-            snapshots.begin(position, changes);
+            snapshots.begin(position, changes, pages);
         }
         state.bytes.store(backlog.bytes(log.bytes_since_release()), Ordering::Relaxed);
         if release.is_some() {

@@ -2,6 +2,7 @@
 
 use super::Inbox;
 use crate::{
+    consensus::Verifiers,
     directory::Directory,
     network::{Class, FrameHandler, Violation},
 };
@@ -11,6 +12,7 @@ use mesh_coordinator::{ControlMessage, Input};
 use mesh_proto::{
     codec,
     id::NodeId,
+    pbft::Kind,
     task::{FRAME_LIMIT, Frame},
 };
 use std::{
@@ -68,6 +70,7 @@ pub struct Frames {
     pub inbox: Inbox,
     pub doors: Doors,
     pub directory: Directory,
+    pub verifiers: Verifiers,
 }
 
 impl FrameHandler for Frames {
@@ -81,7 +84,14 @@ impl FrameHandler for Frames {
                 }
                 Class::Control => self.control(from, &frame)?,
                 Class::Bulk => reply(from, &frame)?,
-                Class::Consensus => return Err(Violation { reason: "unused_class" }),
+                Class::Consensus => {
+                    // Told from its first bytes; the rest is looked at under the limits of the epoch.
+                    Kind::of(&frame).ok_or(Violation { reason: "consensus_frame" })?;
+                    if self.doors.pass(from).await {
+                        self.verifiers.take(from, frame).await;
+                    }
+                    return Ok(());
+                }
             };
             if !self.doors.pass(from).await {
                 return Ok(());

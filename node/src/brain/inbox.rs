@@ -14,6 +14,9 @@ use tokio::{runtime::Handle, sync::mpsc};
 /// Inputs from peers and users that wait for the brain; whoever has more waits, and with it the peer's writer.
 pub(super) const WAITING: usize = 4096;
 
+/// Verified messages of the ordering protocol that wait.
+const CONSENSUS_WAITING: usize = 4096;
+
 /// Control messages that wait; heartbeats for the most part, of which there are few.
 const CONTROL_WAITING: usize = 1024;
 
@@ -21,6 +24,7 @@ const CONTROL_WAITING: usize = 1024;
 #[derive(Clone)]
 pub struct Inbox {
     control: mpsc::Sender<Input>,
+    consensus: mpsc::Sender<Input>,
     outside: mpsc::Sender<Input>,
     inside: mpsc::UnboundedSender<Input>,
 }
@@ -39,6 +43,11 @@ impl Inbox {
     /// For control messages. They keep no order with what else comes, and need none.
     pub async fn control(&self, input: Input) -> Result<(), Gone> {
         self.control.send(input).await.map_err(|_| Gone)
+    }
+
+    /// For what the verifiers' threads have checked; waits while the queue is full.
+    pub fn consensus(&self, input: Input) -> Result<(), Gone> {
+        self.consensus.blocking_send(input).map_err(|_| Gone)
     }
 
     /// Behind all that this thread sent before, without waiting: where the queue is full, a task waits for room.
@@ -67,6 +76,7 @@ impl Inbox {
 /// The brain's end.
 pub struct Outbox {
     control: mpsc::Receiver<Input>,
+    consensus: mpsc::Receiver<Input>,
     outside: mpsc::Receiver<Input>,
     inside: mpsc::UnboundedReceiver<Input>,
     waker: Waker,
@@ -95,11 +105,13 @@ pub enum Waited {
 /// Both ends. The receiving one is to be used by the thread that calls [`Outbox::bind`].
 pub fn inbox() -> (Inbox, Outbox) {
     let (control, from_control) = mpsc::channel(CONTROL_WAITING);
+    let (consensus, from_consensus) = mpsc::channel(CONSENSUS_WAITING);
     let (outside, from_outside) = mpsc::channel(WAITING);
     let (inside, from_inside) = mpsc::unbounded_channel();
     let waker = Waker::noop().clone();
-    let outbox = Outbox { control: from_control, outside: from_outside, inside: from_inside, waker };
-    (Inbox { control, outside, inside }, outbox)
+    let outbox =
+        Outbox { control: from_control, consensus: from_consensus, outside: from_outside, inside: from_inside, waker };
+    (Inbox { control, consensus, outside, inside }, outbox)
 }
 
 impl Outbox {
@@ -108,11 +120,14 @@ impl Outbox {
         self.waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     }
 
-    /// What is there, without waiting. Control messages first, then the brain's own: it frees slots.
+    /// What is there, without waiting. Control messages first, then the brain's own, which frees slots, then consensus.
     pub fn take(&mut self, take: Take) -> Option<Input> {
         let control = if take == Take::Nothing { None } else { self.control.try_recv().ok() };
         match take {
-            Take::All => control.or_else(|| self.inside.try_recv().ok()).or_else(|| self.outside.try_recv().ok()),
+            Take::All => control
+                .or_else(|| self.inside.try_recv().ok())
+                .or_else(|| self.consensus.try_recv().ok())
+                .or_else(|| self.outside.try_recv().ok()),
             Take::Control | Take::Nothing => control,
         }
     }
@@ -152,6 +167,10 @@ impl Outbox {
         }
         if take != Take::All {
             return Poll::Pending;
+        }
+        // The verifiers may have ended, and the node with them: the others tell.
+        if let Poll::Ready(Some(input)) = self.consensus.poll_recv(&mut context) {
+            return Poll::Ready(Some(input));
         }
         match self.inside.poll_recv(&mut context) {
             Poll::Pending => self.outside.poll_recv(&mut context),

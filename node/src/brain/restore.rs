@@ -30,6 +30,10 @@ pub enum RestoreError {
     Directory(#[source] io::Error),
     #[error("a record that this build cannot read: {0}; was it written by a later build?")]
     Record(#[from] DecodeError),
+    #[error(
+        "what is kept of the committee's decisions does not fit together: {0}; keep the data directory for inspection"
+    )]
+    Agreement(String),
 }
 
 /// Opens log and store under the data directory. `config` is asked with the store id of the log, made now if there was
@@ -52,5 +56,8 @@ pub fn restore<D: Disk>(
         coordinator.apply(codec::decode::<Fact>(record, Fact::LIMIT)?);
         Ok::<(), RestoreError>(())
     })?;
+    if let Some(why) = coordinator.broken() {
+        return Err(RestoreError::Agreement(why));
+    }
     Ok(Restored { coordinator, log: opened.log, store })
 }

@@ -7,7 +7,7 @@ use super::{
     reserve::{self, Room},
 };
 use crate::store::Store;
-use mesh_coordinator::Changes;
+use mesh_coordinator::{Changes, agreement::Pages};
 use mesh_proto::id::LogPosition;
 use std::{
     sync::{
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct Snapshots {
     busy: Arc<AtomicBool>,
-    work: SyncSender<(LogPosition, Changes)>,
+    work: SyncSender<(LogPosition, Changes, Pages)>,
 }
 
 /// The store's own thread.
@@ -66,16 +66,18 @@ impl Snapshots {
         (room.backlog >= bytes || room.changes >= changes) && !self.busy.swap(true, Ordering::AcqRel)
     }
 
-    pub fn begin(&self, position: LogPosition, changes: Changes) {
-        if self.work.send((position, changes)).is_err() {
+    pub fn begin(&self, position: LogPosition, changes: Changes, pages: Pages) {
+        if self.work.send((position, changes, pages)).is_err() {
             fatal("the store's thread has ended");
         }
     }
 }
 
 impl Writer {
-    fn run(mut self, jobs: &Receiver<(LogPosition, Changes)>) {
-        while let Ok((position, changes)) = jobs.recv() {
+    fn run(mut self, jobs: &Receiver<(LogPosition, Changes, Pages)>) {
+        while let Ok((position, mut changes, pages)) = jobs.recv() {
+            changes.extend(pages.changes());
+            drop(pages);
             if !self.wait_for_room(&changes) {
                 return;
             }
@@ -135,7 +137,7 @@ mod tests {
         let (log, stop) = (LogState::default(), Arc::new(AtomicBool::new(false)));
         let (snapshots, thread) = Snapshots::start(store, commits, log.clone(), Arc::clone(&stop)).unwrap();
         assert!(snapshots.is_due(&roomy(EVERY)));
-        snapshots.begin(AT, vec![(b"key".to_vec(), Some(b"value".to_vec()))]);
+        snapshots.begin(AT, vec![(b"key".to_vec(), Some(b"value".to_vec()))], Pages::default());
         Full { log, stop, jobs, snapshots, thread, directory }
     }
 

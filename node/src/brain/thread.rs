@@ -165,6 +165,7 @@ impl Thread {
                 Effect::Send { after: LogPosition::START, .. } | Effect::Announce { after: LogPosition::START, .. } => {
                     self.hands.carry_out(effect);
                 }
+                Effect::SumUp { .. } | Effect::Verify(_) => self.hands.carry_out(effect),
                 // Queued a while ago: it need not wait for what was said since.
                 Effect::Execute { after, .. } if self.may_overtake(after) => self.hands.carry_out(effect),
                 Effect::Cancel { .. } => {
@@ -175,9 +176,9 @@ impl Thread {
             }
         }
         if self.hand_over() && self.snapshots.is_due(&self.log.room(self.coordinator.changes_len())) {
-            let (position, changes) = self.coordinator.take_changes();
+            let (position, changes, pages) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
-            self.commit(Job::Snapshot(position, changes));
+            self.commit(Job::Snapshot(position, changes, pages));
         }
     }
 

@@ -60,7 +60,10 @@ impl Trail {
                 }
                 Effect::Cancel { task, attempt } => self.tell(*task, &format!("attempt {attempt} is to end")),
                 Effect::Answer { answers, .. } => answers.iter().for_each(|answer| self.answer(answer)),
-                Effect::Persist(Fact::Member(_) | Fact::Introduced)
+                Effect::Persist(Fact::Member(_) | Fact::Introduced | Fact::Agreement(_))
+                | Effect::SumUp { .. }
+                | Effect::Verify(_)
+                | Effect::Halted(_)
                 | Effect::Send { .. }
                 | Effect::Dial { .. }
                 | Effect::Disconnect { .. }

@@ -12,7 +12,7 @@ use crate::network::NetworkError;
 use crate::run::StartError;
 use crate::testnet::TestnetError;
 
-/// A task failed.
+/// A task failed, or the mesh decided against what was asked.
 pub(super) const FAILED: u8 = 1;
 /// The command line is not as it must be, or names what is not there.
 pub(super) const USAGE: u8 = 2;
@@ -112,8 +112,23 @@ fn code_of(error: &ClientError) -> u8 {
         ClientError::Answer(_) => INTERNAL,
         ClientError::Request(_) => USAGE,
         ClientError::Refused(problem) => match problem.code {
-            Code::Unauthorized | Code::Forbidden | Code::WrongHost => FORBIDDEN,
-            Code::Unavailable | Code::Busy | Code::ShuttingDown | Code::NotEnded => LATER,
+            Code::Unauthorized
+            | Code::Forbidden
+            | Code::WrongHost
+            | Code::NotElector
+            | Code::NotOwner
+            | Code::NotEntitled => FORBIDDEN,
+            Code::Unavailable
+            | Code::Busy
+            | Code::ShuttingDown
+            | Code::NotEnded
+            | Code::NoQuorum
+            | Code::ClockAhead
+            | Code::Full
+            | Code::TooMany
+            | Code::Held
+            | Code::Pending
+            | Code::NotActive => LATER,
             Code::Internal => INTERNAL,
             Code::Malformed
             | Code::TooLarge
@@ -122,8 +137,20 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::NoSuchRoute
             | Code::MethodNotAllowed
             | Code::Conflict
-            | Code::TooOld => USAGE,
-            Code::Cancelled => FAILED,
+            | Code::TooOld
+            | Code::NoAgreement => USAGE,
+            Code::Cancelled
+            | Code::Mismatch
+            | Code::Decided
+            | Code::WrongRound
+            | Code::AlreadyVoted
+            | Code::NotHeld
+            | Code::Overtaken
+            | Code::Already
+            | Code::NotMember
+            | Code::SecondIdentity
+            | Code::LastSeat
+            | Code::Unsupported => FAILED,
         },
     }
 }

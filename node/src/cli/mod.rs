@@ -2,9 +2,11 @@
 
 mod bench;
 mod blob;
+mod committee;
 mod completions;
 mod config;
 mod connect;
+mod consensus;
 mod demo;
 mod examples;
 mod exit;
@@ -12,12 +14,17 @@ mod init;
 mod invite;
 mod job;
 mod join;
+mod lock;
 mod map;
 mod member;
+mod memory;
+mod ordering;
 mod out_dir;
 mod output;
 mod peer;
 mod program;
+mod proposal;
+mod propose;
 mod results;
 mod run;
 mod settings;
@@ -26,6 +33,7 @@ mod submit;
 mod task;
 mod testnet;
 mod transfer;
+mod vote;
 mod waiting;
 
 use std::process::ExitCode;
@@ -77,6 +85,24 @@ enum Verb {
     /// Store and fetch bytes by their hash.
     #[command(subcommand)]
     Blob(blob::Blob),
+    /// Share small values that the whole mesh agrees on.
+    #[command(subcommand)]
+    Memory(memory::Memory),
+    /// Put something to the vote.
+    Propose(propose::Propose),
+    /// Vote on a proposal with the key of the node.
+    Vote(vote::Vote),
+    /// Look at what is put to the vote, or take it back.
+    #[command(subcommand)]
+    Proposal(proposal::Proposal),
+    /// Run a command while this node holds a lock of the mesh.
+    Lock(lock::Lock),
+    /// Look at who agrees for the mesh, or change it.
+    #[command(subcommand)]
+    Committee(committee::Committee),
+    /// Look at how agreement stands.
+    #[command(subcommand)]
+    Consensus(consensus::Consensus),
     /// See the mesh at work: five nodes on this machine, real tasks, and one node killed mid-way.
     Demo(demo::Demo),
     /// Play with a mesh of several nodes on this machine.
@@ -125,6 +151,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Member(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Blob(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Memory(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Propose(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Vote(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Proposal(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Lock(verb) => connect::block_on(verb.run(&cli.global)),
+        Verb::Committee(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Consensus(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Demo(verb) => connect::block_on(verb.run(output)),
         Verb::Testnet(verb) => connect::block_on(verb.run(output)),
         Verb::Bench(verb) => connect::block_on(verb.run(output)),

@@ -38,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const MOST_MISSED: u32 = 2;
 
+const JSON: &str = "application/json";
+
 /// A client of one mesh, through any of the nodes it was given.
 pub struct Client {
     http: Http<HttpConnector, Body>,
@@ -56,6 +58,8 @@ pub struct Ask {
     key: Option<String>,
     last_event: Option<String>,
     body: Option<Vec<u8>>,
+    /// Of the body.
+    content_type: &'static str,
     /// Of a streamed body, in bytes.
     size: Option<u64>,
 }
@@ -69,12 +73,16 @@ impl Ask {
         Self::new(Method::POST, path)
     }
 
+    pub fn put(path: impl Into<String>) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
     pub fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path)
     }
 
     fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), key: None, last_event: None, body: None, size: None }
+        Self { method, path: path.into(), key: None, last_event: None, body: None, content_type: JSON, size: None }
     }
 
     #[must_use]
@@ -82,6 +90,12 @@ impl Ask {
         // Own types serialize; what does not would be refused by the node as an empty body.
         self.body = serde_json::to_vec(body).ok();
         self
+    }
+
+    /// A body as it is.
+    #[must_use]
+    pub fn bytes(self, body: Vec<u8>) -> Self {
+        Self { body: Some(body), content_type: "application/octet-stream", ..self }
     }
 
     #[must_use]
@@ -218,7 +232,7 @@ impl Client {
             .uri(format!("{node}{}", ask.path))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
         if ask.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request.header(header::CONTENT_TYPE, ask.content_type);
         }
         if let Some(size) = ask.size {
             request = request.header(header::CONTENT_LENGTH, size);

@@ -8,7 +8,8 @@ use crate::{
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
-    codec, credential,
+    codec,
+    credential::{self, Credential},
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
@@ -72,6 +73,13 @@ impl Directory {
     pub fn dated(&self, node: NodeId) -> Option<Wall> {
         let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
         members.get(&node).map(|known| known.rank.dated)
+    }
+
+    /// What let a member in, as its own entry shows it.
+    pub fn credential(&self, node: NodeId) -> Option<Credential> {
+        let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
+        let presence = members.get(&node)?.entry.as_ref()?.presence()?;
+        Some(presence.credential.clone())
     }
 
     /// What to do with an entry that gossip brought, and whom it tells of if it is news.

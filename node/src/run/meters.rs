@@ -1,5 +1,6 @@
 //! What the brain counts, as metrics.
 
+use crate::consensus;
 use mesh_coordinator::StatusView;
 use prometheus_client::{
     collector::Collector,
@@ -51,6 +52,9 @@ impl Collector for BrainMeters {
             let labels = [("event", event)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
-        Ok(())
+        match &status.agreement {
+            Some(view) => consensus::meters::encode(view, &mut encoder),
+            None => Ok(()),
+        }
     }
 }

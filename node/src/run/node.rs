@@ -14,6 +14,7 @@ use crate::{
     blob::{self, BlobStore},
     brain::{self, BrainHandle, Doors, Frames, Hands, LogState, Restored, Waiting, clock},
     config::Loaded,
+    consensus::{self, Verifiers},
     directory::Directory,
     executor::{self, Executors},
     identity::{ApiToken, DataDir, Identity, IdentityError, Peers, read_bootstrap},
@@ -28,7 +29,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -81,11 +85,26 @@ pub struct Node {
 }
 
 /// What goes on beside, until this is dropped. A start that fails drops it before the network: its end is no failure then.
-struct Background(Vec<tokio::task::JoinHandle<()>>);
+struct Background {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// A task that is at work now hears of its end only when it waits.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Background {
+    fn push(&mut self, task: tokio::task::JoinHandle<()>) {
+        self.tasks.push(task);
+    }
+
+    fn extend(&mut self, tasks: impl IntoIterator<Item = tokio::task::JoinHandle<()>>) {
+        self.tasks.extend(tasks);
+    }
+}
 
 impl Drop for Background {
     fn drop(&mut self) {
-        for task in &self.0 {
+        self.is_over.store(true, Ordering::Release);
+        for task in &self.tasks {
             task.abort();
         }
     }
@@ -126,7 +145,15 @@ impl Node {
 
         // The network.
         let mut metrics = Metrics::new();
-        let frames = Frames { inbox: inbox.clone(), doors: doors.clone(), directory: directory.clone() };
+        let consensus = consensus::Metrics::default();
+        consensus.register(metrics.registry_mut());
+        let verifiers = Verifiers::start(&inbox, &consensus).map_err(StartError::Thread)?;
+        let frames = Frames {
+            inbox: inbox.clone(),
+            doors: doors.clone(),
+            directory: directory.clone(),
+            verifiers: verifiers.clone(),
+        };
         let network_identity = NetworkIdentity {
             keypair: parts::keypair(&identity),
             genesis: identity.genesis.clone(),
@@ -169,10 +196,11 @@ impl Node {
             runtime: runtime.clone(),
             speak,
             cancels: Default::default(),
+            verifiers,
         };
         let state = LogState::default();
         for unknown in [&state.headroom, &state.free] {
-            unknown.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+            unknown.store(u64::MAX, Ordering::Relaxed);
         }
         parts::register_log(&state, metrics.registry_mut());
         let pulse = Pulse::new();
@@ -201,20 +229,22 @@ impl Node {
         );
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
-        let mut background = Background(vec![
-            runtime.spawn(pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip)),
-            runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))),
-            runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())),
-        ]);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let pump = pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip, Arc::clone(&is_over));
+        let mut background = Background { tasks: Vec::new(), is_over };
+        background.push(runtime.spawn(pump));
+        background.push(runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))));
+        background.push(runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())));
         let (wants, wanted) = Wants::new();
-        background.0.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
+        background.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
         let repair_delay = config.tasks.repair_delay.get();
         let keeping = Keeping::new(blobs.clone(), replicas.clone(), brain.clone(), wants, repair_delay);
-        background.0.push(runtime.spawn(keeping.run()));
-        background.0.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
-        background.0.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
-        background.0.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
-        background.0.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
+        background.push(runtime.spawn(keeping.run()));
+        background.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
+        background.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
+        background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
+        background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
+        background.push(runtime.spawn(super::admission::admit(brain.clone(), identity.credential.clone())));
 
         // The API, last: whoever asks finds a whole node.
         let counted = api::Meters::new(metrics.registry_mut());
@@ -231,6 +261,11 @@ impl Node {
             blobs: Arc::new(NodeBlobs::new(blobs, replicas, brain.clone())),
             logs: Arc::new(NodeLogs::new(network.clone(), work, brain.clone())),
             membership: Arc::new(NodeMembership::new(&identity, inbox.clone(), directory.clone())),
+            signer: Arc::new(parts::signer(&identity)),
+            credential: Arc::new({
+                let (directory, own) = (directory.clone(), identity.credential.clone());
+                move |node| if node == own.node() { Some(own.clone()) } else { directory.credential(node) }
+            }),
             peers: Arc::new({
                 let network = network.clone();
                 move || peers::views(&network)

@@ -2,6 +2,7 @@
 
 use super::{StartError, node::API_ADDRESS};
 use crate::{
+    api::KeySigner,
     blob::BlobConfig,
     brain::LogState,
     config::{Config, Entry, Loaded},
@@ -15,6 +16,7 @@ use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
     address::Addresses,
     id::{NodeId, StoreId},
+    key::SecretKey,
     member::Presence,
     time::Wall,
 };
@@ -22,6 +24,7 @@ use prometheus_client::registry::Registry;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,8 +39,24 @@ pub fn coordinator_config(config: &Config, identity: &Identity, met: bool, store
         seed: rand::random(),
         me: directory::myself(identity, store),
         alone: identity.genesis.maker == identity.key.node_id() && !met,
+        agreement: Some(agreement_setup(identity)),
         membership: membership_config(config),
         tasks: tasks_config(config),
+    }
+}
+
+/// What signs for this node's users.
+pub fn signer(identity: &Identity) -> KeySigner {
+    KeySigner { key: SecretKey::from_bytes(&identity.key.to_bytes()), network: identity.genesis.network_id() }
+}
+
+fn agreement_setup(identity: &Identity) -> mesh_coordinator::agreement::Setup {
+    mesh_coordinator::agreement::Setup {
+        genesis: identity.genesis.clone(),
+        key: Arc::new(SecretKey::from_bytes(&identity.key.to_bytes())),
+        replica: mesh_pbft::Config::default(),
+        client: mesh_pbft::ClientConfig::default(),
+        rules: mesh_ledger::Rules::default(),
     }
 }
 

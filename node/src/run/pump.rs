@@ -8,9 +8,13 @@ use crate::{
 };
 use mesh_coordinator::Input;
 use mesh_proto::id::NodeId;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::mpsc;
 
-/// Runs until the network ends, which the node must not outlive.
+/// Runs until the network ends, which the node must not outlive, but where it is over already.
 pub async fn events(
     mut events: mpsc::Receiver<NetworkEvent>,
     inbox: Inbox,
@@ -18,6 +22,7 @@ pub async fn events(
     mut own: OwnEntry,
     readiness: Readiness,
     gossip: Gossip,
+    is_over: Arc<AtomicBool>,
 ) {
     own.refresh().await;
     loop {
@@ -72,7 +77,9 @@ pub async fn events(
             return;
         }
     }
-    fatal("the network has ended");
+    if !is_over.load(Ordering::Acquire) {
+        fatal("the network has ended");
+    }
 }
 
 /// Judges what is gossiped.

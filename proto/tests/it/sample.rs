@@ -44,6 +44,7 @@ pub fn all() -> Vec<Sample> {
     samples.extend(task_sample::specs());
     samples.extend(task_sample::frames());
     samples.extend(talk_sample::control());
+    samples.extend(talk_sample::operations());
     samples.extend(talk_sample::blobs());
     samples.extend(talk_sample::logs());
     samples.extend(ledger_sample::all());

@@ -5,12 +5,16 @@ use crate::{
     task_sample,
 };
 use mesh_proto::{
+    agreement::{AllRan, Operation, Question as Asked, Ran, ReplicaStanding, Reply as Answered, Standing as Stands},
     blob::{Refusal, Reply, Request},
     codec::encode,
     control::{ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary},
+    domain::Epoch,
     fuzz::{NOW, known_genesis},
-    id::{BlobId, StoreId},
+    id::{BlobId, Digest, StoreId},
+    ledger,
     logs::Question,
+    pbft::{Sequence, View},
     table::{Mark, Member, Role, Standing},
     task::{BlobRef, job_id},
 };
@@ -51,7 +55,10 @@ pub fn control() -> Vec<Sample> {
     let query = |query| ControlMessage::Query { id: 7, query };
     let reply = |reply| ControlMessage::Reply { id: 7, reply };
     [
-        ("control-heartbeat", ControlMessage::Heartbeat(Heartbeat { slots: 8, running: 3, queued: 40 })),
+        (
+            "control-heartbeat",
+            ControlMessage::Heartbeat(Heartbeat { slots: 8, running: 3, queued: 40, epoch: Epoch(2) }),
+        ),
         ("control-digests", ControlMessage::Digests((0..64).map(|part| u64::MAX - part).collect())),
         ("control-marks", ControlMessage::Marks(Marks { parts: vec![0, 63], marks, last: true, answer: false })),
         ("control-members", ControlMessage::Members(vec![named, forgotten])),
@@ -65,8 +72,56 @@ pub fn control() -> Vec<Sample> {
         ("control-reply-list", reply(QueryReply::List(vec![summary, manifest]))),
         ("control-reply-prefix", reply(QueryReply::Prefix(vec![task]))),
     ]
+    .into_iter()
+    .chain(agreement())
     .map(|(name, message)| sample(name, "control-message", "control_message", &message))
-    .into()
+    .collect()
+}
+
+/// What nodes ask each other about agreement.
+fn agreement() -> Vec<(&'static str, ControlMessage)> {
+    let query = |asked| ControlMessage::Query { id: 8, query: Query::Agreement(asked) };
+    let reply = |told| ControlMessage::Reply { id: 8, reply: QueryReply::Agreement(told) };
+    let replica = ReplicaStanding {
+        view: View::new(3),
+        active: true,
+        voting: true,
+        executed: Sequence::new(300),
+        stable: Sequence::new(256),
+        halted: false,
+    };
+    let member = Stands { store: StoreId(7), epoch: Epoch(2), replica: Some(replica) };
+    let answer = ledger::Answer { index: ledger::Index(300), time: NOW, rows: Vec::new(), more: false };
+    let nodes = ledger::FetchNodes { root: Digest::from_bytes([5; 32]), paths: vec![ledger::NodePath::default()] };
+    let fetched = ledger::FetchedNodes { root: Digest::from_bytes([5; 32]), nodes: Vec::new() };
+    vec![
+        ("control-query-epochs", query(Asked::Epochs(Epoch(1)))),
+        ("control-query-standing", query(Asked::Standing)),
+        ("control-query-ledger", query(Asked::Ledger(ledger::Query::Committee))),
+        ("control-query-nodes", query(Asked::Nodes(nodes))),
+        ("control-query-follow", query(Asked::Follow)),
+        ("control-reply-epochs", reply(Answered::Epochs(Vec::new()))),
+        ("control-reply-member", reply(Answered::Standing(member))),
+        ("control-reply-no-member", reply(Answered::Standing(Stands { replica: None, ..member }))),
+        ("control-reply-ledger", reply(Answered::Ledger(Some(Box::new(answer))))),
+        ("control-reply-no-ledger", reply(Answered::Ledger(None))),
+        ("control-reply-nodes", reply(Answered::Nodes(fetched))),
+    ]
+}
+
+/// Operations, and what came of them.
+pub fn operations() -> Vec<Sample> {
+    let id = ledger::CommandId { principal: "ada".parse().unwrap(), key: vec![1, 2].into(), born: ledger::Index(3) };
+    let command = ledger::Command { id, body: ledger::Body::Tick };
+    let answer = ledger::Answer { index: ledger::Index(300), time: NOW, rows: Vec::new(), more: false };
+    let outcome = ledger::Outcome::Done(ledger::Done::Kept);
+    let all = AllRan(vec![Ran::Outcome(outcome), Ran::Answer(Box::new(answer)), Ran::Refused]);
+    let operation = |name, operation| sample(name, "ledger-operation", "operation", &operation);
+    vec![
+        operation("operation-command", Operation::Command(Box::new(command))),
+        operation("operation-query", Operation::Query(ledger::Query::Committee)),
+        sample("operations-ran", "ledger-ran", "all_ran", &all),
+    ]
 }
 
 pub fn blobs() -> Vec<Sample> {

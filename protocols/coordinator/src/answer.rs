@@ -1,7 +1,10 @@
+use crate::agreement::AgreementView;
 use mesh_proto::{
+    agreement::{Ran, Standing},
     control::{StoryLine, TaskSummary},
     id::{BlobId, NodeId, StoreId, TaskId},
     label::Label,
+    ledger,
     task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
@@ -40,6 +43,17 @@ pub enum Answer {
     Matches(Vec<TaskId>),
     Referenced(BTreeSet<BlobId>),
     Named(Vec<BlobRef>),
+    /// It ran in this batch, or in an earlier one if the user had asked for it before.
+    Ordered {
+        index: u32,
+        at: ledger::Index,
+        ran: Ran,
+    },
+    /// Nothing where nobody in reach has a ledger.
+    Looked(Option<Box<ledger::Answer>>),
+    Agreement(Box<AgreementView>),
+    /// Nothing from a node that does not answer.
+    Recruited(Option<Standing>),
     Status(Box<StatusView>),
     Members(Vec<MemberView>),
     /// The last answer to a request.
@@ -59,6 +73,10 @@ pub enum Refusal {
     Unintroduced { retry_ms: u32 },
     #[error("no room; try again in {retry_ms} ms")]
     Busy { retry_ms: u32 },
+    #[error("this network has no agreement")]
+    NoAgreement,
+    #[error("the clock of this node is ahead of the mesh's agreed time by more than it allows: set it")]
+    ClockAhead,
     #[error("not a task: {0}")]
     Malformed(String),
 }
@@ -106,6 +124,8 @@ pub struct StatusView {
     /// Results that are kept until their drivers have settled them.
     pub outbox: u64,
     pub disk_has_room: bool,
+    /// Without what others say of themselves; none in a network without agreement.
+    pub agreement: Option<AgreementView>,
     /// Counters since the start, by name.
     pub counters: Vec<(String, u64)>,
 }

@@ -1,6 +1,8 @@
 use mesh_proto::{
+    agreement::Operation,
     control::ListFilter,
-    id::{BlobId, TaskId},
+    id::{BlobId, NodeId, TaskId},
+    ledger,
     task::Octets,
 };
 
@@ -31,6 +33,14 @@ pub enum Command {
     /// The blobs that records and results held here name, behind `after` in the order of ids, with the nodes that they
     /// name: `Named` with at most `limit`, and 1,024.
     Named { after: Option<BlobId>, limit: usize },
+    /// Have these ordered by the committee: one `Ordered` or `Refused` an item, then `Finished`. At most 1,024 items.
+    Order { operations: Vec<Operation> },
+    /// What the ledger says here, else at a member of the committee in reach: `Looked`, which may be old.
+    Look { query: ledger::Query },
+    /// How agreement stands, with what the committee's members in reach say of themselves: `Agreement`.
+    Agreement,
+    /// That node is to follow the committee, so that it can become a member: `Follows` with where it stands.
+    Recruit { node: NodeId },
     /// `Status`, from this node alone.
     Status,
     /// `Members`, from this node alone.

@@ -1,5 +1,6 @@
 use crate::{
-    Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Refusal, RequestId,
+    Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Query, QueryReply, Refusal, RequestId,
+    agreement::{self, Agreement, Pages},
     effect::rests_on_nothing,
     queries::{Queries, Question},
     requests::Requests,
@@ -9,8 +10,9 @@ use crate::{
 use mesh_membership::{Member, Members};
 use mesh_proto::{
     codec::DecodeError,
-    id::{LogPosition, NetworkId, NodeId, StoreId},
-    task::{FRAME_TARGET, Frame, Holder, Item},
+    domain::Epoch,
+    id::{Digest, LogPosition, NetworkId, NodeId, StoreId},
+    task::{FRAME_TARGET, Frame, Holder, Item, Octets},
     time::{Mono, Now},
 };
 use mesh_tasks::{Load, Tasks, Waiter};
@@ -29,6 +31,8 @@ pub struct Config {
     /// This node made the network and has met nobody since: it may begin alone. Any other with a fresh disk has to hear
     /// first who else there is.
     pub alone: bool,
+    /// None where there is nothing to agree on: a network without a ledger.
+    pub agreement: Option<agreement::Setup>,
     pub membership: mesh_membership::Config,
     pub tasks: mesh_tasks::Config,
 }
@@ -44,8 +48,8 @@ pub struct Coordinator {
     pub(crate) tasks: Tasks,
     pub(crate) queries: Queries,
     pub(crate) scans: Scans,
-    requests: Requests,
-    position: LogPosition,
+    pub(crate) requests: Requests,
+    pub(crate) position: LogPosition,
     /// Members whose entries changed since the last snapshot.
     changed_members: BTreeSet<NodeId>,
     /// Control messages of this flush.
@@ -55,6 +59,12 @@ pub struct Coordinator {
     /// The store does not know yet that this node is introduced.
     newly_introduced: bool,
     pub(crate) has_room: bool,
+    pub(crate) agreement: Option<Agreement>,
+    /// Of agreement, as the store gave them back.
+    pub(crate) pages: Vec<(Digest, Octets)>,
+    pub(crate) agreement_facts: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many of its facts the store has.
+    pub(crate) stored_facts: u32,
 }
 
 impl Coordinator {
@@ -73,6 +83,11 @@ impl Coordinator {
             news: BTreeMap::new(),
             newly_introduced: false,
             has_room: true,
+            // A genesis with founders that no committee can have is refused before it becomes a network.
+            agreement: config.agreement.clone().and_then(|setup| Agreement::new(setup, config.me.store).ok()),
+            pages: Vec::new(),
+            agreement_facts: Vec::new(),
+            stored_facts: 0,
             config,
         }
     }
@@ -91,12 +106,16 @@ impl Coordinator {
             self.members.introduce();
             return Ok(());
         }
+        if key.first() == Some(&AGREEMENT) {
+            return self.load_agreement(key, value);
+        }
         self.tasks.load(key, value).map(|_| ())
     }
 
     /// The store is at this position: the facts that follow are numbered from the next.
     pub fn loaded(&mut self, position: LogPosition) {
         self.position = position;
+        self.agreement_loaded();
     }
 
     /// One fact of the log, in order: reads no time, draws nothing, emits nothing.
@@ -111,6 +130,11 @@ impl Coordinator {
             Fact::Introduced => {
                 self.members.introduce();
                 self.newly_introduced = true;
+            }
+            Fact::Agreement(fact) => {
+                if let Some(agreement) = &mut self.agreement {
+                    agreement.apply(fact);
+                }
             }
         }
     }
@@ -144,6 +168,13 @@ impl Coordinator {
                 }
             }
             Input::Control { from, message } => self.control(now, from, message, effects),
+            Input::Consensus(verified) => {
+                self.members.heard(now, verified.from());
+                self.with_agreement(effects, |agreement, asked| agreement.handle(now, *verified, asked));
+            }
+            Input::SummedUp { sequence, root } => {
+                self.with_agreement(effects, |agreement, asked| agreement.summed_up(now, sequence, &root, asked));
+            }
             Input::Command { request, command } => self.command(now, request, command, effects),
             Input::Executed { task, attempt, outcome } => {
                 self.with_tasks(now, effects, |tasks, cx| tasks.executed(cx, task, attempt, outcome));
@@ -165,6 +196,9 @@ impl Coordinator {
     /// Due timers.
     pub fn handle_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.handle_control_deadline(now, effects);
+        if self.agreement.as_ref().and_then(Agreement::deadline).is_some_and(|due| due <= now.mono) {
+            self.with_agreement(effects, |agreement, asked| agreement.handle_deadline(now, asked));
+        }
         self.with_tasks(now, effects, |tasks, cx| tasks.handle_deadline(cx));
     }
 
@@ -187,11 +221,13 @@ impl Coordinator {
     /// When to call [`Self::handle_deadline`] next.
     pub fn deadline(&self) -> Option<Mono> {
         let scans = (!self.scans.is_empty()).then(Mono::default);
-        [self.control_deadline(), self.tasks.deadline(), scans].into_iter().flatten().min()
+        let agreement = self.agreement.as_ref().and_then(Agreement::deadline);
+        [self.control_deadline(), self.tasks.deadline(), agreement, scans].into_iter().flatten().min()
     }
 
     /// What the last events had to say, one frame a destination (more, where one would be too large).
-    pub fn flush(&mut self, _now: Now, effects: &mut Vec<Effect>) {
+    pub fn flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.with_agreement(effects, |agreement, asked| agreement.flush(now, asked));
         let after = self.position;
         for (node, member) in std::mem::take(&mut self.news) {
             // Another's word is signed by it, and rests on nothing here; this node's own must not be forgotten.
@@ -212,6 +248,11 @@ impl Coordinator {
         }
     }
 
+    /// Why this node must not go on with what its disk says; looked at once, behind the facts.
+    pub fn broken(&self) -> Option<String> {
+        self.agreement.as_ref().and_then(Agreement::broken)
+    }
+
     // For the body.
 
     /// How many entries [`Self::take_changes`] would give.
@@ -219,8 +260,9 @@ impl Coordinator {
         self.changed_members.len() + usize::from(self.newly_introduced) + self.tasks.shelf().changed_len()
     }
 
-    /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal.
-    pub fn take_changes(&mut self) -> (LogPosition, Changes) {
+    /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal. To
+    /// be written together with those that the pages come to, which take a while to find.
+    pub fn take_changes(&mut self) -> (LogPosition, Changes, Pages) {
         let mut changes = Vec::new();
         for node in std::mem::take(&mut self.changed_members) {
             let key = [MEMBER_KEY, node.as_bytes().as_slice()].concat();
@@ -230,7 +272,8 @@ impl Coordinator {
             changes.push((INTRODUCED_KEY.to_vec(), Some(Vec::new())));
         }
         self.tasks.take_changes(|key, value| changes.push((key, value)));
-        (self.position, changes)
+        let pages = self.take_agreement(&mut changes);
+        (self.position, changes, pages)
     }
 
     /// Of the last fact persisted or applied.
@@ -246,9 +289,17 @@ impl Coordinator {
         self.config.me.store
     }
 
+    pub fn network(&self) -> NetworkId {
+        self.config.network
+    }
+
     /// The machines, to look at.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    pub fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.as_ref()
     }
 
     pub fn members(&self) -> &Members {
@@ -266,6 +317,8 @@ impl Coordinator {
         }
         self.members.paused(now);
         self.with_tasks(now, effects, |tasks, cx| tasks.restarted(cx));
+        let alone = self.config.alone;
+        self.with_agreement(effects, |agreement, asked| agreement.restarted(now, alone, asked));
         if self.config.alone {
             self.introduced(effects);
         }
@@ -289,14 +342,21 @@ impl Coordinator {
     fn control(&mut self, now: Now, from: NodeId, message: ControlMessage, effects: &mut Vec<Effect>) {
         self.members.heard(now, from);
         match message {
-            ControlMessage::Heartbeat(Heartbeat { slots, running, queued }) => {
+            ControlMessage::Heartbeat(Heartbeat { slots, running, queued, epoch }) => {
                 self.tasks.load_of(from, Load { slots, running, queued });
+                self.with_agreement(effects, |agreement, asked| agreement.heard_epoch(from, epoch, asked));
             }
             ControlMessage::Digests(theirs) => self.on_digests(from, &theirs),
             ControlMessage::Marks(theirs) => self.on_marks(from, theirs),
             ControlMessage::Members(members) => self.on_members(now, members, effects),
             ControlMessage::Told { introduced } => self.on_told(introduced, effects),
+            ControlMessage::Query { id, query: Query::Agreement(question) } => {
+                self.asked_of_agreement(now, from, id, question, effects);
+            }
             ControlMessage::Query { id, query } => self.on_query(from, id, query),
+            ControlMessage::Reply { id: UNASKED, reply: QueryReply::Agreement(reply) } => {
+                self.with_agreement(effects, |agreement, asked| agreement.answered(now, from, reply, asked));
+            }
             ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
         }
     }
@@ -357,7 +417,8 @@ impl Coordinator {
     fn heartbeat(&self) -> Heartbeat {
         let totals = self.tasks.totals();
         let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
-        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued }
+        let epoch = self.agreement.as_ref().map_or_else(Epoch::default, Agreement::epoch);
+        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued, epoch }
     }
 
     fn command(&mut self, now: Now, request: RequestId, command: Command, effects: &mut Vec<Effect>) {
@@ -388,6 +449,9 @@ impl Coordinator {
             Command::Leave { request } => {
                 self.requests.close(request);
                 self.queries.leave(request);
+                if let Some(agreement) = &mut self.agreement {
+                    agreement.leave(request);
+                }
                 self.tasks.leave(request.0);
             }
             Command::Show { task } => self.ask_all(now, request, Question::Show(task)),
@@ -402,6 +466,10 @@ impl Coordinator {
                 let page = self.tasks.shelf().naming().page(after, limit.min(NAMED_MAX));
                 self.requests.only(request, Answer::Named(page));
             }
+            Command::Order { operations } => self.order(request, &operations),
+            Command::Look { query } => self.look_at_ledger(now, request, query),
+            Command::Agreement => self.ask_committee(now, request),
+            Command::Recruit { node } => self.recruit(now, request, node, effects),
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);
@@ -446,6 +514,10 @@ impl Coordinator {
 /// Blobs of which one answer tells: the brain has other things to do.
 const NAMED_MAX: usize = 1024;
 
+/// What keys of agreement begin with.
+pub(crate) const AGREEMENT: u8 = b'a';
+/// The id of questions that no user waits for.
+pub(crate) const UNASKED: u64 = u64::MAX;
 const MEMBER_KEY: &[u8] = b"mm";
 const INTRODUCED_KEY: &[u8] = b"mi";
 

@@ -2,6 +2,7 @@ use crate::{Answer, ControlMessage, Fact, RequestId};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
+    pbft::Sequence,
     task::{Birth, Frame},
 };
 use std::sync::Arc;
@@ -47,6 +48,15 @@ pub enum Effect {
         member: Member,
         after: LogPosition,
     },
+    /// Find the root of this state, beside all else; report by `Input::SummedUp`.
+    SumUp {
+        sequence: Sequence,
+        state: mesh_ledger::Map,
+    },
+    /// What the verifiers of consensus messages go by from now on.
+    Verify(Arc<mesh_pbft::Snapshot>),
+    /// Agreement has stopped on this node, for good; all else goes on.
+    Halted(String),
     /// Say something of this node under a higher incarnation than this, by `Input::Me`.
     Speak {
         above: u64,
@@ -58,6 +68,7 @@ pub enum Effect {
 pub enum Message {
     Task(Frame),
     Control(ControlMessage),
+    Consensus(Arc<mesh_proto::pbft::Message>),
 }
 
 /// Whether it says nothing that this node must not forget: a slow disk does not keep it back.

@@ -11,6 +11,8 @@ pub enum Fact {
     /// This disk has had a member's table, or belongs to the first of the network.
     #[serde(rename = "i")]
     Introduced,
+    #[serde(rename = "a")]
+    Agreement(crate::agreement::Fact),
 }
 
 impl Fact {

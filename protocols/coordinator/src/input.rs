@@ -1,7 +1,8 @@
 use crate::{Command, ControlMessage, RequestId};
 use mesh_membership::Member;
 use mesh_proto::{
-    id::{NodeId, StoreId, TaskId},
+    id::{Digest, NodeId, StoreId, TaskId},
+    pbft::Sequence,
     task::{Frame, Outcome},
 };
 use std::{sync::Arc, time::Duration};
@@ -33,6 +34,12 @@ pub enum Input {
     Task { from: NodeId, frame: Frame },
     /// A decoded message of `/mesh/control/1`. Entries in it were verified.
     Control { from: NodeId, message: ControlMessage },
+    /// A verified message of `/mesh/consensus/1`.
+    Consensus(Box<mesh_pbft::Verified>),
+    /// The digest of a state that was to be summed up: [`Effect::SumUp`].
+    ///
+    /// [`Effect::SumUp`]: crate::Effect::SumUp
+    SummedUp { sequence: Sequence, root: Digest },
     /// What a user asks, by the API. Answers name the request.
     Command { request: RequestId, command: Command },
     /// An execution of this node ended; its outputs are durable where the outcome says.

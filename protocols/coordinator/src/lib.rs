@@ -12,9 +12,11 @@
 //! restored to; an effect with `after: n` may be carried out once record `n` is on disk, and not before: that is the
 //! one rule on which every promise rests. The brain goes on meanwhile.
 
+pub mod agreement;
 mod answer;
 mod command;
 mod coordinator;
+mod decisions;
 mod effect;
 mod fact;
 mod input;

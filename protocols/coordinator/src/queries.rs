@@ -2,11 +2,13 @@
 
 use crate::{
     Answer, ControlMessage, Coordinator, ListFilter, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine,
-    TaskSummary, TaskView, scan::Asker,
+    TaskSummary, TaskView, agreement::Agreement, scan::Asker,
 };
-use mesh_membership::{Role, Standing};
+use mesh_membership::Role;
 use mesh_proto::{
+    agreement::{self, Reply, Standing},
     id::{NodeId, TaskId},
+    ledger,
     task::{Held, How, Program, Register, Spec, State, Status},
     time::{Mono, Now},
 };
@@ -31,6 +33,12 @@ pub enum Question {
     Show(TaskId),
     List(ListFilter),
     Resolve(String),
+    /// Of one that has a ledger.
+    Look(ledger::Query),
+    /// Where the committee stands.
+    Committee,
+    /// A node is to follow the committee.
+    Recruit,
 }
 
 /// Questions under way.
@@ -74,16 +82,30 @@ impl Queries {
     }
 }
 
+fn query(question: &Question) -> Query {
+    match question {
+        Question::Show(task) => Query::Task(*task),
+        Question::List(filter) => Query::List(filter.clone()),
+        Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
+        Question::Look(query) => Query::Agreement(agreement::Question::Ledger(query.clone())),
+        Question::Committee => Query::Agreement(agreement::Question::Standing),
+        Question::Recruit => Query::Agreement(agreement::Question::Follow),
+    }
+}
+
+fn stands(reply: &QueryReply) -> Option<Standing> {
+    match reply {
+        QueryReply::Agreement(Reply::Standing(standing)) => Some(*standing),
+        _ => None,
+    }
+}
+
 impl Coordinator {
     /// Asks every member that can be reached, and itself.
     pub(crate) fn ask_all(&mut self, now: Now, request: RequestId, question: Question) {
         let id = self.queries.next;
         self.queries.next += 1;
-        let query = match &question {
-            Question::Show(task) => Query::Task(*task),
-            Question::List(filter) => Query::List(filter.clone()),
-            Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
-        };
+        let query = query(&question);
         let mut waiting: BTreeSet<NodeId> = self.members.connected().collect();
         let silent = self
             .members
@@ -103,6 +125,25 @@ impl Coordinator {
             Query::List(filter) => self.begin_scan(Asker::Own(id), filter),
             Query::Task(task) => self.on_reply(self.node(), id, self.account_of(&task)),
             Query::Prefix(prefix) => self.on_reply(self.node(), id, self.ids_with(&prefix)),
+            // Asked of some, not of all.
+            Query::Agreement(_) => {}
+        }
+    }
+
+    /// Asks these.
+    pub(crate) fn ask_some(&mut self, now: Now, request: RequestId, question: Question, nodes: Vec<NodeId>) {
+        let id = self.queries.next;
+        self.queries.next += 1;
+        let query = query(&question);
+        for node in &nodes {
+            self.control.push((*node, ControlMessage::Query { id, query: query.clone() }));
+        }
+        let waiting = BTreeSet::from_iter(nodes);
+        let (replies, silent, deadline) = (BTreeMap::new(), Vec::new(), now.mono + PATIENCE);
+        let is_nobody = waiting.is_empty();
+        self.queries.open.insert(id, Open { request, question, waiting, replies, deadline, silent });
+        if is_nobody {
+            self.conclude(id);
         }
     }
 
@@ -111,6 +152,8 @@ impl Coordinator {
             Query::List(filter) => self.begin_scan(Asker::Peer(from, id), filter),
             Query::Task(task) => self.reply(from, id, self.account_of(&task)),
             Query::Prefix(prefix) => self.reply(from, id, self.ids_with(&prefix)),
+            // Answered by agreement.
+            Query::Agreement(_) => {}
         }
     }
 
@@ -121,8 +164,10 @@ impl Coordinator {
     pub(crate) fn on_reply(&mut self, from: NodeId, id: u64, reply: QueryReply) {
         let Some(open) = self.queries.open.get_mut(&id) else { return };
         if open.waiting.remove(&from) {
+            // One that has a ledger is enough.
+            let is_enough = matches!(reply, QueryReply::Agreement(Reply::Ledger(Some(_))));
             open.replies.insert(from, reply);
-            if open.waiting.is_empty() {
+            if open.waiting.is_empty() || is_enough {
                 self.conclude(id);
             }
         }
@@ -160,8 +205,25 @@ impl Coordinator {
                 }
                 Answer::Matches(found.into_iter().collect())
             }
+            Question::Look(_) => Answer::Looked(open.replies.into_values().find_map(|reply| match reply {
+                QueryReply::Agreement(Reply::Ledger(answer)) => answer,
+                _ => None,
+            })),
+            Question::Recruit => Answer::Recruited(open.replies.into_values().find_map(|reply| stands(&reply))),
+            Question::Committee => self.agreement_view(&open.replies),
         };
         self.answer_only(open.request, answer);
+    }
+
+    fn agreement_view(&self, replies: &BTreeMap<NodeId, QueryReply>) -> Answer {
+        let Some(agreement) = &self.agreement else { return Answer::Looked(None) };
+        let mut view = agreement.view();
+        let standing = |node: &NodeId| match *node == self.node() {
+            true => Some(agreement.standing()),
+            false => replies.get(node).and_then(stands),
+        };
+        view.members = agreement.committee().iter().map(|node| (*node, standing(node))).collect();
+        Answer::Agreement(Box::new(view))
     }
 
     /// What this node itself knows of a task.
@@ -263,6 +325,7 @@ impl Coordinator {
             slots: self.config.tasks.slots,
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
+            agreement: self.agreement.as_ref().map(Agreement::view),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }
@@ -272,10 +335,10 @@ impl Coordinator {
             let connected = self.members.is_connected(&member.node);
             let load = self.tasks.roster().seat(&member.node).map(|seat| seat.load);
             let state = match (member.standing, connected) {
-                (Standing::Left, _) => "left",
-                (Standing::Forgotten, _) => "forgotten",
-                (Standing::Joined, true) => "alive",
-                (Standing::Joined, false) => "silent",
+                (mesh_membership::Standing::Left, _) => "left",
+                (mesh_membership::Standing::Forgotten, _) => "forgotten",
+                (mesh_membership::Standing::Joined, true) => "alive",
+                (mesh_membership::Standing::Joined, false) => "silent",
             };
             let heard = self.members.last_heard(&member.node).filter(|heard| *heard > Mono::default());
             MemberView {

@@ -48,7 +48,11 @@ impl Requests {
 
     pub fn answer(&mut self, answer: mesh_tasks::Answer) {
         let (to, answer) = translate(answer);
-        let request = RequestId(to.request);
+        self.item(RequestId(to.request), answer);
+    }
+
+    /// The answer to one item.
+    pub fn item(&mut self, request: RequestId, answer: Answer) {
         let Some(open) = self.open.get_mut(&request) else { return };
         let is_last = match answer {
             Answer::Placed { .. } => !open.follow,

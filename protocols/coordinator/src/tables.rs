@@ -107,6 +107,10 @@ impl Coordinator {
             Command::Leave { .. }
             | Command::Referenced { .. }
             | Command::Named { .. }
+            | Command::Order { .. }
+            | Command::Look { .. }
+            | Command::Agreement
+            | Command::Recruit { .. }
             | Command::Status
             | Command::Members => None,
         }

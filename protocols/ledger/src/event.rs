@@ -1,6 +1,6 @@
 use mesh_proto::{
     id::NodeId,
-    ledger::{Claim, Committee, Decision, Fence, ProposalId},
+    ledger::{Claim, Committee, Decision, Fence, Pending, ProposalId},
 };
 
 /// What happened in a batch that somebody may wait for.
@@ -32,8 +32,8 @@ pub enum Event {
     InvitersChanged,
     /// Evidence was recorded against this member.
     Accused(NodeId),
-    /// A change waits for the end of the checkpoint.
-    ChangePending,
+    /// A change waits for the end of the checkpoint, which may be the end of this very batch.
+    ChangePending(Pending),
     /// From the next batch on: a new epoch, or new settings of the same.
     CommitteeChanged(Committee),
     VersionActivated(u16),

@@ -179,9 +179,12 @@ impl Client {
         self.pending.remove(&number);
         self.view = proof.iter().map(|reply| reply.view).min().unwrap_or_default();
         if let Outcome::TooOld(floor) = outcome {
-            self.next = self.next.max(floor.next());
+            // Of a window of numbers above the floor some were executed, and would be answered with what came of them; and
+            // as many above may be under way, of a life before this one (simulator, seed 130).
+            self.next = self.next.max(floor.plus(2 * u64::from(self.epoch.client_window)).next());
         }
-        let sequence = proof.first().map_or(Sequence::ZERO, |reply| reply.sequence);
+        // One of them is correct, and the others may say any number that is not below its own.
+        let sequence = proof.iter().map(|reply| reply.sequence).min().unwrap_or_default();
         effects.push(ClientEffect::Done { number, sequence, outcome: outcome.clone(), proof });
     }
 }

@@ -1,9 +1,8 @@
 use mesh_proto::{
-    id::{Digest, NodeId},
+    id::Digest,
     key::Signature,
     pbft::{
-        Batch, ClientEntry, EpochCertificate, Evidence, Executed, NewView, Prepared, Request, Sequence, Summary, View,
-        ViewChange,
+        Batch, ClientEntry, EpochCertificate, Evidence, NewView, Prepared, Request, Sequence, Summary, View, ViewChange,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -62,9 +61,10 @@ pub enum Fact {
     Checkpoint {
         #[serde(rename = "k")]
         summary: Arc<Summary>,
-        /// What was executed since the one before, in order.
+        /// What the client table has of each gateway that it has anything else of than at the one before; nothing of one
+        /// that it has let go of.
         #[serde(rename = "x")]
-        executed: Vec<(NodeId, Executed)>,
+        clients: Vec<ClientEntry>,
         /// Of the own CHECKPOINT; none by who does not vote.
         #[serde(rename = "s")]
         vote: Option<Signature>,

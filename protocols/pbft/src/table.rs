@@ -119,6 +119,28 @@ impl Table {
         }
     }
 
+    /// What makes of `before` this table: the entries that are other than there; one with nothing in it is gone.
+    pub fn changes_since(&self, before: &Self) -> Vec<ClientEntry> {
+        let is_same = |gateway: &NodeId, entry: &Arc<Entry>| {
+            before.entries.get(gateway).is_some_and(|other| Arc::ptr_eq(entry, other) || entry == other)
+        };
+        let changed = self.entries.iter().filter(|(gateway, entry)| !is_same(gateway, entry));
+        let changed = changed.map(|(gateway, entry)| entry.to_wire(*gateway));
+        let gone = before.entries.keys().filter(|gateway| !self.entries.contains_key(gateway));
+        changed.chain(gone.map(|gateway| ClientEntry { gateway: *gateway, executed: Vec::new() })).collect()
+    }
+
+    /// Takes over what [`Table::changes_since`] found.
+    pub fn replace(&mut self, changes: &[ClientEntry], floor: RequestNumber) {
+        for (gateway, entry) in Self::from_entries(changes, floor).entries {
+            match entry.executed.is_empty() {
+                true => drop(self.entries.remove(&gateway)),
+                false => drop(self.entries.insert(gateway, entry)),
+            }
+        }
+        self.floor = floor;
+    }
+
     /// The root over all entries.
     pub fn roots(&mut self) -> Roots {
         for (gateway, entry) in &mut self.entries {

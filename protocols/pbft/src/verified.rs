@@ -45,4 +45,10 @@ impl Verified {
     pub fn from(&self) -> NodeId {
         self.from
     }
+
+    /// For a client; all else is for a replica.
+    #[must_use]
+    pub fn is_reply(&self) -> bool {
+        matches!(self.message, Checked::Reply(_))
+    }
 }

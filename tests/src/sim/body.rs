@@ -8,6 +8,7 @@ use super::{
     execution::{self, Kind, Running},
     network::Notice,
     node::{INBOX, TURN},
+    patron::Patrons,
     storage::Part,
     world::{End, World},
 };
@@ -43,6 +44,8 @@ impl World {
             Event::Timer { .. } => {}
             Event::Commit { .. } => self.committed(node),
             Event::Executed { slot, .. } => self.executed(node, slot),
+            Event::SummedUp { slot, .. } => self.summed_up(node, slot),
+            Event::Whisper { to, slot, .. } => self.whisper(node, to.into(), slot),
             Event::Absorb { .. } => {
                 body.wants_to_absorb = true;
                 self.absorb(node);
@@ -93,6 +96,7 @@ impl World {
         effects.clear();
         self.effects = effects;
         if lives {
+            self.look_at_ledger(node);
             if more {
                 self.wake(node);
             }
@@ -126,7 +130,10 @@ impl World {
                     body.persisted = body.persisted.next();
                     body.waiting.push(fact);
                 }
-                Effect::Send { after: LogPosition::START, .. } => self.perform(node, effect),
+                Effect::Send { after: LogPosition::START, .. }
+                | Effect::SumUp { .. }
+                | Effect::Verify(_)
+                | Effect::Halted(_) => self.perform(node, effect),
                 effect => {
                     let after = after(&effect).unwrap_or(body.persisted);
                     if after > body.persisted {
@@ -214,6 +221,7 @@ impl World {
                 return;
             }
         }
+        self.ledger_is_durable(node);
         let Some(body) = &mut self.nodes[node].body else { return };
         // Its memory serves the next commit.
         std::mem::swap(&mut body.committing, &mut facts);
@@ -241,6 +249,7 @@ impl World {
             Fact::Task(fact) => self.checks.persisted(store, fact, &mut self.counts),
             Fact::Member(_) => self.counts.add(Count::FactMember),
             Fact::Introduced => self.counts.add(Count::FactIntroduced),
+            Fact::Agreement(fact) => self.agreed_on_disk(store, fact),
         }
     }
 
@@ -279,12 +288,16 @@ impl World {
         match effect {
             Effect::Send { to, message, after } => {
                 if let Some(&to) = self.by_id.get(&to) {
-                    self.send(node, to, message, after);
+                    self.speak_to(node, to, message, after);
                 }
             }
-            Effect::Answer { request, answers, .. } => {
-                self.with_clients(|clients, reach| clients.answered(request, &answers, reach));
-            }
+            Effect::Answer { request, answers, .. } => match Patrons::is_theirs(request) {
+                true => self.with_patrons(|patrons, reach| patrons.answered(request, &answers, reach)),
+                false => self.with_clients(|clients, reach| clients.answered(request, &answers, reach)),
+            },
+            Effect::SumUp { sequence, state } => self.sum_up(node, sequence, state),
+            Effect::Verify(snapshot) => self.verify_by(node, snapshot),
+            Effect::Halted(why) => self.halted(node, &why),
             Effect::Execute { birth, attempt, .. } => self.execute(node, &birth, attempt),
             Effect::Cancel { task, attempt } => self.cancel(node, task, attempt),
             Effect::Dial { node: peer, .. } => {
@@ -308,7 +321,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
+    pub(super) fn send(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
         if !self.network.is_open(node, to) {
             // The body drops it: its brain will be told `Down`, or has been.
             self.count(Count::FrameLost);
@@ -343,6 +356,7 @@ impl World {
         match message {
             Some(Message::Task(frame)) => self.deliver(to, Input::Task { from: sender, frame }),
             Some(Message::Control(message)) => self.deliver(to, Input::Control { from: sender, message }),
+            Some(Message::Consensus(message)) => self.hear(to, sender, &message),
             None => {}
         }
     }
@@ -459,6 +473,9 @@ fn after(effect: &Effect) -> Option<LogPosition> {
         | Effect::Cancel { .. }
         | Effect::Dial { .. }
         | Effect::Disconnect { .. }
+        | Effect::SumUp { .. }
+        | Effect::Verify(_)
+        | Effect::Halted(_)
         | Effect::Speak { .. } => None,
     }
 }

@@ -295,6 +295,10 @@ impl Clients {
             | Answer::Status(_)
             | Answer::Referenced(_)
             | Answer::Named(_)
+            | Answer::Ordered { .. }
+            | Answer::Looked(_)
+            | Answer::Agreement(_)
+            | Answer::Recruited(_)
             | Answer::Members(_) => reach.checks.answered(None, answer, reach.counts),
         }
     }
@@ -344,6 +348,10 @@ impl Clients {
                 self.plan(place, later, reach);
             }
             Refusal::Unintroduced { .. } => {}
+            Refusal::NoAgreement | Refusal::ClockAhead => {
+                let what = format!("{}: refused as what it is not: {why}", entry.wish.id);
+                reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));
+            }
             Refusal::Malformed(what) => {
                 let what = format!("{}: refused as malformed: {what}", entry.wish.id);
                 reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));

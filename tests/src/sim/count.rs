@@ -23,7 +23,25 @@ macro_rules! counts {
 
 impl Count {
     /// What a run need not have seen: known limits, and what only defends against what no fault here does.
-    pub const OPTIONAL: &[Self] = &[Self::TwoHomes, Self::LacksBirth];
+    pub const OPTIONAL: &[Self] = &[
+        Self::TwoHomes,
+        Self::LacksBirth,
+        // The committee does not change here.
+        Self::SaidEpochs,
+        Self::KeptEpochs,
+        // Records are small here.
+        Self::KeptPiece,
+        Self::PbftEpochs,
+        Self::RefusedConfig,
+        Self::HistoryOpen,
+        Self::PbftNullsProposed,
+        // Nobody asks for so much.
+        Self::RanBusy,
+        // Its brain has told its body of a committee before anybody knows that it is up, mostly.
+        Self::RefusedUnready,
+        // Nothing counts it.
+        Self::PbftTooOld,
+    ];
 }
 
 counts! {
@@ -158,6 +176,123 @@ counts! {
     EndedDeadline "task.deadline_passed",
     TwoHomes "task.two_homes",
     Decoded "wire.decoded",
+    // What members of the committee say.
+    SaidRequest "said.request",
+    SaidPrePrepare "said.pre_prepare",
+    SaidPrepare "said.prepare",
+    SaidCommit "said.commit",
+    SaidCheckpoint "said.checkpoint",
+    SaidViewChange "said.view_change",
+    SaidNewView "said.new_view",
+    SaidStatus "said.status",
+    SaidFetch "said.fetch",
+    SaidRequests "said.requests",
+    SaidBatch "said.batch",
+    SaidDecided "said.decided",
+    SaidStable "said.stable",
+    SaidEpochs "said.epochs",
+    SaidChunk "said.chunk",
+    SaidReply "said.reply",
+    // What their verifiers do not take.
+    RefusedUnready "refused.unready",
+    RefusedDecode "refused.decode",
+    RefusedMember "refused.member",
+    RefusedEpoch "refused.epoch",
+    RefusedView "refused.view",
+    RefusedWindow "refused.window",
+    RefusedDuplicate "refused.duplicate",
+    RefusedMuted "refused.muted",
+    RefusedSignature "refused.signature",
+    RefusedTooFewSignatures "refused.too_few_signatures",
+    RefusedCertificate "refused.certificate",
+    RefusedConfig "refused.config",
+    RefusedLimits "refused.limits",
+    // What their replicas have on disk.
+    KeptAccepted "kept.accepted",
+    KeptPrepared "kept.prepared",
+    KeptLeft "kept.left",
+    KeptEntered "kept.entered",
+    KeptCheckpoint "kept.checkpoint",
+    KeptStable "kept.stable",
+    KeptInstalled "kept.installed",
+    KeptEpochs "kept.epochs",
+    KeptEvidence "kept.evidence",
+    KeptAmnesia "kept.amnesia",
+    KeptRan "kept.ran",
+    KeptState "kept.state",
+    KeptStateDropped "kept.state_dropped",
+    KeptFollows "kept.follows",
+    KeptPiece "kept.piece",
+    // What their replicas count.
+    PbftAdmitted "pbft.admitted",
+    PbftRepeated "pbft.repeated",
+    PbftTooOld "pbft.too_old",
+    PbftBusy "pbft.busy",
+    PbftRelayed "pbft.relayed",
+    PbftProposed "pbft.proposed",
+    PbftNullsProposed "pbft.nulls_proposed",
+    PbftAccepted "pbft.accepted",
+    PbftPrepared "pbft.prepared",
+    PbftCommitted "pbft.committed",
+    PbftDecided "pbft.decided",
+    PbftExecuted "pbft.executed",
+    PbftExecutedRequests "pbft.executed_requests",
+    PbftSkippedRequests "pbft.skipped_requests",
+    PbftFetched "pbft.fetched",
+    PbftAnswered "pbft.answered",
+    PbftLeftViews "pbft.left_views",
+    PbftJoinedViews "pbft.joined_views",
+    PbftEnteredViews "pbft.entered_views",
+    PbftWrongNewViews "pbft.wrong_new_views",
+    PbftIdlePrimaries "pbft.idle_primaries",
+    PbftSlowPrimaries "pbft.slow_primaries",
+    PbftCheckpoints "pbft.checkpoints",
+    PbftStable "pbft.stable",
+    PbftTransfers "pbft.transfers",
+    PbftPieces "pbft.pieces",
+    PbftBadPieces "pbft.bad_pieces",
+    PbftInstalled "pbft.installed",
+    PbftEpochs "pbft.epochs",
+    PbftEvidence "pbft.evidence",
+    // What liars among them do.
+    LieSilent "lie.silent",
+    LieWithholds "lie.withholds",
+    LieEquivocates "lie.equivocates",
+    LieViews "lie.views",
+    LieTransfers "lie.transfers",
+    LieSlow "lie.slow",
+    LieFloods "lie.floods",
+    LieReplays "lie.replays",
+    // What users of the ledger do, and are told.
+    OrderPut "order.put",
+    OrderGet "order.get",
+    OrderDelete "order.delete",
+    OrderSwap "order.swap",
+    OrderLock "order.lock",
+    OrderRenew "order.renew",
+    OrderUnlock "order.unlock",
+    OrderTick "order.tick",
+    OrderLook "order.look",
+    OrderRecruit "order.recruit",
+    OrderAgain "order.again",
+    OrderLeft "order.left",
+    RanWritten "ran.written",
+    RanDeleted "ran.deleted",
+    RanAnswered "ran.answered",
+    RanMismatch "ran.mismatch",
+    RanGranted "ran.granted",
+    RanHeld "ran.held",
+    RanNotHeld "ran.not_held",
+    RanReleased "ran.released",
+    RanKept "ran.kept",
+    RanStale "ran.stale",
+    RanRepeated "ran.repeated",
+    RanBusy "ran.busy",
+    RanClockAhead "ran.clock_ahead",
+    RanLooked "ran.looked",
+    RanRecruited "ran.recruited",
+    HistoryChecked "history.keys_checked",
+    HistoryOpen "history.keys_too_long",
 }
 
 /// How often each happened.
@@ -173,6 +308,10 @@ impl Default for Counts {
 impl Counts {
     pub fn add(&mut self, count: Count) {
         self.0[count as usize] += 1;
+    }
+
+    pub fn add_many(&mut self, count: Count, times: u64) {
+        self.0[count as usize] += times;
     }
 
     pub fn of(&self, count: Count) -> u64 {
@@ -280,6 +419,8 @@ impl Counts {
                 Refusal::Unintroduced { .. } => Count::AnswerUnintroduced,
                 Refusal::Busy { .. } => Count::AnswerBusy,
                 Refusal::Malformed(_) => Count::AnswerMalformed,
+                // Counted as what users of the ledger are told.
+                Refusal::NoAgreement | Refusal::ClockAhead => return,
             },
             Answer::Ended { .. } => Count::AnswerEnded,
             Answer::Missing { .. } => Count::AnswerMissing,
@@ -290,6 +431,7 @@ impl Counts {
             Answer::Status(_) => Count::AnswerStatus,
             Answer::Referenced(_) | Answer::Named(_) => Count::AnswerReferenced,
             Answer::Members(_) => Count::AnswerMembers,
+            Answer::Ordered { .. } | Answer::Looked(_) | Answer::Agreement(_) | Answer::Recruited(_) => return,
             Answer::Finished => Count::AnswerFinished,
         };
         self.add(count);

@@ -33,6 +33,11 @@ pub fn kind(event: &Event) -> (u64, u64) {
         Event::Heal => (18, NOBODY),
         Event::Inspect => (19, NOBODY),
         Event::Announced { node, .. } => (20, node.into()),
+        Event::SummedUp { node, .. } => (21, node.into()),
+        Event::Whisper { from, to, .. } => (22 + (u64::from(from) << 8), to.into()),
+        Event::Order => (23, NOBODY),
+        Event::Petition { node, .. } => (24, node.into()),
+        Event::Patron { want, .. } => (25 + (u64::from(want) << 8), NOBODY),
     }
 }
 
@@ -65,6 +70,8 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Command { request, .. } => 10 ^ request.0 << 8,
         Input::Executed { task, attempt, .. } => 11 ^ digest_task(task) ^ u64::from(*attempt),
         Input::Disk { room } => 12 + u64::from(*room),
+        Input::Consensus(verified) => 14 ^ u64::from(verified.from().as_bytes()[0]) << 8,
+        Input::SummedUp { sequence, root } => 15 ^ sequence.get() << 8 ^ u64::from(root.as_bytes()[0]) << 48,
     }
 }
 
@@ -73,6 +80,12 @@ pub fn digest_effect(effect: &Effect) -> u64 {
         Effect::Persist(_) => 21,
         Effect::Send { message: Message::Task(frame), after, .. } => 22 ^ digest_frame(frame) ^ after.0 << 8,
         Effect::Send { message: Message::Control(_), .. } => 23,
+        Effect::Send { message: Message::Consensus(message), after, .. } => {
+            31 ^ after.0 << 8 ^ super::consensus::digest(message) << 24
+        }
+        Effect::SumUp { sequence, .. } => 32 ^ sequence.get() << 8,
+        Effect::Verify(snapshot) => 33 ^ snapshot.config().epoch.0 << 8,
+        Effect::Halted(_) => 34,
         Effect::Answer { request, answers, .. } => 24 ^ request.0 << 16 ^ (answers.len() as u64) << 8,
         Effect::Execute { birth, attempt, .. } => 25 ^ digest_task(&birth.task) ^ u64::from(*attempt),
         Effect::Cancel { task, attempt } => 26 ^ digest_task(task) ^ u64::from(*attempt),
@@ -110,6 +123,10 @@ pub fn input(input: &Input, names: &Names) -> String {
         Input::Executed { task, attempt, outcome } => {
             format!("executed {} attempt {attempt}: {:?}", task_name(task), outcome.status)
         }
+        Input::Consensus(verified) => {
+            format!("{}: {}", name(&verified.from(), names), shorten(&format!("{verified:?}"), names))
+        }
+        Input::SummedUp { sequence, root } => format!("summed up {sequence}: {root}"),
         Input::Restarted | Input::Paused { .. } | Input::Disk { .. } => format!("{input:?}"),
     }
 }
@@ -127,6 +144,13 @@ pub fn effect(effect: &Effect, names: &Names) -> String {
         Effect::Send { to, message: Message::Control(message), after } => {
             format!("{} after {after}: {}", name(to, names), shorten(&format!("{message:?}"), names))
         }
+        Effect::Persist(Fact::Agreement(fact)) => format!("persist {}", shorten(&format!("{fact:?}"), names)),
+        Effect::Send { to, message: Message::Consensus(message), after } => {
+            format!("{} after {after}: {}", name(to, names), shorten(&format!("{message:?}"), names))
+        }
+        Effect::SumUp { sequence, .. } => format!("sum up {sequence}"),
+        Effect::Verify(_) => "verify".into(),
+        Effect::Halted(why) => format!("halted: {why}"),
         Effect::Answer { request, answers, after } => {
             let answers: Vec<String> = answers.iter().map(|one| answer(one, names)).collect();
             format!("user {} after {after}: {}", request.0, answers.join("; "))

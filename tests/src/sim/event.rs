@@ -24,12 +24,22 @@ pub enum Event {
     Announced { node: u8, slot: u32 },
     /// An execution ends.
     Executed { node: u8, life: u32, slot: u32 },
+    /// The digest of a state is found.
+    SummedUp { node: u8, life: u32, slot: u32 },
+    /// A liar says something that it has kept back.
+    Whisper { from: u8, to: u8, life: u32, slot: u32 },
     /// The store may absorb what the log holds.
     Absorb { node: u8, life: u32 },
     /// A user's request arrives at a node.
     Request { node: u8, slot: u32 },
     /// New tasks are submitted.
     Submit,
+    /// Somebody wants something of the ledger.
+    Order,
+    /// A user's wish of the ledger arrives at a node.
+    Petition { node: u8, slot: u32 },
+    /// A user looks after what he asked of the ledger.
+    Patron { want: u32, step: u32 },
     /// A user looks after a task.
     Client { task: u32, step: u32 },
     /// A user asks some node something.

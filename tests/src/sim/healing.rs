@@ -2,6 +2,7 @@
 
 use super::{
     check::{Rule, Violation},
+    count::Count,
     event::Event,
     world::World,
 };
@@ -13,7 +14,10 @@ impl World {
         let Some(healed) = self.healed else { return false };
         let since = self.at - healed;
         let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), self.busy()];
-        let mut rests = since > LEAST;
+        let mut rests = since > LEAST && !self.patrons.is_waiting();
+        if let Some(waits) = self.patrons.waiting(self.at.saturating_sub(OUTCOMES)).filter(|_| since > OUTCOMES) {
+            self.fail(Rule::Outcomes, format!("nothing came of {waits}"));
+        }
         for (late, bound) in late.into_iter().zip(self.bounds()) {
             let Some(violation) = late else { continue };
             rests = false;
@@ -21,8 +25,43 @@ impl World {
                 self.checks.note(Err(violation));
             }
         }
+        if let Some(violation) = self.is_behind() {
+            rests = false;
+            if since > OUTCOMES {
+                self.checks.note(Err(violation));
+            }
+        }
         self.queue.push(self.at + 1_000_000, Event::Inspect);
+        if rests {
+            self.judge();
+        }
         rests
+    }
+
+    /// A correct replica that has not executed what others had some time ago.
+    fn is_behind(&mut self) -> Option<Violation> {
+        self.ordered.push_back((self.at, self.checks.agreed.order.last()));
+        while self.ordered.get(1).is_some_and(|(then, _)| then + CATCHES_UP <= self.at) {
+            self.ordered.pop_front();
+        }
+        let (_, due) = self.ordered.front().copied().filter(|(then, _)| then + CATCHES_UP <= self.at)?;
+        let correct = self.nodes.iter().filter(|node| node.counts() && !self.lies(node.index));
+        correct.into_iter().find_map(|node| {
+            let index = node.body.as_ref()?.brain.agreement()?.ledger()?.index();
+            let what = format!("n{} is at batch {index}, and others were at {due} long ago", node.index);
+            (index < due).then(|| Violation::new(Rule::Outcomes, what))
+        })
+    }
+
+    /// All is said and done: the histories of the ledger are looked at as a whole.
+    fn judge(&mut self) {
+        match self.checks.agreed.judge() {
+            Ok((checked, open)) => {
+                self.counts.add_many(Count::HistoryChecked, checked);
+                self.counts.add_many(Count::HistoryOpen, open);
+            }
+            Err(violation) => self.checks.note(Err(violation)),
+        }
     }
 
     /// In the order of the things looked at, microseconds after the end of all faults.
@@ -106,6 +145,11 @@ impl World {
 
 /// Microseconds after the faults in which everything has ended, everybody knows, and outboxes are empty.
 const ENDS: u64 = 60_000_000;
+/// Microseconds after the faults, and after he asked, in which a user of the ledger knows what came of it: members lie on,
+/// and the committee may have to leave some views.
+const OUTCOMES: u64 = 90_000_000;
+/// Microseconds in which a replica of a healed mesh has what others have.
+const CATCHES_UP: u64 = 5_000_000;
 /// Microseconds in which a healed mesh takes a task.
 const TAKES: u64 = 15_000_000;
 /// A world goes on for so long after its faults, so that new tasks are seen to be taken.

@@ -3,7 +3,7 @@
 use super::{check::Rule, count::Count, event::Event, node::Body, storage::Part, world::World};
 use mesh_coordinator::{Config, Input};
 use mesh_membership::Member;
-use mesh_proto::{id::LogPosition, task::Octets};
+use mesh_proto::{id::LogPosition, ledger::Index, task::Octets};
 use std::{collections::VecDeque, time::Duration};
 
 impl World {
@@ -16,13 +16,15 @@ impl World {
             return;
         }
         machine.life += 1;
-        let fresh = machine.durable == LogPosition::START;
+        let fresh = self.checks.disks.get(machine.store()).is_none();
+        let agreement = self.options.council.as_ref().map(|council| council.setup(&self.genesis, &machine.key));
         let config = Config {
             network,
             seed,
             me: Member { incarnation: 0, entry: Octets::default(), ..machine.me.clone() },
             // Who made the network knows that he is alone.
             alone: node == 0 && machine.life == 1,
+            agreement,
             membership: self.options.membership.clone(),
             tasks: self.options.tasks.clone(),
         };
@@ -57,12 +59,15 @@ impl World {
             executions: Vec::new(),
             effects_left: None,
             wants_to_absorb: false,
+            verifier: None,
+            ledger_seen: Index::GENESIS,
+            ledgers: VecDeque::new(),
             postponed: Vec::new(),
         });
         self.speak(node, 0);
         let machine = &mut self.nodes[node];
         let (store, life, id, full) = (machine.store(), machine.life, machine.id, machine.full_disk > 0);
-        if fresh && self.checks.disks.get(store).is_none() {
+        if fresh {
             self.checks.disks.born(store, id);
         }
         for fact in loaded.surprises {
@@ -86,6 +91,7 @@ impl World {
         let seed = self.fate.next();
         let machine = &mut self.nodes[node];
         let Some(mut body) = machine.body.take() else { return };
+        self.counts.agreement(&body.brain);
         machine.life += 1;
         if !body.committing.is_empty() {
             self.counts.add(Count::CrashInCommit);
@@ -124,6 +130,7 @@ impl World {
         }
         self.say(node, || format!("crashes, power {power}"));
         self.with_clients(|clients, reach| clients.gateway_lost(node, reach));
+        self.with_patrons(|patrons, reach| patrons.gateway_lost(node, reach));
     }
 
     /// Stops a process for a while, as SIGSTOP does.

@@ -198,11 +198,13 @@ impl World {
     /// Whether the disk of this node could be lost, and was.
     fn empty_disk(&mut self, node: usize) -> bool {
         let store = self.nodes[node].store();
-        if !self.checks.may_lose(store) || self.network_needs(node) {
+        if !self.checks.may_lose(store) || self.network_needs(node) || !self.may_fail(node) {
             return false;
         }
+        self.fails(node);
         self.crash(node, true);
         self.checks.disks.lost(store);
+        self.checks.agreed.words.forgets(self.nodes[node].id);
         self.network.forget_past(node);
         let machine = &mut self.nodes[node];
         machine.life += 1;
@@ -301,6 +303,10 @@ impl World {
         if self.members().len() < 4 || !is_up || !self.checks.may_lose(store) || self.network_needs(node) {
             return;
         }
+        if !self.may_fail(node) {
+            return;
+        }
+        self.fails(node);
         self.count(Count::Left);
         self.checks.disks.leaves(store);
         let machine = &mut self.nodes[node];
@@ -341,6 +347,7 @@ impl World {
             }
         }
         self.with_clients(|clients, reach| clients.heal(reach));
+        self.with_patrons(|patrons, reach| patrons.heal(reach));
         self.queue.push(self.at + 5_000_000, Event::Inspect);
     }
 }

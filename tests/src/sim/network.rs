@@ -12,7 +12,8 @@ use super::{
     options::Options,
 };
 use mesh_coordinator::{ControlMessage, Message};
-use mesh_proto::{codec, task::FRAME_LIMIT, task::Frame};
+use mesh_proto::{codec, pbft::Sizes, task::FRAME_LIMIT, task::Frame};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What becomes known to the body of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,9 @@ pub struct Network {
     duplicates: u32,
     drops: u32,
     late: u32,
+    /// Of messages of agreement, where there is a committee.
+    sizes: Option<Sizes>,
+    liars: BTreeSet<usize>,
 }
 
 /// One direction.
@@ -50,11 +54,23 @@ struct Link {
     last: [u64; CLASSES],
     /// Sent on the present connection and not arrived.
     under_way: u32,
+    /// Of agreement, which has room of its own.
+    agreement_under_way: u32,
     full: bool,
     /// Arrived at a cut, in order.
     held: Vec<Event>,
     /// Some frames of the past, to arrive once more.
-    past: Vec<Frame>,
+    past: Vec<Message>,
+}
+
+impl Link {
+    /// How many of a class are under way.
+    fn of(&mut self, class: usize) -> &mut u32 {
+        match class {
+            AGREEMENT => &mut self.agreement_under_way,
+            _ => &mut self.under_way,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,13 +81,16 @@ struct Pair {
     open: [bool; 2],
 }
 
-const CLASSES: usize = 2;
+const CLASSES: usize = 3;
 const CONTROL: usize = 0;
 const TASKS: usize = 1;
+const AGREEMENT: usize = 2;
+/// Messages of agreement that may be on their way to one peer; what is more is lost without a word.
+const AGREEMENT_QUEUE: u32 = 1000;
 const PAST: usize = 8;
 
 impl Network {
-    pub fn new(size: usize, options: &Options) -> Self {
+    pub fn new(size: usize, options: &Options, sizes: Option<Sizes>) -> Self {
         let links = (0..size * size).map(|_| Link { slow: 1, ..Link::default() }).collect();
         Self {
             size,
@@ -86,6 +105,8 @@ impl Network {
             duplicates: options.duplicates,
             drops: options.drops,
             late: options.late,
+            sizes,
+            liars: options.council.iter().flat_map(|council| &council.liars).map(|(node, _)| *node).collect(),
         }
     }
 
@@ -132,16 +153,19 @@ impl Network {
     ) -> Option<Notice> {
         let capacity = self.capacity;
         let link = self.link(from, to);
-        if link.under_way >= capacity {
+        if let Message::Consensus(_) = &message {
+            if link.agreement_under_way >= AGREEMENT_QUEUE {
+                counts.add(Count::FrameLost);
+                return None;
+            }
+        } else if link.under_way >= capacity {
             counts.add(Count::FrameLost);
             let told = link.full;
             link.full = true;
             return (!told).then_some(Notice::Full);
         }
-        if self.duplicates > 0
-            && let Message::Task(frame) = &message
-        {
-            self.duplicate(at, (from, to), frame, queue, counts);
+        if self.duplicates > 0 && !matches!(message, Message::Control(_)) {
+            self.duplicate(at, (from, to), &message, queue, counts);
         }
         self.post(at, (from, to), message, queue, counts);
         None
@@ -151,7 +175,7 @@ impl Network {
         &mut self,
         at: u64,
         (from, to): (usize, usize),
-        frame: &Frame,
+        message: &Message,
         queue: &mut Queue,
         counts: &mut Counts,
     ) {
@@ -159,8 +183,8 @@ impl Network {
             let place = self.dice.below(PAST);
             let past = &mut self.link(from, to).past;
             match past.get_mut(place) {
-                Some(old) => *old = frame.clone(),
-                None => past.push(frame.clone()),
+                Some(old) => *old = message.clone(),
+                None => past.push(message.clone()),
             }
         }
         if self.dice.rarely(self.duplicates) && !self.link(from, to).past.is_empty() {
@@ -168,7 +192,7 @@ impl Network {
             let which = self.dice.below(count);
             let old = self.link(from, to).past[which].clone();
             counts.add(Count::FrameDuplicated);
-            self.post(at, (from, to), Message::Task(old), queue, counts);
+            self.post(at, (from, to), old, queue, counts);
         }
     }
 
@@ -176,32 +200,36 @@ impl Network {
         let class = match &message {
             Message::Control(_) => CONTROL,
             Message::Task(_) => TASKS,
+            Message::Consensus(_) => AGREEMENT,
         };
         let message = match self.dice.rarely(self.wire) {
             true => {
                 counts.add(Count::Decoded);
-                through_the_codec(message)
+                let Some(message) = through_the_codec(message, self.sizes.as_ref(), self.liars.contains(&from)) else {
+                    return counts.add(Count::RefusedDecode);
+                };
+                message
             }
             false => message,
         };
-        if class == TASKS && self.dice.rarely(self.drops) {
+        if class != CONTROL && self.dice.rarely(self.drops) {
             return counts.add(Count::FrameDropped);
         }
         let epoch = self.epoch(from, to);
         let slot = self.frames.put(message);
         let wanted = at + self.delay(from, to);
-        if class == TASKS && self.dice.rarely(self.late) {
+        if class != CONTROL && self.dice.rarely(self.late) {
             counts.add(Count::FrameOvertaken);
-            self.link(from, to).under_way += 1;
+            *self.link(from, to).of(class) += 1;
             let arrives = wanted + self.dice.spread(100..=5_000_000);
             return queue
-                .push(arrives, Event::Frame { from: from as u8, to: to as u8, class: TASKS as u8, epoch, slot });
+                .push(arrives, Event::Frame { from: from as u8, to: to as u8, class: class as u8, epoch, slot });
         }
         let link = self.link(from, to);
         let arrives = wanted.max(link.last[class]);
         link.last[class] = arrives;
-        link.under_way += 1;
-        if arrives < link.last[1 - class] {
+        *link.of(class) += 1;
+        if link.last.iter().any(|last| arrives < *last) {
             counts.add(Count::FrameReordered);
         }
         queue.push(arrives, Event::Frame { from: from as u8, to: to as u8, class: class as u8, epoch, slot });
@@ -216,7 +244,7 @@ impl Network {
         at: u64,
         counts: &mut Counts,
     ) -> (Option<Message>, Option<Notice>) {
-        let Event::Frame { from, to, epoch, slot, .. } = event else { return (None, None) };
+        let Event::Frame { from, to, class, epoch, slot } = event else { return (None, None) };
         let (from, to) = (from as usize, to as usize);
         if self.link(from, to).cuts > 0 {
             counts.add(Count::FrameStalled);
@@ -235,7 +263,8 @@ impl Network {
         }
         let capacity = self.capacity;
         let link = self.link(from, to);
-        link.under_way = link.under_way.saturating_sub(1);
+        let under_way = link.of(class.into());
+        *under_way = under_way.saturating_sub(1);
         let notice = (link.full && link.under_way <= capacity / 2).then(|| {
             link.full = false;
             Notice::Writable
@@ -283,7 +312,7 @@ impl Network {
         *self.pair(a, b) = Pair { epoch, open: [true, true] };
         for (from, to) in [(a, b), (b, a)] {
             let link = self.link(from, to);
-            (link.under_way, link.full, link.last) = (0, false, [0; CLASSES]);
+            (link.under_way, link.agreement_under_way, link.full, link.last) = (0, 0, false, [0; CLASSES]);
         }
         let old = [pair.open[usize::from(a > b)], pair.open[usize::from(b > a)]];
         Some(old)
@@ -334,9 +363,19 @@ impl Network {
 /// Encodes and decodes, as between two processes.
 ///
 /// # Panics
-/// If a message does not survive its own encoding, which would be a bug in it.
-fn through_the_codec(message: Message) -> Message {
-    match message {
+/// If a message does not survive its own encoding, which would be a bug in it; only what a liar says may not.
+fn through_the_codec(message: Message, sizes: Option<&Sizes>, is_lie: bool) -> Option<Message> {
+    Some(match message {
+        Message::Consensus(message) => {
+            let bytes = message.encode();
+            let sizes = sizes.expect("no agreement without a committee");
+            let decoded = match mesh_proto::pbft::Message::decode(&bytes, sizes) {
+                Err(_) if is_lie => return None,
+                decoded => decoded.expect("a message that was sent decodes"),
+            };
+            assert_eq!(decoded, *message, "a message of agreement survives its encoding");
+            Message::Consensus(Arc::new(decoded))
+        }
         Message::Task(frame) => {
             let bytes = codec::encode(&frame);
             let decoded = codec::decode::<Frame>(&bytes, FRAME_LIMIT).expect("a frame that was sent decodes");
@@ -350,7 +389,7 @@ fn through_the_codec(message: Message) -> Message {
             assert_eq!(decoded, control, "a message survives its encoding");
             Message::Control(decoded)
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -362,7 +401,7 @@ mod tests {
     fn network() -> (Network, Queue, Counts) {
         let mut options = Options::draw(1, &Wanted { wire: true, ..Wanted::default() });
         (options.queue, options.duplicates, options.drops, options.late) = (4, 0, 0, 0);
-        (Network::new(3, &options), Queue::default(), Counts::default())
+        (Network::new(3, &options, None), Queue::default(), Counts::default())
     }
 
     fn beat(slots: u32) -> Message {

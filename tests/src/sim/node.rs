@@ -8,13 +8,19 @@ use super::{
 };
 use mesh_coordinator::{Coordinator, Effect, Fact, Input};
 use mesh_membership::Member;
-use mesh_proto::id::{LogPosition, NodeId, StoreId};
-use std::collections::VecDeque;
+use mesh_pbft::Verifier;
+use mesh_proto::{
+    id::{Digest, LogPosition, NodeId, StoreId},
+    key::SecretKey,
+    ledger::Index,
+};
+use std::{collections::VecDeque, sync::Arc};
 
 /// One machine, running or not.
 pub struct Node {
     pub index: usize,
     pub id: NodeId,
+    pub key: Arc<SecretKey>,
     /// What it says of itself: the store changes with a lost disk, the incarnation with every word.
     pub me: Member,
     pub clock: Clock,
@@ -70,6 +76,11 @@ pub struct Body {
     pub effects_left: Option<u32>,
     /// The store has its turn when everything is on disk.
     pub wants_to_absorb: bool,
+    /// Checks what is said for agreement, once it was told what to go by.
+    pub verifier: Option<Verifier>,
+    /// Where the ledger was seen last, and what it rests on the disk for.
+    pub ledger_seen: Index,
+    pub ledgers: VecDeque<(LogPosition, Index, Digest)>,
     /// While frozen: what would have happened.
     pub postponed: Vec<Event>,
 }

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes.
 
-use super::dice::Dice;
+use super::{council::Council, dice::Dice};
 use std::time::Duration;
 
 /// Everything about a world that is drawn before it begins. Printed with a failing seed.
@@ -53,6 +53,8 @@ pub struct Options {
     pub forgetful: bool,
     /// Known limits of the protocol are violations as well.
     pub strict: bool,
+    /// Who agrees on the ledger, where there is one.
+    pub council: Option<Council>,
 }
 
 /// What can go wrong.
@@ -122,7 +124,7 @@ impl Options {
         let dice = &mut dice;
         let whole = wanted.virtual_time.unwrap_or(Duration::from_secs(300)).as_micros() as u64;
         let drawn_nodes = *dice.pick(&[3, 3, 5, 5, 5, 7, 7]);
-        let nodes = wanted.nodes.unwrap_or(drawn_nodes);
+        let nodes = wanted.nodes.unwrap_or(drawn_nodes.max(Council::wants(seed)));
         let latency = *dice.pick(&[(50, 300), (100, 2_000), (2_000, 30_000), (500, 80_000)]);
         let sync = *dice.pick(&[(80, 400), (1_000, 4_000), (200, 20_000), (5_000, 40_000)]);
         let forgetful = dice.chance(120) || wanted.forgetful;
@@ -149,6 +151,9 @@ impl Options {
             timeout: Duration::from_millis(*dice.pick(&[4_000, 10_000])),
             ..mesh_membership::Config::default()
         };
+        let council = Council::draw(seed, nodes);
+        // A replica has larger records than tasks have.
+        let segments: &[u64] = if council.is_some() { &[1 << 20, 2 << 20] } else { &[64 << 10, 128 << 10, 1 << 20] };
         Self {
             seed,
             nodes,
@@ -169,13 +174,14 @@ impl Options {
             torn_starts: *dice.pick(&[0, 50, 300]),
             bad_executions: *dice.pick(&[0, 20, 100, 300]),
             drift: *dice.pick(&[0, 100, 500]),
-            segment: *dice.pick(&[64 << 10, 128 << 10, 1 << 20]),
+            segment: *dice.pick(segments),
             absorb: dice.range(5_000_000..=60_000_000),
             slots,
             tasks,
             membership,
             forgetful,
             strict: wanted.strict,
+            council,
         }
     }
 

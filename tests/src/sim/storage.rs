@@ -2,7 +2,10 @@
 
 use super::{clock::Clock, options::Options};
 use mesh_coordinator::{Config, Coordinator, Fact};
-use mesh_proto::{codec, id::LogPosition};
+use mesh_proto::{
+    codec,
+    id::{LogPosition, StoreId},
+};
 use meshd::{
     log::{
         Log, LogConfig, LogError, NewLog,
@@ -46,6 +49,8 @@ pub enum LoadError {
     Decode(#[from] codec::DecodeError),
     #[error("{known} was durable, the log ends at {found}")]
     Lost { known: LogPosition, found: LogPosition },
+    #[error("agreement cannot go on with it: {0}")]
+    Broken(String),
 }
 
 impl Medium {
@@ -75,8 +80,18 @@ impl Medium {
         if last < durable {
             return Err(LoadError::Lost { known: durable, found: last });
         }
+        if let Some(why) = brain.broken() {
+            return Err(LoadError::Broken(why.to_owned()));
+        }
         let storage = Storage { log: opened.log, store, buffer: Vec::new() };
         Ok(Loaded { storage, brain, position: last, surprises })
+    }
+
+    /// A first record, before the node's first start.
+    pub fn begin(&self, store_id: StoreId, fact: &Fact) -> Result<LogPosition, LogError> {
+        let mut log = Log::open(self.log.mount(), &self.config, NewLog { store_id, salt: 1 })?.log;
+        log.append(&codec::encode(fact))?;
+        log.commit()
     }
 
     /// The machine stops; what was not synced is there or not, as drawn from `seed`.
@@ -145,7 +160,8 @@ impl Storage {
     /// The store takes in what the brain has changed, and the log lets go of it. Everything up to the brain's
     /// position must be durable.
     pub fn absorb(&mut self, brain: &mut Coordinator) -> Result<(), LoadError> {
-        let (position, changes) = brain.take_changes();
+        let (position, mut changes, pages) = brain.take_changes();
+        changes.extend(pages.changes());
         self.store.write(position, changes)?;
         self.log.release(position)?;
         Ok(())

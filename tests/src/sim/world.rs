@@ -4,6 +4,7 @@ use super::{
     check::{Checks, Rule, Violation},
     client::{Clients, Reach},
     clock::Clock,
+    council,
     count::{Count, Counts},
     describe,
     dice::Dice,
@@ -13,29 +14,40 @@ use super::{
     network::Network,
     node::{Node, Place},
     options::{Options, WARM_UP},
+    patron::Patrons,
     report::Report,
     storage::{Medium, draw_clock},
     trace::{NOBODY, Trace},
 };
-use mesh_coordinator::Effect;
+use mesh_coordinator::{Effect, Fact, Message, agreement};
+use mesh_ledger::Map;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    genesis::Genesis,
     id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
+    key::SecretKey,
+    ledger::Index,
+    pbft::Sequence,
     task::Octets,
     time::Wall,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// A world between two events.
 pub struct World {
     pub(super) at: u64,
     pub(super) options: Options,
+    pub(super) genesis: Genesis,
     pub(super) network_id: NetworkId,
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
     pub(super) by_id: BTreeMap<NodeId, usize>,
     pub(super) network: Network,
     pub(super) clients: Clients,
+    pub(super) patrons: Patrons,
     pub(super) checks: Checks,
     pub(super) counts: Counts,
     pub(super) trace: Trace,
@@ -48,6 +60,14 @@ pub struct World {
     pub(super) rumours: Slab<Member>,
     /// How executions in progress will end.
     pub(super) ends: Slab<End>,
+    /// States whose digests are being found.
+    pub(super) sums: Slab<(Sequence, Map)>,
+    /// What liars have kept back.
+    pub(super) whispers: Slab<Message>,
+    /// Members of the committee that are not to be counted on any more: they lie, or have lost what they said.
+    pub(super) faulty: BTreeSet<usize>,
+    /// Where the order was at each look at a healed world.
+    pub(super) ordered: VecDeque<(u64, Index)>,
     /// Of executions, so that no two results are alike.
     pub(super) serial: u64,
     pub(super) healed: Option<u64>,
@@ -67,17 +87,20 @@ impl World {
     pub fn new(options: Options, trace: Trace) -> Self {
         let mut dice = Dice::new(options.seed, 3);
         let nodes: Vec<Node> = (0..options.nodes_max).map(|index| make_node(index, &options, &mut dice)).collect();
-        let mut network_id = [0; 32];
-        network_id[..8].copy_from_slice(&options.seed.to_le_bytes());
-        let network_id = NetworkId::from_bytes(network_id);
+        let size = options.council.as_ref().map_or(1, |council| council.size);
+        let genesis = council::genesis(options.seed, nodes[..size].iter().map(|node| node.id).collect());
+        let network_id = genesis.network_id();
+        let sizes = options.council.as_ref().map(|council| council.sizes(&genesis));
+        let liars = options.council.iter().flat_map(|council| &council.liars);
+        let faulty = liars.map(|(node, _)| *node).collect();
         let mut world = Self {
             at: 0,
             network_id,
             queue: Queue::default(),
             by_id: nodes.iter().map(|node| (node.id, node.index)).collect(),
-            network: Network::new(nodes.len(), &options),
-            nodes,
+            network: Network::new(nodes.len(), &options, sizes),
             clients: Clients::new(network_id, &options),
+            patrons: Patrons::new(&options, nodes.iter().map(|node| node.id).collect()),
             checks: Checks::new(options.strict, options.forgetful),
             counts: Counts::default(),
             trace,
@@ -86,12 +109,21 @@ impl World {
             cures: Slab::default(),
             rumours: Slab::default(),
             ends: Slab::default(),
+            sums: Slab::default(),
+            whispers: Slab::default(),
+            faulty,
+            ordered: VecDeque::new(),
             serial: 0,
             healed: None,
             effects: Vec::new(),
             finished: false,
+            nodes,
+            genesis,
             options,
         };
+        if let Some(council) = &world.options.council {
+            world.checks.agreed.words.begin(council.epoch(&world.genesis));
+        }
         world.prepare();
         world
     }
@@ -105,6 +137,14 @@ impl World {
         self.queue.push(WARM_UP, Event::Submit);
         self.queue.push(WARM_UP, Event::Fault);
         self.queue.push(WARM_UP, Event::Curious);
+        if let Some(council) = &self.options.council {
+            // Who founds a network has this on its disk: it was never in another state.
+            for founder in &mut self.nodes[1..council.size] {
+                let fact = Fact::Agreement(agreement::Fact::Follows);
+                founder.durable = founder.medium.begin(founder.me.store, &fact).expect("an empty disk takes a record");
+            }
+            self.queue.push(WARM_UP, Event::Order);
+        }
         self.queue.push(self.options.heals_at(), Event::Heal);
     }
 
@@ -115,6 +155,11 @@ impl World {
             debug_assert!(at >= self.at, "time passes forwards");
             self.at = at;
             self.step(event);
+        }
+        for node in &self.nodes {
+            if let Some(body) = &node.body {
+                self.counts.agreement(&body.brain);
+            }
         }
         let named = self.checks.found().map(|found| Violation::new(found.rule, self.named(&found.what)));
         Report {
@@ -143,6 +188,8 @@ impl World {
             | Event::Timer { node, life }
             | Event::Commit { node, life }
             | Event::Executed { node, life, .. }
+            | Event::SummedUp { node, life, .. }
+            | Event::Whisper { from: node, life, .. }
             | Event::Absorb { node, life } => self.local(node as usize, life, event),
             Event::Frame { from, to, .. } => self.frame(from as usize, to as usize, event),
             Event::Closed { from, to, .. } => {
@@ -155,6 +202,9 @@ impl World {
             Event::Announced { node, slot } => self.announced(node as usize, slot),
             Event::Request { node, slot } => self.request(node as usize, slot),
             Event::Submit => self.submit(),
+            Event::Order => self.order(),
+            Event::Petition { node, slot } => self.petition(node as usize, slot),
+            Event::Patron { want, step } => self.with_patrons(|patrons, reach| patrons.step(want, step, reach)),
             Event::Client { task, step } => self.with_clients(|clients, reach| clients.step(task, step, reach)),
             Event::Curious => {
                 self.with_clients(|clients, reach| clients.be_curious(reach));
@@ -201,13 +251,29 @@ impl World {
 
     /// Lends the users what they use of the world.
     pub(super) fn with_clients(&mut self, f: impl FnOnce(&mut Clients, &mut Reach<'_>)) {
+        let gateways = self.gateways();
+        let Self { at, queue, counts, checks, clients, .. } = self;
+        f(clients, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
+    }
+
+    /// Lends the users of the ledger what they use of the world.
+    pub(super) fn with_patrons(&mut self, f: impl FnOnce(&mut Patrons, &mut Reach<'_>)) {
+        if self.options.council.is_none() {
+            return;
+        }
+        let gateways = self.gateways();
+        let Self { at, queue, counts, checks, patrons, .. } = self;
+        f(patrons, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
+    }
+
+    /// Nodes that a user may know of.
+    fn gateways(&self) -> Vec<usize> {
         let known = |node: &&Node| matches!(node.place, Place::Member);
         let mut gateways: Vec<usize> = self.nodes.iter().filter(known).map(|node| node.index).collect();
         // Users do not mostly run against nodes that are down: those that are up are there twice.
         let up: Vec<usize> = gateways.iter().copied().filter(|node| self.nodes[*node].is_running()).collect();
         gateways.extend(up);
-        let Self { at, queue, counts, checks, clients, .. } = self;
-        f(clients, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
+        gateways
     }
 
     pub(super) fn fail(&mut self, rule: Rule, what: impl Into<String>) {
@@ -245,11 +311,13 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
     for part in key.chunks_mut(8) {
         part.copy_from_slice(&dice.next().to_le_bytes());
     }
-    let id = NodeId::from_bytes(key);
+    let key = Arc::new(SecretKey::from_bytes(&key));
+    let id = key.node_id();
     let clock: Clock = draw_clock(dice, options);
     Node {
         index,
         id,
+        key,
         me: Member {
             node: id,
             store: StoreId(dice.next()),

@@ -193,6 +193,10 @@ impl<'a> Open<'a> {
             | Answer::Members(_)
             | Answer::Referenced(_)
             | Answer::Named(_)
+            | Answer::Ordered { .. }
+            | Answer::Looked(_)
+            | Answer::Agreement(_)
+            | Answer::Recruited(_)
             | Answer::Finished => {}
         }
         Ok(())
@@ -247,5 +251,7 @@ fn wait_of(why: &Refusal) -> Option<Duration> {
             Some(Duration::from_millis(u64::from(*retry_ms).max(10)))
         }
         Refusal::Conflict | Refusal::TooOld { .. } | Refusal::Malformed(_) => None,
+        // Of the committee, which no task needs.
+        Refusal::NoAgreement | Refusal::ClockAhead => None,
     }
 }

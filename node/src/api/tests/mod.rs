@@ -1,6 +1,7 @@
 //! The API against a scripted brain, by requests as a client would send them.
 
 mod access;
+mod agreement;
 mod brain;
 mod jobs;
 mod lists;
@@ -8,8 +9,9 @@ mod server;
 mod tasks;
 
 use super::{
-    Access, Api, Hosts, Limits, Meters, Ports, Pulse, Tokens,
+    Access, Api, Hosts, KeySigner, Limits, Meters, Ports, Pulse, Tokens,
     blobs::{BlobError, Blobs, Opened, Stored},
+    brain::Brain,
     logs::{Chunk, Logs, LogsError, Offsets},
     members::{ForgetError, Membership},
 };
@@ -26,6 +28,7 @@ use futures::{
 };
 use mesh_proto::{
     id::{BlobId, NetworkId, NodeId, TaskId},
+    key::SecretKey,
     task::BlobRef,
     time::Wall,
 };
@@ -40,12 +43,18 @@ pub const NETWORK: NetworkId = NetworkId::from_bytes([9; 32]);
 pub const NODE: NodeId = NodeId::from_bytes([1; 32]);
 
 /// An API with everything behind it made up.
-pub fn api(brain: Scripted, limits: Limits) -> Api {
-    let ports = Ports {
+pub fn api(brain: impl Brain, limits: Limits) -> Api {
+    api_with(brain, limits, |_| {})
+}
+
+pub fn api_with(brain: impl Brain, limits: Limits, change: impl FnOnce(&mut Ports)) -> Api {
+    let mut ports = Ports {
         brain: Arc::new(brain),
         blobs: Arc::new(Shelf::default()),
         logs: Arc::new(NoLogs),
         membership: Arc::new(NoMembership),
+        signer: Arc::new(KeySigner { key: SecretKey::from_bytes(&[1; 32]), network: NETWORK }),
+        credential: Arc::new(|_| None),
         peers: Arc::new(Vec::new),
         metrics: Arc::new(|| "# EOF\n".to_string()),
         unready: Arc::new(Vec::new),
@@ -54,6 +63,7 @@ pub fn api(brain: Scripted, limits: Limits) -> Api {
         config: Arc::new(serde_json::json!({})),
         pulse: Pulse::new(),
     };
+    change(&mut ports);
     let access =
         Access { tokens: Tokens::default().with("default", "secret"), hosts: Hosts::new([127, 0, 0, 1].into(), []) };
     Api::new(NETWORK, ports, access, limits, Meters::new(&mut prometheus_client::registry::Registry::default()))

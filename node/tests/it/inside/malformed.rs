@@ -34,7 +34,7 @@ async fn what_is_no_message_is_counted_and_its_sender_blocked() {
         (Class::Task, "task_frame"),
         (Class::Control, "control_frame"),
         (Class::Bulk, "bulk_frame"),
-        (Class::Consensus, "unused_class"),
+        (Class::Consensus, "consensus_frame"),
     ] {
         liar.handle.send(to, class, garbage.clone()).unwrap();
         let series = format!("mesh_network_refused_total{{reason=\"{reason}\"}}");

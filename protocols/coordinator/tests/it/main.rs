@@ -1,5 +1,7 @@
 //! A few brains in a world without faults: messages arrive in order and at once, disks are as fast as thought.
 
+mod committee;
+mod council;
 mod draw;
 mod many;
 mod message;

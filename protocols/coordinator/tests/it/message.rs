@@ -5,6 +5,7 @@ use mesh_coordinator::{ControlMessage, Heartbeat, ListFilter, Marks, Query, Quer
 use mesh_membership::Mark;
 use mesh_proto::{
     codec::{DecodeError, decode, encode},
+    domain::Epoch,
     id::JobId,
     time::Wall,
 };
@@ -75,7 +76,12 @@ fn any_marks() -> impl Strategy<Value = Marks> {
 }
 
 fn any_message() -> impl Strategy<Value = ControlMessage> {
-    let heartbeat = any::<(u32, u32, u32)>().prop_map(|(slots, running, queued)| Heartbeat { slots, running, queued });
+    let heartbeat = any::<(u32, u32, u32, u64)>().prop_map(|(slots, running, queued, epoch)| Heartbeat {
+        slots,
+        running,
+        queued,
+        epoch: Epoch(epoch),
+    });
     prop_oneof![
         heartbeat.prop_map(ControlMessage::Heartbeat),
         vec(any_member(), 0..4).prop_map(ControlMessage::Members),

@@ -49,6 +49,7 @@ fn brain(n: usize, alone: bool) -> Coordinator {
         seed: n as u64,
         me,
         alone,
+        agreement: None,
         membership: mesh_membership::Config::default(),
         tasks: mesh_tasks::Config::default(),
     })
@@ -112,6 +113,7 @@ impl Few {
                         self.inboxes[to].push(match message {
                             Message::Control(message) => Input::Control { from, message },
                             Message::Task(frame) => Input::Task { from, frame },
+                            Message::Consensus(_) => unreachable!("nothing is agreed on in this world"),
                         });
                     }
                 }

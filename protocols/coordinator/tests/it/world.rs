@@ -59,6 +59,7 @@ fn brain(me: &Member) -> Coordinator {
         seed: me.store.0,
         me: me.clone(),
         alone: true,
+        agreement: None,
         membership: mesh_membership::Config::default(),
         tasks: mesh_tasks::Config::default(),
     })
@@ -188,6 +189,7 @@ impl World {
                             Input::Task { from, frame }
                         }
                         Message::Control(message) => Input::Control { from, message },
+                        Message::Consensus(_) => unreachable!("nothing is agreed on in this world"),
                     });
                 }
                 Effect::Answer { request, answers, .. } => {
@@ -206,6 +208,9 @@ impl World {
                 | Effect::Dial { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Announce { .. }
+                | Effect::SumUp { .. }
+                | Effect::Verify(_)
+                | Effect::Halted(_)
                 | Effect::Speak { .. } => {}
             }
         }

@@ -56,8 +56,6 @@ pub fn motion(state: &mut State, signed: &SignedMotion) -> Result<Done, Rejectio
 pub fn take_effect(state: &mut State) {
     let Some(pending) = state.committee.pending.take() else { return };
     match pending {
-        // It was revoked while it waited.
-        Pending::Add(seat) if members::not_revoked(state, &seat.node).is_err() => {}
         Pending::Add(seat) => {
             state.committee.seats.push(seat);
             state.committee.seats.sort();
@@ -83,6 +81,10 @@ fn check(state: &State, change: &Change) -> Result<(), Rejection> {
         false => Err(Rejection::TooMany),
     };
     match change {
+        // The ordering engine counts on a change that waits: it is in force soon, and can be undone then.
+        Change::Revoke(node) if matches!(state.committee.pending, Some(Pending::Add(seat)) if seat.node == *node) => {
+            Err(Rejection::Pending)
+        }
         Change::Revoke(node) => {
             let known = members::member(state, node);
             room(known.is_some())?;
@@ -176,7 +178,7 @@ fn make(state: &mut State, change: &Change) -> Index {
 pub fn wait(state: &mut State, pending: Pending) -> Index {
     state.committee.pending = Some(pending);
     state.keep_committee();
-    state.events.push(Event::ChangePending);
+    state.events.push(Event::ChangePending(pending));
     state.meta.boundary(state.meta.index).next()
 }
 

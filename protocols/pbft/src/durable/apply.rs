@@ -1,9 +1,9 @@
 use super::{Accepted, Durable, Entered, Held, Kept, Standing};
 use crate::{Fact, table::Table};
 use mesh_proto::{
-    id::{Digest, NodeId},
+    id::Digest,
     key::Signature,
-    pbft::{Batch, ClientEntry, EpochCertificate, Executed, Request, Sequence, Summary, View},
+    pbft::{Batch, ClientEntry, EpochCertificate, Request, Sequence, Summary, View},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,7 +30,7 @@ impl Durable {
                 self.standing = Standing::Active;
                 self.entered = Some(Entered { message: Arc::clone(message), changes: changes.clone() });
             }
-            Fact::Checkpoint { summary, executed, vote } => self.hold(summary, executed, *vote),
+            Fact::Checkpoint { summary, clients, vote } => self.hold(summary, clients, *vote),
             Fact::Stable { certificate } => self.move_to(certificate),
             Fact::Installed { certificate, clients } => self.install(certificate, clients),
             Fact::Epochs { certificates } => certificates.iter().for_each(|certificate| self.begin_epoch(certificate)),
@@ -61,18 +61,15 @@ impl Durable {
         keep_one(&mut self.batches, sequence, *digest, &batch);
     }
 
-    fn hold(&mut self, summary: &Arc<Summary>, executed: &[(NodeId, Executed)], vote: Option<Signature>) {
+    fn hold(&mut self, summary: &Arc<Summary>, clients: &[ClientEntry], vote: Option<Signature>) {
         let mut table = self.checkpoints.last_key_value().map_or_else(Table::default, |(_, held)| held.table.clone());
-        for (gateway, Executed { number, sequence, outcome }) in executed {
-            table.begin(&self.config, *gateway, *number, *sequence);
-            table.finish(&self.config, gateway, *number, outcome.clone());
-        }
-        debug_assert_eq!(table.roots(), summary.clients, "the table follows from what was executed");
+        table.replace(clients, summary.floor);
+        assert_eq!(table.roots(), summary.clients, "the table is the one that the checkpoint covers");
         let held = Held {
             summary: Arc::clone(summary),
             digest: summary.digest(),
             table,
-            executed: Arc::new(executed.to_vec()),
+            clients: Arc::new(clients.to_vec()),
             vote: vote.map(|signature| (self.config.epoch, signature)),
         };
         self.checkpoints.insert(summary.sequence, held);
@@ -97,7 +94,7 @@ impl Durable {
             summary: Arc::new(summary.clone()),
             digest: certificate.certificate.digest,
             table: Table::from_entries(clients, summary.floor),
-            executed: Arc::default(),
+            clients: Arc::default(),
             vote: None,
         };
         self.checkpoints.clear();

@@ -6,10 +6,10 @@ mod retell;
 use crate::table::Table;
 use mesh_proto::{
     domain::Epoch,
-    id::{Digest, NodeId},
+    id::Digest,
     key::Signature,
     pbft::{
-        Batch, EpochCertificate, EpochConfig, Evidence, Executed, NewView, Prepared, ReplicaId, Request, Sequence,
+        Batch, ClientEntry, EpochCertificate, EpochConfig, Evidence, NewView, Prepared, ReplicaId, Request, Sequence,
         Summary, View, ViewChange,
     },
 };
@@ -55,8 +55,8 @@ pub struct Held {
     pub summary: Arc<Summary>,
     pub digest: Digest,
     pub table: Table,
-    /// What the table has that the one before had not.
-    pub executed: Arc<Vec<(NodeId, Executed)>>,
+    /// What the table has otherwise than the one before.
+    pub clients: Arc<Vec<ClientEntry>>,
     /// Of the own CHECKPOINT, in this epoch.
     pub vote: Option<(Epoch, Signature)>,
 }

@@ -23,7 +23,7 @@ impl Durable {
         }
         for held in self.checkpoints.values().filter(|held| Some(held.summary.sequence) != stable) {
             let vote = held.vote.filter(|(epoch, _)| *epoch == self.config.epoch).map(|(_, signature)| signature);
-            facts.push(Fact::Checkpoint { summary: Arc::clone(&held.summary), executed: held.executed.to_vec(), vote });
+            facts.push(Fact::Checkpoint { summary: Arc::clone(&held.summary), clients: held.clients.to_vec(), vote });
         }
         if let Some(entered) = &self.entered {
             let (message, changes) = (Arc::clone(&entered.message), entered.changes.clone());

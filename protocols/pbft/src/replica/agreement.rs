@@ -70,6 +70,7 @@ impl Replica {
         let ballot = Ballot { view: vote.view, digest: vote.digest, signature: vote.signature };
         let cast = self.slot(vote.sequence, turn.now.mono).commits.cast(vote.replica, ballot);
         self.judge_cast(turn, Phase::Commit, vote, cast)?;
+        self.counters.votes += 1;
         self.check_committed(turn, vote.sequence, vote.view, vote.digest);
         self.execute(turn);
         Ok(())
@@ -208,6 +209,8 @@ impl Replica {
             None => {
                 slot.decided = Some(certificate);
                 self.counters.committed += 1;
+                // Others' COMMITs that are to come, or have come: who takes part shows in how many do.
+                self.counters.votes_expected += self.durable.config.members.len() as u64 - 1;
             }
         }
     }

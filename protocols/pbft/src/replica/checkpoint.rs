@@ -3,6 +3,7 @@
 use super::{Replica, Turn};
 use crate::{
     Alarm, Effect, Event, Fact, Rejection,
+    table::Table,
     votes::{Ballot, Cast, Votes},
 };
 use mesh_proto::{
@@ -37,9 +38,13 @@ impl Replica {
         let epoch = self.durable.config.epoch;
         let vote = self.id.filter(|_| self.can_vote());
         let vote = vote.map(|id| Checkpoint::sign(&self.key, &self.network, (epoch, id), sequence, digest));
-        let executed = std::mem::take(&mut self.done);
+        // At most as large as a table, whatever was answered since.
+        let clients = match self.durable.checkpoints.last_key_value() {
+            Some((_, before)) => self.table.changes_since(&before.table),
+            None => self.table.changes_since(&Table::default()),
+        };
         let signature = vote.as_ref().map(|vote| vote.signature);
-        self.persist(turn, Fact::Checkpoint { summary: Arc::new(summary), executed, vote: signature });
+        self.persist(turn, Fact::Checkpoint { summary: Arc::new(summary), clients, vote: signature });
         self.counters.checkpoints += 1;
         if let Some(vote) = vote {
             self.cast_checkpoint(&vote);

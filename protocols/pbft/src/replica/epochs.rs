@@ -26,7 +26,6 @@ impl Replica {
         if self.executed < config.start {
             // Answers to what was given out come to nothing: the state of the new epoch replaces this one.
             self.running.clear();
-            self.done.clear();
             (self.issued, self.checkpointing) = (self.executed, None);
         }
         self.proposed = config.start;

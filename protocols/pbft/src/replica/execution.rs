@@ -4,7 +4,7 @@ use super::{Replica, Turn};
 use crate::{Alarm, Body, Effect, Execution, Membership, Rejection, changed, table::Verdict};
 use mesh_proto::{
     id::NodeId,
-    pbft::{Batch, Executed, Outcome, RequestNumber, Sequence},
+    pbft::{Batch, Outcome, RequestNumber, Sequence},
     task::Octets,
     time::Wall,
 };
@@ -134,7 +134,6 @@ impl Replica {
                 false => Outcome::Forgotten,
             };
             self.table.finish(&config, gateway, *number, outcome.clone());
-            self.done.push((*gateway, Executed { number: *number, sequence, outcome: outcome.clone() }));
             replies.entry(*gateway).or_default().push((*number, outcome));
         }
         for (gateway, number, outcome) in settled {

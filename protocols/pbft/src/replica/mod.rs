@@ -35,7 +35,7 @@ use fetch::{Stash, Wants};
 use mesh_proto::{
     id::{Digest, NetworkId, NodeId},
     key::SecretKey,
-    pbft::{EpochConfig, EpochConfigError, Executed, Message, ReplicaId, Sequence, View, ViewChange},
+    pbft::{EpochConfig, EpochConfigError, Message, ReplicaId, Request, Roots, Sequence, View, ViewChange},
     time::{Mono, Now, Wall},
 };
 use new_view::PendingView;
@@ -92,8 +92,6 @@ pub struct Replica {
     issued: Sequence,
     executed: Sequence,
     running: VecDeque<Running>,
-    /// Since the last checkpoint, in order.
-    done: Vec<(NodeId, Executed)>,
     /// The state behind this number is being summed up.
     checkpointing: Option<Sequence>,
     /// The epoch that begins at the next checkpoint, and since when that is known.
@@ -174,7 +172,6 @@ impl Replica {
             issued: Sequence::ZERO,
             executed: Sequence::ZERO,
             running: VecDeque::new(),
-            done: Vec::new(),
             checkpointing: None,
             next_config: None,
             last_progress: Mono::default(),
@@ -231,6 +228,10 @@ impl Replica {
         self.executed
     }
 
+    pub fn node(&self) -> NodeId {
+        self.me
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -251,6 +252,34 @@ impl Replica {
             waiting: self.pool.len(),
             halted: self.halted.clone(),
             config,
+        }
+    }
+
+    /// A request that the facts of this replica hold.
+    pub fn kept(&self, digest: &Digest) -> Option<&Arc<Request>> {
+        self.durable.bodies.get(digest).map(|kept| &kept.value)
+    }
+
+    /// Requests of the batch that was accepted last for this number: facts hold them until a checkpoint at or above it is
+    /// stable.
+    pub fn accepted(&self, sequence: Sequence) -> &[Digest] {
+        let accepted = self.durable.log.get(&sequence).and_then(|entry| entry.accepted);
+        let batch = accepted.and_then(|accepted| self.durable.batches.get(&accepted.digest));
+        batch.map_or(&[], |kept| &kept.value.requests)
+    }
+
+    /// The last checkpoint that is held, and what it says of the caller's state.
+    pub fn held(&self) -> Option<(Sequence, Roots)> {
+        let (sequence, held) = self.durable.checkpoints.last_key_value()?;
+        Some((*sequence, held.summary.state))
+    }
+
+    /// The caller has found that this key may have voted from another disk: it votes no more. Checklist item 21.
+    pub fn lose_memory(&mut self, effects: &mut Vec<Effect>) {
+        if !self.durable.amnesia {
+            let fact = Fact::Amnesia;
+            self.durable.apply(&fact);
+            effects.push(Effect::Persist(fact));
         }
     }
 

@@ -46,7 +46,6 @@ impl Replica {
         self.executed = self.durable.held();
         self.issued = self.executed;
         self.running.clear();
-        self.done.clear();
         self.checkpointing = None;
         self.next_config = None;
         let Some(held) = held else { return };

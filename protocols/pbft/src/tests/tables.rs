@@ -44,6 +44,27 @@ fn an_evicted_gateway_cannot_repeat_what_was_executed() {
     assert_eq!(table.judge(&config, &gateway(9), number(5), Wall(0)), Verdict::TooOld(number(53)), "newcomers too");
 }
 
+/// Checklist item 17: a fact of a checkpoint makes the very table, whatever was let go of since the one before.
+#[test]
+fn what_differs_makes_the_same_table() {
+    let config = EpochConfig { client_bytes: 10, ..epoch(4) };
+    let mut before = Table::default();
+    execute(&mut before, &config, 0, 3, 1, answer(4));
+    execute(&mut before, &config, 1, 50, 2, answer(1));
+    let mut table = before.clone();
+    // One answer pushes another out, and is pushed out itself; four more gateways push one out.
+    execute(&mut table, &config, 0, 4, 3, answer(9));
+    execute(&mut table, &config, 0, 5, 4, answer(7));
+    (2..5).for_each(|who| execute(&mut table, &config, who, 60, 5, answer(1)));
+    let changes = table.changes_since(&before);
+    let mut replayed = before.clone();
+    replayed.replace(&changes, table.floor());
+    assert_eq!(replayed.roots(), table.roots());
+    assert_eq!(replayed, table);
+    assert!(changes.iter().any(|entry| entry.executed.is_empty()), "one is gone");
+    assert_eq!(table.changes_since(&table), Vec::new());
+}
+
 /// Checklist item 38: of each gateway a window of numbers and so many bytes are kept; the oldest answers go first.
 #[test]
 fn answers_are_kept_within_a_bound() {

@@ -1,5 +1,6 @@
 //! The checkers: outside of the machines, told everything that is sent, said and on disk, and never forgetting.
 
+pub mod agreed;
 mod disks;
 mod executions;
 mod promises;
@@ -11,6 +12,7 @@ mod task_map;
 mod users;
 mod violation;
 
+pub use agreed::Agreed;
 pub use disks::{Disk, Disks, Record};
 pub use executions::{Causes, Executions};
 use promises::Past;
@@ -41,6 +43,7 @@ pub struct Checks {
     pub promises: Promises,
     pub executions: Executions,
     pub users: Users,
+    pub agreed: Agreed,
     /// Known limits of the protocol are violations as well.
     strict: bool,
     /// Ended records are forgotten while the world lasts.

@@ -46,6 +46,21 @@ pub enum Rule {
     Rests,
     /// What is committed is there after a crash.
     DiskKeeps,
+    /// All correct replicas execute the same under one number, and come to the same state.
+    OneOrder,
+    /// A command is executed once, and whoever asks for it again is told the same.
+    ExactlyOnce,
+    /// What users are told of the shared memory can have happened in one order, each between its asking and its answer.
+    Linearizable,
+    /// A lock has one holder at a time, and its numbers grow.
+    OneHolder,
+    /// No correct member says two different things in one place, nor is convicted of it; who has lost its disk says
+    /// nothing more.
+    NoContradiction,
+    /// No correct replica stops.
+    Halts,
+    /// Healed, whatever users want of the ledger has an outcome in time.
+    Outcomes,
     /// A machine panicked.
     NoPanic,
 }
@@ -72,6 +87,13 @@ impl Rule {
             | Self::Takes
             | Self::Rests
             | Self::DiskKeeps
+            | Self::OneOrder
+            | Self::ExactlyOnce
+            | Self::Linearizable
+            | Self::OneHolder
+            | Self::NoContradiction
+            | Self::Halts
+            | Self::Outcomes
             | Self::NoPanic => false,
         }
     }

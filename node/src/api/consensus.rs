@@ -1,0 +1,154 @@
+//! `/v1/consensus`: how agreement stands, also while nothing can be agreed on.
+
+use super::{Api, Code, Problem, brain::BrainGone, submission::show_date};
+use axum::{Json, extract::State};
+use mesh_coordinator::{Answer, Command, agreement::AgreementView};
+use mesh_pbft::Quorums;
+use mesh_proto::{agreement::Standing, id::NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// How agreement stands, as this node knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsensusStatus {
+    /// Counts the changes of the committee.
+    pub epoch: u64,
+    /// Of the committee, how many may lie or be down while it goes on.
+    pub faults_tolerated: u32,
+    /// How many of it agree on something, and how many say that they take part now.
+    pub quorum: u32,
+    pub active: u32,
+    /// The last batch that this node knows to be executed.
+    pub index: u64,
+    /// Operations of this node's users without an outcome.
+    pub under_way: u64,
+    /// The committee, and where each says that it stands.
+    pub members: Vec<MemberStanding>,
+    /// This node's replica, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<ReplicaStatus>,
+    /// Since the start, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// A member of the committee in its own words, which nothing rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberStanding {
+    /// A peer id.
+    pub node: String,
+    /// Whether it answered. The rest is missing where it did not, or has no replica.
+    pub answered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<u64>,
+    /// It takes part in the view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// It may vote; otherwise it only follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voting: Option<bool>,
+    /// The last batch that it executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executed: Option<u64>,
+    /// Its last stable checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<u64>,
+    /// It has stopped for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<bool>,
+}
+
+/// A replica as it sees itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplicaStatus {
+    pub view: u64,
+    /// A peer id.
+    pub primary: String,
+    pub active: bool,
+    pub voting: bool,
+    /// The water marks: numbers that it takes.
+    pub low: u64,
+    pub high: u64,
+    pub executed: u64,
+    /// Requests that wait for their order.
+    pub waiting: u64,
+    /// Why it has stopped for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted: Option<String>,
+    /// Agreed time.
+    pub time: String,
+    pub state_bytes: u64,
+    pub state_entries: u64,
+}
+
+/// How agreement stands, from this node and what members of the committee in reach say of themselves. Needs no quorum.
+#[utoipa::path(
+    get, path = "/v1/consensus", tag = "committee",
+    responses((status = 200, body = ConsensusStatus), (status = 501, description = "No committee", body = Problem))
+)]
+pub async fn consensus(State(api): State<Api>) -> Result<Json<ConsensusStatus>, Problem> {
+    match api.ports.brain.ask(Command::Agreement).await?.one().await {
+        Some(Answer::Agreement(view)) => Ok(Json(ConsensusStatus::from(&*view))),
+        Some(Answer::Refused { why, .. }) => Err((&why).into()),
+        Some(_) => Err(Problem::new(Code::NoAgreement, "this network has no agreement")),
+        None => Err(BrainGone.into()),
+    }
+}
+
+impl From<&AgreementView> for ConsensusStatus {
+    fn from(view: &AgreementView) -> Self {
+        let takes_part = |standing: &Standing| {
+            standing.replica.is_some_and(|replica| replica.active && replica.voting && !replica.halted)
+        };
+        let active = view.members.iter().filter(|(_, standing)| standing.as_ref().is_some_and(takes_part)).count();
+        let quorum = Quorums::of(view.epoch.members.len()).quorum();
+        Self {
+            epoch: view.epoch.epoch.0,
+            faults_tolerated: view.faults_tolerated,
+            // Both at most 31.
+            quorum: quorum as u32,
+            active: active as u32,
+            index: view.index.0,
+            under_way: view.under_way,
+            members: view.members.iter().map(|(node, standing)| MemberStanding::new(node, standing.as_ref())).collect(),
+            replica: replica_status(view),
+            counters: view.counters.iter().cloned().collect(),
+        }
+    }
+}
+
+impl MemberStanding {
+    fn new(node: &NodeId, standing: Option<&Standing>) -> Self {
+        let replica = standing.and_then(|standing| standing.replica);
+        Self {
+            node: node.to_string(),
+            answered: standing.is_some(),
+            epoch: standing.map(|standing| standing.epoch.0),
+            view: replica.map(|replica| replica.view.get()),
+            active: replica.map(|replica| replica.active),
+            voting: replica.map(|replica| replica.voting),
+            executed: replica.map(|replica| replica.executed.get()),
+            stable: replica.map(|replica| replica.stable.get()),
+            halted: replica.map(|replica| replica.halted),
+        }
+    }
+}
+
+fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
+    view.replica.as_ref().map(|replica| ReplicaStatus {
+        view: replica.view.get(),
+        primary: replica.primary.to_string(),
+        active: replica.is_active,
+        voting: replica.is_voting,
+        low: replica.low.get(),
+        high: replica.high.get(),
+        executed: replica.executed.get(),
+        waiting: replica.waiting,
+        halted: replica.halted.clone(),
+        time: show_date(replica.time),
+        state_bytes: replica.state_bytes,
+        state_entries: replica.state_entries,
+    })
+}

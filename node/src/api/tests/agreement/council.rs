@@ -1,0 +1,245 @@
+use crate::api::{
+    Api, KeySigner, Limits,
+    brain::{Answers, Brain, BrainGone},
+};
+use futures::{FutureExt, future::BoxFuture};
+use mesh_coordinator::{Answer, Command, MemberView, Refusal, agreement::AgreementView};
+use mesh_ledger::{Ledger, Rules};
+use mesh_proto::{
+    address::Addresses,
+    agreement::{Operation, Ran, ReplicaStanding, Standing},
+    credential::Credential,
+    domain::Epoch,
+    genesis::{Engine, Founders, Genesis},
+    id::{NodeId, StoreId},
+    key::SecretKey,
+    ledger::{Checked, CommandId, Index},
+    pbft::{EpochConfig, Sequence, View},
+    role::Role,
+    time::Wall,
+    token::{InvitationTerms, Token},
+};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+pub const START: Wall = Wall(1_800_000_000_000);
+/// Between two checkpoints.
+const INTERVAL: u64 = 4;
+
+/// A brain whose committee is one real ledger: each operation is a batch, agreed time passes when it is told to.
+#[derive(Clone)]
+pub struct Council(Arc<Inner>);
+
+struct Inner {
+    ledger: Mutex<Ledger>,
+    genesis: Genesis,
+    now: AtomicU64,
+    /// Nothing is ordered.
+    is_silent: AtomicBool,
+    refusal: Mutex<Option<Refusal>>,
+    /// How often a newcomer is asked before it has come so far.
+    behind: AtomicU64,
+    ids: Mutex<Vec<CommandId>>,
+    unanswered: Mutex<Vec<mpsc::Sender<Vec<Answer>>>>,
+}
+
+pub fn key(seed: u8) -> SecretKey {
+    SecretKey::from_bytes(&[seed; 32])
+}
+
+pub fn node(seed: u8) -> NodeId {
+    key(seed).node_id()
+}
+
+impl Council {
+    /// Made by key 1, founded by so many keys.
+    pub fn of(founders: u8) -> Self {
+        let genesis = Genesis {
+            name: "sample".parse().unwrap(),
+            nonce: [0x11; 32],
+            maker: node(1),
+            engine: Engine::Pbft,
+            open: false,
+            created: START,
+            committee: Founders::new((1..=founders).map(node).collect()).unwrap(),
+        };
+        let rules = Rules { checkpoint_interval: INTERVAL, window_batches: 16, ..Rules::default() };
+        Self(Arc::new(Inner {
+            ledger: Mutex::new(Ledger::genesis(&genesis, rules)),
+            genesis,
+            now: AtomicU64::new(START.0),
+            is_silent: AtomicBool::default(),
+            refusal: Mutex::default(),
+            behind: AtomicU64::default(),
+            ids: Mutex::default(),
+            unanswered: Mutex::default(),
+        }))
+    }
+
+    /// The API of the node with that key.
+    pub fn api(&self, seed: u8) -> Api {
+        let (network, council) = (self.0.genesis.network_id(), self.clone());
+        super::super::api_with(self.clone(), Limits::default(), |ports| {
+            ports.signer = Arc::new(KeySigner { key: key(seed), network });
+            ports.credential = Arc::new(move |node| council.credential(node));
+        })
+    }
+
+    pub fn pass(&self, ms: u64) {
+        self.0.now.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Batches without anything in them.
+    pub fn fill(&self, batches: u64) {
+        (0..batches).for_each(|_| drop(self.batch(&[])));
+    }
+
+    pub fn silence(&self, is_silent: bool) {
+        self.0.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    pub fn refuse(&self, why: Refusal) {
+        *self.0.refusal.lock().unwrap() = Some(why);
+    }
+
+    /// The newcomer has come so far after it was asked so often.
+    pub fn slow(&self, looks: u64) {
+        self.0.behind.store(looks, Ordering::Relaxed);
+    }
+
+    /// The commands that were ordered.
+    pub fn ids(&self) -> Vec<CommandId> {
+        self.0.ids.lock().unwrap().clone()
+    }
+
+    fn index(&self) -> Index {
+        self.0.ledger.lock().unwrap().index()
+    }
+
+    fn batch(&self, commands: &[Checked]) -> (Vec<mesh_proto::ledger::Outcome>, Index) {
+        let mut ledger = self.0.ledger.lock().unwrap();
+        let (index, now) = (ledger.index().next(), Wall(self.0.now.load(Ordering::Relaxed)));
+        (ledger.apply(index, now, commands).unwrap().outcomes, index)
+    }
+
+    fn run(&self, index: u32, operation: &Operation) -> Answer {
+        let (ran, at) = match operation {
+            Operation::Command(command) => {
+                self.0.ids.lock().unwrap().push(command.id.clone());
+                let checked = Checked::check((**command).clone(), &self.0.genesis, |_| true).expect("signed");
+                let (mut outcomes, at) = self.batch(&[checked]);
+                (Ran::Outcome(outcomes.remove(0)), at)
+            }
+            Operation::Query(query) => {
+                let (_, at) = self.batch(&[]);
+                (Ran::Answer(Box::new(self.0.ledger.lock().unwrap().answer(query))), at)
+            }
+        };
+        Answer::Ordered { index, at, ran }
+    }
+
+    fn answer(&self, command: &Command) -> Option<Vec<Answer>> {
+        Some(match command {
+            Command::Order { operations } => {
+                if let Some(why) = self.0.refusal.lock().unwrap().clone() {
+                    return Some(vec![Answer::Refused { index: 0, task: None, why }]);
+                }
+                if self.0.is_silent.load(Ordering::Relaxed) {
+                    return None;
+                }
+                (0u32..).zip(operations).map(|(index, operation)| self.run(index, operation)).collect()
+            }
+            Command::Look { query } => {
+                vec![Answer::Looked(Some(Box::new(self.0.ledger.lock().unwrap().answer(query))))]
+            }
+            Command::Recruit { node } => vec![Answer::Recruited(self.recruit(*node))],
+            Command::Members => vec![Answer::Members((1..=9).map(|seed| member(node(seed))).collect())],
+            Command::Agreement => vec![Answer::Agreement(Box::new(self.view()))],
+            other => panic!("no answer to {other:?}"),
+        })
+    }
+
+    /// Key 9 is of a node that is down.
+    fn recruit(&self, newcomer: NodeId) -> Option<Standing> {
+        let behind = self.0.behind.load(Ordering::Relaxed);
+        self.0.behind.store(behind.saturating_sub(1), Ordering::Relaxed);
+        let replica = (behind == 0).then(|| standing(self.index()));
+        (newcomer != node(9)).then_some(Standing { store: StoreId(7), epoch: Epoch(0), replica })
+    }
+
+    fn credential(&self, newcomer: NodeId) -> Option<Credential> {
+        let seed = (1..=9).find(|seed| node(*seed) == newcomer)?;
+        let role = if seed == 8 { Role::Worker } else { Role::Full };
+        let expires = START + Duration::from_secs(3_600);
+        let terms = InvitationTerms { role, issued: START, expires, member_until: None };
+        let (genesis, bootstrap) = (self.0.genesis.clone(), Addresses::new(vec![]).unwrap());
+        let token = Token::invite(&key(1), genesis, bootstrap, key(200), terms).unwrap();
+        token.credential(&key(seed), None, START).ok()
+    }
+
+    fn view(&self) -> AgreementView {
+        let committee = self.0.genesis.committee.iter().copied();
+        let mut epoch = EpochConfig::genesis(committee).unwrap();
+        epoch.fewest = 1;
+        // The last one does not answer.
+        let say = |(at, node): (usize, &NodeId)| {
+            let standing = Standing { store: StoreId(1), epoch: Epoch(0), replica: Some(standing(self.index())) };
+            (*node, (at + 1 < epoch.members.len()).then_some(standing))
+        };
+        AgreementView {
+            faults_tolerated: 1,
+            index: self.index(),
+            under_way: 2,
+            latencies: Default::default(),
+            replica: None,
+            members: epoch.members.iter().enumerate().map(say).collect(),
+            counters: vec![("view_changes".into(), 3)],
+            epoch: Arc::new(epoch),
+        }
+    }
+}
+
+fn standing(executed: Index) -> ReplicaStanding {
+    ReplicaStanding {
+        view: View::ZERO,
+        active: true,
+        voting: true,
+        executed: Sequence::new(executed.0),
+        stable: Sequence::ZERO,
+        halted: false,
+    }
+}
+
+fn member(node: NodeId) -> MemberView {
+    MemberView {
+        node,
+        store: StoreId(1),
+        role: "full".into(),
+        state: "alive".into(),
+        addresses: vec![],
+        load: None,
+        heard_ms: None,
+        name: None,
+        zone: None,
+    }
+}
+
+impl Brain for Council {
+    fn ask(&self, command: Command) -> BoxFuture<'_, Result<Answers, BrainGone>> {
+        let (sender, receiver) = mpsc::channel(8);
+        match self.answer(&command) {
+            Some(mut answers) => {
+                answers.push(Answer::Finished);
+                sender.try_send(answers).unwrap();
+            }
+            None => self.0.unanswered.lock().unwrap().push(sender),
+        }
+        futures::future::ready(Ok(Answers::new(receiver, || {}))).boxed()
+    }
+}

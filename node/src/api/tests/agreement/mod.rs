@@ -1,0 +1,10 @@
+//! What the committee decides, against a ledger of one member.
+
+mod committee;
+mod council;
+mod locks;
+mod memory;
+mod order;
+mod proposals;
+
+use council::{Council, node};

@@ -1,0 +1,90 @@
+//! `meshd consensus status`.
+
+use clap::Subcommand;
+
+use super::Failure;
+use super::output::Output;
+use super::settings::Global;
+use super::task::short_node;
+use crate::api::consensus::{ConsensusStatus, MemberStanding};
+use crate::client::Ask;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Consensus {
+    /// How agreement stands; needs no quorum.
+    Status,
+}
+
+impl Consensus {
+    pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        let Self::Status = self;
+        let status: ConsensusStatus = global.client()?.ask(&Ask::get("/v1/consensus")).await?;
+        Ok(output.put(&status, show)?)
+    }
+}
+
+fn show(status: &ConsensusStatus) -> String {
+    let mut text = format!(
+        "epoch      {}\nexecuted   batch {}, as far as this node knows\nunder way  {}\nquorum     {} of {} members; {} say that they take part, {} may fail",
+        status.epoch,
+        status.index,
+        status.under_way,
+        status.quorum,
+        status.members.len(),
+        status.active,
+        status.faults_tolerated,
+    );
+    if let Some(replica) = &status.replica {
+        let what = if replica.voting { "a member" } else { "follows" };
+        text += &format!(
+            "\nreplica    {what}, view {} under {}, batch {}, state of {} bytes",
+            replica.view,
+            short_node(&replica.primary),
+            replica.executed,
+            replica.state_bytes
+        );
+        if let Some(why) = &replica.halted {
+            text += &format!("\nhalted     {why}");
+        }
+    }
+    for (at, member) in status.members.iter().enumerate() {
+        let head = if at == 0 { "members   " } else { "          " };
+        text += &format!("\n{head} {}  {}", short_node(&member.node), stands(member));
+    }
+    text
+}
+
+fn stands(member: &MemberStanding) -> String {
+    let (Some(view), Some(executed)) = (member.view, member.executed) else {
+        return if member.answered { "has no replica" } else { "does not answer" }.to_string();
+    };
+    let state = match (member.halted, member.active, member.voting) {
+        (Some(true), ..) => "halted",
+        (_, Some(true), Some(true)) => "takes part",
+        (_, _, Some(false)) => "follows",
+        _ => "changes the view",
+    };
+    format!("{state}, view {view}, batch {executed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_shown_as_it_says_that_it_stands() {
+        let silent = MemberStanding { node: "n".into(), ..MemberStanding::default() };
+        assert_eq!(stands(&silent), "does not answer");
+        let up = MemberStanding {
+            answered: true,
+            view: Some(2),
+            executed: Some(9),
+            active: Some(true),
+            voting: Some(true),
+            ..silent
+        };
+        assert_eq!(stands(&up), "takes part, view 2, batch 9");
+        assert_eq!(stands(&MemberStanding { active: Some(false), ..up.clone() }), "changes the view, view 2, batch 9");
+        assert_eq!(stands(&MemberStanding { halted: Some(true), ..up }), "halted, view 2, batch 9");
+    }
+}

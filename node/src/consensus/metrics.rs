@@ -1,0 +1,51 @@
+use mesh_pbft::Refusal;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    pub verified: Counter,
+    pub refused: Family<Reason, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    pub reason: &'static str,
+}
+
+impl Metrics {
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "mesh_consensus_messages_verified",
+            "Messages of the ordering protocol whose signatures hold",
+            self.verified.clone(),
+        );
+        registry.register(
+            "mesh_consensus_messages_refused",
+            "Messages of the ordering protocol that were dropped before the brain saw them, by reason",
+            self.refused.clone(),
+        );
+    }
+
+    pub fn refuse(&self, refusal: &Refusal) {
+        self.refused.get_or_create(&Reason { reason: reason(refusal) }).inc();
+    }
+}
+
+fn reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Decode(_) => "malformed",
+        Refusal::Member(_) => "no_member",
+        Refusal::Epoch { .. } => "epoch",
+        Refusal::View { .. } => "view",
+        Refusal::Window(_) => "window",
+        Refusal::Duplicate => "duplicate",
+        Refusal::Muted => "muted",
+        Refusal::Signature(_) => "signature",
+        Refusal::TooFewSignatures { .. } | Refusal::Certificate | Refusal::Config(_) => "certificate",
+        Refusal::Limits => "limits",
+    }
+}

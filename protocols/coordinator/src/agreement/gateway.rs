@@ -1,0 +1,243 @@
+//! Users' operations on their way to the committee: packed into requests, signed once each, and answered when f + 1
+//! members say the same.
+
+use super::Latencies;
+use crate::RequestId;
+use mesh_pbft::{Client, ClientConfig, ClientEffect, Recipient, Verified};
+use mesh_proto::{
+    agreement::{AllRan, Operation, Ran},
+    id::NetworkId,
+    key::SecretKey,
+    ledger::Index,
+    limits,
+    pbft::{EpochConfig, Message, Operations, Outcome, RequestNumber},
+    time::{Mono, Now},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Operations of one request: so many fit, each with its outcome, and nobody's are held up by another's for long.
+const OPERATIONS: usize = 512;
+
+/// Bytes of operations that may wait for room in the window.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+pub struct Gateway {
+    config: ClientConfig,
+    network: NetworkId,
+    key: Arc<SecretKey>,
+    epoch: Arc<EpochConfig>,
+    /// Made with the first operation: its numbers begin at the clock.
+    client: Option<Client>,
+    waiting: VecDeque<Asked>,
+    waiting_bytes: usize,
+    /// Under way, by the request that carries them.
+    sent: BTreeMap<RequestNumber, Sent>,
+    latencies: Latencies,
+    /// What is known to be executed.
+    index: Index,
+    /// The client's numbers are of a clock that was ahead: the next begins at the clock, once nothing is under way.
+    is_ahead: bool,
+}
+
+struct Sent {
+    asked: Vec<Asked>,
+    since: Mono,
+}
+
+/// An operation of a user.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// Nobody waits for a tick of this node's own.
+    user: Option<(RequestId, u32)>,
+    operation: Arc<[u8]>,
+    is_query: bool,
+}
+
+/// What the gateway wants done.
+#[derive(Debug)]
+pub enum Wish {
+    Send(Recipient, Arc<Message>),
+    Answer {
+        request: RequestId,
+        index: u32,
+        at: Index,
+        ran: Ran,
+    },
+    /// The clock of this node is far from agreed time: nothing of it can be ordered.
+    TooNew {
+        request: RequestId,
+        index: u32,
+    },
+}
+
+impl Gateway {
+    pub fn new(config: ClientConfig, network: NetworkId, key: Arc<SecretKey>, epoch: Arc<EpochConfig>) -> Self {
+        Self {
+            config,
+            network,
+            key,
+            epoch,
+            client: None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            sent: BTreeMap::new(),
+            latencies: Latencies::default(),
+            index: Index::GENESIS,
+            is_ahead: false,
+        }
+    }
+
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    pub fn epoch(&self) -> &Arc<EpochConfig> {
+        &self.epoch
+    }
+
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// Operations whose outcome is not known.
+    pub fn under_way(&self) -> usize {
+        self.waiting.len() + self.sent.values().map(|sent| sent.asked.len()).sum::<usize>()
+    }
+
+    /// Takes an operation, to be sent with the next flush. `false` if too much waits.
+    pub fn ask(&mut self, user: Option<(RequestId, u32)>, operation: &Operation) -> bool {
+        let is_query = matches!(operation, Operation::Query(_));
+        let bytes = operation.encode();
+        if self.waiting_bytes + bytes.len() > WAITING_BYTES {
+            return false;
+        }
+        self.waiting_bytes += bytes.len();
+        self.waiting.push_back(Asked { user, operation: bytes.into(), is_query });
+        true
+    }
+
+    /// The user is gone; what it asked goes on.
+    pub fn leave(&mut self, request: RequestId) {
+        let all = self.waiting.iter_mut().chain(self.sent.values_mut().flat_map(|sent| &mut sent.asked));
+        for asked in all.filter(|asked| asked.user.is_some_and(|(of, _)| of == request)) {
+            asked.user = None;
+        }
+    }
+
+    /// Packs and sends what waits, as much as the window takes.
+    pub fn flush(&mut self, now: Now, wishes: &mut Vec<Wish>) {
+        if self.is_ahead && self.sent.is_empty() {
+            (self.client, self.is_ahead) = (None, false);
+        }
+        while !self.waiting.is_empty() && !self.is_ahead {
+            let client = self.client.get_or_insert_with(|| {
+                let first = RequestNumber::starting(now.wall);
+                let (key, epoch) = (Arc::clone(&self.key), Arc::clone(&self.epoch));
+                Client::new(self.config.clone(), self.network, key, epoch, first)
+            });
+            if !client.has_room() {
+                return;
+            }
+            let batch = next_batch(&mut self.waiting, self.epoch.request_bytes as usize);
+            self.waiting_bytes -= batch.iter().map(|asked| asked.operation.len()).sum::<usize>();
+            let Some(operations) = Operations::pack(batch.iter().map(|asked| &*asked.operation)) else { continue };
+            let mut effects = Vec::new();
+            // There is room, and the batch is within the limit.
+            if let Ok(number) = client.submit(now, operations, &mut effects) {
+                self.sent.insert(number, Sent { asked: batch, since: now.mono });
+            }
+            self.carry_out(now, effects, wishes);
+        }
+    }
+
+    pub fn handle(&mut self, now: Now, verified: Verified, wishes: &mut Vec<Wish>) {
+        let Some(client) = &mut self.client else { return };
+        let mut effects = Vec::new();
+        // A reply beyond f + 1 is nothing that anybody waits for.
+        if client.handle(verified, &mut effects).is_ok() {
+            self.carry_out(now, effects, wishes);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.client.as_ref().and_then(Client::deadline)
+    }
+
+    pub fn handle_deadline(&mut self, now: Now, wishes: &mut Vec<Wish>) {
+        let Some(client) = &mut self.client else { return };
+        let mut effects = Vec::new();
+        client.handle_deadline(now, &mut effects);
+        self.carry_out(now, effects, wishes);
+    }
+
+    pub fn set_epoch(&mut self, now: Now, epoch: &Arc<EpochConfig>) {
+        if epoch.epoch > self.epoch.epoch {
+            self.epoch = Arc::clone(epoch);
+            if let Some(client) = &mut self.client {
+                client.set_epoch(Arc::clone(epoch), now);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, effects: Vec<ClientEffect>, wishes: &mut Vec<Wish>) {
+        for effect in effects {
+            match effect {
+                ClientEffect::Send { to, message } => wishes.push(Wish::Send(to, message)),
+                ClientEffect::Done { number, sequence, outcome, .. } => {
+                    self.index = self.index.max(Index(sequence.get()));
+                    let Some(Sent { asked, since }) = self.sent.remove(&number) else { continue };
+                    self.latencies.note(now.mono.since(since));
+                    self.done(asked, Index(sequence.get()), &outcome, wishes);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, asked: Vec<Asked>, at: Index, outcome: &Outcome, wishes: &mut Vec<Wish>) {
+        match outcome {
+            Outcome::Executed(bytes) => {
+                // One correct member says so: the encoding is what this build makes, or a later one's.
+                let ran = AllRan::decode(bytes).map(|all| all.0).unwrap_or_default();
+                let ran = ran.into_iter().chain(std::iter::repeat(Ran::Refused));
+                for (asked, ran) in asked.into_iter().zip(ran) {
+                    let Some((request, index)) = asked.user else { continue };
+                    wishes.push(Wish::Answer { request, index, at, ran });
+                }
+            }
+            // Not executed, or executed and the answer is lost: the ledger tells a command that ran before from a new one.
+            Outcome::TooOld(_) | Outcome::Forgotten => {
+                for asked in asked.into_iter().rev().filter(|asked| asked.user.is_some()) {
+                    self.waiting_bytes += asked.operation.len();
+                    self.waiting.push_front(asked);
+                }
+            }
+            Outcome::TooNew => {
+                self.is_ahead = true;
+                let users = asked.into_iter().filter_map(|asked| asked.user);
+                wishes.extend(users.map(|(request, index)| Wish::TooNew { request, index }));
+            }
+        }
+    }
+}
+
+/// What goes into one request: a query alone, since its answer may fill a reply, or commands.
+fn next_batch(waiting: &mut VecDeque<Asked>, most: usize) -> Vec<Asked> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some(next) = waiting.front() {
+        bytes += next.operation.len() + 4;
+        let is_alone = next.is_query && !batch.is_empty();
+        if is_alone || batch.len() == OPERATIONS || bytes > most && !batch.is_empty() {
+            break;
+        }
+        let is_query = next.is_query;
+        batch.extend(waiting.pop_front());
+        if is_query {
+            break;
+        }
+    }
+    debug_assert!(limits::COMMAND_BYTES + 12 <= most, "the largest command fits a request");
+    batch
+}

@@ -1,0 +1,88 @@
+use super::{Agreement, Latencies};
+use mesh_proto::{
+    agreement::Standing,
+    id::NodeId,
+    ledger::Index,
+    pbft::{EpochConfig, Sequence, View},
+    time::Wall,
+};
+use std::sync::Arc;
+
+/// How agreement stands, as one node knows it; also while nothing can be agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreementView {
+    pub epoch: Arc<EpochConfig>,
+    /// Of the committee, how many may lie or be down while it goes on.
+    pub faults_tolerated: u32,
+    /// The last batch that is known to be executed.
+    pub index: Index,
+    /// Operations of this node's users without an outcome.
+    pub under_way: u64,
+    /// Of the requests of this node.
+    pub latencies: Latencies,
+    pub replica: Option<ReplicaView>,
+    /// Where the members of the committee say that they stand; none from who did not answer.
+    pub members: Vec<(NodeId, Option<Standing>)>,
+    pub counters: Vec<(String, u64)>,
+}
+
+/// The replica of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaView {
+    pub view: View,
+    pub primary: NodeId,
+    pub is_active: bool,
+    pub is_voting: bool,
+    pub low: Sequence,
+    pub high: Sequence,
+    pub executed: Sequence,
+    pub waiting: u64,
+    pub halted: Option<String>,
+    /// Agreed time.
+    pub time: Wall,
+    pub state_bytes: u64,
+    pub state_entries: u64,
+}
+
+impl Agreement {
+    /// Without what the others say.
+    pub fn view(&self) -> AgreementView {
+        let epoch = Arc::clone(self.gateway.epoch());
+        let faults = mesh_pbft::Quorums::of(epoch.members.len()).faulty();
+        let replica = self.seat.as_ref().map(|seat| {
+            let standing = seat.replica.standing();
+            let ledger = seat.keeper.ledger();
+            let state = ledger.snapshot();
+            ReplicaView {
+                view: standing.view,
+                primary: standing.primary,
+                is_active: standing.is_active,
+                is_voting: standing.is_voting,
+                low: standing.low,
+                high: standing.high,
+                executed: standing.executed,
+                waiting: standing.waiting as u64,
+                halted: seat.halted(),
+                time: ledger.time(),
+                state_bytes: state.weight(),
+                state_entries: state.len(),
+            }
+        });
+        AgreementView {
+            faults_tolerated: u32::try_from(faults).unwrap_or(u32::MAX),
+            index: self.index(),
+            under_way: self.gateway.under_way() as u64,
+            latencies: self.gateway.latencies().clone(),
+            replica,
+            members: Vec::new(),
+            counters: self.counters(),
+            epoch,
+        }
+    }
+
+    /// Counters since the start, by name.
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        let replica = self.seat.as_ref().map(|seat| seat.replica.counters());
+        replica.into_iter().flat_map(|counters| counters.iter().map(|(name, count)| (name.to_owned(), count))).collect()
+    }
+}

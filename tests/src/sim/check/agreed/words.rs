@@ -1,0 +1,83 @@
+use crate::sim::check::{Rule, Violation};
+use mesh_proto::{
+    id::{Digest, NodeId},
+    pbft::{EpochConfig, Message},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What correct members have signed, across all their lives.
+#[derive(Default)]
+pub struct Words {
+    config: Option<EpochConfig>,
+    said: BTreeMap<(NodeId, Place), Digest>,
+    /// Their disks are lost.
+    forgot: BTreeSet<NodeId>,
+}
+
+/// What one may say one thing about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    PrePrepare(u64, u64),
+    Prepare(u64, u64),
+    Commit(u64, u64),
+    Checkpoint(u64),
+    ViewChange(u64),
+    NewView(u64),
+}
+
+impl Words {
+    /// There is one epoch in a world.
+    pub fn begin(&mut self, config: EpochConfig) {
+        self.config = Some(config);
+    }
+
+    /// The disk of this node is lost: what it said as a member, nobody knows.
+    pub fn forgets(&mut self, node: NodeId) {
+        self.forgot.insert(node);
+    }
+
+    /// A correct node says something.
+    pub fn said(&mut self, node: NodeId, message: &Message) -> Result<(), Violation> {
+        let Some((place, digest)) = self.statement(node, message) else { return Ok(()) };
+        let wrong = |what: String| Err(Violation::new(Rule::NoContradiction, what));
+        if self.forgot.contains(&node) {
+            return wrong(format!("{node} says {place:?} {digest} and does not know what it said before"));
+        }
+        let first = *self.said.entry((node, place)).or_insert(digest);
+        match first == digest {
+            true => Ok(()),
+            false => wrong(format!("{node} says {place:?} {digest}, and had said {first}")),
+        }
+    }
+
+    /// What of it the sender signed itself: of others' it may be a messenger.
+    fn statement(&self, node: NodeId, message: &Message) -> Option<(Place, Digest)> {
+        let config = self.config.as_ref()?;
+        let own = |replica| config.member(replica) == Some(node);
+        match message {
+            Message::PrePrepare(m) => Some((Place::PrePrepare(m.view.get(), m.sequence.get()), m.batch.digest())),
+            Message::Prepare(m) => Some((Place::Prepare(m.view.get(), m.sequence.get()), m.digest)),
+            Message::Commit(m) => Some((Place::Commit(m.view.get(), m.sequence.get()), m.digest)),
+            Message::Checkpoint(m) => Some((Place::Checkpoint(m.sequence.get()), m.digest)),
+            Message::ViewChange(m) if own(m.change.replica) => {
+                Some((Place::ViewChange(m.change.view.get()), m.change.digest()))
+            }
+            Message::NewView(m) if own(config.primary(m.view)) => {
+                let signature = Digest::of("a signature", &[m.signature.as_bytes()]);
+                Some((Place::NewView(m.view.get()), signature))
+            }
+            Message::ViewChange(_)
+            | Message::NewView(_)
+            | Message::Request(_)
+            | Message::Status(_)
+            | Message::Fetch(_)
+            | Message::Requests(_)
+            | Message::Batch(_)
+            | Message::Decided(_)
+            | Message::Stable(_)
+            | Message::Epochs(_)
+            | Message::Chunk(_)
+            | Message::Reply(_) => None,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The committee of a world: who agrees on the ledger, under which rules, and who of them lies.
+
+use super::{clock::WALL_AT_START, dice::Dice, liar::Lie};
+use mesh_coordinator::agreement::Setup;
+use mesh_ledger::Rules;
+use mesh_pbft::{ClientConfig, Config, Quorums};
+use mesh_proto::{
+    genesis::{Engine, Founders, Genesis},
+    id::NodeId,
+    key::SecretKey,
+    pbft::{EpochConfig, Sizes},
+    time::Wall,
+};
+use std::{sync::Arc, time::Duration};
+
+/// What is drawn of agreement before a world begins.
+#[derive(Clone, Debug)]
+pub struct Council {
+    /// The first nodes of the world are the committee.
+    pub size: usize,
+    /// Members that lie, and how; no more than may.
+    pub liars: Vec<(usize, Lie)>,
+    pub rules: Rules,
+    pub replica: Config,
+    pub client: ClientConfig,
+    /// Microseconds between two wishes of users, on average.
+    pub order_every: u64,
+    /// Microseconds to find the digest of a state.
+    pub sum_up: (u64, u64),
+    /// Keys of the shared memory that are in use at a time.
+    pub keys: u64,
+}
+
+impl Council {
+    /// For a world of so many nodes, if it is to have one: in about half of them.
+    pub fn draw(seed: u64, nodes: usize) -> Option<Self> {
+        let mut dice = Dice::new(seed, 5);
+        let dice = &mut dice;
+        if !dice.chance(500) {
+            return None;
+        }
+        let wanted = *dice.pick(&[1, 4, 4, 4, 4, 7, 7]);
+        let size = [7, 4, 1].into_iter().find(|size| *size <= wanted && *size <= nodes).unwrap_or(1);
+        let most = Quorums::of(size).faulty();
+        let count = dice.below(most + 1);
+        let mut liars: Vec<(usize, Lie)> = Vec::new();
+        while liars.len() < count {
+            let node = dice.below(size);
+            if liars.iter().all(|(other, _)| *other != node) {
+                liars.push((node, *dice.pick(&Lie::ALL)));
+            }
+        }
+        let rules = Rules {
+            checkpoint_interval: *dice.pick(&[4, 8, 8, 16]),
+            window_batches: *dice.pick(&[60, 1 << 20, 1 << 20]),
+            ..Rules::default()
+        };
+        let replica = Config {
+            timeout: Duration::from_millis(*dice.pick(&[400, 800, 800, 2_000])),
+            timeout_max: Duration::from_secs(*dice.pick(&[8, 30])),
+            ..Config::default()
+        };
+        Some(Self {
+            size,
+            liars,
+            rules,
+            replica,
+            client: ClientConfig::default(),
+            order_every: *dice.pick(&[150_000, 400_000, 1_000_000]),
+            sum_up: *dice.pick(&[(50, 500), (1_000, 30_000), (100, 2_000_000)]),
+            keys: dice.range(1..=4),
+        })
+    }
+
+    /// Nodes that a world must have at its beginning.
+    pub fn wants(seed: u64) -> usize {
+        // One draw behind whether there is a committee at all.
+        let mut dice = Dice::new(seed, 5);
+        if dice.chance(500) { *dice.pick(&[1, 4, 4, 4, 4, 7, 7]) } else { 0 }
+    }
+
+    pub fn lie_of(&self, node: usize) -> Option<Lie> {
+        self.liars.iter().find(|(liar, _)| *liar == node).map(|(_, lie)| *lie)
+    }
+
+    /// Members that may lie, lose their disk or be gone for good.
+    pub fn faulty(&self) -> usize {
+        Quorums::of(self.size).faulty()
+    }
+
+    pub fn setup(&self, genesis: &Genesis, key: &Arc<SecretKey>) -> Setup {
+        Setup {
+            genesis: genesis.clone(),
+            key: Arc::clone(key),
+            replica: self.replica.clone(),
+            client: self.client.clone(),
+            rules: self.rules,
+        }
+    }
+
+    /// What messages of this committee may be of.
+    pub fn sizes(&self, genesis: &Genesis) -> Sizes {
+        Sizes::of(&self.epoch(genesis))
+    }
+
+    /// The one epoch of such a world.
+    pub fn epoch(&self, genesis: &Genesis) -> EpochConfig {
+        let interval = self.rules.checkpoint_interval as u32;
+        let epoch = EpochConfig::genesis(genesis.committee.iter().copied()).expect("a committee that may be");
+        EpochConfig { fewest: 1, interval, window: 2 * interval, ..epoch }
+    }
+}
+
+/// The birth certificate of a world, with a committee of these.
+pub fn genesis(seed: u64, committee: Vec<NodeId>) -> Genesis {
+    let mut nonce = [0; 32];
+    nonce[..8].copy_from_slice(&seed.to_le_bytes());
+    Genesis {
+        name: "simulated".parse().expect("a name"),
+        nonce,
+        maker: committee[0],
+        engine: Engine::Pbft,
+        open: false,
+        created: Wall(WALL_AT_START),
+        committee: Founders::new(committee).expect("some nodes, each once"),
+    }
+}

@@ -67,7 +67,59 @@ fn latencies(latencies: &Latencies, encoder: &mut DescriptorEncoder<'_>) -> Resu
     let help = "From a request of this node to f + 1 equal replies";
     let name = "mesh_consensus_decision_latency_seconds";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    let bounds = Latencies::BOUNDS_MS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::MAX]);
+    let bounds = Latencies::BOUNDS_MS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(latencies.counts).collect();
     metric.encode_histogram::<NoLabelSet>(latencies.sum.as_secs_f64(), latencies.count(), &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{id::NodeId, ledger::Index, pbft::EpochConfig};
+    use prometheus_client::{collector::Collector, registry::Registry};
+    use std::{sync::Arc, time::Duration};
+
+    #[derive(Debug)]
+    struct One(AgreementView);
+
+    impl Collector for One {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+            super::encode(&self.0, &mut encoder)
+        }
+    }
+
+    /// Each decision is in one bucket, and in all above it; the last has no bound, as the format asks.
+    #[test]
+    fn decisions_move_the_histogram() {
+        let mut latencies = Latencies::default();
+        [4, 40, 60_000].map(Duration::from_millis).into_iter().for_each(|took| latencies.note(took));
+        let epoch = EpochConfig::genesis((1..=4).map(|n| NodeId::from_bytes([n; 32]))).unwrap();
+        let view = AgreementView {
+            epoch: Arc::new(epoch),
+            faults_tolerated: 1,
+            index: Index(7),
+            under_way: 2,
+            latencies,
+            replica: None,
+            members: Vec::new(),
+            counters: Vec::new(),
+        };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(One(view)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "mesh_consensus_members 4",
+            "mesh_consensus_faults_tolerated 1",
+            "mesh_consensus_index 7",
+            "mesh_consensus_operations 2",
+            "mesh_consensus_decision_latency_seconds_count 3",
+            "mesh_consensus_decision_latency_seconds_bucket{le=\"0.003\"} 0",
+            "mesh_consensus_decision_latency_seconds_bucket{le=\"0.005\"} 1",
+            "mesh_consensus_decision_latency_seconds_bucket{le=\"10.0\"} 2",
+            "mesh_consensus_decision_latency_seconds_bucket{le=\"+Inf\"} 3",
+        ] {
+            assert!(text.lines().any(|of| of == line), "{line} is not in\n{text}");
+        }
+    }
 }

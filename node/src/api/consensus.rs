@@ -108,8 +108,8 @@ impl From<&AgreementView> for ConsensusStatus {
             epoch: view.epoch.epoch.0,
             faults_tolerated: view.faults_tolerated,
             // Both at most 31.
-            quorum: quorum as u32,
-            active: active as u32,
+            quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
+            active: u32::try_from(active).unwrap_or(u32::MAX),
             index: view.index.0,
             under_way: view.under_way,
             members: view.members.iter().map(|(node, standing)| MemberStanding::new(node, standing.as_ref())).collect(),

@@ -1,10 +1,11 @@
 //! `meshd memory put|get|list|delete|cas|search`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hyper::{HeaderMap, header};
+use mesh_proto::limits;
 
 use super::Failure;
 use super::ordering::{Reading, Route, Writing, millis};
@@ -173,17 +174,20 @@ fn path(namespace: &str) -> String {
 
 fn content(value: Option<&str>, file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
     match (value, file) {
-        (Some("-"), _) => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes)?;
-            Ok(bytes)
-        }
+        (Some("-"), _) => Ok(value_of(std::io::stdin().lock())?),
         (Some(value), _) => Ok(value.as_bytes().to_vec()),
-        (None, Some(path)) => {
-            std::fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
-        }
+        (None, Some(path)) => std::fs::File::open(path)
+            .and_then(value_of)
+            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display()))),
         (None, None) => Ok(Vec::new()),
     }
+}
+
+/// With one byte more than a value may have, so that the node refuses it: whatever else comes is not read.
+fn value_of(from: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(limits::MEMORY_VALUE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 async fn write(

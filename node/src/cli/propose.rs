@@ -12,6 +12,9 @@ use crate::api::proposals::propose::{Group, ProposalRequest, Proposed, Voters};
 use crate::client::Ask;
 use crate::config::Span;
 
+/// Bytes of a body as they are typed.
+const MOST_BODY: u64 = 1024 * 1024;
+
 #[derive(Debug, Args)]
 pub(super) struct Propose {
     /// What people call it.
@@ -48,7 +51,8 @@ impl Propose {
         let mut body = self.body.clone();
         if body == "-" {
             body.clear();
-            std::io::stdin().lock().read_to_string(&mut body)?;
+            // Spaces do not count there, so that more may come than is kept; a stream without an end may not.
+            std::io::stdin().lock().take(MOST_BODY).read_to_string(&mut body)?;
         }
         let body = serde_json::from_str(&body)
             .map_err(|error| Failure::Usage(format!("the body of a proposal is a JSON object: {error}")))?;

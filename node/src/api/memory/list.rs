@@ -41,7 +41,7 @@ pub struct MemoryPage {
     pub index: u64,
 }
 
-/// Lists or searches a namespace, in the order of its keys. A page may be shorter than its limit: 512 KiB at most.
+/// Lists or searches a namespace, in the order of its keys. A page may be shorter than its limit: then it has a `next`.
 #[utoipa::path(
     get, path = "/v1/memory/{namespace}", tag = "memory", params(Filter, ("namespace" = String, Path)),
     responses((status = 200, body = MemoryPage), (status = 503, body = Problem))
@@ -85,6 +85,6 @@ pub async fn list(
 
 /// Rows of one answer of the ledger.
 pub fn page_limit(limit: Option<u32>) -> u16 {
-    // At most 1,000.
-    limit.unwrap_or(100).clamp(1, 1_000) as u16
+    const MOST: u16 = 1_000;
+    limit.map_or(100, |limit| u16::try_from(limit).unwrap_or(MOST).clamp(1, MOST))
 }

@@ -9,7 +9,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use mesh_proto::ledger::{Body, Done, Electorate, Propose, Threshold};
+use mesh_proto::{
+    ledger::{Body, Done, Electorate, Propose, Threshold},
+    limits,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -115,6 +118,11 @@ async fn electorate(api: &Api, voters: Voters) -> Result<Electorate, Problem> {
     match voters {
         Voters::Group(Group::Committee) => Ok(Electorate::Committee),
         Voters::Group(Group::All) => Ok(Electorate::All),
+        // Before each is looked up.
+        Voters::Ids(ids) if ids.len() > limits::ELECTORATE => {
+            let message = format_args!("an electorate of {}: at most {}", ids.len(), limits::ELECTORATE);
+            Err(Problem::malformed(message))
+        }
         Voters::Ids(ids) => {
             let mut nodes = Vec::with_capacity(ids.len());
             for id in ids {

@@ -58,7 +58,7 @@ pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
     (brain, job, filters)
 }
 
-fn member(node: NodeId) -> MemberView {
+pub fn member(node: NodeId) -> MemberView {
     MemberView {
         node,
         store: StoreId(1),

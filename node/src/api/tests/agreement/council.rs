@@ -1,9 +1,10 @@
+use super::super::lists::member;
 use crate::api::{
     Api, KeySigner, Limits,
     brain::{Answers, Brain, BrainGone},
 };
 use futures::{FutureExt, future::BoxFuture};
-use mesh_coordinator::{Answer, Command, MemberView, Refusal, agreement::AgreementView};
+use mesh_coordinator::{Answer, Command, Refusal, agreement::AgreementView};
 use mesh_ledger::{Ledger, Rules};
 use mesh_proto::{
     address::Addresses,
@@ -46,6 +47,8 @@ struct Inner {
     /// How often a newcomer is asked before it has come so far.
     behind: AtomicU64,
     ids: Mutex<Vec<CommandId>>,
+    /// How often the ledger was looked at without an order.
+    looks: AtomicU64,
     unanswered: Mutex<Vec<mpsc::Sender<Vec<Answer>>>>,
 }
 
@@ -78,6 +81,7 @@ impl Council {
             refusal: Mutex::default(),
             behind: AtomicU64::default(),
             ids: Mutex::default(),
+            looks: AtomicU64::default(),
             unanswered: Mutex::default(),
         }))
     }
@@ -111,6 +115,10 @@ impl Council {
     /// The newcomer has come so far after it was asked so often.
     pub fn slow(&self, looks: u64) {
         self.0.behind.store(looks, Ordering::Relaxed);
+    }
+
+    pub fn looks(&self) -> u64 {
+        self.0.looks.load(Ordering::Relaxed)
     }
 
     /// The commands that were ordered.
@@ -156,6 +164,7 @@ impl Council {
                 (0u32..).zip(operations).map(|(index, operation)| self.run(index, operation)).collect()
             }
             Command::Look { query } => {
+                self.0.looks.fetch_add(1, Ordering::Relaxed);
                 vec![Answer::Looked(Some(Box::new(self.0.ledger.lock().unwrap().answer(query))))]
             }
             Command::Recruit { node } => vec![Answer::Recruited(self.recruit(*node))],
@@ -213,20 +222,6 @@ fn standing(executed: Index) -> ReplicaStanding {
         executed: Sequence::new(executed.0),
         stable: Sequence::ZERO,
         halted: false,
-    }
-}
-
-fn member(node: NodeId) -> MemberView {
-    MemberView {
-        node,
-        store: StoreId(1),
-        role: "full".into(),
-        state: "alive".into(),
-        addresses: vec![],
-        load: None,
-        heard_ms: None,
-        name: None,
-        zone: None,
     }
 }
 

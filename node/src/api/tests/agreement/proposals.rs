@@ -37,7 +37,9 @@ async fn a_proposal_is_voted_and_decided() {
         let (api, path) = (apis[3].clone(), format!("{path}?wait=20s"));
         async move { ask(&api, request("GET", &path, "")).await.1 }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    while council.looks() == 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(vote(4, "approve").await.1["state"], "accepted");
     let decided = watching.await.unwrap();
     assert_eq!(

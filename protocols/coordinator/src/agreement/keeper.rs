@@ -69,9 +69,8 @@ impl Keeper {
 
     // Living.
 
-    /// Executes a batch, after the empty ones between it and the one before.
-    /// Facts of the replica hold the requests that it `accepted` for this very number; the others are to be in one of
-    /// these.
+    /// Executes a batch, after the empty ones between it and the one before. Facts of the replica hold the requests that it
+    /// `accepted` for this very number; the others are to be in one of these.
     pub fn execute(&mut self, execution: &Execution, accepted: &[Digest]) -> Result<Executed, Halt> {
         let Execution { sequence, time, requests } = execution;
         let accepted: BTreeSet<&Digest> = accepted.iter().collect();
@@ -170,6 +169,11 @@ impl Keeper {
 
     pub fn drop_state(&mut self) {
         self.coming.clear();
+    }
+
+    /// What was read of a checkpoint or a state that did not come about.
+    pub fn forget_unfinished(&mut self) {
+        (self.unread, self.coming) = Default::default();
     }
 
     /// Executes again what led to a checkpoint.

@@ -201,11 +201,10 @@ impl Agreement {
     }
 
     fn seat_or_begin(&mut self) -> Result<&mut Seat, EpochConfigError> {
-        if self.seat.is_none() {
-            self.seat = Some(Seat::new(&self.setup, first_epoch(&self.setup)?, self.store, false)?);
+        match &mut self.seat {
+            Some(seat) => Ok(seat),
+            none => Ok(none.insert(Seat::new(&self.setup, first_epoch(&self.setup)?, self.store, false)?)),
         }
-        // Just made, where there was none.
-        Ok(self.seat.as_mut().expect("a seat"))
     }
 
     // The store.
@@ -225,6 +224,8 @@ impl Agreement {
 
     /// `alone`: this node made the network and nobody else was ever in it.
     pub fn restarted(&mut self, now: Now, alone: bool, asked: &mut Vec<Asked>) {
+        // What a crash cut off comes to nothing.
+        self.piece = Vec::new();
         // A founder whose disk is new may have voted from another one.
         let is_lost = self.seat.is_some() && !self.has_history && !alone;
         if is_lost && let Ok(epoch) = first_epoch(&self.setup) {

@@ -122,6 +122,7 @@ impl Seat {
     // Living.
 
     pub fn restarted(&mut self, now: Now, effects: &mut Vec<SeatEffect>) {
+        self.keeper.forget_unfinished();
         let mut asked = Vec::new();
         self.replica.restarted(now, &mut asked);
         self.run(now, asked, effects);

@@ -6,7 +6,7 @@ use crate::{
     codec::{self, DecodeError},
     domain::Epoch,
     id::StoreId,
-    ledger::{self, Command, FetchNodes, FetchedNodes, Outcome},
+    ledger::{self, Certified, Command, FetchNodes, FetchedNodes, Index, Outcome, ProposalId},
     limits,
     pbft::{EpochCertificate, Sequence, View},
 };
@@ -59,6 +59,14 @@ pub enum Question {
     /// The node is to follow the committee, so that it can become a member; it answers with its standing.
     #[serde(rename = "f")]
     Follow,
+    /// For what the committee certified last, if that is no earlier batch than this; with the decision on a proposal.
+    #[serde(rename = "c")]
+    Certified {
+        #[serde(rename = "i")]
+        behind: Index,
+        #[serde(rename = "p", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        proposal: Option<ProposalId>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +81,9 @@ pub enum Reply {
     Ledger(Option<Box<ledger::Answer>>),
     #[serde(rename = "n")]
     Nodes(FetchedNodes),
+    /// Nothing from who does not hold it.
+    #[serde(rename = "c")]
+    Certified(Option<Box<Certified>>),
 }
 
 /// Where a node stands: told to people, rested on by nobody.

@@ -18,7 +18,7 @@ use crate::{
     genesis::{Engine, Founders, Genesis},
     id::Digest,
     key::SecretKey,
-    ledger::{Answer, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query, Reply},
+    ledger::{Answer, Bundle, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query, Reply},
     limits,
     logs::Question,
     member::{MemberEntry, merge},
@@ -35,7 +35,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 27] = [
+pub const TARGETS: [Target; 28] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -61,6 +61,7 @@ pub const TARGETS: [Target; 27] = [
     ("ledger_fetch", ledger_fetch),
     ("ledger_fetched", ledger_fetched),
     ("ledger_proof", ledger_proof),
+    ("ledger_bundle", ledger_bundle),
     ("pbft_message", pbft_message),
     ("pbft_evidence", pbft_evidence),
 ];
@@ -273,6 +274,13 @@ pub fn ledger_proof(bytes: &[u8]) -> bool {
         }
         let root = Digest::from_bytes([0; 32]);
         assert!(proof.verify_recorded(&network, &root).is_err(), "nothing is under this root");
+    })
+}
+
+pub fn ledger_bundle(bytes: &[u8]) -> bool {
+    accepted(bytes, Bundle::decode(bytes), |bundle| {
+        let again = Bundle::decode(&bundle.encode()).map(|again| again.genesis.network_id());
+        assert_eq!(again, Ok(bundle.genesis.network_id()));
     })
 }
 

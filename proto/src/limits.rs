@@ -175,6 +175,10 @@ pub const PBFT_REQUESTS_BYTES: usize = 1024 * 1024;
 pub const PBFT_EPOCHS: usize = 16;
 /// The end of an epoch of 31 members that has 31: certificate 2,300, summary 1,600.
 pub const PBFT_EPOCH_CERTIFICATE_BYTES: usize = 4 * 1024;
+/// Ends of epochs in one bundle: a change of the committee every day for eleven years.
+pub const BUNDLE_EPOCHS: usize = 4096;
+/// A bundle: ends of so many epochs, the last checkpoint, a genesis, and the proof of a decision.
+pub const BUNDLE_BYTES: usize = (BUNDLE_EPOCHS + 1) * PBFT_EPOCH_CERTIFICATE_BYTES + GENESIS_BYTES + PROOF_BYTES;
 /// A piece of the application's state: large enough that a path of 16 digests is nothing beside it.
 pub const PBFT_CHUNK_BYTES: usize = 256 * 1024;
 

@@ -25,6 +25,9 @@ pub struct ConsensusStatus {
     pub under_way: u64,
     /// The committee, and where each says that it stands.
     pub members: Vec<MemberStanding>,
+    /// What is to be mended, though it goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// This node's replica, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<ReplicaStatus>,
@@ -72,6 +75,11 @@ pub struct ReplicaStatus {
     pub low: u64,
     pub high: u64,
     pub executed: u64,
+    /// The last checkpoint that it holds, and the digest of the state there: the same at all replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Requests that wait for their order.
     pub waiting: u64,
     /// Why it has stopped for good.
@@ -112,11 +120,24 @@ impl From<&AgreementView> for ConsensusStatus {
             active: u32::try_from(active).unwrap_or(u32::MAX),
             index: view.index.0,
             under_way: view.under_way,
+            warnings: warnings(view),
             members: view.members.iter().map(|(node, standing)| MemberStanding::new(node, standing.as_ref())).collect(),
             replica: replica_status(view),
             counters: view.counters.iter().cloned().collect(),
         }
     }
+}
+
+/// What is to be mended in a committee that goes on.
+pub fn warnings(view: &AgreementView) -> Vec<String> {
+    let members = view.epoch.members.len();
+    let few = (view.faults_tolerated == 0).then(|| {
+        let s = if members == 1 { "" } else { "s" };
+        format!(
+            "a committee of {members} member{s} tolerates no fault: add members until there are 4, with `meshd committee add NODE`"
+        )
+    });
+    few.into_iter().collect()
 }
 
 impl MemberStanding {
@@ -145,6 +166,8 @@ fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
         low: replica.low.get(),
         high: replica.high.get(),
         executed: replica.executed.get(),
+        checkpoint: replica.checkpoint.map(|(sequence, _)| sequence.get()),
+        digest: replica.checkpoint.map(|(_, digest)| digest.to_string()),
         waiting: replica.waiting,
         halted: replica.halted.clone(),
         time: show_date(replica.time),

@@ -13,6 +13,7 @@ pub mod content;
 mod events;
 mod extract;
 pub mod jobs;
+pub mod ledger;
 mod linger;
 pub mod locks;
 pub mod logs;
@@ -217,6 +218,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(locks::list::list))
         .routes(routes!(locks::list::show, locks::hold::take, locks::hold::renew, locks::hold::release))
         .routes(routes!(consensus::consensus))
+        .routes(routes!(ledger::bundle))
         .routes(routes!(node::status))
         .routes(routes!(node::config))
         .routes(routes!(events::events))

@@ -1,6 +1,6 @@
 //! `/v1/status` and `/v1/config`: this node.
 
-use super::{Api, Code, Problem, brain::BrainGone, probes};
+use super::{Api, Code, Problem, brain::BrainGone, consensus::warnings, probes};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, StatusView};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,9 @@ pub struct NodeStatus {
     pub ready: bool,
     /// Why it is not ready.
     pub reasons: Vec<String>,
+    /// What is to be mended, though it is ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Known members that may hold tasks, and how many of them can be talked to, itself included.
     pub members: u32,
     pub reachable: u32,
@@ -93,6 +96,7 @@ fn show(api: &Api, view: StatusView, reasons: Vec<String>) -> NodeStatus {
         version: env!("CARGO_PKG_VERSION").to_string(),
         ready: reasons.is_empty(),
         reasons,
+        warnings: view.agreement.as_ref().map(warnings).unwrap_or_default(),
         members: view.members,
         reachable: view.reachable,
         held: view.held,

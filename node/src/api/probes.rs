@@ -3,6 +3,7 @@
 use super::{
     Api, Code, Problem,
     access::{self, Hosts},
+    consensus::warnings,
 };
 use axum::{
     Json, Router,
@@ -21,6 +22,9 @@ use utoipa::ToSchema;
 pub struct Probe {
     pub ok: bool,
     pub reasons: Vec<String>,
+    /// What is to be mended, though it is ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// For a listener that is called by `hosts`.
@@ -37,7 +41,7 @@ pub fn router(api: &Api, hosts: Hosts) -> Router {
 }
 
 async fn livez(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
-    answer(stalls(&api, api.limits.stall))
+    answer(stalls(&api, api.limits.stall), Vec::new())
 }
 
 async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
@@ -46,7 +50,9 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
     if api.closing.is_cancelled() {
         reasons.push("shutting down".to_string());
     }
-    answer(reasons)
+    let known = (api.ports.last_status)();
+    let agreement = known.as_ref().and_then(|status| status.agreement.as_ref());
+    answer(reasons, agreement.map(warnings).unwrap_or_default())
 }
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
@@ -60,7 +66,7 @@ pub(super) fn stalls(api: &Api, limit: Duration) -> Vec<String> {
     stalled.into_iter().map(|(what, age)| format!("the {what} has not turned for {} ms", age.as_millis())).collect()
 }
 
-fn answer(reasons: Vec<String>) -> (StatusCode, Json<Probe>) {
+fn answer(reasons: Vec<String>, warnings: Vec<String>) -> (StatusCode, Json<Probe>) {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Probe { ok: reasons.is_empty(), reasons }))
+    (status, Json(Probe { ok: reasons.is_empty(), reasons, warnings }))
 }

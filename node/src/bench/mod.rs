@@ -1,8 +1,9 @@
 //! Figures of a mesh of real processes on this machine: one JSON object a run, with what it was measured under.
 //!
-//! The client is this process, on the HTTP API; the nodes are others. A run warms up first: connections, allocators and
+//! The client is this process, on the HTTP API; the nodes are others. Of `consensus` the clients are further processes. A run warms up first: connections, allocators and
 //! the files of the log are as they are in a mesh that has been up for a while.
 
+pub mod consensus;
 mod figures;
 mod map;
 mod probe;

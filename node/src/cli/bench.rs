@@ -4,9 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+mod consensus;
+mod gateway;
+
 use super::Failure;
-use super::exit::{DETACHED, FAILED};
+use super::connect::block_on;
+use super::exit::FAILED;
 use super::output::Output;
+use super::settings::Global;
+use super::signals::Signals;
 use crate::bench::{Fault, Figures, MapFigures, MapPlan, Place, TasksPlan, What};
 use crate::config::Size;
 
@@ -16,6 +22,11 @@ pub(super) enum Bench {
     Tasks(Tasks),
     /// One command over many files, against the same command run serially.
     Map(Map),
+    /// Agreement: throughput, latency, and what they cost.
+    Consensus(consensus::Consensus),
+    /// A gateway of `bench consensus`, which starts it.
+    #[command(hide = true)]
+    Gateway,
 }
 
 #[derive(Debug, Args)]
@@ -106,15 +117,20 @@ impl PlaceFlags {
 }
 
 impl Bench {
-    pub(super) async fn run(&self, output: Output) -> Result<(), Failure> {
+    pub(super) fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
+        match self {
+            Self::Gateway => gateway::run(global),
+            Self::Tasks(_) | Self::Map(_) | Self::Consensus(_) => block_on(self.run_bench(output)),
+        }
+    }
+
+    async fn run_bench(&self, output: Output) -> Result<(), Failure> {
+        let mut signals = Signals::new()?;
         let is_right = tokio::select! {
             // Heard of first: what runs here has stretches without a pause.
             biased;
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                // The nodes and what they wrote go with what is left here.
-                return Err(Failure::Ended(DETACHED));
-            }
+            // The nodes and what they wrote go with what is left here.
+            code = signals.next() => return Err(Failure::Ended(code)),
             ran = self.measure(output) => ran?,
         };
         match is_right {
@@ -135,6 +151,9 @@ impl Bench {
                 output.put(&figures, MapFigures::text)?;
                 Ok(figures.lost == 0)
             }
+            Self::Consensus(consensus) => consensus.measure(output).await,
+            // No bench.
+            Self::Gateway => Ok(true),
         }
     }
 }

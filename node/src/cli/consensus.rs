@@ -34,6 +34,7 @@ fn show(status: &ConsensusStatus) -> String {
         status.active,
         status.faults_tolerated,
     );
+    text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
     if let Some(replica) = &status.replica {
         let what = if replica.voting { "a member" } else { "follows" };
         text += &format!(
@@ -70,6 +71,13 @@ fn stands(member: &MemberStanding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_be_mended_is_shown() {
+        let status = ConsensusStatus { warnings: vec!["too few".into()], ..ConsensusStatus::default() };
+        assert!(show(&status).contains("\nwarning    too few"), "{}", show(&status));
+        assert!(!show(&ConsensusStatus::default()).contains("warning"));
+    }
 
     #[test]
     fn a_member_is_shown_as_it_says_that_it_stands() {

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use super::Failure;
 use super::exit::FAILED;
 use super::output::Output;
+use super::signals::Signals;
 use super::testnet::how_to_use;
 use crate::demo;
 use crate::testnet::Testnet;
@@ -39,12 +40,12 @@ impl Demo {
         };
         let say = |line: &str| bar.suspend(|| eprintln!("{line}"));
         let watch = |ended: usize| bar.set_position(ended as u64);
+        let mut signals = Signals::new()?;
         let ran = tokio::select! {
             ran = demo::run(&plan, &say, &watch) => ran,
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
+            code = signals.next() => {
                 bar.finish_and_clear();
-                return Err(Failure::Ended(super::exit::DETACHED));
+                return Err(Failure::Ended(code));
             }
         };
         bar.finish_and_clear();

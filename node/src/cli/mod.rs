@@ -14,6 +14,7 @@ mod init;
 mod invite;
 mod job;
 mod join;
+mod ledger;
 mod lock;
 mod map;
 mod member;
@@ -28,6 +29,7 @@ mod propose;
 mod results;
 mod run;
 mod settings;
+mod signals;
 mod status;
 mod submit;
 mod task;
@@ -103,6 +105,9 @@ enum Verb {
     /// Look at how agreement stands.
     #[command(subcommand)]
     Consensus(consensus::Consensus),
+    /// Check what was agreed on.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// See the mesh at work: five nodes on this machine, real tasks, and one node killed mid-way.
     Demo(demo::Demo),
     /// Play with a mesh of several nodes on this machine.
@@ -158,9 +163,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Lock(verb) => connect::block_on(verb.run(&cli.global)),
         Verb::Committee(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Consensus(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Ledger(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Demo(verb) => connect::block_on(verb.run(output)),
         Verb::Testnet(verb) => connect::block_on(verb.run(output)),
-        Verb::Bench(verb) => connect::block_on(verb.run(output)),
+        Verb::Bench(verb) => verb.run(&cli.global, output),
         Verb::Config(verb) => verb.run(&cli.global, output),
         Verb::Completions(verb) => verb.run(),
     }

@@ -1,11 +1,13 @@
 //! `meshd proposal list|show|watch|close`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::exit::{DEADLINE, FAILED};
+use super::ledger::save_proof;
 use super::ordering::{Reading, Route, Writing, millis};
 use super::output::Output;
 use super::results::escape;
@@ -36,6 +38,9 @@ pub(super) struct Show {
     /// Ask a ledger in reach, which may be behind; needs no quorum.
     #[arg(long)]
     stale: bool,
+    /// Write the proof of the decision into this file, for `meshd ledger verify --proof`.
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -60,9 +65,12 @@ impl Proposal {
         let client = global.client()?;
         match self {
             Self::List(reading) => list(&client, output, reading).await,
-            Self::Show(Show { proposal, stale }) => {
+            Self::Show(Show { proposal, stale, proof }) => {
                 let route = Route::new(&path(proposal)).and_if("stale", stale.then_some("true"));
                 let info: ProposalInfo = client.ask(&Ask::get(route)).await?;
+                if let Some(path) = proof {
+                    save_proof(&client, &info.row.proposal, path).await?;
+                }
                 Ok(output.put(&info, show)?)
             }
             Self::Watch(watch) => watch.run(&client, output).await,

@@ -54,12 +54,7 @@ impl Run {
         }
         let loaded = global.load(self.overrides())?;
         start_log(&loaded);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("body")
-            .enable_all()
-            .build()
-            .map_err(Failure::Stream)?;
+        let runtime = body()?;
         let node = runtime.block_on(async {
             let node = Node::start(Options { loaded }).await?;
             tracing::info!(api = %node.api(), "ready");
@@ -110,8 +105,14 @@ impl Run {
     }
 }
 
+/// What carries a node.
+pub(super) fn body() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).thread_name("body").enable_all().build().map_err(Failure::Stream)
+}
+
 /// Logs go to standard error: standard output is for what a verb prints.
-fn start_log(loaded: &Loaded) {
+pub(super) fn start_log(loaded: &Loaded) {
     let section = &loaded.config.tracing;
     let filter = EnvFilter::try_new(&section.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal() && !super::output::no_color();

@@ -28,9 +28,10 @@ fn show(status: &NodeStatus) -> String {
         (Some(level), Some(_)) => format!("in a {level}, writing in their own directory only"),
         (Some(level), None) => format!("in a {level}, writing wherever this user can: no Landlock"),
     };
+    let warnings: String = status.warnings.iter().map(|warning| format!("\nwarning   {warning}")).collect();
     let room = if status.disk_has_room { "" } else { "\ndisk      nearly full: new tasks are refused" };
     format!(
-        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}",
+        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}{warnings}",
         status.node,
         status.network,
         status.version,
@@ -44,4 +45,16 @@ fn show(status: &NodeStatus) -> String {
         status.slots,
         status.outbox,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_mended_is_shown_of_a_node_that_is_ready() {
+        let status = NodeStatus { ready: true, warnings: vec!["too few".into()], ..NodeStatus::default() };
+        let text = show(&status);
+        assert!(text.contains("ready     yes\n") && text.ends_with("\nwarning   too few"), "{text}");
+    }
 }

@@ -43,6 +43,9 @@ fn what_people_type_is_understood() {
         "meshd committee auto off",
         "meshd lock a/b --lease 2s --wait 0s -- sh -c true",
         "meshd consensus status",
+        "meshd bench consensus --replicas 31 --payload 128 --rate 5000 --seconds 60 --gateways 2",
+        "meshd bench consensus --rate one --kill-primary-at 5",
+        "meshd bench consensus --idle --replicas 7",
         "meshd status --output json --data-dir d",
     ] {
         assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
@@ -79,6 +82,10 @@ fn what_makes_no_sense_is_refused() {
         "meshd committee auto",
         "meshd lock a",
         "meshd lock -- true",
+        "meshd bench consensus --rate fast",
+        "meshd bench consensus --rate 0",
+        "meshd bench consensus --idle --one-down",
+        "meshd bench consensus --replicas 32",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

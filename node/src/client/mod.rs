@@ -136,6 +136,12 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer(error.to_string()))
     }
 
+    /// Asks, and reads the answer as it is.
+    pub async fn ask_bytes(&self, ask: &Ask) -> Result<Vec<u8>, ClientError> {
+        let response = self.send(ask).await?;
+        Ok(self.watched(self.node(), whole(response)).await??.into())
+    }
+
     /// Asks, of the first node that takes the connection and answers.
     pub async fn send(&self, ask: &Ask) -> Result<Response<Incoming>, ClientError> {
         let mut last = None;

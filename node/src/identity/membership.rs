@@ -70,6 +70,11 @@ impl Identity {
     }
 }
 
+/// The network that the node of `dir` belongs to, or did: whether it still does, its credential says. Needs no lock.
+pub fn genesis(dir: &Path) -> Result<Option<Genesis>, IdentityError> {
+    Ok(read_membership(dir)?.map(|(genesis, _)| genesis))
+}
+
 /// Makes a key, if there is none, and a network of which this node is the maker and so far the only member. Durable
 /// when it returns.
 pub fn init(dir: &DataDir, name: NetworkName, open: bool, now: Wall) -> Result<Identity, IdentityError> {

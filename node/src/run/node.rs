@@ -312,6 +312,11 @@ impl Node {
         self.network.listening()
     }
 
+    /// The brain, for what runs in this process beside the API.
+    pub fn brain(&self) -> &BrainHandle {
+        &self.brain
+    }
+
     /// Takes no more requests, ends what runs, and leaves a disk from which the next start goes on. Blocks.
     pub fn stop(self) {
         let Self { dir, served, threads, network, background, brain } = self;

@@ -35,3 +35,4 @@ pub use process::Process;
 pub use scratch::Scratch;
 pub use state::NodeState;
 pub use usage::{Usage, own_cpu};
+pub use wait::tail as log_tail;

@@ -29,6 +29,8 @@ pub struct Options {
     pub patience: Duration,
     /// The nodes outlive this process. Default: false.
     pub detached: bool,
+    /// So many nodes, the last ones, are made and not started: the caller runs them in processes of its own. Default: 0.
+    pub held_back: usize,
 }
 
 /// Harmless commands for trying out.
@@ -65,6 +67,7 @@ impl Options {
             more: String::new(),
             patience: Duration::from_secs(60),
             detached: false,
+            held_back: 0,
         }
     }
 }
@@ -96,7 +99,7 @@ impl Testnet {
         let state = layout::make(dir, count, options)?;
         let (detached, patience) = (options.detached, options.patience);
         let mut net = Self { dir: dir.into(), state, children: BTreeMap::new(), detached, left: false, patience };
-        for node in 0..count {
+        for node in 0..count.saturating_sub(options.held_back) {
             net.start(node)?;
         }
         net.wait_whole().await?;

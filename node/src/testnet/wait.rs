@@ -70,7 +70,7 @@ async fn pause(
 }
 
 /// The last lines of a log.
-pub(super) fn tail(log: &Path) -> String {
+pub fn tail(log: &Path) -> String {
     let bytes = match std::fs::read(log) {
         Ok(bytes) => bytes,
         Err(error) => return format!("({}: {error})", log.display()),

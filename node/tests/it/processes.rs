@@ -12,6 +12,7 @@ mod full_disk;
 mod in_place;
 mod interrupted;
 mod lan;
+mod ledger;
 mod lost_node;
 mod many;
 mod names;

@@ -216,7 +216,8 @@ impl Body {
 
 impl Checked {
     /// Checks every signature in the command; `proves` says whether a piece of evidence holds against the accused.
-    /// Neither depends on time or on the state, so that all nodes judge alike, whenever.
+    /// The former depends on nothing but the command, the latter at most on the committee, which all replicas have alike
+    /// where they execute it: so all judge alike.
     pub fn check(
         command: Command,
         genesis: &Genesis,

@@ -4,6 +4,7 @@
 //! A command has one encoding. What a user must answer for in person (a vote, a motion, a report) is signed by the
 //! user's own key inside the command; everything else rests on the gateway that brings it.
 
+mod bundle;
 mod claim;
 mod command;
 mod committee;
@@ -22,6 +23,7 @@ mod query;
 mod support;
 mod vote;
 
+pub use bundle::{Bundle, Certified};
 pub use claim::{Claim, Claimed, Fence};
 pub use command::{Body, CheckError, Checked, Command, CommandId};
 pub use committee::{Auto, Committee, Pending, Seat};

@@ -36,7 +36,7 @@ pub use new_view::{NewView, Reproposal};
 pub use number::{ReplicaId, RequestNumber, Sequence, View};
 pub use operations::{BadOperations, Operations};
 pub use pre_prepare::PrePrepare;
-pub use reply::{Outcome, Reply};
+pub use reply::{Answered, Outcome, Reply};
 pub use request::Request;
 pub use sizes::Sizes;
 pub use status::Status;

@@ -24,11 +24,26 @@ pub struct Reply {
     #[serde(rename = "n")]
     pub sequence: Sequence,
     #[serde(rename = "o", deserialize_with = "bounded::list::<_, _, { limits::PBFT_BATCH_REQUESTS }>")]
-    pub outcomes: Vec<(RequestNumber, Outcome)>,
+    pub outcomes: Vec<Answered>,
     #[serde(rename = "r")]
     pub replica: ReplicaId,
     #[serde(rename = "s")]
     pub signature: Signature,
+}
+
+/// What came of one number. It names the request, as a gateway may have used the number for another one: in a life before
+/// this one, by a clock that was ahead (simulator, seed 50026).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    #[serde(rename = "n")]
+    pub number: RequestNumber,
+    /// Of the request that was executed under the number, whichever was asked about; of the one that was asked about, if
+    /// none was.
+    #[serde(rename = "d")]
+    pub request: Digest,
+    #[serde(rename = "o")]
+    pub outcome: Outcome,
 }
 
 /// What came of one request.
@@ -69,6 +84,15 @@ impl Outcome {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of("meshd v1 pbft outcome", &[&codec::encode(self)])
+    }
+
+    /// The number is used up, whether the answer is still there or not.
+    #[must_use]
+    pub fn was_executed(&self) -> bool {
+        match self {
+            Self::Executed(_) | Self::Forgotten => true,
+            Self::TooOld(_) | Self::TooNew => false,
+        }
     }
 
     /// Bytes of the answer.

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 pub struct Request {
     #[serde(rename = "g")]
     pub gateway: NodeId,
+    /// The number that the gateway began at when it started: of two of its lives that came to the same number by their
+    /// clocks, not even the same question has the same digest, or one would be told what was true in the other.
+    #[serde(rename = "l")]
+    pub life: RequestNumber,
     #[serde(rename = "n")]
     pub number: RequestNumber,
     #[serde(rename = "o")]
@@ -24,15 +28,27 @@ pub struct Request {
 impl Request {
     #[must_use]
     pub fn sign(key: &SecretKey, network: &NetworkId, number: RequestNumber, operations: Operations) -> Self {
+        Self::sign_with_digest(key, network, (number, number), operations).0
+    }
+
+    /// Of a life and its number, with the digest that was made for the signature: operations are hashed once.
+    #[must_use]
+    pub fn sign_with_digest(
+        key: &SecretKey,
+        network: &NetworkId,
+        (life, number): (RequestNumber, RequestNumber),
+        operations: Operations,
+    ) -> (Self, Digest) {
         let gateway = key.node_id();
-        let signature = key.sign(&statement(network, &digest(gateway, number, &operations)));
-        Self { gateway, number, operations, signature }
+        let digest = digest(gateway, (life, number), &operations);
+        let signature = key.sign(&statement(network, &digest));
+        (Self { gateway, life, number, operations, signature }, digest)
     }
 
     /// What batches name it by. It does not cover the signature: the same request signed twice is the same request.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        digest(self.gateway, self.number, &self.operations)
+        digest(self.gateway, (self.life, self.number), &self.operations)
     }
 
     /// `digest` is its own, made once by the caller.
@@ -41,8 +57,9 @@ impl Request {
     }
 }
 
-fn digest(gateway: NodeId, number: RequestNumber, operations: &Operations) -> Digest {
-    let parts: [&[u8]; 3] = [gateway.as_bytes(), &number.get().to_le_bytes(), operations.as_bytes()];
+fn digest(gateway: NodeId, (life, number): (RequestNumber, RequestNumber), operations: &Operations) -> Digest {
+    let (life, number) = (life.get().to_le_bytes(), number.get().to_le_bytes());
+    let parts: [&[u8]; 4] = [gateway.as_bytes(), &life, &number, operations.as_bytes()];
     Digest::of("meshd v1 pbft request", &parts)
 }
 

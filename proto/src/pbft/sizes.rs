@@ -19,6 +19,8 @@ const DIGEST: usize = 34;
 const SIGNATURE: usize = 66;
 /// A number or a date, with its key.
 const NUMBER: usize = 11;
+/// What an outcome takes beside its answer, with its key.
+const OUTCOME: usize = 14;
 /// Heads and keys around the rest.
 const FRAME: usize = 64;
 
@@ -39,7 +41,7 @@ impl Sizes {
     pub fn limit(&self, kind: Kind) -> usize {
         let ballots = self.members * BALLOT + 8;
         let batch = self.batch_requests * DIGEST + NUMBER + FRAME;
-        let request = self.request_bytes + DIGEST + SIGNATURE + NUMBER + FRAME;
+        let request = self.request_bytes + DIGEST + SIGNATURE + 2 * NUMBER + FRAME;
         let stable = ballots + DIGEST + 2 * NUMBER + FRAME;
         // The committee may have grown by one.
         let summary = (self.members + 1) * DIGEST + 16 * NUMBER + 3 * DIGEST + 2 * FRAME;
@@ -65,7 +67,8 @@ impl Sizes {
                 limits::PBFT_CHUNK_BYTES.max(self.entry()) + limits::PATH_DIGESTS * DIGEST + 2 * NUMBER + FRAME
             }
             Kind::Reply => {
-                self.client_bytes + limits::PBFT_BATCH_REQUESTS * 2 * NUMBER + SIGNATURE + 2 * DIGEST + FRAME
+                let answered = NUMBER + DIGEST + OUTCOME + 4;
+                self.client_bytes + self.batch_requests * answered + SIGNATURE + DIGEST + 3 * NUMBER + FRAME
             }
         }
     }
@@ -79,7 +82,8 @@ impl Sizes {
     /// A client's entry in the table.
     #[must_use]
     pub fn entry(&self) -> usize {
-        self.client_bytes + self.client_window * (3 * NUMBER + 16) + DIGEST + FRAME
+        let executed = 2 * NUMBER + DIGEST + OUTCOME + 4;
+        self.client_bytes + self.client_window * executed + DIGEST + FRAME
     }
 
     /// A certificate for each number of the window.

@@ -3,7 +3,7 @@ use crate::{
     bounded,
     codec::{self, DecodeError},
     domain::Domain,
-    id::NodeId,
+    id::{Digest, NodeId},
     limits,
     merkle::{Leaf, Path},
     task::Octets,
@@ -37,7 +37,7 @@ pub struct ClientEntry {
     pub executed: Vec<Executed>,
 }
 
-/// An executed request: where, and what came of it.
+/// An executed request: where, which, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Executed {
@@ -45,6 +45,9 @@ pub struct Executed {
     pub number: RequestNumber,
     #[serde(rename = "q")]
     pub sequence: Sequence,
+    /// Of the request: a reply names it.
+    #[serde(rename = "d")]
+    pub request: Digest,
     #[serde(rename = "o")]
     pub outcome: Outcome,
 }

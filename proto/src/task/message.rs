@@ -103,13 +103,17 @@ pub enum Item {
         #[serde(rename = "m")]
         retry_ms: u32,
     },
-    /// To a gateway or a would-be driver: its key was drawn before what this node still remembers.
+    /// To a gateway or a would-be driver: its key was drawn before what this node still remembers, or it remembers to have
+    /// forgotten it.
     #[serde(rename = "o")]
     TooOld {
         #[serde(rename = "i")]
         task: TaskId,
         #[serde(rename = "f")]
         floor: Wall,
+        /// When the task ended, or was found to have, where it is remembered that it was held here and did.
+        #[serde(rename = "e", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        ended: Option<Wall>,
     },
     /// Gateway to the holders: all of you have it.
     #[serde(rename = "c")]
@@ -209,6 +213,21 @@ pub enum Item {
         task: TaskId,
         #[serde(rename = "b")]
         ballot: Ballot,
+    },
+
+    /// Driver to whoever took part: a majority of the holders has just this. Of an end a holder knows then that it is
+    /// decided, and may be forgotten in time; who only promised may forget that it did.
+    #[serde(rename = "I")]
+    InForce {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "b")]
+        ballot: Ballot,
+        #[serde(rename = "v")]
+        version: Version,
+        /// All holders have it.
+        #[serde(rename = "c")]
+        complete: bool,
     },
 
     // Execution: driver and executor.
@@ -337,6 +356,7 @@ impl Item {
             | Self::LacksBirth { task, .. }
             | Self::Pull { task, .. }
             | Self::NotDriven { task, .. }
+            | Self::InForce { task, .. }
             | Self::Assign { task, .. }
             | Self::Ask { task, .. }
             | Self::Running { task, .. }

@@ -21,12 +21,12 @@ impl Item {
             | Self::Abandon { .. }
             | Self::LacksBirth { .. }
             | Self::NotDriven { .. } => ITEM + BALLOT,
-            Self::Wrote { .. } | Self::Pull { .. } => ITEM + BALLOT + COUNT,
+            Self::Wrote { .. } | Self::Pull { .. } | Self::InForce { .. } => ITEM + BALLOT + COUNT,
             Self::Prepare { .. } => ITEM + BALLOT + DATE,
             Self::Refused { .. } => ITEM + 2 * BALLOT,
             Self::Ask { .. } => ITEM + COUNT + DATE,
             Self::Busy { .. } | Self::Running { .. } | Self::Settled { .. } => ITEM + COUNT,
-            Self::TooOld { .. } => ITEM + DATE,
+            Self::TooOld { .. } => ITEM + 2 * DATE,
             Self::DrivenBy { .. } => ITEM + NODE,
             Self::NotMine { home, .. } => ITEM + NODE * home.len(),
             Self::Taken { known, .. } | Self::Following { known, .. } => ITEM + known_weight(known),

@@ -1,21 +1,25 @@
 //! One command of each kind, one reply of each outcome, and what else of the ledger has a wire form.
 
-use crate::sample::{DAY, Sample, invited_credential, key, network, sample};
+use crate::{
+    pbft_sample,
+    sample::{DAY, Sample, invited_credential, key, network, sample},
+};
 use mesh_proto::{
     codec::encode,
     domain::Epoch,
-    fuzz::NOW,
+    fuzz::{NOW, known_genesis},
     id::{Digest, NodeId, StoreId, TaskId},
     ledger::{
-        Answer, Auto, Body, Branch, Change, Child, Choice, Claim, Claimed, Command, CommandId, Committee, Decision,
-        DecisionProof, Done, Electorate, Entry, Evidence, Expect, Fence, FetchNodes, FetchedNode, FetchedNodes,
-        Inclusion, Index, MemoryItem, Motion, Node, NodePath, Outcome, Pending, Proposal, ProposalState, Propose,
-        Query, Rejection, Reply, Row, Seat, SignedMotion, SignedSupport, SignedVote, Standing, Support, Tally,
+        Answer, Auto, Body, Branch, Bundle, Certified, Change, Child, Choice, Claim, Claimed, Command, CommandId,
+        Committee, Decision, DecisionProof, Done, Electorate, Entry, Evidence, Expect, Fence, FetchNodes, FetchedNode,
+        FetchedNodes, Inclusion, Index, MemoryItem, Motion, Node, NodePath, Outcome, Pending, Proposal, ProposalState,
+        Propose, Query, Rejection, Reply, Row, Seat, SignedMotion, SignedSupport, SignedVote, Standing, Support, Tally,
         Threshold, Vote,
     },
     role::Role,
     task::Octets,
 };
+use std::sync::Arc;
 
 pub fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
@@ -48,6 +52,12 @@ pub fn all() -> Vec<Sample> {
         "ledger_proof",
         &DecisionProof { inclusion: None, ..proof() },
     ));
+    let (end, certified) = (Arc::new(pbft_sample::certificate()), certified());
+    let without = Certified { proof: None, ..certified.clone() };
+    for (name, ends, certified) in [("ledger-bundle", vec![end], certified), ("ledger-bundle-first", vec![], without)] {
+        let bundle = Bundle { genesis: known_genesis(), ends, certified };
+        samples.push(sample(name, "ledger-bundle", "ledger_bundle", &bundle));
+    }
     samples
 }
 
@@ -246,6 +256,12 @@ pub fn proof() -> DecisionProof {
     let votes = (2..=4).map(|number| vote(number, Choice::Approve)).collect();
     let inclusion = Some(Inclusion::new(vec![encode(&page).into()]));
     DecisionProof { proposal: Box::new(proposal), standing, votes, inclusion }
+}
+
+/// With its proof.
+pub fn certified() -> Certified {
+    let checkpoint = Arc::new(pbft_sample::certificate());
+    Certified { checkpoint, root: Digest::from_bytes([5; 32]), proof: Some(Box::new(proof())) }
 }
 
 fn decided() -> ProposalState {

@@ -14,8 +14,9 @@ use mesh_proto::{
     key::{Signature, verify},
     limits,
     pbft::{
-        Ballots, Batch, Checkpoint, ClientEntry, EpochConfig, Evidence, Executed, Kind, Message, Operations, Outcome,
-        Phase, Prepared, ReplicaId, Request, RequestNumber, Sequence, Sizes, Stable, View, ViewChange, Vote,
+        Answered, Ballots, Batch, Checkpoint, ClientEntry, EpochConfig, Evidence, Executed, Kind, Message, Operations,
+        Outcome, Phase, Prepared, ReplicaId, Reply, Request, RequestNumber, Sequence, Sizes, Stable, View, ViewChange,
+        Vote,
     },
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -111,11 +112,42 @@ fn the_largest_requests_batches_and_entries_fit() {
     let past = |number: u64| Executed {
         number: RequestNumber::new(u64::MAX - number),
         sequence: Sequence::new(u64::MAX),
+        request: Digest::from_bytes([1; 32]),
         outcome: Outcome::Executed(vec![1; config.client_bytes as usize / config.client_window as usize].into()),
     };
     let executed = (0..u64::from(config.client_window)).rev().map(past).collect();
     let entry = encode(&ClientEntry { gateway: member(0).node_id(), executed });
     assert!(ClientEntry::decode(&entry, sizes().entry()).is_ok(), "{} of {}", entry.len(), sizes().entry());
+}
+
+/// Checklist item 38: a number for each request of a batch, each with the request's digest; whichever outcomes are longest.
+#[test]
+fn the_largest_replies_fit() {
+    let config = EpochConfig { client_bytes: 64 * 1024, ..known_epoch() };
+    let sizes = Sizes::of(&config);
+    let answer = vec![1; (config.client_bytes / config.batch_requests) as usize];
+    for outcome in [Outcome::Executed(answer.into()), Outcome::TooOld(RequestNumber::new(u64::MAX))] {
+        let answered = |number: u64| Answered {
+            number: RequestNumber::new(u64::MAX - number),
+            request: Digest::from_bytes([1; 32]),
+            outcome: outcome.clone(),
+        };
+        let outcomes = (0..u64::from(config.batch_requests)).map(answered).collect();
+        let largest = Reply {
+            epoch: Epoch(u64::MAX),
+            view: View::new(u64::MAX),
+            sequence: Sequence::new(u64::MAX),
+            replica: ReplicaId::new(u8::MAX),
+            outcomes,
+            ..reply()
+        };
+        let message = Message::Reply(Arc::new(largest));
+        let (size, limit) = (message.encode().len(), sizes.limit(Kind::Reply));
+        assert!(size <= limit, "{size} of {limit}");
+        assert_eq!(Message::decode(&message.encode(), &sizes), Ok(message));
+    }
+    let most = config.client_bytes as usize + config.batch_requests as usize * 64;
+    assert!(sizes.limit(Kind::Reply) < most + 256, "not far above it");
 }
 
 /// Checklist item 2: what is signed for one type, epoch or network holds for no other, and every field counts.
@@ -160,6 +192,7 @@ fn a_request_is_signed_whole() {
     assert_eq!(good.verify(&network(), &good.digest()), Ok(()));
     let others = [
         Request { number: good.number.next(), ..good.clone() },
+        Request { life: good.life.next(), ..good.clone() },
         Request { gateway: member(0).node_id(), ..good.clone() },
         Request { operations: Operations::pack([&b"put a 2"[..]]).unwrap(), ..good.clone() },
     ];
@@ -176,12 +209,13 @@ fn every_field_of_a_reply_and_a_summary_counts() {
         verify(member(1).node_id(), &reply.statement(&network()), &reply.signature).is_ok()
     };
     assert!(holds(&good));
-    let mut others: [_; 5] = std::array::from_fn(|_| good.clone());
+    let mut others: [_; 6] = std::array::from_fn(|_| good.clone());
     others[0].view = View::new(9);
     others[1].sequence = Sequence::new(9);
     others[2].gateway = member(0).node_id();
     others[3].epoch = Epoch(4);
     others[4].outcomes.pop();
+    others[5].outcomes[0].request = Digest::from_bytes([9; 32]);
     assert!(!others.iter().any(holds));
     let summary = certificate().summary;
     let mut other = summary.clone();

@@ -8,10 +8,10 @@ use mesh_proto::{
     key::{SecretKey, Signature},
     merkle::{Leaf, Tree},
     pbft::{
-        Ballots, Batch, Change, Checkpoint, Chunk, Committed, Conflict, Decided, EpochCertificate, EpochConfig,
-        Evidence, Fetch, Message, NewView, Operations, Outcome, Part, Phase, PrePrepare, Prepared, ReplicaId, Reply,
-        Reproposal, Request, RequestNumber, Roots, Sequence, Stable, Status, Summary, View, ViewChange, Vote,
-        state_leaf,
+        Answered, Ballots, Batch, Change, Checkpoint, Chunk, Committed, Conflict, Decided, EpochCertificate,
+        EpochConfig, Evidence, Fetch, Message, NewView, Operations, Outcome, Part, Phase, PrePrepare, Prepared,
+        ReplicaId, Reply, Reproposal, Request, RequestNumber, Roots, Sequence, Stable, Status, Summary, View,
+        ViewChange, Vote, state_leaf,
     },
     task::Octets,
 };
@@ -216,16 +216,20 @@ fn chunk() -> Chunk {
 
 pub fn reply() -> Reply {
     let number = RequestNumber::starting(NOW);
+    let answered = |place: u8, outcome| {
+        let (number, request) = (number.plus(u64::from(place)), Digest::from_bytes([place; 32]));
+        Answered { number, request, outcome }
+    };
     Reply {
         epoch: Epoch(0),
         view: AT.0,
         gateway: key(9).node_id(),
         sequence: AT.1,
         outcomes: vec![
-            (number, Outcome::Executed(Octets::from(&b"ok"[..]))),
-            (number.next(), Outcome::Forgotten),
-            (number.plus(2), Outcome::TooOld(number)),
-            (number.plus(3), Outcome::TooNew),
+            answered(0, Outcome::Executed(Octets::from(&b"ok"[..]))),
+            answered(1, Outcome::Forgotten),
+            answered(2, Outcome::TooOld(number)),
+            answered(3, Outcome::TooNew),
         ],
         replica: ReplicaId::new(1),
         signature: Signature::from_bytes([0; 64]),

@@ -1,6 +1,7 @@
 //! One message of each kind of what is said besides tasks: control, blobs, logs.
 
 use crate::{
+    ledger_sample,
     sample::{NAME, Sample, ZONE, key, present, sample},
     task_sample,
 };
@@ -93,6 +94,9 @@ fn agreement() -> Vec<(&'static str, ControlMessage)> {
     let member = Stands { store: StoreId(7), epoch: Epoch(2), replica: Some(replica) };
     let answer = ledger::Answer { index: ledger::Index(300), time: NOW, rows: Vec::new(), more: false };
     let nodes = ledger::FetchNodes { root: Digest::from_bytes([5; 32]), paths: vec![ledger::NodePath::default()] };
+    // What a proof looks like, the sample of a bundle shows.
+    let certified = ledger::Certified { proof: None, ..ledger_sample::certified() };
+    let proposal = ledger::ProposalId(Digest::from_bytes([6; 32]));
     let fetched = ledger::FetchedNodes { root: Digest::from_bytes([5; 32]), nodes: Vec::new() };
     vec![
         ("control-query-epochs", query(Asked::Epochs(Epoch(1)))),
@@ -100,12 +104,16 @@ fn agreement() -> Vec<(&'static str, ControlMessage)> {
         ("control-query-ledger", query(Asked::Ledger(ledger::Query::Committee))),
         ("control-query-nodes", query(Asked::Nodes(nodes))),
         ("control-query-follow", query(Asked::Follow)),
+        ("control-query-checkpoint", query(Asked::Certified { behind: ledger::Index(1), proposal: None })),
+        ("control-query-certified", query(Asked::Certified { behind: ledger::Index(300), proposal: Some(proposal) })),
         ("control-reply-epochs", reply(Answered::Epochs(Vec::new()))),
         ("control-reply-member", reply(Answered::Standing(member))),
         ("control-reply-no-member", reply(Answered::Standing(Stands { replica: None, ..member }))),
         ("control-reply-ledger", reply(Answered::Ledger(Some(Box::new(answer))))),
         ("control-reply-no-ledger", reply(Answered::Ledger(None))),
         ("control-reply-nodes", reply(Answered::Nodes(fetched))),
+        ("control-reply-certified", reply(Answered::Certified(Some(Box::new(certified))))),
+        ("control-reply-not-certified", reply(Answered::Certified(None))),
     ]
 }
 

@@ -51,6 +51,8 @@ pub enum Answer {
     },
     /// Nothing where nobody in reach has a ledger.
     Looked(Option<Box<ledger::Answer>>),
+    /// Nothing where nobody in reach holds it, or while this node knows too few epochs.
+    Certified(Option<Box<ledger::Bundle>>),
     Agreement(Box<AgreementView>),
     /// Nothing from a node that does not answer.
     Recruited(Option<Standing>),

@@ -37,6 +37,9 @@ pub enum Command {
     Order { operations: Vec<Operation> },
     /// What the ledger says here, else at a member of the committee in reach: `Looked`, which may be old.
     Look { query: ledger::Query },
+    /// What the committee certified last, if that is no earlier batch than this, with the decision on a proposal, from
+    /// here or from a member of the committee in reach: `Certified`.
+    Certified { behind: ledger::Index, proposal: Option<ledger::ProposalId> },
     /// How agreement stands, with what the committee's members in reach say of themselves: `Agreement`.
     Agreement,
     /// That node is to follow the committee, so that it can become a member: `Follows` with where it stands.

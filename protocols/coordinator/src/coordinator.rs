@@ -158,7 +158,7 @@ impl Coordinator {
             }
             Input::Full { node } => self.tasks.full(node),
             Input::Writable { node } => self.with_tasks(now, effects, |tasks, cx| tasks.writable(cx, node)),
-            Input::Me(member) => self.speak(member, effects),
+            Input::Me(member) => self.speak(now, member, effects),
             Input::Member(member) => self.learn(now, member, PassOn::Yes, effects),
             Input::Announced(member) => self.learn(now, member, PassOn::No, effects),
             Input::Task { from, frame } => {
@@ -468,6 +468,7 @@ impl Coordinator {
             }
             Command::Order { operations } => self.order(request, &operations),
             Command::Look { query } => self.look_at_ledger(now, request, query),
+            Command::Certified { behind, proposal } => self.certify(now, request, behind, proposal),
             Command::Agreement => self.ask_committee(now, request),
             Command::Recruit { node } => self.recruit(now, request, node, effects),
             Command::Status => {
@@ -486,7 +487,7 @@ impl Coordinator {
     }
 
     /// Lends the task layer what it needs, and turns what it asks for into effects.
-    fn with_tasks(
+    pub(crate) fn with_tasks(
         &mut self,
         now: Now,
         effects: &mut Vec<Effect>,

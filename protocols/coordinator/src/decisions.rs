@@ -7,12 +7,13 @@ use crate::{
     queries::Question,
 };
 use mesh_proto::{
-    agreement::{self, Operation},
+    agreement::{self, Operation, Reply},
     codec::{self, DecodeError},
     id::{Digest, NodeId},
-    ledger,
+    ledger::{self, Index, ProposalId},
     time::Now,
 };
+use std::collections::BTreeMap;
 
 /// Facts of the replica in the store, in their order.
 const FACT_KEY: &[u8] = b"af";
@@ -79,6 +80,27 @@ impl Coordinator {
                 self.ask_some(now, request, Question::Look(query), committee);
             }
         }
+    }
+
+    /// What the committee certified last, from this node's replica, else from any member in reach that holds it.
+    pub(crate) fn certify(&mut self, now: Now, request: RequestId, behind: Index, proposal: Option<ProposalId>) {
+        let agreement = self.agreement.as_ref();
+        let own = agreement.and_then(|own| own.bundle(own.certified(behind, proposal.as_ref())?));
+        match own {
+            Some(bundle) => self.answer_only(request, Answer::Certified(Some(Box::new(bundle)))),
+            None => {
+                let committee = self.committee_in_reach();
+                self.ask_some(now, request, Question::Certified { behind, proposal }, committee);
+            }
+        }
+    }
+
+    pub(crate) fn certified_view(&self, replies: BTreeMap<NodeId, QueryReply>) -> Answer {
+        let bundle = replies.into_values().find_map(|reply| match reply {
+            QueryReply::Agreement(Reply::Certified(Some(certified))) => self.agreement.as_ref()?.bundle(*certified),
+            _ => None,
+        });
+        Answer::Certified(bundle.map(Box::new))
     }
 
     pub(crate) fn ask_committee(&mut self, now: Now, request: RequestId) {

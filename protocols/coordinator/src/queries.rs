@@ -35,6 +35,11 @@ pub enum Question {
     Resolve(String),
     /// Of one that has a ledger.
     Look(ledger::Query),
+    /// Of one that holds what was certified last.
+    Certified {
+        behind: ledger::Index,
+        proposal: Option<ledger::ProposalId>,
+    },
     /// Where the committee stands.
     Committee,
     /// A node is to follow the committee.
@@ -88,6 +93,10 @@ fn query(question: &Question) -> Query {
         Question::List(filter) => Query::List(filter.clone()),
         Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
         Question::Look(query) => Query::Agreement(agreement::Question::Ledger(query.clone())),
+        Question::Certified { behind, proposal } => {
+            let (behind, proposal) = (*behind, *proposal);
+            Query::Agreement(agreement::Question::Certified { behind, proposal })
+        }
         Question::Committee => Query::Agreement(agreement::Question::Standing),
         Question::Recruit => Query::Agreement(agreement::Question::Follow),
     }
@@ -165,7 +174,7 @@ impl Coordinator {
         let Some(open) = self.queries.open.get_mut(&id) else { return };
         if open.waiting.remove(&from) {
             // One that has a ledger is enough.
-            let is_enough = matches!(reply, QueryReply::Agreement(Reply::Ledger(Some(_))));
+            let is_enough = matches!(reply, QueryReply::Agreement(Reply::Ledger(Some(_)) | Reply::Certified(Some(_))));
             open.replies.insert(from, reply);
             if open.waiting.is_empty() || is_enough {
                 self.conclude(id);
@@ -209,6 +218,7 @@ impl Coordinator {
                 QueryReply::Agreement(Reply::Ledger(answer)) => answer,
                 _ => None,
             })),
+            Question::Certified { .. } => self.certified_view(open.replies),
             Question::Recruit => Answer::Recruited(open.replies.into_values().find_map(|reply| stands(&reply))),
             Question::Committee => self.agreement_view(&open.replies),
         };

@@ -28,7 +28,7 @@ const NEWS: usize = 16;
 impl Coordinator {
     /// This node's own word of itself. It is a fact before anybody hears it: a node that forgot what it said would say
     /// something else under the same incarnation.
-    pub(crate) fn speak(&mut self, member: Member, effects: &mut Vec<Effect>) {
+    pub(crate) fn speak(&mut self, now: Now, member: Member, effects: &mut Vec<Effect>) {
         let stored = self.members.me().incarnation;
         if member.incarnation <= stored {
             // The clock went back since the last start.
@@ -36,6 +36,8 @@ impl Coordinator {
             return;
         }
         self.members.set_me(member.clone());
+        // Who leaves knows that it holds nothing new, as the others will.
+        self.with_tasks(now, effects, |tasks, cx| tasks.member(cx, member.node, member.store, member.holds_tasks()));
         self.keep(member.clone(), effects);
         self.announce(member);
     }
@@ -109,6 +111,7 @@ impl Coordinator {
             | Command::Named { .. }
             | Command::Order { .. }
             | Command::Look { .. }
+            | Command::Certified { .. }
             | Command::Agreement
             | Command::Recruit { .. }
             | Command::Status

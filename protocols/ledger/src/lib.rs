@@ -12,6 +12,7 @@
 //! - [`Ledger::next_expiry`]: when a replica's clock passes it, it asks for a `Tick`. [`Ledger::boundary`]: where the
 //!   primary fills up to with empty batches, if a change waits for it.
 //! - [`Ledger::answer`] for questions, [`Ledger::proof`] for the proof of a decision.
+//! - [`Audit::of`] for who trusts nobody: whether a state, and a decision in it, is what the network's committees certified.
 //!
 //! # What always holds
 //!
@@ -26,6 +27,7 @@
 //! 7. One change of the committee waits at a time, for one member, and takes effect at the end of a checkpoint.
 //! 8. A rejected command leaves the state as it was, but for its remembered outcome.
 
+pub mod audit;
 mod event;
 mod execute;
 mod expiry;
@@ -46,9 +48,10 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{Audit, AuditError};
 pub use event::Event;
 pub use ledger::{Applied, Corrupt, Halt, Ledger};
 pub use map::Map;
-pub use quorum::weak;
+pub use quorum::{strong, weak};
 pub use rules::Rules;
 pub use validate::{Invalid, validate};

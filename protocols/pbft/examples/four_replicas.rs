@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 ClientEffect::Done { number, outcome, proof, .. } => {
                     println!("{number}: {outcome:?} by {}", proof.len())
                 }
+                ClientEffect::Displaced { number } => println!("{number}: used before"),
             }
         }
         let Some((from, to, message)) = wire.pop_front() else { break };

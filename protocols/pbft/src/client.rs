@@ -2,9 +2,11 @@
 
 use crate::{Quorums, Recipient, Verified, verified::Checked};
 use mesh_proto::{
-    id::{NetworkId, NodeId},
+    id::{Digest, NetworkId, NodeId},
     key::SecretKey,
-    pbft::{EpochConfig, Message, Operations, Outcome, ReplicaId, Reply, Request, RequestNumber, Sequence, View},
+    pbft::{
+        Answered, EpochConfig, Message, Operations, Outcome, ReplicaId, Reply, Request, RequestNumber, Sequence, View,
+    },
     time::{Mono, Now},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -25,14 +27,18 @@ impl Default for ClientConfig {
 
 /// The machine of one gateway.
 ///
-/// [`Client::submit`] gives a request its number; its [`ClientEffect::Done`] comes once, after [`Client::handle`] has seen
-/// enough replies. [`Client::handle_deadline`] is to be called at [`Client::deadline`]. What it remembers is not kept on a
-/// disk: after a restart it begins at higher numbers, and users repeat what they got no outcome for.
+/// [`Client::submit`] gives a request its number; its [`ClientEffect::Done`], or [`ClientEffect::Displaced`], comes once,
+/// after [`Client::handle`] has seen enough replies. [`Client::handle_deadline`] is to be called at [`Client::deadline`].
+/// What it remembers is not kept on a disk: after a restart it begins at higher numbers, and users repeat what they got no
+/// outcome for. Where the clock went back meanwhile it begins among numbers that it used before, for other requests, some
+/// of which may still be executed. So an outcome is believed for the very request that the replies name.
 pub struct Client {
     config: ClientConfig,
     network: NetworkId,
     key: Arc<SecretKey>,
     epoch: Arc<EpochConfig>,
+    /// The first of its numbers.
+    life: RequestNumber,
     next: RequestNumber,
     pending: BTreeMap<RequestNumber, Pending>,
     /// As the replicas last said.
@@ -41,6 +47,7 @@ pub struct Client {
 
 struct Pending {
     request: Arc<Request>,
+    digest: Digest,
     replies: BTreeMap<ReplicaId, Arc<Reply>>,
     again: Mono,
     pause: Duration,
@@ -59,6 +66,11 @@ pub enum ClientEffect {
         outcome: Outcome,
         proof: Vec<Arc<Reply>>,
     },
+    /// The number was used up by another request of this gateway, of a life before this one: this one was not executed and
+    /// never will be. What it asked for is to be submitted again.
+    Displaced {
+        number: RequestNumber,
+    },
 }
 
 /// Why a client refused.
@@ -73,7 +85,8 @@ pub enum ClientRejection {
 }
 
 impl Client {
-    /// Numbers begin at `first`, above all that this gateway has used: see [`RequestNumber::starting`].
+    /// Numbers begin at `first`, above all that this gateway has used if its clock is right: see
+    /// [`RequestNumber::starting`].
     pub fn new(
         config: ClientConfig,
         network: NetworkId,
@@ -81,8 +94,8 @@ impl Client {
         epoch: Arc<EpochConfig>,
         first: RequestNumber,
     ) -> Self {
-        let next = first.max(RequestNumber::new(1));
-        Self { config, network, key, epoch, next, pending: BTreeMap::new(), view: View::ZERO }
+        let life = first.max(RequestNumber::new(1));
+        Self { config, network, key, epoch, life, next: life, pending: BTreeMap::new(), view: View::ZERO }
     }
 
     /// Signs operations as one request and sends it.
@@ -101,12 +114,11 @@ impl Client {
         }
         let number = self.next;
         self.next = number.next();
-        let request = Arc::new(Request::sign(&self.key, &self.network, number, operations));
-        let pause = self.config.retry;
-        let pending =
-            Pending { request: Arc::clone(&request), replies: BTreeMap::new(), again: now.mono + pause, pause };
-        self.pending.insert(number, pending);
-        send(effects, request);
+        let (request, digest) = Request::sign_with_digest(&self.key, &self.network, (self.life, number), operations);
+        let (request, pause) = (Arc::new(request), self.config.retry);
+        send(effects, Arc::clone(&request));
+        self.pending
+            .insert(number, Pending { request, digest, replies: BTreeMap::new(), again: now.mono + pause, pause });
         Ok(number)
     }
 
@@ -117,11 +129,14 @@ impl Client {
             return Err(ClientRejection::Unasked);
         }
         let mut is_asked = false;
-        for (number, outcome) in &reply.outcomes {
-            let Some(pending) = self.pending.get_mut(number) else { continue };
+        for answered in &reply.outcomes {
+            let Some(pending) = self.pending.get_mut(&answered.number) else { continue };
             is_asked = true;
             pending.replies.insert(reply.replica, Arc::clone(&reply));
-            self.conclude(*number, outcome, effects);
+            match answered.request == pending.digest {
+                true => self.conclude(answered, effects),
+                false => self.displace(answered.number, effects),
+            }
         }
         if is_asked { Ok(()) } else { Err(ClientRejection::Unasked) }
     }
@@ -167,25 +182,51 @@ impl Client {
         self.pending.len()
     }
 
-    /// f + 1 replicas that say the same of a number: one of them is correct.
-    fn conclude(&mut self, number: RequestNumber, outcome: &Outcome, effects: &mut Vec<ClientEffect>) {
+    /// f + 1 replicas that say the same of a request: one of them is correct.
+    fn conclude(&mut self, answered: &Answered, effects: &mut Vec<ClientEffect>) {
         let weak = Quorums::of(self.epoch.members.len()).weak();
-        let Some(pending) = self.pending.get(&number) else { return };
-        let same = |reply: &&Arc<Reply>| reply.outcomes.iter().any(|(of, said)| *of == number && said == outcome);
-        let proof: Vec<Arc<Reply>> = pending.replies.values().filter(same).cloned().collect();
+        let Answered { number, outcome, .. } = answered;
+        let Some(pending) = self.pending.get(number) else { return };
+        let proof: Vec<Arc<Reply>> = pending.saying(|said| said == answered).cloned().collect();
         if proof.len() < weak {
             return;
         }
-        self.pending.remove(&number);
+        self.pending.remove(number);
         self.view = proof.iter().map(|reply| reply.view).min().unwrap_or_default();
         if let Outcome::TooOld(floor) = outcome {
-            // Of a window of numbers above the floor some were executed, and would be answered with what came of them; and
-            // as many above may be under way, of a life before this one (simulator, seed 130).
-            self.next = self.next.max(floor.plus(2 * u64::from(self.epoch.client_window)).next());
+            self.skip_above(*floor);
         }
         // One of them is correct, and the others may say any number that is not below its own.
         let sequence = proof.iter().map(|reply| reply.sequence).min().unwrap_or_default();
-        effects.push(ClientEffect::Done { number, sequence, outcome: outcome.clone(), proof });
+        effects.push(ClientEffect::Done { number: *number, sequence, outcome: outcome.clone(), proof });
+    }
+
+    /// f + 1 replicas that executed another request under the number, whichever they name: one of them is correct, and no
+    /// correct one executes a number twice. That another was too old, or too new, says nothing of this one.
+    fn displace(&mut self, number: RequestNumber, effects: &mut Vec<ClientEffect>) {
+        let weak = Quorums::of(self.epoch.members.len()).weak();
+        let Some(pending) = self.pending.get(&number) else { return };
+        let is_another =
+            |said: &Answered| said.number == number && said.request != pending.digest && said.outcome.was_executed();
+        if pending.saying(is_another).count() < weak {
+            return;
+        }
+        self.pending.remove(&number);
+        self.skip_above(number);
+        effects.push(ClientEffect::Displaced { number });
+    }
+
+    /// Of a window of numbers above this some were executed, of a life before this one, and as many above may be under way
+    /// (simulator, seed 130): a request under any of them would be displaced.
+    fn skip_above(&mut self, used: RequestNumber) {
+        self.next = self.next.max(used.plus(2 * u64::from(self.epoch.client_window)).next());
+    }
+}
+
+impl Pending {
+    /// The replies in which a replica says something like this.
+    fn saying(&self, is_it: impl Fn(&Answered) -> bool) -> impl Iterator<Item = &Arc<Reply>> {
+        self.replies.values().filter(move |reply| reply.outcomes.iter().any(&is_it))
     }
 }
 

@@ -33,7 +33,10 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Past {
     sequence: Sequence,
+    /// Which was executed. A gateway may have used the number for others (simulator, seed 50026).
+    request: Digest,
     outcome: Outcome,
+    /// Of the outcome.
     digest: Digest,
 }
 
@@ -41,8 +44,13 @@ struct Past {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     New,
-    /// Executed at this number. Its outcome is `Forgotten` while it is being executed.
-    Executed(Sequence, Outcome),
+    /// Under its number this request was executed, which may be another one than was asked about. Its outcome is
+    /// `Forgotten` while it is being executed.
+    Executed {
+        sequence: Sequence,
+        request: Digest,
+        outcome: Outcome,
+    },
     /// Not above this.
     TooOld(RequestNumber),
     TooNew,
@@ -62,8 +70,9 @@ impl Table {
     pub fn judge(&self, config: &EpochConfig, gateway: &NodeId, number: RequestNumber, time: Wall) -> Verdict {
         let floor = match self.entries.get(gateway) {
             Some(entry) => {
-                if let Some(past) = entry.executed.get(&number) {
-                    return Verdict::Executed(past.sequence, past.outcome.clone());
+                if let Some(Past { sequence, request, outcome, .. }) = entry.executed.get(&number) {
+                    let (sequence, request, outcome) = (*sequence, *request, outcome.clone());
+                    return Verdict::Executed { sequence, request, outcome };
                 }
                 entry.floor(config)
             }
@@ -79,7 +88,14 @@ impl Table {
     }
 
     /// Notes that a request judged new is executed at `sequence`.
-    pub fn begin(&mut self, config: &EpochConfig, gateway: NodeId, number: RequestNumber, sequence: Sequence) {
+    pub fn begin(
+        &mut self,
+        config: &EpochConfig,
+        gateway: NodeId,
+        number: RequestNumber,
+        request: Digest,
+        sequence: Sequence,
+    ) {
         if !self.entries.contains_key(&gateway) {
             while self.entries.len() >= config.clients as usize {
                 self.evict();
@@ -88,7 +104,7 @@ impl Table {
         let entry = Arc::make_mut(self.entries.entry(gateway).or_default());
         entry.leaf = None;
         entry.last = entry.last.max(sequence);
-        entry.put(number, sequence, Outcome::Forgotten);
+        entry.put(number, Past::new(sequence, request, Outcome::Forgotten));
         let floor = entry.floor(config);
         while let Some(oldest) = entry.executed.first_entry().filter(|oldest| *oldest.key() <= floor) {
             entry.bytes -= oldest.get().outcome.len();
@@ -100,9 +116,10 @@ impl Table {
     pub fn finish(&mut self, config: &EpochConfig, gateway: &NodeId, number: RequestNumber, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(gateway) else { return };
         let entry = Arc::make_mut(entry);
-        let Some(sequence) = entry.executed.get(&number).map(|past| past.sequence) else { return };
+        let Some(begun) = entry.executed.get(&number) else { return };
+        let past = Past::new(begun.sequence, begun.request, outcome);
         entry.leaf = None;
-        entry.put(number, sequence, outcome);
+        entry.put(number, past);
         let limit = config.client_bytes as usize;
         let mut over = entry.bytes.saturating_sub(limit);
         for past in entry.executed.values_mut() {
@@ -180,8 +197,8 @@ impl Table {
     pub fn from_entries(entries: &[ClientEntry], floor: RequestNumber) -> Self {
         let entries = entries.iter().map(|wire| {
             let mut entry = Entry::default();
-            for Executed { number, sequence, outcome } in &wire.executed {
-                entry.put(*number, *sequence, outcome.clone());
+            for Executed { number, sequence, request, outcome } in &wire.executed {
+                entry.put(*number, Past::new(*sequence, *request, outcome.clone()));
                 entry.last = entry.last.max(*sequence);
             }
             (wire.gateway, Arc::new(entry))
@@ -203,6 +220,13 @@ impl Table {
     }
 }
 
+impl Past {
+    fn new(sequence: Sequence, request: Digest, outcome: Outcome) -> Self {
+        let digest = outcome.digest();
+        Self { sequence, request, outcome, digest }
+    }
+}
+
 impl Entry {
     fn high(&self) -> RequestNumber {
         self.executed.last_key_value().map_or(RequestNumber::ZERO, |(number, _)| *number)
@@ -213,22 +237,23 @@ impl Entry {
         RequestNumber::new(self.high().get().saturating_sub(u64::from(config.client_window)))
     }
 
-    fn put(&mut self, number: RequestNumber, sequence: Sequence, outcome: Outcome) {
-        self.bytes += outcome.len();
-        let digest = outcome.digest();
-        if let Some(before) = self.executed.insert(number, Past { sequence, outcome, digest }) {
+    fn put(&mut self, number: RequestNumber, past: Past) {
+        self.bytes += past.outcome.len();
+        if let Some(before) = self.executed.insert(number, past) {
             self.bytes -= before.outcome.len();
         }
     }
 
     fn make_leaf(&self, gateway: &NodeId) -> Leaf {
-        leaf(gateway, self.executed.iter().map(|(number, past)| (*number, past.sequence, past.digest)))
+        let executed = self.executed.iter();
+        leaf(gateway, executed.map(|(number, past)| (*number, past.sequence, past.request, past.digest)))
     }
 
     fn to_wire(&self, gateway: NodeId) -> ClientEntry {
         let executed = self.executed.iter().map(|(number, past)| Executed {
             number: *number,
             sequence: past.sequence,
+            request: past.request,
             outcome: past.outcome.clone(),
         });
         ClientEntry { gateway, executed: executed.collect() }
@@ -237,12 +262,12 @@ impl Entry {
 
 /// The leaf of an entry as it came.
 pub fn entry_leaf(entry: &ClientEntry) -> Leaf {
-    let past = entry.executed.iter().map(|past| (past.number, past.sequence, past.outcome.digest()));
-    leaf(&entry.gateway, past)
+    let executed = entry.executed.iter();
+    leaf(&entry.gateway, executed.map(|past| (past.number, past.sequence, past.request, past.outcome.digest())))
 }
 
 /// Over digests of answers, so that answers are hashed once, and not again at each checkpoint.
-fn leaf(gateway: &NodeId, executed: impl Iterator<Item = (RequestNumber, Sequence, Digest)>) -> Leaf {
+fn leaf(gateway: &NodeId, executed: impl Iterator<Item = (RequestNumber, Sequence, Digest, Digest)>) -> Leaf {
     let executed: Vec<_> = executed.collect();
     Leaf::new(Domain::PbftState, &codec::encode(&(gateway, executed)))
 }

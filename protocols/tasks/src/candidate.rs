@@ -35,6 +35,8 @@ pub struct Campaign {
     began: Mono,
     /// How often it was begun again for their sake.
     again: u32,
+    /// How often all that were missing were asked.
+    rounds: u32,
 }
 
 impl Campaign {
@@ -81,7 +83,7 @@ impl Tasks {
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
         let promises = BTreeMap::from([(self.me, Some(held))]);
         let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
-        let campaign = Campaign { ballot, promises, asked, outlived, began: cx.now.mono, again: 0 };
+        let campaign = Campaign { ballot, promises, asked, outlived, began: cx.now.mono, again: 0, rounds: 0 };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -228,7 +230,12 @@ impl Tasks {
         } else {
             Fact::Written { task, ballot, version, register: Arc::clone(&register) }
         };
-        let reign = Reign { ballot: Some(ballot), acked: BTreeSet::from([self.me]), ..Reign::default() };
+        // Where the home list has changed since, a promise there may be all that another birth, of that list, meets.
+        let is_of_today =
+            adopted.version == Version::BIRTH && adopted.birth.home == self.roster.home(&task, self.config.home);
+        let asked_for_promise = if is_of_today { campaign.asked.clone() } else { BTreeSet::new() };
+        let acked = BTreeSet::from([self.me]);
+        let reign = Reign { ballot: Some(ballot), acked, asked_for_promise, ..Reign::default() };
         self.drivers.insert(task, Driver::Driving(reign));
         self.timers.clear(task, Kind::Watch);
         self.watch_deadline(cx, task);
@@ -287,7 +294,9 @@ impl Tasks {
             }
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
-                let Some(born) = self.shelf.copy(&task).map(|copy| copy.birth.born) else { return };
+                let Some((born, is_live)) = self.shelf.copy(&task).map(|copy| (copy.birth.born, copy.is_live())) else {
+                    return;
+                };
                 self.ask_wider(task);
                 let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return };
                 let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
@@ -302,8 +311,11 @@ impl Tasks {
                     self.send(node, Item::Prepare { task, ballot, born });
                 }
                 self.count_promises(cx, task);
-                if self.drivers.contains_key(&task) {
-                    let pause = self.config.ballot_timeout * 2;
+                if let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) {
+                    // Nobody waits for what has ended, mostly; and where a majority is lost this goes on for ever.
+                    campaign.rounds = campaign.rounds.saturating_add(1);
+                    let doubled = if is_live { 1 } else { campaign.rounds.min(6) };
+                    let pause = self.config.ballot_timeout * 2u32.pow(doubled);
                     self.timers.set(task, Kind::Ballot, cx.now.mono + pause);
                 }
             }
@@ -361,23 +373,39 @@ impl Tasks {
         self.replace_placements(cx, lost.node);
     }
 
-    /// A member that this node asked, or wrote to, says that it has outlived the record. When a majority of the holders
-    /// says so it ended, so long ago that it was forgotten; one alone may have a clock that is ahead, unless there is
-    /// nobody else that could say otherwise. Since this node was away the holders may have become others, of which nobody
-    /// is left that could name them: as many as are a majority of all copies will do.
-    pub(crate) fn forgotten_elsewhere(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
+    /// A member that this node asked, or wrote to, says that it has outlived the record. Where it remembers that (`ended`) it
+    /// held the end, knew that it was decided, and has forgotten it since: so what is live here never comes to anything,
+    /// where nobody that promised has more; and what has ended here is mostly that end, and kept for whoever asks while its
+    /// driver finds a majority, for which who had it counts. Where it does not, it may have a clock that is ahead, and when
+    /// a majority of the holders says so it ended so long ago that nobody remembers, or there is nobody else that could say
+    /// otherwise. Since this node was away the holders may have become others, of which nobody is left that could name them:
+    /// as many as are a majority of all copies will do.
+    pub(crate) fn forgotten_elsewhere(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        task: TaskId,
+        ended: Option<Wall>,
+    ) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
         let Some(copy) = self.shelf.copy(&task) else { return };
+        // Another task may have had the key before.
+        let had = ended.is_some_and(|ended| copy.birth.born <= ended);
         let mut latest = (copy.stamp(), &copy.register.holders);
+        let mut is_enough = false;
         let outlived = match self.drivers.get_mut(&task) {
             Some(Driver::Campaigning(campaign)) => {
+                let mut is_live = copy.is_live();
                 for held in campaign.promises.values().flatten() {
+                    is_live &= held.register.ending().is_none();
                     latest = latest.max(((held.ballot, held.version), &held.register.holders));
                 }
+                is_enough = had && (is_live || campaign.again >= ASKED_AGAIN);
                 &mut campaign.outlived
             }
-            // Of the end that was decided it had its copy, or will never have another: with that it has what is written.
-            Some(Driver::Driving(reign)) if copy.settled => {
+            // Of the end that was decided it had its copy, or will never have another: with that it has what is written
+            // (simulator, seed 47131).
+            Some(Driver::Driving(reign)) if copy.settled || had && !copy.is_live() => {
                 reign.acked.insert(Holder { node: from, store });
                 return self.check_force(cx, task);
             }
@@ -394,7 +422,7 @@ impl Tasks {
             holders.iter().any(has_outlived) && others.all(|one| has_outlived(one) || is_replaced(one));
         let nodes: BTreeSet<NodeId> = outlived.iter().map(|holder| holder.node).collect();
         let by_others = nodes.len() >= quorum::majority(self.config.copies);
-        if nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
+        if is_enough || nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
             self.drivers.remove(&task);
             self.counters.retired += 1;
             self.forget_outlived(cx, task);
@@ -436,6 +464,9 @@ impl Tasks {
         self.check_force(cx, task);
     }
 }
+
+/// Rounds of a campaign after which one that has outlived an end speaks for all.
+const ASKED_AGAIN: u32 = 2;
 
 /// Only a named holder can have outlived a record, and of a change of holders only one of the old ones must have had it.
 /// Any other member that is asked, and who has another disk since, never held it: it is to promise, however old the key is,

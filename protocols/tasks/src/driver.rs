@@ -65,6 +65,7 @@ impl Tasks {
         let version = copy.version.next();
         let had: BTreeSet<Holder> = std::mem::take(&mut reign.acked);
         reign.in_force = false;
+        reign.told.clear();
         reign.acked.insert(self.me);
         let register = Arc::new(register);
         self.counters.writes += 1;
@@ -129,12 +130,23 @@ impl Tasks {
                 return;
             }
         }
-        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let all = everyone(&register).all(|holder| reign.acked.contains(&holder));
-        if all {
+        let is_decided = reign.in_force && register.ending().is_some();
+        // On all that are named, and not enough: those are missing whose place they take.
+        let is_complete = all && reign.in_force;
+        if reign.in_force && register.joint.is_none() {
+            let asked = std::mem::take(&mut reign.asked_for_promise);
+            self.release(task, &register, &asked);
+        }
+        if is_complete {
+            if is_decided {
+                let others: Vec<Holder> = everyone(&register).filter(|holder| *holder != self.me).collect();
+                self.say_in_force(task, others.iter().map(|holder| holder.node), true);
+            }
             self.shelf.mark_complete(&task);
             self.timers.clear(task, Kind::Ballot);
-            if reign.in_force && register.ending().is_some() {
+            if is_decided {
                 // Once it is let go nobody adds what is missing.
                 if register.holders.len() < self.config.copies && register.holders.len() < self.wanted_copies() {
                     self.replace_lost(cx, task);
@@ -305,6 +317,17 @@ impl Tasks {
         }
         if !missing.is_empty() {
             self.timers.set(task, Kind::Ballot, cx.now.mono + self.config.ballot_timeout * 4);
+        }
+        // Those that have the end need not wait for the last to know that it is decided.
+        if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
+            && reign.in_force
+            && register.ending().is_some()
+        {
+            let me = self.me;
+            let acked = everyone(&register).filter(|holder| *holder != me && reign.acked.contains(holder));
+            let reached = acked.filter(|holder| self.roster.can_send(&holder.node));
+            let untold: Vec<NodeId> = reached.filter(|holder| reign.told.insert(*holder)).map(|h| h.node).collect();
+            self.say_in_force(task, untold.into_iter(), false);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The acceptor: what a holder takes on its disk, and what it promises.
 
-use crate::{Fact, driver::Driver, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
+use crate::{Copy, Fact, driver::Driver, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
 use mesh_proto::{
     id::{NodeId, TaskId},
     task::{Ballot, Birth, Item, Known, Register, State, Version},
@@ -189,6 +189,14 @@ impl Tasks {
                 self.too_old(cx, from, task, birth.born);
                 return;
             }
+            // Whoever names a node that has left has yet to hear of it. But who promised it takes it.
+            (None, Some(_))
+                if self.shelf.promised(&task) != Some(ballot)
+                    && !self.roster.seat(&self.me.node).is_some_and(|seat| seat.holds) =>
+            {
+                self.counters.not_mine += 1;
+                return;
+            }
             (None, Some(birth)) => {
                 self.persist(cx, Fact::Held { birth, ballot, version, register: Arc::clone(&register) });
             }
@@ -204,6 +212,7 @@ impl Tasks {
             State::Ended(_) => {
                 self.timers.clear(task, Kind::Watch);
                 self.timers.clear(task, Kind::Wish);
+                self.wait_for_all(cx, task, Duration::ZERO);
                 // The driver tells whoever follows; if it cannot, they ask again.
                 self.followers.remove(&task);
             }
@@ -216,7 +225,8 @@ impl Tasks {
     fn too_old(&mut self, cx: &Context<'_>, to: NodeId, task: TaskId, born: Wall) {
         self.counters.too_old += 1;
         let floor = self.floor(cx.now.wall).max(born + Duration::from_millis(1));
-        self.send(to, Item::TooOld { task, floor });
+        let ended = self.shelf.gone_at(&task);
+        self.send(to, Item::TooOld { task, floor, ended });
     }
 
     /// A holder says how far it is with what this node drives. It is told what it lacks, or the same again: so it knows
@@ -224,12 +234,21 @@ impl Tasks {
     pub(crate) fn on_pull(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, stamp: (Ballot, Version)) {
         self.counters.pulls += 1;
         let drives = matches!(self.drivers.get(&task), Some(Driver::Driving(_)));
+        let me = self.me.node;
+        let is_decided = |copy: &Copy| !copy.is_live() && (copy.in_force || copy.complete) && copy.ballot.driver == me;
         match self.shelf.copy(&task) {
-            Some(copy) if (drives || copy.in_force) && copy.stamp() >= stamp => {
-                let (ballot, version) = copy.stamp();
-                let birth = (copy.stamp() > stamp).then(|| Arc::clone(&copy.birth));
-                let register = Arc::clone(&copy.register);
-                self.send(from, Item::Write { task, ballot, version, register, birth });
+            Some(copy) if (drives || copy.in_force || is_decided(&copy)) && copy.stamp() >= stamp => {
+                let ((ballot, version), complete) = (copy.stamp(), copy.complete);
+                let is_decided = is_decided(&copy);
+                // Whoever has just this, and is not counted any more, need only know what became of it.
+                if drives || copy.stamp() > stamp || !is_decided {
+                    let birth = (copy.stamp() > stamp).then(|| Arc::clone(&copy.birth));
+                    let register = Arc::clone(&copy.register);
+                    self.send(from, Item::Write { task, ballot, version, register, birth });
+                }
+                if is_decided {
+                    self.send(from, Item::InForce { task, ballot, version, complete });
+                }
             }
             Some(copy) if copy.ballot.driver == self.me.node => self.campaign(cx, task),
             Some(_) if self.drivers.contains_key(&task) => {}
@@ -243,7 +262,8 @@ impl Tasks {
         let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
         let driver = self.shelf.promised(&task).map(|promised| promised.driver);
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
-        if still && (driver == Some(from) || rival == Some(from)) && self.shelf.is_live(&task) {
+        let is_open = self.shelf.is_live(&task) || self.shelf.is_undecided(&task);
+        if still && (driver == Some(from) || rival == Some(from)) && is_open {
             self.campaign(cx, task);
         }
     }

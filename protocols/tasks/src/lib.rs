@@ -26,6 +26,7 @@ mod attempts;
 mod candidate;
 mod config;
 mod counters;
+mod decided;
 mod driver;
 mod effect;
 mod ends;

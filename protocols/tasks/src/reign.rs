@@ -34,6 +34,10 @@ pub struct Reign {
     pub asked: u32,
     /// Holders that have outlived the record.
     pub outlived: BTreeSet<Holder>,
+    /// Who was asked for a promise, and is still to be told what came of it.
+    pub asked_for_promise: BTreeSet<NodeId>,
+    /// Holders that were told that the end is decided, while others lack it.
+    pub told: BTreeSet<Holder>,
 }
 
 impl Reign {

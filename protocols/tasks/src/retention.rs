@@ -64,7 +64,8 @@ impl Tasks {
 
     fn out_of_retention(&mut self, cx: &mut Context<'_>) -> Vec<TaskId> {
         let wall = cx.now.wall;
-        let surplus = self.shelf.ended().len().saturating_sub(self.config.retained_max);
+        let decided = self.shelf.ended().len() - self.shelf.undecided();
+        let surplus = decided.saturating_sub(self.config.retained_max);
         let keep_for = self.promise_kept_for();
         let mut raised = Wall(0);
         let mut gone: Vec<TaskId> = Vec::new();
@@ -83,6 +84,11 @@ impl Tasks {
             // A record that a lagging holder may still ask about is kept by its driver until all have it. Who only would
             // drive it keeps nothing: the others may have forgotten it, and never promise.
             if matches!(self.drivers.get(task), Some(Driver::Driving(_))) {
+                continue;
+            }
+            // An end that is not known to be decided may be all that is left of its task (simulator, seed 41158): the others
+            // hold it as it was before, and would find here, of two that they need, one that says it was long ago.
+            if self.shelf.is_undecided(task) {
                 continue;
             }
             // Whatever its driver's clock said when it ended, or its user's when its key was drawn: nothing is forgotten

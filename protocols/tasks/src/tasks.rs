@@ -24,7 +24,7 @@ use mesh_proto::{
 };
 use rand::RngExt as _;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 /// Timers that are handled in one call.
 const TIMERS: usize = 1_000;
@@ -122,6 +122,13 @@ impl Tasks {
             let spread = Duration::from_millis(cx.rng.random_range(0..most));
             self.watch(cx, task, self.config.settle_after + spread);
             self.watch_deadline(cx, task);
+        }
+        let unsure = self.shelf.glances(Bound::Unbounded).filter(|(_, copy)| copy.ended.is_some() && !copy.complete);
+        let unsure: Vec<TaskId> = unsure.map(|(task, _)| *task).collect();
+        let most = (unsure.len() as u64 / 5).max(2000);
+        for task in unsure {
+            let spread = Duration::from_millis(cx.rng.random_range(0..most));
+            self.wait_for_all(cx, task, spread);
         }
         let kept: Vec<TaskId> = self.shelf.outbox().keys().map(|(task, _)| *task).collect();
         for task in kept {
@@ -239,6 +246,7 @@ impl Tasks {
                 Kind::Report => self.report_due(cx, task),
                 Kind::Cancel => self.cancel_due(cx, task),
                 Kind::Wish => {}
+                Kind::Unsure => self.unsure_due(cx, task),
             }
         }
         self.walk(cx);
@@ -286,9 +294,9 @@ impl Tasks {
             Item::Taken { task, known } => self.on_taken(cx, from, task, known),
             Item::NotMine { task, .. } => self.on_not_placed(cx, from, task, None),
             Item::Busy { task, retry_ms } => self.on_not_placed(cx, from, task, Some(retry_ms)),
-            Item::TooOld { task, floor } => {
+            Item::TooOld { task, floor, ended } => {
                 self.placement_too_old(cx, from, task, floor);
-                self.forgotten_elsewhere(cx, from, task);
+                self.forgotten_elsewhere(cx, from, task, ended);
             }
             Item::Following { task, known } => self.on_following(cx, task, known),
             Item::Unknown { task } => self.on_unknown(cx, from, task),
@@ -299,6 +307,9 @@ impl Tasks {
             Item::Wrote { task, ballot, version } => self.on_wrote(cx, from, task, (ballot, version)),
             Item::LacksBirth { task, ballot } => self.on_lacks_birth(from, task, ballot),
             Item::NotDriven { task, ballot } => self.on_not_driven(cx, from, task, ballot),
+            Item::InForce { task, ballot, version, complete } => {
+                self.on_in_force(cx, from, task, (ballot, version), complete);
+            }
             Item::Running { task, attempt } => self.on_running(cx, from, task, attempt),
             Item::NotRunning { task, attempt, why } => self.on_not_running(cx, from, task, attempt, &why),
             Item::Report { task, attempt, outcome } => self.on_report(cx, from, task, attempt, &outcome),

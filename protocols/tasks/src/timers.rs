@@ -28,6 +28,8 @@ pub enum Kind {
     Cancel,
     /// A holder that does not drive remembers a cancellation, in case it comes to drive.
     Wish,
+    /// An end of which its driver has not said that all have it.
+    Unsure,
 }
 
 /// At most one time for each task and kind.
@@ -55,7 +57,7 @@ impl Timers {
     /// Every timer of a task that is forgotten.
     pub fn clear_all(&mut self, task: TaskId) {
         let kinds: Vec<Kind> =
-            self.due.range((task, Kind::Place)..=(task, Kind::Wish)).map(|((_, kind), _)| *kind).collect();
+            self.due.range((task, Kind::Place)..=(task, Kind::Unsure)).map(|((_, kind), _)| *kind).collect();
         for kind in kinds {
             self.clear(task, kind);
         }

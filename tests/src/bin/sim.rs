@@ -111,7 +111,10 @@ fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
             println!("{part:?}: already in {CAMPAIGNS}");
             continue;
         }
-        let done = run_all(part.clone(), wanted, arguments.threads, arguments.go_on);
+        let done = run_all(part.clone(), wanted, arguments.threads, arguments.go_on, |report, violation| {
+            let (seed, after) = (report.options.seed, report.virtual_time as f64 / 1e6);
+            println!("seed {seed} failed after {after:.1} s: {violation}");
+        });
         if arguments.campaign {
             record(arguments, &part, &done)?;
         }
@@ -140,12 +143,6 @@ fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {
     let missing = summary.counts.missing();
     if !missing.is_empty() {
         println!("never happened: {}", missing.iter().map(|count| count.name()).collect::<Vec<_>>().join(" "));
-    }
-    if arguments.go_on {
-        for (seed, report) in &summary.failures {
-            let what = report.violation.as_ref().map_or_else(String::new, ToString::to_string);
-            println!("seed {seed} after {:.1} s: {what}", report.virtual_time as f64 / 1e6);
-        }
     }
     if let Some(failure) = summary.first_failure()
         && let Some(violation) = &failure.violation
@@ -231,7 +228,7 @@ fn record(arguments: &Arguments, part: &Range<u64>, summary: &Summary) -> anyhow
     let results = serde_json::json!({
         "run": summary.seeds,
         "failures": summary.failed,
-        "first_failure": summary.first_failure().map(|failure| failure.options.seed),
+        "failed_seeds": summary.failures.keys().collect::<Vec<_>>(),
         "cpu_seconds": summary.cpu_time.as_secs_f64(),
         "virtual_seconds": summary.virtual_time / 1_000_000,
         "tasks": summary.tasks,

@@ -1,6 +1,6 @@
 //! Many seeds, on some threads.
 
-use super::{Report, count::Counts, options::Wanted, run, trace::Trace};
+use super::{Report, check::Violation, count::Counts, options::Wanted, run, trace::Trace};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -28,8 +28,15 @@ pub struct Summary {
     pub failed: u64,
 }
 
-/// Runs `seeds` on `threads` threads; stops at the first failure unless told to `go_on`.
-pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) -> Summary {
+/// Runs `seeds` on `threads` threads, and says what failed as soon as it has; stops at the first failure unless told to
+/// `go_on`.
+pub fn run_all(
+    seeds: Range<u64>,
+    wanted: &Wanted,
+    threads: usize,
+    go_on: bool,
+    failed: impl Fn(&Report, &Violation) + Sync,
+) -> Summary {
     let (began, cpu_before) = (Instant::now(), cpu_time());
     let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
@@ -43,8 +50,9 @@ pub fn run_all(seeds: Range<u64>, wanted: &Wanted, threads: usize, go_on: bool) 
                         break;
                     }
                     let report = run(seed, wanted, Trace::new(None));
-                    if report.violation.is_some() && !go_on {
-                        stop.store(true, Ordering::Relaxed);
+                    if let Some(violation) = &report.violation {
+                        failed(&report, violation);
+                        stop.fetch_or(!go_on, Ordering::Relaxed);
                     }
                     summary.lock().unwrap_or_else(PoisonError::into_inner).take(report);
                 }

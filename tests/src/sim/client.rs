@@ -297,6 +297,7 @@ impl Clients {
             | Answer::Named(_)
             | Answer::Ordered { .. }
             | Answer::Looked(_)
+            | Answer::Certified(_)
             | Answer::Agreement(_)
             | Answer::Recruited(_)
             | Answer::Members(_) => reach.checks.answered(None, answer, reach.counts),

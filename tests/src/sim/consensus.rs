@@ -13,6 +13,7 @@ use mesh_ledger::Map;
 use mesh_pbft::{Refusal, Snapshot, Verifier};
 use mesh_proto::{
     id::{LogPosition, NodeId, StoreId},
+    ledger,
     pbft::{self, Sequence},
 };
 use std::sync::Arc;
@@ -88,6 +89,28 @@ impl World {
     pub(super) fn halted(&mut self, node: usize, why: &str) {
         if !self.faulty.contains(&node) {
             self.fail(Rule::Halts, format!("n{node} takes no part in agreement any more: {why}"));
+        }
+    }
+
+    /// Whom the ledger of a correct replica accuses: liars, and nobody else.
+    pub(super) fn look_at_accused(&mut self) {
+        for node in 0..self.nodes.len() {
+            let body = self.nodes[node].body.as_ref().filter(|_| !self.lies(node));
+            let agreement = body.and_then(|body| body.brain.agreement());
+            let Some(ledger) = agreement.and_then(|agreement| agreement.ledger()) else { continue };
+            let accused: Vec<NodeId> = (self.nodes.iter())
+                .map(|other| other.me.node)
+                .filter(|other| !ledger.answer(&ledger::Query::Evidence(*other)).rows.is_empty())
+                .collect();
+            for accused in accused {
+                self.count(Count::LedgerAccuses);
+                if !self.by_id.get(&accused).is_some_and(|index| self.lies(*index)) {
+                    self.fail(
+                        Rule::NoContradiction,
+                        format!("the ledger of n{node} accuses {accused}, who does not lie"),
+                    );
+                }
+            }
         }
     }
 

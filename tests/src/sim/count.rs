@@ -138,6 +138,7 @@ counts! {
     LacksBirth "item.lacks_birth",
     Pull "item.pull",
     NotDriven "item.not_driven",
+    InForce "item.in_force",
     Assign "item.assign",
     Ask "item.ask",
     Running "item.running",
@@ -254,6 +255,7 @@ counts! {
     PbftInstalled "pbft.installed",
     PbftEpochs "pbft.epochs",
     PbftEvidence "pbft.evidence",
+    LedgerAccuses "ledger.accuses",
     // What liars among them do.
     LieSilent "lie.silent",
     LieWithholds "lie.withholds",
@@ -357,6 +359,7 @@ impl Counts {
             Item::LacksBirth { .. } => Count::LacksBirth,
             Item::Pull { .. } => Count::Pull,
             Item::NotDriven { .. } => Count::NotDriven,
+            Item::InForce { .. } => Count::InForce,
             Item::Assign { .. } => Count::Assign,
             Item::Ask { .. } => Count::Ask,
             Item::Running { .. } => Count::Running,
@@ -431,7 +434,11 @@ impl Counts {
             Answer::Status(_) => Count::AnswerStatus,
             Answer::Referenced(_) | Answer::Named(_) => Count::AnswerReferenced,
             Answer::Members(_) => Count::AnswerMembers,
-            Answer::Ordered { .. } | Answer::Looked(_) | Answer::Agreement(_) | Answer::Recruited(_) => return,
+            Answer::Ordered { .. }
+            | Answer::Looked(_)
+            | Answer::Certified(_)
+            | Answer::Agreement(_)
+            | Answer::Recruited(_) => return,
             Answer::Finished => Count::AnswerFinished,
         };
         self.add(count);

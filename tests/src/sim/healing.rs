@@ -55,6 +55,7 @@ impl World {
 
     /// All is said and done: the histories of the ledger are looked at as a whole.
     fn judge(&mut self) {
+        self.look_at_accused();
         match self.checks.agreed.judge() {
             Ok((checked, open)) => {
                 self.counts.add_many(Count::HistoryChecked, checked);

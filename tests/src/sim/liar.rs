@@ -157,8 +157,12 @@ impl Liar<'_> {
             }
             pbft::Message::Reply(reply) => {
                 let mut reply = pbft::Reply::clone(reply);
-                for (_, outcome) in &mut reply.outcomes {
-                    *outcome = pbft::Outcome::Executed(Octets::from(vec![0x80]));
+                for answered in &mut reply.outcomes {
+                    // Of every other number that it was another request's, else that something else came of it.
+                    match answered.number.get().is_multiple_of(2) {
+                        true => answered.request = other(&answered.request),
+                        false => answered.outcome = pbft::Outcome::Executed(Octets::from(vec![0x80])),
+                    }
                 }
                 pbft::Message::Reply(Arc::new(reply.signed(self.key, &self.network)))
             }

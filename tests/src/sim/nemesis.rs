@@ -318,7 +318,10 @@ impl World {
     }
 
     fn take_away(&mut self, node: usize) {
-        if self.healed.is_none() {
+        if self.healed.is_none() && !self.checks.may_lose(self.nodes[node].store()) {
+            // Whoever had not heard of its leaving has named it since: it stays until others are found.
+            self.cure_later(Cure::TakeAway(node), 5_000_000, 10_000_000);
+        } else if self.healed.is_none() {
             self.crash(node, true);
             self.nodes[node].life += 1;
             self.nodes[node].place = Place::Gone;

@@ -15,7 +15,7 @@ fn wanted(minutes: u64) -> Wanted {
 }
 
 fn pass(seeds: Range<u64>) {
-    let summary = run_all(seeds, &wanted(3), 2, false);
+    let summary = run_all(seeds, &wanted(3), 2, false, |_, _| ());
     if let Some(failure) = summary.first_failure() {
         panic!(
             "seed {}: {}\ndrawn: {:?}\nagain: cargo run --release -p mesh-tests --bin sim -- --seed {} \

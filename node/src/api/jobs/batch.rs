@@ -195,6 +195,7 @@ impl<'a> Open<'a> {
             | Answer::Named(_)
             | Answer::Ordered { .. }
             | Answer::Looked(_)
+            | Answer::Certified(_)
             | Answer::Agreement(_)
             | Answer::Recruited(_)
             | Answer::Finished => {}

@@ -2,7 +2,7 @@
 
 pub mod close;
 pub mod list;
-mod lookup;
+pub(super) mod lookup;
 pub mod propose;
 pub mod show;
 mod view;

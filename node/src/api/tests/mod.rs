@@ -48,6 +48,10 @@ pub fn api(brain: impl Brain, limits: Limits) -> Api {
 }
 
 pub fn api_with(brain: impl Brain, limits: Limits, change: impl FnOnce(&mut Ports)) -> Api {
+    api_of(NETWORK, brain, limits, change)
+}
+
+pub fn api_of(network: NetworkId, brain: impl Brain, limits: Limits, change: impl FnOnce(&mut Ports)) -> Api {
     let mut ports = Ports {
         brain: Arc::new(brain),
         blobs: Arc::new(Shelf::default()),
@@ -66,7 +70,7 @@ pub fn api_with(brain: impl Brain, limits: Limits, change: impl FnOnce(&mut Port
     change(&mut ports);
     let access =
         Access { tokens: Tokens::default().with("default", "secret"), hosts: Hosts::new([127, 0, 0, 1].into(), []) };
-    Api::new(NETWORK, ports, access, limits, Meters::new(&mut prometheus_client::registry::Registry::default()))
+    Api::new(network, ports, access, limits, Meters::new(&mut prometheus_client::registry::Registry::default()))
 }
 
 pub fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {

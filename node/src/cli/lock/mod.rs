@@ -9,11 +9,11 @@ mod group;
 mod lease;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use super::exit::FAILED;
 use super::settings::Global;
+use super::signals::Signals;
 use crate::config::Span;
 use group::Group;
 use lease::Lease;
@@ -63,31 +63,5 @@ async fn hold(mut group: Group, lease: &mut Lease<'_>, signals: &mut Signals) ->
             Ok(group.end().await?.max(FAILED))
         }
         _ = signals.next() => Ok(group.end().await?),
-    }
-}
-
-/// What ends a command from outside.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// The exit code of who ends by the next of them.
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
-            _ = self.hang_up.recv() => 129,
-        }
     }
 }

@@ -24,3 +24,34 @@ async fn bench_map_says_how_long_results_took_and_under_what() {
     assert_eq!((&settings["program"], &settings["slots"]), (&"cat".into(), &2.into()), "{figures}");
     assert_eq!(settings["version"], env!("CARGO_PKG_VERSION"));
 }
+
+#[tokio::test]
+async fn bench_consensus_counts_what_was_agreed_on_and_compares_the_replicas() {
+    let _turn = super::TURN.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["bench", "consensus", "--rate", "200", "--seconds", "6", "--warm-up", "1", "--payload", "128"];
+    let more = ["--gateways", "2", "--kill-primary-at", "2", "--output", "json", "--dir"];
+    let mut bench = std::process::Command::new(env!("CARGO_BIN_EXE_meshd"));
+    bench.args(words).args(more).arg(dir.path());
+    let (code, stdout, stderr) = run(bench).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let figures = &lines(&stdout)[0];
+    let number = |key: &str| figures[key].as_f64().unwrap_or_else(|| panic!("no {key}: {figures}"));
+    assert_eq!(
+        (&figures["replicas"], &figures["nodes"], &figures["payload_bytes"]),
+        (&4.into(), &6.into(), &128.into())
+    );
+    assert_eq!((number("due"), number("wrong"), number("unanswered")), (1200.0, 0.0, 0.0), "{figures}");
+    assert!(number("count") > 0.0 && number("read_back") > 0.0, "{figures}");
+    assert!(number("p50_ms") <= number("p90_ms") && number("p90_ms") <= number("p99_ms"), "{figures}");
+    // Nobody offered less while there was no primary: who was due then has waited.
+    assert!(number("view_changes") >= 1.0 && number("max_ms") >= number("first_commit_ms"), "{figures}");
+    assert_eq!(figures["digests_equal"], true, "{figures}");
+    assert_eq!(figures["standings"].as_array().map(Vec::len), Some(3), "{figures}");
+    assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "something is left");
+
+    let mut alone = std::process::Command::new(env!("CARGO_BIN_EXE_meshd"));
+    alone.args(["bench", "gateway", "--data-dir"]).arg(dir.path()).stdin(std::process::Stdio::null());
+    let (code, _, stderr) = run(alone).await;
+    assert!(code == 2 && stderr.contains("bench consensus"), "{code} {stderr}");
+}

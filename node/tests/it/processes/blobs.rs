@@ -136,4 +136,10 @@ async fn what_finds_no_room_says_so_though_its_size_was_not_told() {
     assert!(stdout.is_empty() && stderr.contains("blob.quota"), "{stderr}");
     let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &["blob", "add", "big"])).await;
     assert!(code == 2 && stderr.contains("blob.quota"), "{code}: {stderr}");
+    // A job of which one input finds no room says so as well, and does the others.
+    std::fs::write(here.path().join("small"), "small").unwrap();
+    let (code, stdout, stderr) =
+        run(meshd(&mesh, &[0], here.path(), &["map", "--sha256", ":::", "small", "big"])).await;
+    assert!(code != 0 && stderr.contains("big") && stderr.contains("blob.quota"), "{code}: {stderr}");
+    assert!(stdout.is_empty() || stdout.starts_with(&super::hash_line("small")[..64]), "{stdout}");
 }

@@ -1,7 +1,8 @@
 //! Ctrl-C on what starts nodes of its own: neither they nor what they wrote is left behind.
 
-use super::verbs::interrupt;
+use super::verbs::{end_with, interrupt};
 use super::{TURN, until};
+use rustix::process::Signal;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,14 +28,20 @@ async fn a_demo_that_is_left_takes_its_nodes_along() {
 
 #[tokio::test]
 async fn a_bench_that_is_left_takes_its_nodes_along() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        bench_that_gets(signal, code).await;
+    }
+}
+
+async fn bench_that_gets(signal: Signal, expected: i32) {
     let _turn = TURN.lock().await;
     let tmp = tempfile::tempdir().unwrap();
     let mut bench = Command::new(env!("CARGO_BIN_EXE_meshd"));
     bench.args(["bench", "tasks", "--nodes", "2", "--count", "1000000", "--dir"]).arg(tmp.path());
     let bench = bench.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     until("its nodes run", || async { nodes_below(tmp.path()) >= 2 }).await;
-    let (code, stderr) = interrupt(bench).await;
-    assert_eq!(code, 130, "{stderr}");
+    let (code, stderr) = end_with(signal, bench).await;
+    assert_eq!(code, expected, "{stderr}");
     nothing_is_left(tmp.path()).await;
 }
 

@@ -208,8 +208,12 @@ async fn ctrl_c_detaches_and_says_how_to_go_on() {
 }
 
 pub async fn interrupt(child: Child) -> (i32, String) {
+    end_with(rustix::process::Signal::INT, child).await
+}
+
+pub async fn end_with(signal: rustix::process::Signal, child: Child) -> (i32, String) {
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }

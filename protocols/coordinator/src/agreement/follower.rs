@@ -30,6 +30,11 @@ impl Follower {
         Some(Arc::clone(&self.epoch))
     }
 
+    /// The ends of all epochs that are over.
+    pub fn chain(&self) -> &[Arc<EpochCertificate>] {
+        &self.ends
+    }
+
     /// Ends of epochs from this one on.
     pub fn ends(&self, from: Epoch) -> Vec<Arc<EpochCertificate>> {
         let ends = self.ends.iter().filter(|end| end.certificate.epoch >= from);

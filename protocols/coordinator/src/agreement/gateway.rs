@@ -143,12 +143,12 @@ impl Gateway {
             }
             let batch = next_batch(&mut self.waiting, self.epoch.request_bytes as usize);
             self.waiting_bytes -= batch.iter().map(|asked| asked.operation.len()).sum::<usize>();
-            let Some(operations) = Operations::pack(batch.iter().map(|asked| &*asked.operation)) else { continue };
             let mut effects = Vec::new();
-            // There is room, and the batch is within the limit.
-            if let Ok(number) = client.submit(now, operations, &mut effects) {
-                self.sent.insert(number, Sent { asked: batch, since: now.mono });
-            }
+            let operations = Operations::pack(batch.iter().map(|asked| &*asked.operation));
+            let number = operations.and_then(|operations| client.submit(now, operations, &mut effects).ok());
+            // There is room, and the batch is within the limit. What is refused all the same is not lost: users wait for it.
+            let Some(number) = number else { return self.put_back(batch) };
+            self.sent.insert(number, Sent { asked: batch, since: now.mono });
             self.carry_out(now, effects, wishes);
         }
     }
@@ -192,6 +192,10 @@ impl Gateway {
                     self.latencies.note(now.mono.since(since));
                     self.done(asked, Index(sequence.get()), &outcome, wishes);
                 }
+                ClientEffect::Displaced { number } => {
+                    let Some(Sent { asked, .. }) = self.sent.remove(&number) else { continue };
+                    self.ask_again(asked);
+                }
             }
         }
     }
@@ -208,17 +212,26 @@ impl Gateway {
                 }
             }
             // Not executed, or executed and the answer is lost: the ledger tells a command that ran before from a new one.
-            Outcome::TooOld(_) | Outcome::Forgotten => {
-                for asked in asked.into_iter().rev().filter(|asked| asked.user.is_some()) {
-                    self.waiting_bytes += asked.operation.len();
-                    self.waiting.push_front(asked);
-                }
-            }
+            Outcome::TooOld(_) | Outcome::Forgotten => self.ask_again(asked),
             Outcome::TooNew => {
                 self.is_ahead = true;
                 let users = asked.into_iter().filter_map(|asked| asked.user);
                 wishes.extend(users.map(|(request, index)| Wish::TooNew { request, index }));
             }
+        }
+    }
+
+    /// What somebody waits for goes into the next request.
+    fn ask_again(&mut self, mut asked: Vec<Asked>) {
+        asked.retain(|asked| asked.user.is_some());
+        self.put_back(asked);
+    }
+
+    /// In front of all that waits, in the same order.
+    fn put_back(&mut self, batch: Vec<Asked>) {
+        for asked in batch.into_iter().rev() {
+            self.waiting_bytes += asked.operation.len();
+            self.waiting.push_front(asked);
         }
     }
 }
@@ -241,3 +254,6 @@ fn next_batch(waiting: &mut VecDeque<Asked>, most: usize) -> Vec<Asked> {
     debug_assert!(limits::COMMAND_BYTES + 12 <= most, "the largest command fits a request");
     batch
 }
+
+#[cfg(test)]
+mod tests;

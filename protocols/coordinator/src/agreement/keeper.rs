@@ -5,15 +5,16 @@ use super::{
     fact::{Batch, Fact, PIECE},
     pages::Pages,
 };
-use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map};
+use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, audit};
 use mesh_pbft::{Body, Execution, Membership};
 use mesh_proto::{
     agreement::{AllRan, Operation, Ran},
     codec,
     id::Digest,
     ledger::{self, Checked, Command, Entry, Index, Pending},
-    merkle::{Path, Tree},
-    pbft::{Request, Roots, Sequence, state_leaf},
+    limits,
+    merkle::Path,
+    pbft::{self, EpochConfig, Request, Sequence},
     task::Octets,
 };
 use std::{
@@ -262,7 +263,18 @@ impl Keeper {
 
     /// Signatures in commands are checked by every replica as it executes: all judge alike, whoever proposed it.
     fn check(&self, command: Command) -> Option<Checked> {
-        Checked::check(command, &self.genesis, |_| false).ok()
+        Checked::check(command, &self.genesis, |evidence| self.proves(evidence)).ok()
+    }
+
+    /// Judged by the committee of the moment, which all replicas have alike where they execute it: what came too late,
+    /// after the next epoch began, is known to those that caught it.
+    fn proves(&self, evidence: &ledger::Evidence) -> bool {
+        let committee = self.ledger.committee();
+        let members = committee.seats.iter().map(|seat| seat.node);
+        let Ok(config) = EpochConfig::genesis(members) else { return false };
+        let config = EpochConfig { epoch: committee.epoch, ..config };
+        let proof: Result<pbft::Evidence, _> = codec::decode(&evidence.proof, limits::EVIDENCE_BYTES);
+        proof.is_ok_and(|proof| proof.verify(&self.genesis.network_id(), &config) == Some(evidence.accused))
     }
 }
 
@@ -274,19 +286,12 @@ enum Slot {
     Nothing,
 }
 
-/// The state as the replica certifies it: one piece, the ledger's root.
-pub fn roots(root: &Digest) -> Roots {
-    let tree = tree(root);
-    Roots { root: tree.root(), count: tree.count() }
-}
+/// The state as the replica certifies it, and as whoever audits it does.
+pub use audit::roots;
 
 /// The one piece, with its path.
 pub fn piece(root: &Digest) -> Option<(Octets, Path)> {
-    Some((Octets::from(root.as_bytes().as_slice()), tree(root).path(0)?))
-}
-
-fn tree(root: &Digest) -> Tree {
-    Tree::new(&[state_leaf(root.as_bytes())]).expect("one leaf is neither none nor too many")
+    Some((Octets::from(root.as_bytes().as_slice()), audit::tree(root).path(0)?))
 }
 
 /// Entries that go into one fact.

@@ -1,6 +1,7 @@
 //! Agreement in the brain: the ordering port of a gateway, and on members of the committee the replica with the ledger
 //! under it. Holds machines and wires.
 
+mod certified;
 mod fact;
 mod follower;
 mod gateway;
@@ -30,7 +31,8 @@ use mesh_proto::{
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
     ledger::{self, Body, Command, CommandId, FetchNodes, Index},
-    pbft::{EpochCertificate, EpochConfig, EpochConfigError, Message, Sequence},
+    limits,
+    pbft::{self, EpochCertificate, EpochConfig, EpochConfigError, Message, Sequence},
     task::Octets,
     time::{Mono, Now},
 };
@@ -167,6 +169,10 @@ impl Agreement {
 
     pub fn apply(&mut self, fact: Fact) {
         self.has_history = true;
+        // What comes behind a gap means nothing.
+        if self.broken.is_some() {
+            return;
+        }
         let fact = match fact {
             Fact::Piece { place, bytes } => {
                 if place.is_first() {
@@ -352,6 +358,9 @@ impl Agreement {
             Question::Standing => Reply::Standing(self.standing()),
             Question::Ledger(query) => Reply::Ledger(self.look(&query).map(Box::new)),
             Question::Nodes(fetch) => Reply::Nodes(self.nodes(&fetch)),
+            Question::Certified { behind, proposal } => {
+                Reply::Certified(self.certified(behind, proposal.as_ref()).map(Box::new))
+            }
             // To follow costs the memory of a whole ledger: only who may change the committee asks for it.
             Question::Follow => {
                 if self.committee().contains(&from) || from == self.setup.genesis.maker {
@@ -368,7 +377,7 @@ impl Agreement {
             Reply::Nodes(fetched) => {
                 self.with_seat(now, asked, |seat, effects| seat.fetched(now, from, &fetched, effects));
             }
-            Reply::Standing(_) | Reply::Ledger(_) => {}
+            Reply::Standing(_) | Reply::Ledger(_) | Reply::Certified(_) => {}
         }
         self.refresh(now, asked);
     }
@@ -433,6 +442,7 @@ impl Agreement {
                 SeatEffect::Ask(to, question) => asked.push(Asked::Ask { to, question }),
                 SeatEffect::SumUp { sequence, state } => asked.push(Asked::SumUp { sequence, state }),
                 SeatEffect::EpochBegan(epoch) => self.gateway.set_epoch(now, &epoch),
+                SeatEffect::Caught(evidence) => self.accuse(&evidence),
                 SeatEffect::Halted(why) => asked.push(Asked::Halted(why)),
             }
         }
@@ -490,6 +500,23 @@ impl Agreement {
             self.loopback.update(Arc::clone(&snapshot));
             asked.push(Asked::Verify(snapshot));
         }
+    }
+
+    /// Has it kept in the ledger, for people and for a decision about the member. All that caught it say so under one id.
+    /// Two view changes of a wide window are too long for that, and stay with those that have them.
+    fn accuse(&mut self, evidence: &pbft::Evidence) {
+        let epoch = self.gateway.epoch();
+        let accused = epoch.member(evidence.replica).filter(|_| epoch.epoch == evidence.epoch);
+        let proof = codec::encode(evidence);
+        let (Some(accused), true, Ok(principal)) = (accused, proof.len() <= limits::EVIDENCE_BYTES, "meshd".parse())
+        else {
+            return;
+        };
+        let evidence = ledger::Evidence { accused, proof: proof.into() };
+        let id = CommandId { principal, key: evidence.digest().as_bytes().as_slice().into(), born: self.index() };
+        let command = Command { id, body: Body::Evidence(evidence) };
+        // With so much waiting, it is said again after the next start.
+        self.gateway.ask(None, &Operation::Command(Box::new(command)));
     }
 
     /// When this member asks for a tick: something ends that somebody may see. The first of the committee asks first.

@@ -15,7 +15,7 @@ use mesh_proto::{
     key::SecretKey,
     ledger::{FetchedNodes, Pending},
     limits,
-    pbft::{EpochCertificate, EpochConfig, EpochConfigError, Fetch, Message, Part, Roots, Sequence},
+    pbft::{EpochCertificate, EpochConfig, EpochConfigError, Evidence, Fetch, Message, Part, Roots, Sequence},
     time::{Mono, Now},
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -39,6 +39,7 @@ pub enum SeatEffect {
     Ask(NodeId, Question),
     SumUp { sequence: Sequence, state: Map },
     EpochBegan(Arc<EpochConfig>),
+    Caught(Arc<Evidence>),
     Halted(String),
 }
 
@@ -126,6 +127,10 @@ impl Seat {
         let mut asked = Vec::new();
         self.replica.restarted(now, &mut asked);
         self.run(now, asked, effects);
+        // A crash may have come between its fact and its command.
+        let epoch = self.replica.snapshot().config().epoch;
+        let caught = self.replica.evidence().filter(|evidence| evidence.epoch == epoch);
+        effects.extend(caught.cloned().map(SeatEffect::Caught));
     }
 
     pub fn message(&mut self, now: Now, verified: Verified, effects: &mut Vec<SeatEffect>) {
@@ -262,8 +267,10 @@ impl Seat {
                 None
             }
             Effect::Event(event) => {
-                if let Event::EpochBegan(epoch) = event {
-                    effects.push(SeatEffect::EpochBegan(epoch));
+                match event {
+                    Event::EpochBegan(epoch) => effects.push(SeatEffect::EpochBegan(epoch)),
+                    Event::Caught(evidence) => effects.push(SeatEffect::Caught(evidence)),
+                    _ => {}
                 }
                 None
             }

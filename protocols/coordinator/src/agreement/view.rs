@@ -1,7 +1,7 @@
 use super::{Agreement, Latencies};
 use mesh_proto::{
     agreement::Standing,
-    id::NodeId,
+    id::{Digest, NodeId},
     ledger::Index,
     pbft::{EpochConfig, Sequence, View},
     time::Wall,
@@ -36,6 +36,8 @@ pub struct ReplicaView {
     pub low: Sequence,
     pub high: Sequence,
     pub executed: Sequence,
+    /// The last checkpoint that is held, and the digest of the state there.
+    pub checkpoint: Option<(Sequence, Digest)>,
     pub waiting: u64,
     pub halted: Option<String>,
     /// Agreed time.
@@ -61,6 +63,7 @@ impl Agreement {
                 low: standing.low,
                 high: standing.high,
                 executed: standing.executed,
+                checkpoint: seat.replica.held().map(|(sequence, state)| (sequence, state.root)),
                 waiting: standing.waiting as u64,
                 halted: seat.halted(),
                 time: ledger.time(),

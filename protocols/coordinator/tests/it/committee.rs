@@ -2,12 +2,13 @@
 
 use crate::council::{Council, key, node};
 use mesh_coordinator::{Answer, Command, Fact, Refusal, agreement};
+use mesh_ledger::Audit;
 use mesh_proto::{
     agreement::{Operation, Ran},
     id::StoreId,
     ledger::{
-        self, Body, Change, CommandId, Done, Index, MemoryKey, Motion, Namespace, Outcome, Query, Row, Seat,
-        SignedMotion,
+        self, Body, Bundle, Change, Choice, CommandId, Decision, Done, Electorate, Index, MemoryKey, Motion, Namespace,
+        Outcome, ProposalId, Propose, Query, Row, Seat, SignedMotion, SignedVote, Threshold, Vote,
     },
     pbft::Sequence,
 };
@@ -377,4 +378,86 @@ fn a_follower_finds_a_committee_without_the_founder() {
     });
     order(&mut council, 5, 302, put(302, "a", b"two"));
     assert!(council.halted.is_empty(), "{:?}", council.halted);
+}
+
+/// Put to the vote and accepted by the committee of four: its id, and the batch that decided it.
+fn decide(council: &mut Council) -> (ProposalId, Index) {
+    let propose = Propose {
+        title: "upgrade".parse().unwrap(),
+        body: r#"{"to":"0.2"}"#.into(),
+        electorate: Electorate::Committee,
+        threshold: Threshold::DEFAULT,
+        round_ms: 60_000,
+        rounds: 1,
+    };
+    let Ran::Outcome(Outcome::Done(Done::Proposed(proposal))) =
+        order(council, 5, 20_000, command(20_000, Body::Propose(propose)))
+    else {
+        panic!("not proposed");
+    };
+    let network = council.brain(0).network();
+    for voter in 0..3 {
+        let vote = Vote { proposal, round: 1, choice: Choice::Approve };
+        let vote = Body::Vote(SignedVote::cast(&key(voter), &network, vote));
+        let number = 20_001 + voter as u64;
+        let ran = order(council, voter, number, command(number, vote));
+        assert!(matches!(ran, Ran::Outcome(Outcome::Done(Done::Voted(_)))), "{ran:?}");
+    }
+    (proposal, council.brain(0).agreement().unwrap().index())
+}
+
+fn certified(council: &mut Council, at: usize, behind: Index, proposal: Option<ProposalId>) -> Option<Box<Bundle>> {
+    let request = 30_000 + council.now() * 10;
+    council.ask(at, request, Command::Certified { behind, proposal });
+    council.run_until(2_000, |council| !council.answers(at, request).is_empty());
+    match council.answers(at, request).remove(0) {
+        Answer::Certified(bundle) => bundle,
+        answer => panic!("{answer:?}"),
+    }
+}
+
+/// Whoever knows the network's id trusts none of the nodes, and is shown why.
+#[test]
+fn what_was_agreed_on_is_proved_through_any_node() {
+    let mut council = Council::new(6, 1);
+    let network = council.brain(0).network();
+    assert_eq!(certified(&mut council, 5, Index(1), None), None, "there is no checkpoint yet");
+    grow(&mut council, 4);
+    let (proposal, decided) = decide(&mut council);
+    assert_eq!(certified(&mut council, 5, Index(decided.0 + 100), None), None, "it is not there yet");
+    let mut number = 0;
+    while council.brain(5).agreement().unwrap().index() < Index(decided.0.next_multiple_of(8)) {
+        number += 1;
+        order(&mut council, 5, 21_000 + number, Operation::Query(get("a")));
+    }
+    council.run(200);
+    // A member, and one that has no ledger; then from their disks.
+    for restarted in [false, true] {
+        if restarted {
+            (0..6).for_each(|at| council.absorb(at));
+            (0..6).for_each(|at| council.kill(at));
+            (0..6).for_each(|at| council.start(at));
+            council.run(2_000);
+        }
+        for at in [0, 3, 5] {
+            let bundle = certified(&mut council, at, decided, Some(proposal)).expect("certified");
+            let audit = Audit::of(&bundle, &network).unwrap();
+            assert_eq!(audit.decision, Some((proposal, Decision::Accepted)), "n{at}");
+            assert_eq!((audit.epoch.0, audit.members.len(), bundle.ends.len()), (3, 4, 3), "n{at}");
+            assert!(audit.index >= decided, "n{at}");
+            assert_eq!(Bundle::decode(&bundle.encode()).as_ref(), Ok(&*bundle));
+        }
+        let other = ProposalId(mesh_proto::id::Digest::from_bytes([9; 32]));
+        assert_eq!(certified(&mut council, 5, decided, Some(other)), None, "nobody put that to the vote");
+    }
+}
+
+/// Two crates that do not know each other count alike.
+#[test]
+fn who_audits_asks_for_the_quorum_that_orders() {
+    for members in 1..=31 {
+        let quorums = mesh_pbft::Quorums::of(members);
+        assert_eq!(mesh_ledger::strong(members), quorums.quorum(), "{members}");
+        assert_eq!(mesh_ledger::weak(mesh_proto::genesis::Engine::Pbft, members), quorums.weak(), "{members}");
+    }
 }

@@ -62,9 +62,12 @@ impl Durable {
     }
 
     fn hold(&mut self, summary: &Arc<Summary>, clients: &[ClientEntry], vote: Option<Signature>) {
-        let mut table = self.checkpoints.last_key_value().map_or_else(Table::default, |(_, held)| held.table.clone());
+        let before = self.checkpoints.last_key_value();
+        let (since, mut table) = before.map_or_else(Default::default, |(at, held)| (*at, held.table.clone()));
         table.replace(clients, summary.floor);
-        assert_eq!(table.roots(), summary.clients, "the table is the one that the checkpoint covers");
+        let (at, changed) = (summary.sequence, clients.len());
+        let roots = table.roots();
+        assert_eq!(roots, summary.clients, "the table of {at} is that of {since} and {changed} entries that changed");
         let held = Held {
             summary: Arc::clone(summary),
             digest: summary.digest(),

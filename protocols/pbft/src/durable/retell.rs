@@ -5,7 +5,7 @@ use mesh_proto::{
     key::Signature,
     pbft::{Sequence, View},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 impl Durable {
     /// The least facts from which all that counts follows: what to write when the log is begun anew.
@@ -39,6 +39,24 @@ impl Durable {
             facts.push(Fact::Amnesia);
         }
         facts
+    }
+
+    /// Whether what is told anew has the batch: one that was accepted once, and another in its place since, it has not.
+    pub fn tells_batch(&self, digest: &Digest) -> bool {
+        self.batches.contains_key(digest) && self.told().any(|told| told == *digest)
+    }
+
+    /// The requests whose bodies it has, in the same way (simulator, seed 60056).
+    pub fn told_bodies(&self) -> BTreeSet<Digest> {
+        let batches = self.told().filter_map(|digest| self.batches.get(&digest));
+        batches.flat_map(|kept| kept.value.requests.iter().copied()).collect()
+    }
+
+    fn told(&self) -> impl Iterator<Item = Digest> {
+        self.log.values().flat_map(|entry| {
+            let accepted = entry.accepted.map(|accepted| accepted.digest);
+            accepted.into_iter().chain(entry.prepared.as_ref().map(|prepared| prepared.digest))
+        })
     }
 
     fn retell_entry(&self, sequence: Sequence, facts: &mut Vec<Fact>) {

@@ -103,7 +103,7 @@ impl Replica {
             self.want_batch(turn, sequence, offer.digest);
             return;
         };
-        let Some((bodies, bytes)) = self.bodies(turn, sequence, &batch) else { return };
+        let Some((bodies, bytes)) = self.bodies(turn, sequence, &offer.digest, &batch) else { return };
         if bytes > self.durable.config.batch_bytes as usize {
             // No correct replica accepts it: the request timer will find the primary out.
             self.drop_offer(sequence);
@@ -139,15 +139,15 @@ impl Replica {
         bodies: &[Body],
         prepare: Option<Signature>,
     ) {
-        let is_kept = self.durable.batches.contains_key(&digest);
-        let fresh = bodies.iter().filter(|body| !self.durable.bodies.contains_key(&body.digest));
+        // Not what is only remembered: a log that was begun anew since does not have that.
+        let is_kept = self.durable.tells_batch(&digest);
         let fact = Fact::Accepted {
             view,
             sequence,
             digest,
             proposal,
             batch: (!is_kept).then(|| Arc::clone(batch)),
-            bodies: fresh.map(|body| (body.digest, Arc::clone(&body.request))).collect(),
+            bodies: bodies.iter().map(|body| (body.digest, Arc::clone(&body.request))).collect(),
             prepare,
         };
         self.persist(turn, fact);

@@ -4,42 +4,31 @@ use super::{Replica, Turn};
 use mesh_proto::{
     id::NodeId,
     key::Signature,
-    pbft::{Message, Outcome, Reply, RequestNumber, Sequence},
+    pbft::{Answered, Message, Reply, Sequence},
 };
 use std::sync::Arc;
 
 impl Replica {
     /// Members alone answer: others are not counted.
-    pub(super) fn reply(
-        &mut self,
-        turn: &mut Turn<'_>,
-        gateway: NodeId,
-        sequence: Sequence,
-        outcomes: Vec<(RequestNumber, Outcome)>,
-    ) {
+    pub(super) fn reply(&mut self, turn: &mut Turn<'_>, gateway: NodeId, sequence: Sequence, outcomes: Vec<Answered>) {
         if self.id.is_none() {
             return;
         }
         let most = self.durable.config.client_bytes as usize;
         let (mut part, mut bytes) = (Vec::new(), 0);
-        for (number, outcome) in outcomes {
-            if bytes + outcome.len() > most && !part.is_empty() {
+        for answered in outcomes {
+            let size = answered.outcome.len();
+            if bytes + size > most && !part.is_empty() {
                 self.send_reply(turn, gateway, sequence, std::mem::take(&mut part));
                 bytes = 0;
             }
-            bytes += outcome.len();
-            part.push((number, outcome));
+            bytes += size;
+            part.push(answered);
         }
         self.send_reply(turn, gateway, sequence, part);
     }
 
-    fn send_reply(
-        &mut self,
-        turn: &mut Turn<'_>,
-        gateway: NodeId,
-        sequence: Sequence,
-        outcomes: Vec<(RequestNumber, Outcome)>,
-    ) {
+    fn send_reply(&mut self, turn: &mut Turn<'_>, gateway: NodeId, sequence: Sequence, outcomes: Vec<Answered>) {
         let Some(replica) = self.id else { return };
         let (epoch, view) = (self.durable.config.epoch, self.durable.view);
         let signature = Signature::from_bytes([0; 64]);

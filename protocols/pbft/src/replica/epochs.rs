@@ -69,6 +69,11 @@ impl Replica {
         (!chain.is_empty()).then_some(Message::Epochs(chain))
     }
 
+    /// The last stable checkpoint, with what certifies it; none before the first.
+    pub fn stable(&self) -> Option<&Arc<EpochCertificate>> {
+        self.durable.stable.as_ref()
+    }
+
     /// The ends of the epochs since the configured one: with them anybody can verify the present one.
     pub fn chain(&self) -> &[Arc<EpochCertificate>] {
         &self.durable.chain

@@ -3,8 +3,8 @@
 use super::{Replica, Turn};
 use crate::{Alarm, Body, Effect, Execution, Membership, Rejection, changed, table::Verdict};
 use mesh_proto::{
-    id::NodeId,
-    pbft::{Batch, Outcome, RequestNumber, Sequence},
+    id::{Digest, NodeId},
+    pbft::{Answered, Batch, Outcome, RequestNumber, Sequence},
     task::Octets,
     time::Wall,
 };
@@ -15,9 +15,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Running {
     sequence: Sequence,
     /// Whose outcomes are due, in order.
-    requests: Vec<(NodeId, RequestNumber)>,
+    requests: Vec<(NodeId, RequestNumber, Digest)>,
     /// What is told about the others of the batch.
-    settled: Vec<(NodeId, RequestNumber, Outcome)>,
+    settled: Vec<(NodeId, Answered)>,
 }
 
 impl Replica {
@@ -34,7 +34,7 @@ impl Replica {
                 self.want_batch(turn, next, decided.digest);
                 break;
             };
-            if self.bodies(turn, next, &batch).is_none() {
+            if self.bodies(turn, next, &decided.digest, &batch).is_none() {
                 break;
             }
             self.issue(turn, next, &batch);
@@ -53,27 +53,28 @@ impl Replica {
         assert_eq!(bodies.len(), batch.requests.len(), "a batch executes whole");
         let mut requests = Vec::new();
         for body in bodies {
-            let (gateway, number) = (body.request.gateway, body.request.number);
+            let (gateway, number, asked) = (body.request.gateway, body.request.number, body.digest);
             let verdict = self.table.judge(&config, &gateway, number, self.time);
             self.pool.settle(&gateway, number, RequestNumber::ZERO);
-            match verdict {
+            let (request, outcome) = match verdict {
                 Verdict::New => {
-                    self.table.begin(&config, gateway, number, sequence);
-                    running.requests.push((gateway, number));
+                    self.table.begin(&config, gateway, number, asked, sequence);
+                    running.requests.push((gateway, number, asked));
                     requests.push(body);
                     continue;
                 }
                 // Its answer is on its way.
-                Verdict::Executed(before, _) if before > self.executed => {}
-                Verdict::Executed(_, outcome) => running.settled.push((gateway, number, outcome)),
+                Verdict::Executed { sequence: before, .. } if before > self.executed => continue,
+                Verdict::Executed { request, outcome, .. } => (request, outcome),
                 Verdict::TooOld(floor) => {
                     self.pool.settle(&gateway, number, floor);
-                    running.settled.push((gateway, number, Outcome::TooOld(floor)));
+                    (asked, Outcome::TooOld(floor))
                 }
-                Verdict::TooNew => running.settled.push((gateway, number, Outcome::TooNew)),
-            }
-            self.counters.skipped_requests += 1;
+                Verdict::TooNew => (asked, Outcome::TooNew),
+            };
+            running.settled.push((gateway, Answered { number, request, outcome }));
         }
+        self.counters.skipped_requests += (batch.requests.len() - requests.len()) as u64;
         self.issued = sequence;
         let is_empty = requests.is_empty();
         if !is_empty {
@@ -126,18 +127,19 @@ impl Replica {
         let Some(Running { sequence, requests, settled }) = self.running.pop_front() else { return };
         assert_eq!(sequence, self.executed.next(), "batches are done in order");
         let config = Arc::clone(&self.durable.config);
-        let mut replies: BTreeMap<NodeId, Vec<(RequestNumber, Outcome)>> = BTreeMap::new();
-        for ((gateway, number), answer) in requests.iter().zip(outcomes) {
+        let mut replies: BTreeMap<NodeId, Vec<Answered>> = BTreeMap::new();
+        for ((gateway, number, request), answer) in requests.iter().zip(outcomes) {
             // What no reply could carry is not kept either.
             let outcome = match answer.len() <= config.client_bytes as usize {
                 true => Outcome::Executed(answer),
                 false => Outcome::Forgotten,
             };
             self.table.finish(&config, gateway, *number, outcome.clone());
-            replies.entry(*gateway).or_default().push((*number, outcome));
+            let answered = Answered { number: *number, request: *request, outcome };
+            replies.entry(*gateway).or_default().push(answered);
         }
-        for (gateway, number, outcome) in settled {
-            replies.entry(gateway).or_default().push((number, outcome));
+        for (gateway, answered) in settled {
+            replies.entry(gateway).or_default().push(answered);
         }
         self.executed = sequence;
         self.counters.executed += 1;
@@ -152,7 +154,7 @@ impl Replica {
         }
     }
 
-    fn body(&self, digest: &mesh_proto::id::Digest) -> Option<Body> {
+    fn body(&self, digest: &Digest) -> Option<Body> {
         let kept = self.durable.bodies.get(digest);
         let kept = kept.map(|kept| Body { digest: *digest, request: Arc::clone(&kept.value) });
         kept.or_else(|| self.pool.get(digest).or_else(|| self.stash.get(digest)).cloned())

@@ -98,11 +98,23 @@ impl Wants {
 impl Replica {
     /// The bodies of a batch that are not on the disk, and the bytes of all of them; `None` if some are not here, which
     /// are then wanted.
-    pub(super) fn bodies(&mut self, turn: &Turn<'_>, sequence: Sequence, batch: &Batch) -> Option<(Vec<Body>, usize)> {
+    pub(super) fn bodies(
+        &mut self,
+        turn: &Turn<'_>,
+        sequence: Sequence,
+        digest: &Digest,
+        batch: &Batch,
+    ) -> Option<(Vec<Body>, usize)> {
         let (mut bodies, mut bytes, mut missing) = (Vec::new(), 0, BTreeSet::new());
+        // Of a batch that was given up a log that was begun anew since does not have the bodies: they are written again.
+        let mut told = None;
+        let is_told = self.durable.tells_batch(digest);
         for digest in &batch.requests {
             if let Some(kept) = self.durable.bodies.get(digest) {
                 bytes += kept.value.operations.as_bytes().len();
+                if !is_told && !told.get_or_insert_with(|| self.durable.told_bodies()).contains(digest) {
+                    bodies.push(Body { digest: *digest, request: Arc::clone(&kept.value) });
+                }
             } else if let Some(body) = self.pool.get(digest).or_else(|| self.stash.get(digest)) {
                 bytes += body.request.operations.as_bytes().len();
                 bodies.push(body.clone());

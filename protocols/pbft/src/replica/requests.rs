@@ -4,14 +4,15 @@ use super::{Replica, Turn};
 use crate::{Body, Rejection, pool::Refused, table::Verdict};
 use mesh_proto::{
     id::NodeId,
-    pbft::{Message, Outcome},
+    pbft::{Answered, Message, Outcome},
 };
 
 /// Requests relayed in one call.
 const RELAYS: usize = 64;
 
 impl Replica {
-    /// Executed before: the kept outcome. New: it waits, and from now on the primary's time runs.
+    /// Its number was executed before: the kept outcome, with the digest of the request that it is of, which may be another
+    /// one than this. New: it waits, and from now on the primary's time runs.
     pub(super) fn on_request(&mut self, turn: &mut Turn<'_>, from: NodeId, body: Body) -> Result<(), Rejection> {
         let (gateway, number) = (body.request.gateway, body.request.number);
         let is_relayed = from != gateway;
@@ -21,16 +22,16 @@ impl Replica {
         // The time of execution will be about this, and never less than what is agreed.
         let time = turn.now.wall.max(self.time);
         let config = &self.durable.config;
-        let (sequence, outcome) = match self.table.judge(config, &gateway, number, time) {
+        let (sequence, request, outcome) = match self.table.judge(config, &gateway, number, time) {
             Verdict::New => return self.admit(turn, body),
-            Verdict::Executed(sequence, _) if sequence > self.executed => return Err(Rejection::Duplicate),
-            Verdict::Executed(sequence, outcome) => (sequence, outcome),
-            Verdict::TooOld(floor) => (self.executed, Outcome::TooOld(floor)),
-            Verdict::TooNew => (self.executed, Outcome::TooNew),
+            Verdict::Executed { sequence, .. } if sequence > self.executed => return Err(Rejection::Duplicate),
+            Verdict::Executed { sequence, request, outcome } => (sequence, request, outcome),
+            Verdict::TooOld(floor) => (self.executed, body.digest, Outcome::TooOld(floor)),
+            Verdict::TooNew => (self.executed, body.digest, Outcome::TooNew),
         };
         self.counters.repeated += 1;
         if !is_relayed {
-            self.reply(turn, gateway, sequence, vec![(number, outcome)]);
+            self.reply(turn, gateway, sequence, vec![Answered { number, request, outcome }]);
         }
         Ok(())
     }

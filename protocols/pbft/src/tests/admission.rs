@@ -4,7 +4,7 @@ use super::bench::*;
 use crate::{Effect, Rejection};
 use mesh_proto::{
     id::Digest,
-    pbft::{Message, Outcome, RequestNumber},
+    pbft::{Message, Operations, Outcome, Request, RequestNumber},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ fn a_repeat_gets_the_stored_reply() {
     bench.take();
     bench.ask(&request(5)).unwrap();
     let gateway = request(5).gateway;
-    let expected = (5, Outcome::Executed(b"ok"[..].into()));
+    let expected = (5, request(5).digest(), Outcome::Executed(b"ok"[..].into()));
     assert_eq!(outcomes(&bench.sent_to(gateway)), [expected]);
     assert_eq!(bench.executions().len(), 0);
     // Relayed, it is dropped: the gateway did not ask here.
@@ -71,7 +71,7 @@ fn an_old_number_is_not_executed() {
     bench.take();
     bench.ask(&request(92)).unwrap();
     let gateway = request(92).gateway;
-    let too_old = (92, Outcome::TooOld(RequestNumber::new(92)));
+    let too_old = (92, request(92).digest(), Outcome::TooOld(RequestNumber::new(92)));
     assert_eq!(outcomes(&bench.sent_to(gateway)), [too_old]);
     assert_eq!(bench.ask(&request(93)), Ok(()), "inside of the window, and not executed yet");
     assert_eq!(bench.counters().admitted, 2);
@@ -83,7 +83,7 @@ fn a_number_of_the_far_future_is_not_executed() {
     let mut bench = Bench::new(1, 4);
     bench.ask(&request(u64::MAX)).unwrap();
     let gateway = request(1).gateway;
-    assert_eq!(outcomes(&bench.sent_to(gateway)), [(u64::MAX, Outcome::TooNew)]);
+    assert_eq!(outcomes(&bench.sent_to(gateway)), [(u64::MAX, request(u64::MAX).digest(), Outcome::TooNew)]);
     // Nor if a faulty primary orders it.
     bench.take();
     let batch = batch(&[request(u64::MAX)]);
@@ -135,10 +135,34 @@ fn lanes_are_served_in_turn() {
 fn a_number_is_used_once() {
     let mut bench = Bench::new(1, 4);
     bench.ask(&request(1)).unwrap();
-    let operations = mesh_proto::pbft::Operations::pack([&b"other"[..]]).unwrap();
-    let other = mesh_proto::pbft::Request::sign(&gateway_key(100), &NETWORK, RequestNumber::new(1), operations);
-    assert_eq!(bench.ask(&Arc::new(other)), Err(No::Rejected(Rejection::Conflict)));
+    assert_eq!(bench.ask(&other(1)), Err(No::Rejected(Rejection::Conflict)));
     assert_eq!(bench.ask(&request(1)), Err(No::Rejected(Rejection::Duplicate)));
+}
+
+/// Checklist item 17: who asks with another request under a number that was executed is told which one it was, so that it
+/// does not take the answer for its own: at once, and where a primary orders the second one as well.
+#[test]
+fn a_second_request_of_a_number_gets_the_digest_of_the_first() {
+    let mut bench = Bench::new(1, 4);
+    bench.order((view(0), seq(1)), &[request(5)]);
+    bench.take();
+    let gateway = request(5).gateway;
+    let first = vec![(5, request(5).digest(), Outcome::Executed(b"ok"[..].into()))];
+    bench.ask(&other(5)).unwrap();
+    assert_eq!(outcomes(&bench.sent_to(gateway)), first);
+    bench.take();
+    bench.give(2, bench.decided(&[0, 2, 3], (view(0), seq(2)), &batch(&[other(5)]))).unwrap();
+    bench.wait(Duration::from_millis(15));
+    bench.give(0, Message::Requests(vec![other(5)])).unwrap();
+    assert_eq!(bench.replica.executed(), seq(2));
+    assert_eq!(bench.executions().len(), 0);
+    assert_eq!(outcomes(&bench.sent_to(gateway)), first);
+}
+
+/// Another request under the same number, as a gateway makes it whose clock was set back.
+fn other(number: u64) -> Arc<Request> {
+    let operations = Operations::pack([&b"other"[..]]).unwrap();
+    Arc::new(Request::sign(&gateway_key(100), &NETWORK, RequestNumber::new(number), operations))
 }
 
 /// Checklist item 16: replies are signed, once for all of a gateway in a batch.

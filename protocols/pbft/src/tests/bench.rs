@@ -418,11 +418,11 @@ pub fn is_sent(effect: &Effect, is_it: impl Fn(&Message) -> bool) -> bool {
     matches!(effect, Effect::Send { message, .. } if is_it(message))
 }
 
-/// The answers in a reply to a gateway.
-pub fn outcomes(messages: &[&Message]) -> Vec<(u64, Outcome)> {
+/// The answers in replies to a gateway: number, request, outcome.
+pub fn outcomes(messages: &[&Message]) -> Vec<(u64, Digest, Outcome)> {
     let replies = messages.iter().filter_map(|message| match message {
         Message::Reply(reply) => Some(reply.outcomes.clone()),
         _ => None,
     });
-    replies.flatten().map(|(number, outcome)| (number.get(), outcome)).collect()
+    replies.flatten().map(|answered| (answered.number.get(), answered.request, answered.outcome)).collect()
 }

@@ -154,7 +154,8 @@ fn far(bench: &Bench) -> Far {
     let pieces = [&b"one"[..], b"two"].map(Octets::from);
     let state = Tree::new(&[state_leaf(&pieces[0]), state_leaf(&pieces[1])]).unwrap();
     let outcome = Outcome::Executed(Octets::from(&b"ok"[..]));
-    let executed = vec![Executed { number: RequestNumber::new(5), sequence: seq(33), outcome }];
+    let executed =
+        vec![Executed { number: RequestNumber::new(5), sequence: seq(33), request: request(5).digest(), outcome }];
     let entry = ClientEntry { gateway: request(1).gateway, executed };
     let clients = Tree::new(&[crate::table::entry_leaf(&entry)]).unwrap();
     let summary = Summary {
@@ -234,7 +235,8 @@ fn a_replica_far_behind_takes_over_the_state() {
     // Checklist item 17: a request that others executed is not executed here.
     bench.take();
     bench.ask(&request(5)).unwrap();
-    assert_eq!(outcomes(&bench.sent_to(request(5).gateway)), [(5, Outcome::Executed(b"ok"[..].into()))]);
+    let answered = (5, request(5).digest(), Outcome::Executed(b"ok"[..].into()));
+    assert_eq!(outcomes(&bench.sent_to(request(5).gateway)), [answered]);
     bench.order((view(0), seq(41)), &[request(6)]);
     assert_eq!(bench.replica.executed(), seq(41));
     // Checklist item 35: nothing is said of what was not executed here.

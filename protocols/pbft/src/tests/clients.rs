@@ -3,8 +3,9 @@
 use super::bench::{NETWORK, START, epoch, gateway_key, keys, seq, view};
 use crate::{Client, ClientConfig, ClientEffect, ClientRejection, Snapshot, Verifier};
 use mesh_proto::{
+    id::Digest,
     key::Signature,
-    pbft::{EpochConfig, Message, Operations, Outcome, ReplicaId, Reply, RequestNumber},
+    pbft::{Answered, EpochConfig, Message, Operations, Outcome, ReplicaId, Reply, Request, RequestNumber},
     task::Octets,
     time::{Mono, Now},
 };
@@ -18,12 +19,13 @@ struct Desk {
     effects: Vec<ClientEffect>,
 }
 
+const FIRST: RequestNumber = RequestNumber::new(7);
+
 impl Desk {
     fn new() -> Self {
         let epoch = Arc::new(epoch(4));
         let key = Arc::new(gateway_key(100));
-        let first = RequestNumber::new(7);
-        let client = Client::new(ClientConfig::default(), NETWORK, key, Arc::clone(&epoch), first);
+        let client = Client::new(ClientConfig::default(), NETWORK, key, Arc::clone(&epoch), FIRST);
         let verifier = Verifier::new(Arc::new(Snapshot::of_epoch(NETWORK, Arc::clone(&epoch))));
         Self { client, verifier, epoch, now: Now { mono: Mono(0), wall: START }, effects: Vec::new() }
     }
@@ -33,7 +35,7 @@ impl Desk {
         self.client.submit(self.now, operations, &mut self.effects)
     }
 
-    fn answer(&mut self, replica: u8, outcomes: Vec<(RequestNumber, Outcome)>) -> Result<(), ClientRejection> {
+    fn answer(&mut self, replica: u8, outcomes: Vec<Answered>) -> Result<(), ClientRejection> {
         let key = &keys(4)[replica as usize];
         let reply = Reply {
             epoch: self.epoch.epoch,
@@ -52,10 +54,30 @@ impl Desk {
     fn done(&self) -> Vec<(RequestNumber, Outcome, usize)> {
         let done = self.effects.iter().filter_map(|effect| match effect {
             ClientEffect::Done { number, outcome, proof, .. } => Some((*number, outcome.clone(), proof.len())),
-            ClientEffect::Send { .. } => None,
+            ClientEffect::Send { .. } | ClientEffect::Displaced { .. } => None,
         });
         done.collect()
     }
+
+    fn displaced(&self) -> Vec<RequestNumber> {
+        let displaced = self.effects.iter().filter_map(|effect| match effect {
+            ClientEffect::Displaced { number } => Some(*number),
+            ClientEffect::Send { .. } | ClientEffect::Done { .. } => None,
+        });
+        displaced.collect()
+    }
+}
+
+/// Of the request that [`Desk::submit`] makes.
+fn answered(number: RequestNumber, outcome: Outcome) -> Answered {
+    let operations = Operations::pack([&b"x"[..]]).unwrap();
+    let (_, request) = Request::sign_with_digest(&gateway_key(100), &NETWORK, (FIRST, number), operations);
+    Answered { number, request, outcome }
+}
+
+/// Of another one under the same number.
+fn of_another(number: RequestNumber, outcome: Outcome) -> Answered {
+    Answered { number, request: Digest::from_bytes([3; 32]), outcome }
 }
 
 fn ok(text: &str) -> Outcome {
@@ -67,13 +89,13 @@ fn ok(text: &str) -> Outcome {
 fn a_result_is_believed_from_f_plus_one() {
     let mut desk = Desk::new();
     let number = desk.submit().unwrap();
-    desk.answer(0, vec![(number, ok("a"))]).unwrap();
-    desk.answer(0, vec![(number, ok("a"))]).unwrap();
-    desk.answer(1, vec![(number, ok("lie"))]).unwrap();
+    desk.answer(0, vec![answered(number, ok("a"))]).unwrap();
+    desk.answer(0, vec![answered(number, ok("a"))]).unwrap();
+    desk.answer(1, vec![answered(number, ok("lie"))]).unwrap();
     assert!(desk.done().is_empty());
-    desk.answer(2, vec![(number, ok("a"))]).unwrap();
+    desk.answer(2, vec![answered(number, ok("a"))]).unwrap();
     assert_eq!(desk.done(), [(number, ok("a"), 2)]);
-    assert_eq!(desk.answer(3, vec![(number, ok("a"))]), Err(ClientRejection::Unasked), "once");
+    assert_eq!(desk.answer(3, vec![answered(number, ok("a"))]), Err(ClientRejection::Unasked), "once");
     assert_eq!(desk.client.primary(), desk.epoch.member(desk.epoch.primary(view(2))), "a hint for the next");
 }
 
@@ -88,7 +110,7 @@ fn a_reply_of_another_is_refused() {
         view: view(0),
         gateway: gateway_key(100).node_id(),
         sequence: seq(3),
-        outcomes: vec![(number, ok("a"))],
+        outcomes: vec![answered(number, ok("a"))],
         replica: ReplicaId::new(2),
         signature: Signature::from_bytes([0; 64]),
     };
@@ -118,7 +140,7 @@ fn a_client_sends_again() {
         .iter()
         .map(|effect| match effect {
             ClientEffect::Send { message, .. } => message.encode(),
-            ClientEffect::Done { .. } => panic!(),
+            ClientEffect::Done { .. } | ClientEffect::Displaced { .. } => panic!(),
         })
         .collect();
     assert_eq!(sends.len(), 6);
@@ -133,11 +155,11 @@ fn a_client_keeps_to_the_window() {
     assert_eq!(desk.submit(), Err(ClientRejection::Busy));
     // The last is answered, and the first is not: still no room.
     for replica in 0..2 {
-        desk.answer(replica, vec![(numbers[7], ok("a"))]).unwrap();
+        desk.answer(replica, vec![answered(numbers[7], ok("a"))]).unwrap();
     }
     assert_eq!(desk.submit(), Err(ClientRejection::Busy));
     for replica in 0..2 {
-        desk.answer(replica, vec![(numbers[0], ok("a"))]).unwrap();
+        desk.answer(replica, vec![answered(numbers[0], ok("a"))]).unwrap();
     }
     assert!(desk.submit().is_ok());
     let large = Operations::pack([vec![0; 1 << 20].as_slice()]).unwrap();
@@ -152,11 +174,72 @@ fn a_client_goes_on_above_the_floor() {
     let number = desk.submit().unwrap();
     let floor = RequestNumber::new(1000);
     for replica in 0..2 {
-        desk.answer(replica, vec![(number, Outcome::TooOld(floor))]).unwrap();
+        desk.answer(replica, vec![answered(number, Outcome::TooOld(floor))]).unwrap();
     }
     assert_eq!(desk.done().len(), 1);
     let window = u64::from(desk.epoch.client_window);
     assert_eq!(desk.submit(), Ok(RequestNumber::new(1001 + 2 * window)));
+}
+
+/// Checklist item 17: a number that a former life of the gateway used for another request, which was executed: its outcome
+/// is not this request's, which is to be asked for again, above all that life's numbers (simulator, seed 50026).
+#[test]
+fn the_outcome_of_another_request_under_the_number_is_not_believed() {
+    for outcome in [ok("a"), Outcome::Forgotten] {
+        let mut desk = Desk::new();
+        let number = desk.submit().unwrap();
+        desk.answer(0, vec![of_another(number, outcome.clone())]).unwrap();
+        desk.answer(0, vec![of_another(number, outcome.clone())]).unwrap();
+        assert_eq!((desk.done(), desk.displaced()), (vec![], vec![]));
+        desk.answer(1, vec![of_another(number, outcome.clone())]).unwrap();
+        assert_eq!((desk.done(), desk.displaced()), (vec![], vec![number]));
+        assert_eq!(desk.client.waiting(), 0);
+        assert_eq!(desk.answer(2, vec![of_another(number, outcome)]), Err(ClientRejection::Unasked), "once");
+        let window = u64::from(desk.epoch.client_window);
+        assert_eq!(desk.submit(), Ok(number.plus(2 * window).next()));
+    }
+}
+
+/// Some replicas have let go of the answer, and a liar names a third request: f + 1 have executed another one all the same.
+#[test]
+fn whichever_was_executed_in_its_place_a_request_is_displaced() {
+    let mut desk = Desk::new();
+    let number = desk.submit().unwrap();
+    desk.answer(0, vec![of_another(number, ok("a"))]).unwrap();
+    let third = Answered { request: Digest::from_bytes([4; 32]), ..of_another(number, Outcome::Forgotten) };
+    desk.answer(1, vec![third]).unwrap();
+    assert_eq!((desk.done(), desk.displaced()), (vec![], vec![number]));
+}
+
+/// Checklist item 16: a liar that names another request, or the right one with another outcome, is one voice of neither.
+#[test]
+fn a_liar_about_the_request_is_not_counted() {
+    let mut desk = Desk::new();
+    let number = desk.submit().unwrap();
+    desk.answer(0, vec![of_another(number, ok("a"))]).unwrap();
+    desk.answer(1, vec![answered(number, ok("a"))]).unwrap();
+    assert_eq!((desk.done(), desk.displaced()), (vec![], vec![]));
+    desk.answer(2, vec![answered(number, ok("a"))]).unwrap();
+    assert_eq!((desk.done(), desk.displaced()), (vec![(number, ok("a"), 2)], vec![]));
+}
+
+/// That a former life's request came too late says nothing of the one under the same number that was executed before it.
+#[test]
+fn another_request_that_was_not_executed_displaces_nothing() {
+    let mut desk = Desk::new();
+    let number = desk.submit().unwrap();
+    for outcome in [Outcome::TooOld(RequestNumber::new(1000)), Outcome::TooNew] {
+        for replica in 0..4 {
+            desk.answer(replica, vec![of_another(number, outcome.clone())]).unwrap();
+        }
+    }
+    assert_eq!((desk.done(), desk.displaced()), (vec![], vec![]));
+    // Both may be in one reply: a batch had both.
+    for replica in 0..2 {
+        let (theirs, own) = (of_another(number, Outcome::TooNew), answered(number, Outcome::TooNew));
+        desk.answer(replica, vec![theirs, own]).unwrap();
+    }
+    assert_eq!(desk.done(), [(number, Outcome::TooNew, 2)]);
 }
 
 /// Replies of two committees are not counted together.
@@ -164,16 +247,16 @@ fn a_client_goes_on_above_the_floor() {
 fn a_change_of_the_committee_counts_anew() {
     let mut desk = Desk::new();
     let number = desk.submit().unwrap();
-    desk.answer(0, vec![(number, ok("a"))]).unwrap();
+    desk.answer(0, vec![answered(number, ok("a"))]).unwrap();
     let next = EpochConfig { epoch: mesh_proto::domain::Epoch(1), ..desk.epoch.as_ref().clone() };
     desk.epoch = Arc::new(next);
     desk.now.mono = Mono(5);
     desk.client.set_epoch(Arc::clone(&desk.epoch), desk.now);
     desk.verifier.update(Arc::new(Snapshot::of_epoch(NETWORK, Arc::clone(&desk.epoch))));
     assert_eq!(desk.client.deadline(), Some(Mono(5)), "the new members are asked at once");
-    desk.answer(1, vec![(number, ok("a"))]).unwrap();
+    desk.answer(1, vec![answered(number, ok("a"))]).unwrap();
     assert!(desk.done().is_empty());
-    desk.answer(2, vec![(number, ok("a"))]).unwrap();
+    desk.answer(2, vec![answered(number, ok("a"))]).unwrap();
     assert_eq!(desk.done().len(), 1);
     assert_eq!(desk.client.waiting(), 0);
 }

@@ -190,6 +190,29 @@ fn what_is_told_anew_is_the_same() {
     assert!(!said(&retold).is_empty());
 }
 
+/// Checklist item 20: what is left out of a fact is in one before it, also behind a log that was begun anew in between.
+#[test]
+fn a_body_of_a_batch_that_was_given_up_is_told_again() {
+    let mut bench = Bench::new(3, 4);
+    bench.ask(&request(1)).unwrap();
+    bench.ask(&request(2)).unwrap();
+    bench.give(0, bench.pre_prepare((view(0), seq(1)), &batch(&[request(1)]))).unwrap();
+    enter(&mut bench, Vec::new());
+    bench.give(1, bench.pre_prepare((view(1), seq(1)), &batch(&[request(2)]))).unwrap();
+    // The store is brought up to date here: the first batch is in no entry any more.
+    let mut facts = bench.replica.retell();
+    bench.take();
+    bench.give(1, bench.pre_prepare((view(1), seq(2)), &batch(&[request(1)]))).unwrap();
+    facts.extend(bench.effects.iter().filter_map(|effect| match effect {
+        Effect::Persist(fact) => Some(fact.clone()),
+        _ => None,
+    }));
+    let again = Bench::with(3, bench.epoch.clone(), Config::default(), facts, false);
+    for number in [1, 2] {
+        assert!(again.replica.kept(&request(number).digest()).is_some(), "request {number}");
+    }
+}
+
 /// Checklist item 21: who lost its disk learns and serves, and votes no more; not after another restart either.
 #[test]
 fn who_lost_its_disk_does_not_vote() {

@@ -3,7 +3,7 @@
 use super::bench::{epoch, gateway_key, seq};
 use crate::table::{Table, Verdict, entry_leaf};
 use mesh_proto::{
-    id::NodeId,
+    id::{Digest, NodeId},
     pbft::{EpochConfig, Outcome, RequestNumber},
     task::Octets,
     time::Wall,
@@ -22,8 +22,13 @@ fn answer(size: usize) -> Outcome {
     Outcome::Executed(Octets::from(vec![7; size]))
 }
 
+/// What some request under this number would have for its digest.
+fn digest(n: u64) -> Digest {
+    Digest::of("request", &[&n.to_le_bytes()])
+}
+
 fn execute(table: &mut Table, config: &EpochConfig, who: u8, n: u64, at: u64, outcome: Outcome) {
-    table.begin(config, gateway(who), number(n), seq(at));
+    table.begin(config, gateway(who), number(n), digest(n), seq(at));
     table.finish(config, &gateway(who), number(n), outcome);
 }
 
@@ -40,7 +45,7 @@ fn an_evicted_gateway_cannot_repeat_what_was_executed() {
     assert_eq!(table.floor(), number(53));
     assert_eq!(table.judge(&config, &gateway(3), number(53), Wall(0)), Verdict::TooOld(number(53)));
     assert_eq!(table.judge(&config, &gateway(3), number(54), Wall(0)), Verdict::New);
-    assert!(matches!(table.judge(&config, &gateway(0), number(50), Wall(0)), Verdict::Executed(..)));
+    assert!(matches!(table.judge(&config, &gateway(0), number(50), Wall(0)), Verdict::Executed { .. }));
     assert_eq!(table.judge(&config, &gateway(9), number(5), Wall(0)), Verdict::TooOld(number(53)), "newcomers too");
 }
 
@@ -74,28 +79,34 @@ fn answers_are_kept_within_a_bound() {
         execute(&mut table, &config, 0, n, n, answer(4));
     }
     let judged = |n| table.judge(&config, &gateway(0), number(n), Wall(0));
-    assert_eq!(judged(1), Verdict::Executed(seq(1), Outcome::Forgotten));
-    assert_eq!(judged(2), Verdict::Executed(seq(2), answer(4)));
+    let executed = |n, outcome| Verdict::Executed { sequence: seq(n), request: digest(n), outcome };
+    assert_eq!(judged(1), executed(1, Outcome::Forgotten));
+    assert_eq!(judged(2), executed(2, answer(4)));
     let mut table = table.clone();
     execute(&mut table, &config, 0, 11, 4, answer(1));
     assert_eq!(table.judge(&config, &gateway(0), number(3), Wall(0)), Verdict::TooOld(number(3)));
 }
 
-/// Checklist item 17: an answer that is there twice, or not, is another table.
+/// Checklist item 17: an answer that is there twice, or not, or is of another request, is another table. Each table is
+/// taken over with what its root covers.
 #[test]
-fn the_root_covers_numbers_places_and_answers() {
+fn the_root_covers_numbers_places_requests_and_answers() {
     let config = epoch(4);
-    let root = |n, at, outcome| {
+    let root = |n, at, request, outcome| {
         let mut table = Table::default();
-        execute(&mut table, &config, 0, n, at, outcome);
+        table.begin(&config, gateway(0), number(n), request, seq(at));
+        table.finish(&config, &gateway(0), number(n), outcome);
+        let entries: Vec<_> = table.entries().collect();
+        assert_eq!(Table::from_entries(&entries, table.floor()), table);
         table.roots().root
     };
     let roots = [
-        root(1, 1, answer(1)),
-        root(2, 1, answer(1)),
-        root(1, 2, answer(1)),
-        root(1, 1, answer(2)),
-        root(1, 1, Outcome::Forgotten),
+        root(1, 1, digest(1), answer(1)),
+        root(2, 1, digest(1), answer(1)),
+        root(1, 2, digest(1), answer(1)),
+        root(1, 1, digest(2), answer(1)),
+        root(1, 1, digest(1), answer(2)),
+        root(1, 1, digest(1), Outcome::Forgotten),
         Table::default().roots().root,
     ];
     let distinct: std::collections::BTreeSet<_> = roots.iter().collect();
@@ -115,10 +126,10 @@ proptest! {
             if at_once.judge(&config, &gateway(who), number(n), Wall(0)) != Verdict::New {
                 continue;
             }
-            at_once.begin(&config, gateway(who), number(n), at);
+            at_once.begin(&config, gateway(who), number(n), digest(n), at);
             at_once.finish(&config, &gateway(who), number(n), answer(size));
             prop_assert_eq!(piped.judge(&config, &gateway(who), number(n), Wall(0)), Verdict::New);
-            piped.begin(&config, gateway(who), number(n), at);
+            piped.begin(&config, gateway(who), number(n), digest(n), at);
             pending.push_back((who, n, size));
             if pending.len() >= late {
                 let (who, n, size) = pending.pop_front().unwrap();

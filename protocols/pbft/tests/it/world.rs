@@ -563,6 +563,8 @@ impl World {
                         self.checker.acknowledged.insert(operation, sequence);
                     }
                 }
+                // Gateways do not restart here.
+                ClientEffect::Displaced { number } => panic!("request {number} of gateway {gateway} is displaced"),
             }
         }
         if let Some(due) = self.gateways[gateway].client.deadline() {

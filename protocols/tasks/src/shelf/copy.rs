@@ -20,8 +20,8 @@ pub struct Copy {
     #[serde(skip)]
     pub in_force: bool,
     /// The end that it shows is known to be decided: a majority had it, in this version or an earlier one, and whoever
-    /// writes after that goes on with it. Not kept.
-    #[serde(skip)]
+    /// writes after that goes on with it. Kept when the store is next brought up to date, as [`Self::complete`] is.
+    #[serde(rename = "d", default)]
     pub settled: bool,
     /// All holders are known to have just this. Kept when the store is next brought up to date, and no sooner: where it
     /// is lost, it is found out again.

@@ -13,7 +13,7 @@ use crate::{
 use mesh_proto::{
     codec::{self, DecodeError},
     id::{NodeId, TaskId},
-    task::{Ballot, Holder, Outcome},
+    task::{Ballot, Holder, Outcome, Version},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct Glance<'a> {
     pub complete: bool,
 }
 
-/// The state that facts make. Changed by [`Shelf::apply`] alone, but for the two remarks on a copy that are not kept.
+/// The state that facts make. Changed by [`Shelf::apply`] alone, but for what is remarked on a copy in passing.
 #[derive(Debug, Default)]
 pub struct Shelf {
     copies: BTreeMap<TaskId, Slot>,
@@ -73,6 +73,8 @@ pub struct Shelf {
     live: BTreeSet<TaskId>,
     /// Ended, by when.
     ended: BTreeSet<(Wall, TaskId)>,
+    /// Of these, those whose end is not known to be decided: it may be the only word of one that others have yet to hear.
+    undecided: BTreeSet<TaskId>,
     /// Held once, and dropped when they had ended: when that was. Whoever asks for one is told that it is too old,
     /// instead of finding here a holder that never knew it.
     gone: BTreeMap<TaskId, Wall>,
@@ -166,9 +168,14 @@ impl Shelf {
         match copy.register.ending() {
             None => {
                 self.live.insert(task);
+                self.undecided.remove(&task);
             }
             Some(ending) => {
                 self.live.remove(&task);
+                match copy.settled {
+                    true => self.undecided.remove(&task),
+                    false => self.undecided.insert(task),
+                };
                 self.ended.insert((ending.at, task));
                 self.unsealed.push_back(task);
             }
@@ -211,6 +218,7 @@ impl Shelf {
         if let Some(old) = self.copies.remove(task) {
             self.put_away(task, &old);
             self.live.remove(task);
+            self.undecided.remove(task);
             self.changed.insert(Key::Copy(*task));
         }
         if self.promises.remove(task).is_some() {
@@ -229,6 +237,11 @@ impl Shelf {
     /// It was held here, had ended, and is forgotten.
     pub fn is_gone(&self, task: &TaskId) -> bool {
         self.gone.contains_key(task)
+    }
+
+    /// When that ended, or was found to have.
+    pub fn gone_at(&self, task: &TaskId) -> Option<Wall> {
+        self.gone.get(task).copied()
     }
 
     pub fn gone(&self) -> &BTreeSet<(Wall, TaskId)> {
@@ -293,13 +306,32 @@ impl Shelf {
 
     /// What is held is known to be on a majority of the holders.
     pub fn mark_in_force(&mut self, task: &TaskId) {
-        match self.copies.get_mut(task) {
+        let is_live = match self.copies.get_mut(task) {
             Some(Slot::Open(copy)) => {
                 copy.in_force = true;
-                copy.settled = !copy.is_live();
+                copy.is_live()
             }
-            Some(Slot::Sealed(sealed)) => (sealed.in_force, sealed.settled) = (true, true),
-            None => {}
+            Some(Slot::Sealed(sealed)) => {
+                sealed.in_force = true;
+                false
+            }
+            None => return,
+        };
+        if !is_live {
+            self.mark_settled(task);
+        }
+    }
+
+    /// The end that is held is known to be decided.
+    pub fn mark_settled(&mut self, task: &TaskId) {
+        let settled = match self.copies.get_mut(task) {
+            Some(Slot::Open(copy)) => &mut copy.settled,
+            Some(Slot::Sealed(sealed)) => &mut sealed.settled,
+            None => return,
+        };
+        if !std::mem::replace(settled, true) {
+            self.undecided.remove(task);
+            self.changed.insert(Key::Copy(*task));
         }
     }
 
@@ -331,25 +363,38 @@ impl Shelf {
 
     /// The same, unopened.
     pub fn glances(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Glance<'_>)> {
-        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| {
-            let glance = match slot {
-                Slot::Open(copy) => Glance {
-                    holders: &copy.register.holders,
-                    driver: copy.ballot.driver,
-                    ended: copy.register.ending().map(|ending| ending.at),
-                    is_confirmed: copy.is_confirmed(),
-                    complete: copy.complete,
-                },
-                Slot::Sealed(sealed) => Glance {
-                    holders: &sealed.holders,
-                    driver: sealed.ballot(&self.names).driver,
-                    ended: Some(sealed.at),
-                    is_confirmed: sealed.confirmed || sealed.is_written(),
-                    complete: sealed.complete,
-                },
-            };
-            (task, glance)
-        })
+        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| (task, self.glance_at(slot)))
+    }
+
+    pub fn glance(&self, task: &TaskId) -> Option<Glance<'_>> {
+        self.copies.get(task).map(|slot| self.glance_at(slot))
+    }
+
+    fn glance_at<'a>(&'a self, slot: &'a Slot) -> Glance<'a> {
+        match slot {
+            Slot::Open(copy) => Glance {
+                holders: &copy.register.holders,
+                driver: copy.ballot.driver,
+                ended: copy.register.ending().map(|ending| ending.at),
+                is_confirmed: copy.is_confirmed(),
+                complete: copy.complete,
+            },
+            Slot::Sealed(sealed) => Glance {
+                holders: &sealed.holders,
+                driver: sealed.ballot(&self.names).driver,
+                ended: Some(sealed.at),
+                is_confirmed: sealed.confirmed || sealed.is_written(),
+                complete: sealed.complete,
+            },
+        }
+    }
+
+    /// The stamp of a copy that has ended.
+    pub fn end_stamp(&self, task: &TaskId) -> Option<(Ballot, Version)> {
+        match self.copies.get(task)? {
+            Slot::Open(copy) => Some(copy.stamp()).filter(|_| !copy.is_live()),
+            Slot::Sealed(sealed) => Some((sealed.ballot(&self.names), sealed.version)),
+        }
     }
 
     pub fn copies_len(&self) -> usize {
@@ -362,6 +407,15 @@ impl Shelf {
 
     pub fn ended(&self) -> &BTreeSet<(Wall, TaskId)> {
         &self.ended
+    }
+
+    /// How many have ended of which that is not known to be decided.
+    pub fn undecided(&self) -> usize {
+        self.undecided.len()
+    }
+
+    pub fn is_undecided(&self, task: &TaskId) -> bool {
+        self.undecided.contains(task)
     }
 
     pub fn is_held(&self, task: &TaskId) -> bool {

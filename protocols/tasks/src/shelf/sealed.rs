@@ -25,7 +25,7 @@ pub struct Sealed {
     nonce: u64,
     term: u32,
     driver: u32,
-    version: Version,
+    pub version: Version,
     pub confirmed: bool,
     pub in_force: bool,
     pub settled: bool,

@@ -110,17 +110,16 @@ fn a_birth_that_is_settled_is_not_aimed_at_others() {
     assert_eq!(node.copy().map(|(_, register)| register.holders), Some(holders(&[1, 2, 0])));
 }
 
+fn outlived() -> Item {
+    Item::TooOld { task: task(), floor: START, ended: Some(START) }
+}
+
 #[test]
-fn who_promised_and_has_forgotten_since_is_asked_again() {
+fn what_lives_here_and_was_outlived_by_a_holder_is_forgotten() {
     let mut node = campaigning();
     node.hear(1, promise(Some(ours())));
-    assert_eq!(node.hear(2, Item::TooOld { task: task(), floor: START }), Told::nothing());
-    let told = node.pass_ms(1500);
-    let asked: Vec<_> = told.sent.iter().filter(|(_, item)| matches!(item, Item::Prepare { .. })).collect();
-    assert_eq!(asked.len(), 4, "{told:?}");
-    assert_eq!(node.hear(2, Item::TooOld { task: task(), floor: START }), Told::nothing());
-    // With that the majority of its holders has outlived it.
-    let told = node.hear(1, Item::TooOld { task: task(), floor: START });
+    // It ended without this node, and nobody that promised has more than it.
+    let told = node.hear(2, outlived());
     assert_eq!(told.facts, [Fact::Outlived { task: task(), at: node.now.wall }]);
     // A driver that was away for as long must not find a majority in what never ended here.
     let register = Arc::new(ended(START));
@@ -128,6 +127,76 @@ fn who_promised_and_has_forgotten_since_is_asked_again() {
         Item::Write { task: task(), ballot: birth_ballot(1, 7), version: Version(2), register, birth: Some(birth()) };
     let told = node.hear(1, stale);
     assert!(matches!(told.sent.as_slice(), [(1, Item::TooOld { .. })]) && told.facts.is_empty(), "{told:?}");
+}
+
+#[test]
+fn what_lives_here_is_not_forgotten_because_somebody_cannot_know_of_it() {
+    let mut node = campaigning();
+    node.hear(1, promise(Some(ours())));
+    // One whose clock is ahead, or that never had it; and one that remembers another task of before under its key.
+    let cannot_know = Item::TooOld { task: task(), floor: START, ended: None };
+    let another = Item::TooOld { task: task(), floor: START, ended: Some(Wall(START.0 - 1)) };
+    assert_eq!(node.hear(2, cannot_know), Told::nothing());
+    assert_eq!(node.hear(2, another), Told::nothing());
+    assert!(node.copy().is_some());
+    // All are asked again, until a majority says so.
+    let told = node.pass_ms(1500);
+    let asked: Vec<_> = told.sent.iter().filter(|(_, item)| matches!(item, Item::Prepare { .. })).collect();
+    assert_eq!(asked.len(), 4, "{told:?}");
+    let cannot_know = || Item::TooOld { task: task(), floor: START, ended: None };
+    assert_eq!(node.hear(2, cannot_know()), Told::nothing());
+    assert_eq!(node.hear(1, cannot_know()).facts, [Fact::Outlived { task: task(), at: node.now.wall }]);
+}
+
+#[test]
+fn what_lives_here_is_not_forgotten_while_somebody_has_its_end() {
+    let mut node = campaigning();
+    let end = Held { birth: birth(), ballot: ballot(0, 1), version: Version(2), register: Arc::new(ended(START)) };
+    node.hear(3, promise(Some(end)));
+    assert_eq!(node.hear(2, outlived()).facts, []);
+    assert!(node.copy().is_some());
+}
+
+/// The last holder, with an end of which it has to find out whether it is decided: its driver, the second, is gone.
+fn unsure() -> Node {
+    let mut node = Node::new(2);
+    let register = Arc::new(ended(START));
+    let write = Item::Write { task: task(), ballot: ballot(1, 1), version: Version(2), register, birth: Some(birth()) };
+    node.hear(1, write);
+    node.call(|tasks, cx| tasks.silent(cx, at(1)));
+    node.hear(4, Item::Follow { task: task() });
+    node
+}
+
+#[test]
+fn an_end_that_one_holder_has_outlived_is_kept_until_all_were_asked_again() {
+    let mut node = unsure();
+    for pause in [1500, 3000] {
+        assert_eq!(node.hear(0, outlived()).facts, []);
+        let told = node.pass_ms(pause);
+        let asked = told.sent.iter().filter(|(_, item)| matches!(item, Item::Prepare { .. })).count();
+        assert!(asked > 0, "{told:?}");
+    }
+    assert_eq!(node.hear(0, outlived()).facts, [Fact::Outlived { task: task(), at: node.now.wall }]);
+}
+
+#[test]
+fn an_end_that_a_majority_of_its_holders_has_outlived_is_forgotten_at_once() {
+    let mut node = unsure();
+    assert_eq!(node.hear(0, outlived()).facts, []);
+    node.call(|tasks, cx| tasks.up(cx, at(1)));
+    assert_eq!(node.hear(1, outlived()).facts, [Fact::Outlived { task: task(), at: node.now.wall }]);
+}
+
+#[test]
+fn a_holder_that_has_outlived_an_end_counts_as_having_it() {
+    let mut node = unsure();
+    let held = Held { birth: birth(), ballot: ballot(1, 1), version: Version(2), register: Arc::new(ended(START)) };
+    let told = node.hear(0, Item::Promise { task: task(), ballot: ballot(2, 2), held: Some(held) });
+    assert!(matches!(told.facts.as_slice(), [Fact::Written { version: Version(3), .. }]), "{told:?}");
+    // It forgot the task between its promise and the write: whoever waits for the end is told all the same.
+    let told = node.hear(0, outlived());
+    assert!(told.sent.iter().any(|(to, item)| *to == 4 && matches!(item, Item::Ended { .. })), "{told:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn retrying(retries: u8) -> Spec {
     Spec { retries, ..spec() }
 }
 
-fn report(number: u32, outcome: Outcome) -> Item {
+pub(super) fn report(number: u32, outcome: Outcome) -> Item {
     Item::Report { task: task(), attempt: number, outcome: Arc::new(outcome) }
 }
 
@@ -79,7 +79,10 @@ fn a_result_is_written_and_in_force_with_a_majority_and_then_everyone_is_told() 
     let told = node.hear(2, Item::Wrote { task: task(), ballot, version });
     let ended = Item::Ended { task: task(), digest: birth().digest(), register };
     assert_eq!(told, Told { sent: vec![(1, settled(1)), (4, ended)], ..Told::nothing() });
-    assert_eq!(node.hear(1, Item::Wrote { task: task(), ballot, version }), Told::nothing());
+    // And when all have it, that it may be forgotten in time.
+    let in_force = |rank| (rank, Item::InForce { task: task(), ballot, version, complete: true });
+    let told = node.hear(1, Item::Wrote { task: task(), ballot, version });
+    assert_eq!(told, Told { sent: vec![in_force(1), in_force(2)], ..Told::nothing() });
     assert_eq!(node.tasks.totals().driving, 0, "nothing is left to do");
 }
 
@@ -124,7 +127,7 @@ fn a_decided_end_is_told_while_its_holders_change_and_one_that_forgot_it_counts_
     let ended = |told: Told| told.sent.iter().any(|(to, item)| (*to, item.task()) == (3, task()) && is_end(item));
     assert!(ended(node.hear(3, Item::Follow { task: task() })), "the end is what it was");
     // The second holder has outlived it meanwhile. It never takes anything else of the task: nothing else can be decided.
-    let told = node.hear(1, Item::TooOld { task: task(), floor: START });
+    let told = node.hear(1, Item::TooOld { task: task(), floor: START, ended: Some(START) });
     let [Fact::Written { register, version: Version(4), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
     assert_eq!(register.joint, None);
 }
@@ -197,10 +200,27 @@ fn an_end_that_its_first_holder_is_without_is_looked_after_by_who_wrote_it() {
     let delay = Config::default().repair_delay;
     assert!(!(0..2 * delay.as_secs() - 1).any(|_| campaigns(&node.pass_ms(1000))), "the first may still do it");
     assert!((0..10).any(|_| campaigns(&node.pass_ms(1000))));
-    // What another wrote is not this node's to look after.
+    // What another wrote is not this node's to look after, while that one is there and does.
     let mut node = Node::born(1, &spec());
     node.hear(2, write(ballot(1, 2), ended(START)));
-    assert!(!(0..300).any(|_| campaigns(&node.pass_ms(1000))));
+    let pull = Item::Pull { task: task(), ballot: ballot(1, 2), version: Version(2) };
+    let asks = |told: &Told| told.sent.contains(&(2, pull.clone()));
+    let rounds: Vec<Told> = (0..10).map(|_| node.pass(3 * delay)).collect();
+    assert!(rounds.iter().all(asks) && !rounds.iter().any(campaigns));
+    node.call(|tasks, cx| tasks.silent(cx, at(2)));
+    assert!(campaigns(&node.pass(3 * delay)), "it is this node's turn");
+    // Nor when it says that all have it.
+    let mut node = Node::born(1, &spec());
+    node.hear(2, write(ballot(1, 2), ended(START)));
+    node.hear(2, Item::InForce { task: task(), ballot: ballot(1, 2), version: Version(2), complete: true });
+    assert!(!(0..10).map(|_| node.pass(3 * delay)).any(|told| asks(&told) || campaigns(&told)));
+    // And who is asked says so again.
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    confirm(&mut node);
+    let told = node.hear(1, Item::Pull { task: task(), ballot, version });
+    assert_eq!(told, Told::sent(1, Item::InForce { task: task(), ballot, version, complete: true }));
 }
 
 #[test]

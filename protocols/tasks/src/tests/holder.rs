@@ -110,7 +110,7 @@ fn a_placement_whose_key_is_older_than_the_memory_is_too_old() {
     let floor = Wall(START.0 - 24 * 3600 * 1000);
     let old = mesh_proto::task::Spec { born: Wall(floor.0 - 1), ..spec() };
     let told = node.hear(4, place(&birth_of(&old), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1), None));
-    assert_eq!(told, Told::sent(4, Item::TooOld { task: task(), floor }));
+    assert_eq!(told, Told::sent(4, Item::TooOld { task: task(), floor, ended: None }));
     let young = birth_of(&mesh_proto::task::Spec { born: floor, ..spec() });
     let (ballot, register) = (birth_ballot(0, 7), first_register(&[0, 1, 2], 1));
     assert_eq!(node.hear(4, place(&young, ballot, &register, None)), taken_up(&young, ballot, &register));
@@ -189,7 +189,7 @@ fn nothing_is_promised_for_what_may_have_been_forgotten() {
     // So old that it would not.
     let asked = asked_of(Wall(START.0 - 4 * (24 * 3600 + 60) * 1000 - 1));
     let mut node = Node::new(1);
-    assert_eq!(node.hear(2, asked.clone()), Told::sent(2, Item::TooOld { task: task(), floor }));
+    assert_eq!(node.hear(2, asked.clone()), Told::sent(2, Item::TooOld { task: task(), floor, ended: None }));
     assert_eq!(node.promised(), None);
     // What is held is not forgotten.
     let told = Node::born(1, &spec()).hear(2, asked);
@@ -339,4 +339,45 @@ fn an_orphan_is_taken_over_by_its_next_holder_first() {
         let fact = Fact::Promised { task: task(), ballot: ballot(1, rank), at: node.now.wall };
         assert_eq!(told.facts, [fact], "{rank}");
     }
+}
+
+#[test]
+fn a_promise_is_spent_when_a_majority_has_gone_on_without_it() {
+    let in_force = |driver, term| Item::InForce {
+        task: task(),
+        ballot: ballot(term, driver),
+        version: Version(3),
+        complete: false,
+    };
+    let mut node = Node::new(3);
+    node.hear(0, Item::Prepare { task: task(), ballot: ballot(2, 0), born: Wall(u64::MAX) });
+    // Neither by what another wrote, before it or after, nor by the word of somebody else.
+    assert_eq!(node.hear(1, in_force(1, 1)), Told::nothing());
+    assert_eq!(node.hear(1, in_force(1, 3)), Told::nothing());
+    assert_eq!(node.hear(2, in_force(0, 2)), Told::nothing());
+    assert_eq!(node.promised(), Some(ballot(2, 0)));
+    let spent = Told { facts: vec![Fact::Dropped { tasks: vec![task()] }], ..Told::nothing() };
+    assert_eq!(node.hear(0, in_force(0, 2)), spent);
+    assert_eq!(node.promised(), None);
+}
+
+#[test]
+fn who_has_left_the_mesh_takes_no_new_record() {
+    let mut node = Node::new(1);
+    node.call(|tasks, cx| tasks.member(cx, at(1), holder(1).store, false));
+    let (ballot_of_birth, register) = (birth_ballot(0, 7), first_register(&[0, 1, 2], 1));
+    let told = node.hear(4, place(&birth(), ballot_of_birth, &register, None));
+    assert!(matches!(told.sent.as_slice(), [(4, Item::NotMine { .. })]), "{told:?}");
+    let write = Item::Write {
+        task: task(),
+        ballot: ballot(1, 0),
+        version: Version(2),
+        register: Arc::new(ended(START)),
+        birth: Some(birth()),
+    };
+    assert_eq!(node.hear(0, write.clone()), Told::nothing());
+    assert_eq!(node.copy(), None);
+    // What it promised for it takes: somebody counts on that, perhaps to find another in its place.
+    node.hear(0, Item::Prepare { task: task(), ballot: ballot(1, 0), born: Wall(u64::MAX) });
+    assert_eq!(node.hear(0, write).facts.len(), 1);
 }

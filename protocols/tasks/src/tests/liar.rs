@@ -117,7 +117,11 @@ fn any_item(me: usize) -> impl Strategy<Value = Item> {
         }),
         number().prop_map(|attempt| Item::Settled { task: task(), attempt }),
         rank().prop_map(|driver| Item::DrivenBy { task: task(), driver: at(driver) }),
-        any_wall().prop_map(|floor| Item::TooOld { task: task(), floor }),
+        (any_wall(), proptest::option::of(any_wall())).prop_map(|(floor, ended)| Item::TooOld {
+            task: task(),
+            floor,
+            ended
+        }),
         Just(Item::Follow { task: task() }),
         Just(Item::Following { task: task(), known: known() }),
         Just(Item::Unknown { task: task() }),

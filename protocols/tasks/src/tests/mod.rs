@@ -1,6 +1,7 @@
 //! One node among five, given inputs by hand: tables of (input, exact effects, state after).
 
 mod candidate;
+mod decided;
 mod driver;
 mod ends;
 mod executor;

@@ -1,5 +1,5 @@
 use super::{node::*, told::Told};
-use crate::{Config, Fact};
+use crate::{Config, Fact, Shelf};
 use mesh_proto::{
     id::TaskId,
     task::{Attempt, Birth, Item, Register, Spec, State, TaskKey, Version},
@@ -9,8 +9,19 @@ use std::{sync::Arc, time::Duration};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A task that ended here so many milliseconds after the start; its key was drawn then as well.
+/// A task that ended here so many milliseconds after the start, as all its holders know; its key was drawn then as well.
 fn end(node: &mut Node, key: u8, ms: u64) -> TaskId {
+    let task = end_unsure(node, key, ms);
+    node.hear(0, decided(task));
+    task
+}
+
+fn decided(task: TaskId) -> Item {
+    Item::InForce { task, ballot: ballot(1, 0), version: Version(2), complete: true }
+}
+
+/// The same, but whether a majority has it so is not known here.
+fn end_unsure(node: &mut Node, key: u8, ms: u64) -> TaskId {
     let born = Wall(START.0 + ms);
     let spec = Spec { key: TaskKey::Own(vec![key]), born, ..spec() };
     let birth = birth_of(&spec);
@@ -35,15 +46,64 @@ fn an_ended_task_is_kept_for_the_retention_and_a_minute() {
 }
 
 #[test]
+fn an_end_that_may_be_all_that_is_left_of_a_task_is_kept_until_it_is_known_to_be_decided() {
+    let mut node = Node::with(1, Config { retained_max: 0, ..Config::default() });
+    let task = end_unsure(&mut node, 1, 1);
+    assert!((0..48).all(|_| !node.pass(DAY / 12).facts.iter().any(|fact| matches!(fact, Fact::Dropped { .. }))));
+    assert!(node.tasks.shelf().copy(&task).is_some());
+    // Not by the word of somebody else, nor of what was before.
+    node.hear(2, decided(task));
+    node.hear(0, Item::InForce { task, ballot: ballot(1, 0), version: Version(1), complete: true });
+    assert!(node.tasks.shelf().copy(&task).is_some_and(|copy| !copy.settled));
+    node.hear(0, Item::InForce { task, ballot: ballot(1, 0), version: Version(2), complete: false });
+    node.pass_ms(1000);
+    assert!(node.tasks.shelf().copy(&task).is_none());
+}
+
+#[test]
+fn ends_that_are_not_known_to_be_decided_push_no_others_out() {
+    let mut node = Node::with(1, Config { retained_max: 2, ..Config::default() });
+    for key in 1..=5 {
+        end_unsure(&mut node, key, u64::from(key));
+    }
+    let kept: Vec<TaskId> = [6, 7].map(|key| end(&mut node, key, u64::from(key))).into();
+    assert_eq!(node.pass_ms(1000).facts, []);
+    assert_eq!((node.tasks.shelf().undecided(), node.tasks.shelf().ended().len()), (5, 7));
+    let last = end(&mut node, 8, 8);
+    node.pass_ms(1000);
+    let shelf = node.tasks.shelf();
+    assert_eq!([kept[0], kept[1], last].map(|task| shelf.is_held(&task)), [false, true, true]);
+    assert_eq!(shelf.undecided(), 5);
+}
+
+#[test]
+fn that_an_end_is_decided_outlives_a_restart() {
+    let mut node = Node::new(1);
+    let task = end_unsure(&mut node, 1, 0);
+    let mut stored = Vec::new();
+    let mut shelf = Shelf::default();
+    for is_decided in [false, true] {
+        node.tasks.take_changes(|key, value| stored.push((key, value)));
+        for (key, value) in stored.drain(..) {
+            let value = value.expect("nothing was removed");
+            assert!(shelf.load(&key, &value).is_ok());
+        }
+        assert_eq!(shelf.copy(&task).map(|copy| copy.settled), Some(is_decided));
+        node.hear(0, Item::InForce { task, ballot: ballot(1, 0), version: Version(2), complete: false });
+    }
+}
+
+#[test]
 fn an_ended_task_that_the_others_have_forgotten_is_forgotten_by_who_would_drive_it() {
     let mut node = Node::new(1);
-    let task = end(&mut node, 1, 0);
+    let task = end_unsure(&mut node, 1, 0);
     // Its driver is gone. Asked how it ends, it has to find out whether a majority has it so; of those nobody answers.
     node.call(|tasks, cx| tasks.silent(cx, at(0)));
     node.hear(4, Item::Follow { task });
     assert_eq!(node.tasks.totals().driving, 1);
     node.pass(DAY + Duration::from_secs(62));
-    node.pass_ms(50);
+    node.hear(2, Item::TooOld { task, floor: START, ended: Some(START) });
+    node.hear(3, Item::TooOld { task, floor: START, ended: Some(START) });
     assert!(node.tasks.shelf().copy(&task).is_none());
     assert_eq!(node.hear(4, Item::Follow { task }), Told::sent(4, Item::Unknown { task }));
 }
@@ -70,7 +130,7 @@ fn more_than_may_be_kept_raises_the_floor_above_what_is_dropped() {
     let old = Spec { key: TaskKey::Own(vec![9]), born: Wall(floor.0 - 1), ..spec() };
     let birth = birth_of(&old);
     let told = node.hear(4, place(&birth, birth_ballot(0, 7), &first_register(&[0, 1, 2], 0), None));
-    assert_eq!(told, Told::sent(4, Item::TooOld { task: birth.task, floor }));
+    assert_eq!(told, Told::sent(4, Item::TooOld { task: birth.task, floor, ended: None }));
 }
 
 #[test]
@@ -97,7 +157,10 @@ fn what_ended_and_is_forgotten_does_not_come_back() {
         birth: Some(birth.clone()),
     };
     let floor_now = node.tasks.shelf().floor().max(floor);
-    assert_eq!(told(node.hear(0, stale)), [Item::TooOld { task: birth.task, floor: floor_now }]);
+    assert_eq!(
+        told(node.hear(0, stale)),
+        [Item::TooOld { task: birth.task, floor: floor_now, ended: Some(birth.born) }]
+    );
     let asked = Item::Prepare { task: birth.task, ballot: ballot(3, 2), born: Wall(u64::MAX) };
     assert!(matches!(told(node.hear(2, asked)).as_slice(), [Item::TooOld { .. }]));
     // The memory of them is bounded as well.
@@ -159,6 +222,7 @@ fn nothing_is_forgotten_of_which_a_repeat_would_be_run() {
         let birth = birth_of(&Spec { born: Wall(born), ..spec() });
         let (register, ballot) = (Arc::new(ended(Wall(ended_at))), ballot(1, 0));
         node.hear(0, Item::Write { task: task(), ballot, version: Version(2), register, birth: Some(birth.clone()) });
+        node.hear(0, decided(task()));
         for _ in 0..30 {
             node.pass(Duration::from_secs(3600));
             let repeat = node.hear(4, place(&birth, birth_ballot(0, 9), &first_register(&[0, 1, 2], 0), None));

@@ -279,6 +279,19 @@ impl Checks {
                     }
                 }
             }
+            Item::InForce { task, ballot, version, complete } => {
+                let is_this = |write: &&Write| write.key == (*ballot, *version);
+                let write = self.registers.history(task).iter().find(is_this);
+                let is_true = write.is_some_and(|write| write.is_in_force() && (!complete || write.is_on_all()));
+                // What holders have outlived they had.
+                match is_true || self.forgetful && self.registers.chosen(task).is_some() {
+                    true => Ok(()),
+                    false => Err(Violation::new(
+                        Rule::EndedIsChosen,
+                        format!("{task}: {ballot} {version:?} is said to be in force, or on all, and it never was"),
+                    )),
+                }
+            }
             Item::Ended { task, register, .. } => self.registers.said_to_have_ended(*task, register),
             Item::Promise { task, held, .. } => {
                 if let Some(held) = held {
@@ -367,10 +380,12 @@ impl Checks {
     /// record whose holders still have such a majority keeps it.
     pub fn may_lose(&self, store: StoreId) -> bool {
         let safe = |holders: &[Holder]| {
-            let intact = holders.iter().filter(|holder| self.disks.is_intact(holder.store)).count();
-            let named = holders.iter().any(|holder| holder.store == store && self.disks.is_intact(store));
+            let others = holders.iter().filter(|one| one.store != store && self.disks.is_intact(one.store)).count();
+            // Of who left it can still be had what those who have not heard of that need.
+            let is_there = self.disks.get(store).is_some_and(|disk| disk.intact);
+            let named = is_there && holders.iter().any(|holder| holder.store == store);
             let majority = holders.len() / 2 + 1;
-            intact < majority || intact - usize::from(named) >= majority
+            others + usize::from(named) < majority || others >= majority
         };
         let is_safe = |write: &Write| write.register.lists().all(|holders| safe(holders));
         self.registers.all().all(|history| {
@@ -394,6 +409,11 @@ struct PastOf<'a> {
 impl Past for PastOf<'_> {
     fn was_written(&self, key: Key) -> bool {
         self.history.iter().any(|write| write.key == key && write.on.contains(&self.store))
+    }
+
+    fn was_reached(&self, key: Key) -> bool {
+        let reaches = |write: &Write| write.key.0 == key.0 && write.key.1 >= key.1;
+        self.history.iter().any(|write| reaches(write) && write.on.contains(&self.store))
     }
 
     fn was_promised(&self, ballot: Ballot) -> bool {

@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// up by its gateway, was no lie.
 pub trait Past {
     fn was_written(&self, key: Key) -> bool;
+    /// It, or a later version of the same driver, which stands for it, was written.
+    fn was_reached(&self, key: Key) -> bool;
     fn was_promised(&self, ballot: Ballot) -> bool;
 }
 
@@ -73,9 +75,8 @@ impl Promises {
         let on_disk = disk.and_then(|disk| disk.held.as_ref()).map(|(ballot, version, _)| (*ballot, *version));
         match kind {
             Kind::Has(key) => {
-                // A later version of the same driver stands for the earlier ones.
-                let is_past = on_disk.is_some_and(|held| held.0 == key.0 && held.1 >= key.1);
-                if !is_past && !past.was_written(key) {
+                // Not only now: what it took since may leave before this does (simulator, seed 49906).
+                if !past.was_reached(key) {
                     return fault(Rule::DurableBeforeSaid, format!("says it has {}, which was never there", show(key)));
                 }
                 // A repeat of what it accepted before it promised is no lie. What was dropped meanwhile, because the
@@ -113,7 +114,9 @@ impl Promises {
                 if held.is_some_and(|held| !past.was_written(held)) {
                     return fault(Rule::DurableBeforeSaid, "shows what was never on its disk".into());
                 }
-                if said.promised.is_none_or(|(promised, _)| promised <= ballot) {
+                // What was released meanwhile, since a majority has gone on without it, binds nobody.
+                let is_kept = disk.and_then(|disk| disk.promised) >= Some(ballot);
+                if is_kept && said.promised.is_none_or(|(promised, _)| promised <= ballot) {
                     said.promised = Some((ballot, after));
                 }
                 said.has = said.has.max(held.map(|held| (held, after)));
@@ -176,6 +179,10 @@ mod tests {
 
     impl Past for Had {
         fn was_written(&self, _: Key) -> bool {
+            self.is_written
+        }
+
+        fn was_reached(&self, _: Key) -> bool {
             self.is_written
         }
 

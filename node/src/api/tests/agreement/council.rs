@@ -4,8 +4,8 @@ use crate::api::{
     brain::{Answers, Brain, BrainGone},
 };
 use futures::{FutureExt, future::BoxFuture};
-use mesh_coordinator::{Answer, Command, Refusal, agreement::AgreementView};
-use mesh_ledger::{Ledger, Rules};
+use mesh_coordinator::{Answer, Command, Refusal, StatusView, agreement::AgreementView};
+use mesh_ledger::{Ledger, Map, Rules};
 use mesh_proto::{
     address::Addresses,
     agreement::{Operation, Ran, ReplicaStanding, Standing},
@@ -14,7 +14,7 @@ use mesh_proto::{
     genesis::{Engine, Founders, Genesis},
     id::{NodeId, StoreId},
     key::SecretKey,
-    ledger::{Checked, CommandId, Index},
+    ledger::{Bundle, Checked, CommandId, Index, ProposalId},
     pbft::{EpochConfig, Sequence, View},
     role::Role,
     time::Wall,
@@ -40,6 +40,8 @@ pub struct Council(Arc<Inner>);
 struct Inner {
     ledger: Mutex<Ledger>,
     genesis: Genesis,
+    /// The state at the last checkpoint, as a node keeps it that has as many batches between two as meshes have.
+    held: Mutex<Option<(Index, Map)>>,
     now: AtomicU64,
     /// Nothing is ordered.
     is_silent: AtomicBool,
@@ -76,6 +78,7 @@ impl Council {
         Self(Arc::new(Inner {
             ledger: Mutex::new(Ledger::genesis(&genesis, rules)),
             genesis,
+            held: Mutex::default(),
             now: AtomicU64::new(START.0),
             is_silent: AtomicBool::default(),
             refusal: Mutex::default(),
@@ -89,8 +92,12 @@ impl Council {
     /// The API of the node with that key.
     pub fn api(&self, seed: u8) -> Api {
         let (network, council) = (self.0.genesis.network_id(), self.clone());
-        super::super::api_with(self.clone(), Limits::default(), |ports| {
+        super::super::api_of(network, self.clone(), Limits::default(), |ports| {
             ports.signer = Arc::new(KeySigner { key: key(seed), network });
+            ports.last_status = Arc::new({
+                let council = council.clone();
+                move || Some(council.status())
+            });
             ports.credential = Arc::new(move |node| council.credential(node));
         })
     }
@@ -133,7 +140,11 @@ impl Council {
     fn batch(&self, commands: &[Checked]) -> (Vec<mesh_proto::ledger::Outcome>, Index) {
         let mut ledger = self.0.ledger.lock().unwrap();
         let (index, now) = (ledger.index().next(), Wall(self.0.now.load(Ordering::Relaxed)));
-        (ledger.apply(index, now, commands).unwrap().outcomes, index)
+        let outcomes = ledger.apply(index, now, commands).unwrap().outcomes;
+        if index.0.is_multiple_of(Rules::default().checkpoint_interval) {
+            *self.0.held.lock().unwrap() = Some((index, ledger.snapshot()));
+        }
+        (outcomes, index)
     }
 
     fn run(&self, index: u32, operation: &Operation) -> Answer {
@@ -167,11 +178,19 @@ impl Council {
                 self.0.looks.fetch_add(1, Ordering::Relaxed);
                 vec![Answer::Looked(Some(Box::new(self.0.ledger.lock().unwrap().answer(query))))]
             }
+            Command::Certified { behind, proposal } => vec![Answer::Certified(self.certified(*behind, *proposal))],
             Command::Recruit { node } => vec![Answer::Recruited(self.recruit(*node))],
             Command::Members => vec![Answer::Members((1..=9).map(|seed| member(node(seed))).collect())],
+            Command::Status => vec![Answer::Status(Box::new(self.status()))],
             Command::Agreement => vec![Answer::Agreement(Box::new(self.view()))],
             other => panic!("no answer to {other:?}"),
         })
+    }
+
+    fn certified(&self, behind: Index, proposal: Option<ProposalId>) -> Option<Box<Bundle>> {
+        let held = self.0.held.lock().unwrap();
+        let (index, state) = held.as_ref().filter(|(index, _)| *index >= behind)?;
+        Some(Box::new(super::ledger::bundle(&self.0.genesis, *index, state, proposal)))
     }
 
     /// Key 9 is of a node that is down.
@@ -192,6 +211,27 @@ impl Council {
         token.credential(&key(seed), None, START).ok()
     }
 
+    pub fn status(&self) -> StatusView {
+        StatusView {
+            node: node(1),
+            store: StoreId(1),
+            introduced: true,
+            members: 1,
+            reachable: 1,
+            held: 0,
+            held_live: 0,
+            driving: 0,
+            following: 0,
+            queued: 0,
+            running: 0,
+            slots: 1,
+            outbox: 0,
+            disk_has_room: true,
+            agreement: Some(self.view()),
+            counters: Vec::new(),
+        }
+    }
+
     fn view(&self) -> AgreementView {
         let committee = self.0.genesis.committee.iter().copied();
         let mut epoch = EpochConfig::genesis(committee).unwrap();
@@ -202,7 +242,7 @@ impl Council {
             (*node, (at + 1 < epoch.members.len()).then_some(standing))
         };
         AgreementView {
-            faults_tolerated: 1,
+            faults_tolerated: u32::from(epoch.members.len() >= 4),
             index: self.index(),
             under_way: 2,
             latencies: Default::default(),

@@ -2,6 +2,7 @@
 
 mod committee;
 mod council;
+mod ledger;
 mod locks;
 mod memory;
 mod order;

@@ -1,0 +1,146 @@
+use super::*;
+use mesh_pbft::{Snapshot, Verifier};
+use mesh_proto::{
+    agreement::AllRan,
+    codec,
+    id::Digest,
+    key::Signature,
+    ledger::{Body, Command, CommandId, Query},
+    pbft::{Answered, ReplicaId, Reply, Request, Sequence, View},
+    time::Wall,
+};
+
+const NETWORK: NetworkId = NetworkId::from_bytes([9; 32]);
+const NOW: Now = Now { mono: Mono(1), wall: Wall(1_800_000_000_000) };
+
+/// A gateway, and a committee of four that the test plays.
+struct Desk {
+    gateway: Gateway,
+    verifier: Verifier,
+    epoch: Arc<EpochConfig>,
+}
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_bytes(&[n; 32])
+}
+
+fn command(key: u8) -> Operation {
+    let id = CommandId { principal: "user".parse().unwrap(), key: vec![key].into(), born: Index::GENESIS };
+    Operation::Command(Box::new(Command { id, body: Body::Tick }))
+}
+
+impl Desk {
+    fn new() -> Self {
+        let epoch = Arc::new(EpochConfig::genesis((1..=4).map(|n| key(n).node_id())).unwrap());
+        let gateway = Gateway::new(ClientConfig::default(), NETWORK, Arc::new(key(100)), Arc::clone(&epoch));
+        let verifier = Verifier::new(Arc::new(Snapshot::of_epoch(NETWORK, Arc::clone(&epoch))));
+        Self { gateway, verifier, epoch }
+    }
+
+    /// By user 7.
+    fn ask(&mut self, index: u32, operation: &Operation) {
+        assert!(self.gateway.ask(Some((RequestId(7), index)), operation));
+    }
+
+    /// The requests that a flush sends.
+    fn flush(&mut self) -> Vec<Arc<Request>> {
+        let mut wishes = Vec::new();
+        self.gateway.flush(NOW, &mut wishes);
+        let requests = wishes.into_iter().map(|wish| match wish {
+            Wish::Send(_, message) => match &*message {
+                Message::Request(request) => Arc::clone(request),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        });
+        requests.collect()
+    }
+
+    /// f + 1 members say this.
+    fn answer(&mut self, answered: &Answered) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        for n in [1, 2] {
+            let node = key(n).node_id();
+            let replica: ReplicaId = self.epoch.replica_of(&node).unwrap();
+            let reply = Reply {
+                epoch: self.epoch.epoch,
+                view: View::ZERO,
+                gateway: key(100).node_id(),
+                sequence: Sequence::new(3),
+                outcomes: vec![answered.clone()],
+                replica,
+                signature: Signature::from_bytes([0; 64]),
+            };
+            let message = Message::Reply(Arc::new(reply.signed(&key(n), &NETWORK)));
+            let verified = self.verifier.verify(node, message).unwrap();
+            self.gateway.handle(NOW, verified, &mut wishes);
+        }
+        wishes
+    }
+}
+
+fn executed(ran: Vec<Ran>) -> Outcome {
+    Outcome::Executed(codec::encode(&AllRan(ran)).into())
+}
+
+/// The number was used by a life before this one, for another's command: its outcome is nobody's here, and what was asked
+/// is asked again, in its order and before what came later, under a number of its own (simulator, seed 50026).
+#[test]
+fn what_was_displaced_is_asked_again() {
+    let mut desk = Desk::new();
+    (0..2).for_each(|index| desk.ask(index, &command(index as u8)));
+    let sent = desk.flush();
+    assert_eq!(sent.len(), 1);
+    desk.ask(2, &command(2));
+    let waiting_bytes = desk.gateway.waiting_bytes;
+    let (number, request) = (sent[0].number, Digest::from_bytes([3; 32]));
+    let wishes = desk.answer(&Answered { number, request, outcome: executed(vec![Ran::Refused; 2]) });
+    assert!(wishes.is_empty(), "{wishes:?}");
+    assert_eq!(desk.gateway.under_way(), 3);
+    assert!(desk.gateway.waiting_bytes > waiting_bytes);
+
+    let again = desk.flush();
+    assert_eq!((again.len(), desk.gateway.waiting_bytes), (1, 0));
+    assert!(again[0].number > number);
+    let operations: Vec<Vec<u8>> = again[0].operations.iter().map(<[u8]>::to_vec).collect();
+    assert_eq!(operations, [0, 1, 2].map(|key| command(key).encode()));
+    let (number, request) = (again[0].number, again[0].digest());
+    let wishes = desk.answer(&Answered { number, request, outcome: executed(vec![Ran::Refused; 3]) });
+    let answers = wishes.iter().map(|wish| match wish {
+        Wish::Answer { request: RequestId(7), index, ran: Ran::Refused, .. } => *index,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(desk.gateway.under_way(), 0);
+}
+
+/// Nobody waits for what a user asked who is gone.
+#[test]
+fn what_nobody_waits_for_is_not_asked_again() {
+    let mut desk = Desk::new();
+    desk.ask(0, &Operation::Query(Query::Committee));
+    let sent = desk.flush();
+    desk.gateway.leave(RequestId(7));
+    let (number, request) = (sent[0].number, Digest::from_bytes([3; 32]));
+    desk.answer(&Answered { number, request, outcome: Outcome::Forgotten });
+    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (0, 0));
+}
+
+/// A request that the client refuses costs nobody what they asked, nor the order of it. None is refused by a client of the
+/// gateway's own epoch.
+#[test]
+fn what_the_client_refuses_waits_on() {
+    let mut desk = Desk::new();
+    let narrow = Arc::new(EpochConfig { request_bytes: 8, ..EpochConfig::clone(&desk.epoch) });
+    let first = RequestNumber::starting(NOW.wall);
+    desk.gateway.client = Some(Client::new(ClientConfig::default(), NETWORK, Arc::new(key(100)), narrow, first));
+    (0..3).for_each(|index| desk.ask(index, &command(index as u8)));
+    let bytes = desk.gateway.waiting_bytes;
+    assert!(desk.flush().is_empty());
+    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (3, bytes));
+
+    desk.gateway.client = None;
+    let sent = desk.flush();
+    let operations: Vec<Vec<u8>> = sent[0].operations.iter().map(<[u8]>::to_vec).collect();
+    assert_eq!(operations, [0, 1, 2].map(|key| command(key).encode()));
+}

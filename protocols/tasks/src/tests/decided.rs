@@ -1,0 +1,73 @@
+use super::{driver::report, node::*, told::Told};
+use crate::Fact;
+use mesh_proto::task::{Item, Register, Version};
+use std::sync::Arc;
+
+#[test]
+fn who_has_a_decided_end_need_not_wait_for_the_last_to_know_it() {
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    node.hear(1, Item::Wrote { task: task(), ballot, version });
+    let told = node.pass_ms(1000);
+    let in_force = Item::InForce { task: task(), ballot, version, complete: false };
+    let said =
+        |told: &Told| told.sent.iter().filter(|(_, item)| *item == in_force).map(|(to, _)| *to).collect::<Vec<_>>();
+    assert_eq!(said(&told), [1]);
+    assert!(said(&node.pass_ms(4000)).is_empty(), "it is said once");
+}
+
+#[test]
+fn who_was_asked_for_a_promise_and_holds_nothing_is_released_when_a_majority_goes_on() {
+    let mut node = Node::holding(0, &spec());
+    node.pass_ms(1000);
+    let (ballot, held) = (ballot(1, 0), held(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1)));
+    node.hear(1, Item::Promise { task: task(), ballot, held: Some(held) });
+    node.hear(3, Item::Promise { task: task(), ballot, held: None });
+    let released = |told: &Told| {
+        let items = told.sent.iter().filter(|(_, item)| matches!(item, Item::InForce { .. }));
+        items.map(|(to, _)| *to).collect::<Vec<_>>()
+    };
+    // The settlement of the birth binds the home list still; what is written after it binds the holders alone.
+    let told = node.hear(1, Item::Wrote { task: task(), ballot, version: Version(2) });
+    assert_eq!(released(&told), [0; 0], "{told:?}");
+    let told = node.hear(3, Item::Wrote { task: task(), ballot, version: Version(2) });
+    assert_eq!(released(&told), [0; 0], "{told:?}");
+    let told = node.hear(1, Item::Wrote { task: task(), ballot, version: Version(3) });
+    assert_eq!(released(&told), [3, 4]);
+}
+
+#[test]
+fn nobody_is_released_from_a_promise_of_another_home_list_than_the_births() {
+    let mut node = Node::holding(0, &spec());
+    // The last of the home list leaves: whoever it was asked instead may be all that another birth meets.
+    node.call(|tasks, cx| tasks.member(cx, at(4), holder(4).store, false));
+    node.pass_ms(1000);
+    let (ballot, held) = (ballot(1, 0), held(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1)));
+    node.hear(1, Item::Promise { task: task(), ballot, held: Some(held.clone()) });
+    node.hear(3, Item::Promise { task: task(), ballot, held: None });
+    for (from, version) in [(1, 2), (3, 2), (1, 3), (2, 3)] {
+        let told = node.hear(from, Item::Wrote { task: task(), ballot, version: Version(version) });
+        assert!(!told.sent.iter().any(|(_, item)| matches!(item, Item::InForce { .. })), "{told:?}");
+    }
+    assert!(node.copy().is_some_and(|((_, version), _)| version == Version(3)));
+}
+
+#[test]
+fn a_change_to_fewer_holders_is_not_complete_before_those_whose_place_they_take_agree() {
+    let mut node = Node::new(0);
+    let register = Arc::new(Register { holders: holders(&[0]), joint: Some(holders(&[0, 1, 2])), ..ended(START) });
+    let write = Item::Write { task: task(), ballot: ballot(1, 1), version: Version(2), register, birth: Some(birth()) };
+    node.hear(1, write);
+    node.call(|tasks, cx| tasks.silent(cx, at(1)));
+    node.hear(4, Item::Follow { task: task() });
+    let held = node.tasks.shelf().copy(&task()).expect("held").to_held();
+    let told = node.hear(2, Item::Promise { task: task(), ballot: ballot(2, 0), held: Some(held) });
+    assert!(matches!(told.facts.as_slice(), [Fact::Written { version: Version(3), .. }]), "{told:?}");
+    let copy = |node: &Node| node.tasks.shelf().copy(&task()).expect("held").into_owned();
+    assert!(!copy(&node).complete && !copy(&node).settled, "on all that are named, and not enough");
+    let told = node.pass_ms(4000);
+    assert!(told.sent.iter().any(|(to, item)| *to == 2 && matches!(item, Item::Write { .. })), "{told:?}");
+    node.hear(2, Item::Wrote { task: task(), ballot: ballot(2, 0), version: Version(3) });
+    assert!(copy(&node).settled);
+}

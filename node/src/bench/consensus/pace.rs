@@ -124,12 +124,12 @@ mod tests {
         let begin = Instant::now();
         const EXPECTED: [usize; 4] = [13, 13, 13, 12];
         let mut all = 0;
-        for gateway in 0..4 {
+        for (gateway, expected) in EXPECTED.into_iter().enumerate() {
             let mut schedule = Schedule::new(Pace::Rate(100.0), gateway, 4, begin, begin + SECOND);
-            assert_eq!(schedule.due(begin + Duration::from_millis(500), 1_000_000).len(), EXPECTED[gateway]);
+            assert_eq!(schedule.due(begin + Duration::from_millis(500), 1_000_000).len(), expected);
             assert!(schedule.next() > begin + Duration::from_millis(500));
-            assert_eq!(schedule.missed() as usize, 25 - EXPECTED[gateway]);
-            all += EXPECTED[gateway] + schedule.due(begin + Duration::from_millis(999), 0).len();
+            assert_eq!(schedule.missed() as usize, 25 - expected);
+            all += expected + schedule.due(begin + Duration::from_millis(999), 0).len();
             assert_eq!((schedule.missed(), schedule.due(begin + SECOND, 0).len()), (0, 0), "over");
         }
         assert_eq!(all, 100);

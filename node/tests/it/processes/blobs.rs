@@ -139,7 +139,7 @@ async fn what_finds_no_room_says_so_though_its_size_was_not_told() {
     // A job of which one input finds no room says so as well, and does the others.
     std::fs::write(here.path().join("small"), "small").unwrap();
     let (code, stdout, stderr) =
-        run(meshd(&mesh, &[0], here.path(), &["map", "--sha256", ":::", "small", "big"])).await;
+        run(meshd(&mesh, &[0], here.path(), &["map", "--sha256", "--", ":::", "small", "big"])).await;
     assert!(code != 0 && stderr.contains("big") && stderr.contains("blob.quota"), "{code}: {stderr}");
     assert!(stdout.is_empty() || stdout.starts_with(&super::hash_line("small")[..64]), "{stdout}");
 }

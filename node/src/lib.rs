@@ -13,6 +13,7 @@ pub mod directory;
 pub mod executor;
 pub mod identity;
 pub mod log;
+mod memory;
 pub mod metrics;
 pub mod network;
 pub mod run;

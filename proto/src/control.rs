@@ -86,6 +86,9 @@ pub enum Query {
     Task(TaskId),
     #[serde(rename = "l")]
     List(ListFilter),
+    /// What is held of these, as a list has it, whatever their state is.
+    #[serde(rename = "r")]
+    Rows(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskId>),
     #[serde(rename = "p")]
     Prefix(String),
     #[serde(rename = "a")]

@@ -1,5 +1,6 @@
 //! `/mesh/logs/1`: what a task writes while it runs. A reader sends one question, its length in 4 bytes before it; the
-//! answer is chunks, each with its stream (0 is standard output, 1 standard error) in a byte and its length in 4.
+//! answer is chunks, each with its stream (0 is standard output, 1 standard error) in a byte and its length in 4. Whom it
+//! can tell nothing now, as it tells too many, it answers with a [`REFUSED`] and no bytes.
 
 use crate::{
     codec::{self, DecodeError},
@@ -7,6 +8,9 @@ use crate::{
     limits,
 };
 use serde::{Deserialize, Serialize};
+
+/// In the place of a stream: nothing will come, and another try may fare better.
+pub const REFUSED: u8 = 2;
 
 /// What a reader wants to see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

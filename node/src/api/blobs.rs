@@ -80,7 +80,9 @@ pub enum BlobError {
     TooLarge { size: u64, limit: u64 },
     #[error("blob {id} stays: {why}. It has no pin and no lease any more, and goes when nothing needs it")]
     InUse { id: BlobId, why: String },
-    #[error("stored on {copies} of the {wanted} disks it must be on; try again in {retry_ms} ms")]
+    #[error(
+        "stored on {copies} of the {wanted} disks it must be on: too few members are in reach; try again in {retry_ms} ms, and forget those that will not come back (`meshd member list`, `meshd member forget`)"
+    )]
     TooFewCopies { copies: u32, wanted: u32, retry_ms: u32 },
     #[error("the upload ended early: {0}")]
     Upload(String),
@@ -255,6 +257,7 @@ pub(super) async fn stream_blob(
 }
 
 async fn resolve(api: &Api, text: &str) -> Result<BlobId, Problem> {
+    let text = &*text.to_ascii_lowercase();
     if let Ok(id) = text.parse() {
         return Ok(id);
     }

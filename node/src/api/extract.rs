@@ -62,6 +62,7 @@ pub fn parse_wait(api: &Api, wait: Option<&str>) -> Result<Option<Duration>, Pro
 
 /// The task of that id, or the only one whose id begins so.
 pub async fn resolve_task(api: &Api, text: &str) -> Result<TaskId, Problem> {
+    let text = &*text.to_ascii_lowercase();
     if let Ok(task) = text.parse() {
         return Ok(task);
     }
@@ -95,7 +96,7 @@ pub async fn resolve_node(api: &Api, text: &str) -> Result<NodeId, Problem> {
     }
 }
 
-/// Prefixes shorter than 8 digits would match by accident.
+/// Prefixes shorter than 8 digits would match by accident. Ids have small letters: whoever asks makes large ones small.
 pub fn check_prefix(text: &str) -> Result<(), Problem> {
     let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match digits && (8..64).contains(&text.len()) {

@@ -14,9 +14,10 @@ use axum::{
 };
 use mesh_coordinator::{Answer, Command};
 use mesh_ledger::{Audit, Rules};
+use mesh_proto::id::NodeId;
 use mesh_proto::ledger::{Bundle, Index, ProposalId, ProposalState, Query};
 use serde::Deserialize;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use utoipa::IntoParams;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -81,13 +82,17 @@ impl Subject {
     /// A bundle that proves itself. A mesh that is left alone makes no checkpoint, so one is brought about.
     async fn certified(&self, errand: &Errand<'_>) -> Result<Box<Bundle>, Problem> {
         let boundary = boundary(self.since);
-        let mut doubt = String::new();
+        let (mut doubt, mut but) = (String::new(), BTreeSet::new());
         loop {
-            if let Some(bundle) = self.ask(errand.api).await? {
-                match audited(errand.api, bundle).await? {
+            if let Some((from, bundle)) = self.ask(errand.api, &but).await? {
+                match self.audited(errand.api, bundle).await? {
                     Ok(bundle) => return Ok(bundle),
-                    // A member lies, or is of another build: another may answer first next time.
-                    Err(why) => doubt = format!("; the last that a member showed does not prove itself: {why}"),
+                    // A member lies, or is of another build: another is asked.
+                    Err(why) => {
+                        doubt = format!("; what {from} showed does not prove it: {why}");
+                        but.insert(from);
+                        continue;
+                    }
                 }
             }
             if errand.api.executed.known() < boundary {
@@ -100,13 +105,29 @@ impl Subject {
         }
     }
 
-    async fn ask(&self, api: &Api) -> Result<Option<Box<Bundle>>, Problem> {
-        let (behind, proposal) = (self.since, self.proposal);
-        match api.ports.brain.ask(Command::Certified { behind, proposal }).await?.one().await {
+    async fn ask(&self, api: &Api, but: &BTreeSet<NodeId>) -> Result<Option<(NodeId, Box<Bundle>)>, Problem> {
+        let (behind, proposal, but) = (self.since, self.proposal, but.clone());
+        match api.ports.brain.ask(Command::Certified { behind, proposal, but }).await?.one().await {
             Some(Answer::Certified(bundle)) => Ok(bundle),
             Some(Answer::Refused { why, .. }) => Err((&why).into()),
             _ => Err(BrainGone.into()),
         }
+    }
+
+    /// What a node passes on it has checked, off the threads that answer: a thousand votes take 40 ms.
+    async fn audited(&self, api: &Api, bundle: Box<Bundle>) -> Result<Result<Box<Bundle>, String>, Problem> {
+        let (network, since, proposal) = (api.network, self.since, self.proposal);
+        let audit = move || match Audit::of(&bundle, &network) {
+            Ok(audit) if audit.index < since => {
+                Err(format!("it is of batch {}, and {since} was asked for", audit.index))
+            }
+            Ok(audit) if audit.decision.as_ref().map(|(id, _)| *id) != proposal => {
+                Err("it is about another decision than the one that was asked for, or none".to_owned())
+            }
+            Ok(_) => Ok(bundle),
+            Err(error) => Err(format!("{}: {error}", error.step().name())),
+        };
+        tokio::task::spawn_blocking(audit).await.map_err(|_| BrainGone.into())
     }
 }
 
@@ -123,16 +144,6 @@ async fn advance(errand: &Errand<'_>, boundary: Index) -> Result<(), Problem> {
         errand.query(Query::Committee).await?;
     }
     Ok(())
-}
-
-/// What a node passes on it has checked, off the threads that answer: a thousand votes take 40 ms.
-async fn audited(api: &Api, bundle: Box<Bundle>) -> Result<Result<Box<Bundle>, String>, Problem> {
-    let network = api.network;
-    let audit = move || match Audit::of(&bundle, &network) {
-        Ok(_) => Ok(bundle),
-        Err(error) => Err(format!("{}: {error}", error.step().name())),
-    };
-    tokio::task::spawn_blocking(audit).await.map_err(|_| BrainGone.into())
 }
 
 #[cfg(test)]

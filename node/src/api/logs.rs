@@ -55,6 +55,8 @@ pub enum LogsError {
     NotRunning,
     #[error("the executor's node does not answer")]
     Unreachable,
+    #[error("the executor's node tells others as much as it can; try again")]
+    Busy,
     /// The task has ended, and its record names what cannot be had now.
     #[error("the output of the ended task cannot be had: {0}")]
     Kept(String),
@@ -172,13 +174,13 @@ pub async fn logs(
         Some(ending) => of_attempt(kept(&api, ending.outcome.as_ref(), from.offsets).await?, attempt),
         None if follow => {
             let (sender, chunks) = mpsc::channel(CHUNKS);
-            tokio::spawn(tell(api.clone(), task, from, sender));
+            tokio::spawn(follow_while_read(api.clone(), task, from, sender));
             ReceiverStream::new(chunks).boxed()
         }
         None => {
             let chunks = api.ports.logs.read(task, from.offsets, false).await.map_err(|error| match error {
                 LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
-                LogsError::Unreachable | LogsError::Kept(_) => {
+                LogsError::Unreachable | LogsError::Busy | LogsError::Kept(_) => {
                     Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000)
                 }
             })?;
@@ -230,6 +232,16 @@ fn attempt_of(state: &State) -> Option<u32> {
 const CHUNKS: usize = 16;
 /// How often a task that does not run is looked at.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// Until the task has ended or the reader hangs up, be it while the task says nothing: what is followed for nobody would
+/// keep its place at the executor's node.
+async fn follow_while_read(api: Api, task: TaskId, from: Place, chunks: mpsc::Sender<Told>) {
+    let reader = chunks.clone();
+    tokio::select! {
+        () = tell(api, task, from, chunks) => {}
+        () = reader.closed() => hung_up(),
+    }
+}
 
 /// Tells what a task writes until it has ended: while it waits, through its attempts wherever they run, and what is
 /// left from its record.

@@ -30,6 +30,10 @@ pub enum ForgetError {
         "{0} made this network: without it nobody can be invited any more, and it cannot come back; --force (?force=true) forgets it all the same"
     )]
     Maker(NodeId),
+    #[error("{0} has said something newer of itself meanwhile: try again")]
+    NotYet(NodeId),
+    #[error(transparent)]
+    Gone(#[from] BrainGone),
 }
 
 /// A member of the network: an admitted identity, connected or not.
@@ -109,6 +113,8 @@ pub async fn forget(
             ForgetError::Unknown(_) => Code::NotFound,
             ForgetError::Myself | ForgetError::Maker(_) => Code::Conflict,
             ForgetError::NotAllowed => Code::Forbidden,
+            ForgetError::NotYet(_) => return Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000),
+            ForgetError::Gone(gone) => return gone.into(),
         };
         Problem::new(code, error.to_string())
     })?;

@@ -58,7 +58,8 @@ pub struct TaskResult {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
-    /// `not_allowed cannot_start time_limit output_too_large resource_limit bad_output input_unavailable lost cancelled`
+    /// `not_allowed cannot_start time_limit output_too_large resource_limit bad_output input_unavailable lost cancelled
+    /// bad_task`
     pub kind: String,
     pub message: String,
 }
@@ -265,6 +266,7 @@ fn failure_name(kind: FailureKind) -> &'static str {
         FailureKind::InputUnavailable => "input_unavailable",
         FailureKind::Lost => "lost",
         FailureKind::Cancelled => "cancelled",
+        FailureKind::BadTask => "bad_task",
     }
 }
 

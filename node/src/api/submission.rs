@@ -5,6 +5,7 @@ use super::{
     blobs::Blobs,
     content::{BlobLink, Given},
 };
+use crate::executor;
 use mesh_proto::{
     codec,
     id::{JobId, NetworkId, TaskId},
@@ -215,6 +216,10 @@ impl Maker {
         key: &[u8],
         now: Wall,
     ) -> Result<Self, Problem> {
+        // A job is refused as a whole for what its header says, not item by item.
+        if let Program::Exec(exec) = &program {
+            executor::check_variables(&exec.env).map_err(Problem::malformed)?;
+        }
         Ok(Self {
             network,
             principal: principal.to_string(),
@@ -275,6 +280,9 @@ impl Maker {
 
     fn finish(&self, spec: &Spec) -> Result<Made, Problem> {
         spec.check().map_err(Problem::malformed)?;
+        if let Program::Exec(exec) = &spec.program {
+            executor::check_command(&exec.argv, &exec.env).map_err(Problem::malformed)?;
+        }
         let encoded = codec::encode(spec);
         if encoded.len() > Spec::LIMIT {
             let detail =

@@ -32,7 +32,8 @@ pub struct Figures {
     pub rss_growth_bytes_per_copy: Option<f64>,
     /// Of the tasks, the part that the busiest node ran.
     pub max_node_share: f64,
-    /// Without a result, or with one that is not what the program gives.
+    /// Without a result, or with one that is not what the program gives: the input, its hash, or what the command gives
+    /// here. Where that differs from input to input, a thousand results are compared, and of the others the exit code.
     pub lost: usize,
     /// Results that differ from what was told before of the same task, or were told twice in one stream.
     pub duplicates: u64,

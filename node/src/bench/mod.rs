@@ -4,6 +4,7 @@
 //! the files of the log are as they are in a mesh that has been up for a while.
 
 pub mod consensus;
+mod expected;
 mod figures;
 mod map;
 mod probe;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::expected::Expected;
 use super::figures::{Figures, Latencies, Settings, ms, round};
 use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
@@ -11,7 +12,7 @@ use crate::api::result::TaskResult;
 use crate::api::submission::{Command, Item, ProgramSpec, TaskRequest, Terms, show_date};
 use crate::api::tasks::submit::Submitted;
 use crate::client::Ask;
-use crate::testnet::{Gateways, Job, Testnet, TestnetError, Tracker};
+use crate::testnet::{Gateways, Job, Testnet, TestnetError, Told as ToldOf, Tracker};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ impl TasksPlan {
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let mut gateways = ground.net.gateways(&order)?;
         let Told { replicas, slots } = Told::by(&ground.net, &gateways).await?;
+        // The nodes are idle meanwhile.
+        let mut expected = Expected::of(&self.program, self.count, |at| self.input(at))?;
         let idle = resident(&ground.net).await;
 
         let warm_up = (self.count / 10).clamp(1, WARM_UP);
@@ -77,12 +80,11 @@ impl TasksPlan {
         let warmed = resident(&ground.net).await;
         let before = Sample::take(&ground.net, &gateways).await?;
         let begun = Instant::now();
-        let ran = match self.one_at_a_time {
+        let heard = match self.one_at_a_time {
             true => self.one_by_one(&gateways).await?,
             false => self.in_one_job(&mut ground.net, &mut gateways).await?,
         };
-        let took = ran.last.map_or_else(|| begun.elapsed(), |last| last.saturating_duration_since(begun));
-        let busiest = ran.by_node.values().max().copied().unwrap_or_default();
+        let until_now = begun.elapsed();
         let own_after = crate::testnet::own_cpu().0;
         // A stopped node answers nothing, a killed one took its figures along.
         let after = match self.fault {
@@ -97,6 +99,10 @@ impl TasksPlan {
             Some(_) => Some(resident(&ground.net).await),
             None => None,
         };
+        // What is looked up here for that costs nothing that is measured.
+        let ran = self.judge(heard, &mut expected)?;
+        let took = ran.last.map_or(until_now, |last| last.saturating_duration_since(begun));
+        let busiest = ran.by_node.values().max().copied().unwrap_or_default();
         let per_task = |value: f64| round(value / self.count as f64);
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let latencies = Latencies::new(ran.latencies);
@@ -123,10 +129,10 @@ impl TasksPlan {
             }),
             max_node_share: round(busiest as f64 / self.count as f64),
             lost: ran.lost,
-            duplicates: ran.duplicates,
-            longest_gap_ms: ms(ran.longest_gap),
+            duplicates: ran.heard.duplicates,
+            longest_gap_ms: ms(ran.heard.longest_gap),
             rerun: ran.rerun,
-            attempts: ran.attempts,
+            attempts: ran.heard.attempts,
             settings: Settings {
                 version: env!("CARGO_PKG_VERSION"),
                 debug_build: cfg!(debug_assertions),
@@ -143,7 +149,7 @@ impl TasksPlan {
         })
     }
 
-    async fn in_one_job(&self, net: &mut Testnet, gateways: &mut Gateways) -> Result<Ran, TestnetError> {
+    async fn in_one_job(&self, net: &mut Testnet, gateways: &mut Gateways) -> Result<Heard, TestnetError> {
         let job = self.job(self.count, "bench");
         let mut tracker = Tracker::new(self.count);
         let mut fault = self.fault;
@@ -156,34 +162,26 @@ impl TasksPlan {
             })
             .await;
         match carried {
-            // What is open is counted below.
+            // What is open is counted as lost.
             Ok(()) | Err(TestnetError::Stuck { .. }) => {}
             Err(error) => return Err(error),
         }
-        let mut ran = Ran {
+        Ok(Heard {
             attempts: tracker.attempts,
             longest_gap: tracker.longest_gap,
             duplicates: tracker.repeats + tracker.contradictions.len() as u64,
-            ..Ran::default()
-        };
-        for (told, item) in tracker.told().iter().zip(&job.items) {
-            match told {
-                None => ran.lost += 1,
-                Some(told) => ran.add(&told.result, self.is_right(&told.result, item), told.sent, told.ended),
-            }
-        }
-        Ok(ran)
+            told: tracker.into_told(),
+        })
     }
 
-    async fn one_by_one(&self, gateways: &Gateways) -> Result<Ran, TestnetError> {
-        let mut ran = Ran { attempts: 1, ..Ran::default() };
+    async fn one_by_one(&self, gateways: &Gateways) -> Result<Heard, TestnetError> {
+        let mut heard = Heard { attempts: 1, ..Heard::default() };
         let key = key("one");
         for at in 0..self.count {
-            let item = self.item(at);
             let request = TaskRequest {
                 program: self.program(),
                 terms: Terms::default(),
-                stdin: item.stdin.clone(),
+                stdin: Some(self.input(at)),
                 stdin_b64: None,
                 stdin_blob: None,
                 stdin_path: None,
@@ -192,11 +190,23 @@ impl TasksPlan {
             let ask = Ask::post("/v1/tasks?wait=30s").key(&format!("{key}-{at}")).json(&request);
             let sent = Instant::now();
             let submitted: Submitted = gateways.client().ask(&ask).await?;
-            let now = Instant::now();
-            ran.longest_gap = ran.longest_gap.max(now - sent);
-            match submitted.result {
+            let ended = Instant::now();
+            heard.longest_gap = heard.longest_gap.max(ended - sent);
+            heard.told.push(submitted.result.map(|result| ToldOf { result, sent, ended }));
+        }
+        Ok(heard)
+    }
+
+    fn judge(&self, mut heard: Heard, expected: &mut Expected) -> Result<Ran, TestnetError> {
+        let told = std::mem::take(&mut heard.told);
+        let mut ran = Ran { heard, ..Ran::default() };
+        for (at, told) in told.into_iter().enumerate() {
+            match told {
                 None => ran.lost += 1,
-                Some(result) => ran.add(&result, self.is_right(&result, &item), sent, now),
+                Some(told) => {
+                    let is_right = expected.is_right(at, &told.result, &self.input(at))?;
+                    ran.add(&told.result, is_right, told.sent, told.ended);
+                }
             }
         }
         Ok(ran)
@@ -211,18 +221,18 @@ impl TasksPlan {
             terms,
             count: Some(count as u64),
         };
-        let items = (0..count).map(|at| self.item(at)).collect();
+        let items = (0..count).map(|at| Item { stdin: Some(self.input(at)), ..Item::default() }).collect();
         Job { header, items, rate: self.rate, placed: false, patience: PATIENCE }
     }
 
     /// Every payload is another: an answer to the wrong item is seen.
-    fn item(&self, at: usize) -> Item {
+    fn input(&self, at: usize) -> String {
         let mut text = format!("{at:08}-");
         while text.len() < self.payload {
             text.push(char::from(b'a' + u8::try_from((at + text.len()) % 26).unwrap_or_default()));
         }
         text.truncate(self.payload);
-        Item { stdin: Some(text), ..Item::default() }
+        text
     }
 
     fn program(&self) -> ProgramSpec {
@@ -235,12 +245,6 @@ impl TasksPlan {
                 ProgramSpec::Exec(Command { argv, ..Command::default() })
             }
         }
-    }
-
-    fn is_right(&self, result: &TaskResult, item: &Item) -> bool {
-        let echoed = self.program != "echo"
-            || result.stdout.as_deref().unwrap_or_default() == item.stdin.as_deref().unwrap_or_default();
-        result.state == "done" && echoed
     }
 }
 
@@ -262,19 +266,28 @@ impl Fault {
     }
 }
 
+/// What was heard.
+#[derive(Default)]
+struct Heard {
+    /// Of each task.
+    told: Vec<Option<ToldOf>>,
+    duplicates: u64,
+    attempts: u32,
+    longest_gap: Duration,
+}
+
 /// What came of it.
 #[derive(Default)]
 struct Ran {
+    /// Without what was told.
+    heard: Heard,
     latencies: Vec<Duration>,
     /// When the last result was read.
     last: Option<Instant>,
     /// Tasks by the id of the node that ended them.
     by_node: BTreeMap<String, usize>,
     lost: usize,
-    duplicates: u64,
     rerun: usize,
-    attempts: u32,
-    longest_gap: Duration,
 }
 
 impl Ran {

@@ -1,9 +1,10 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{backlog::Backlog, fatal, hands::Hands, memory, reserve, room::Room, snapshot::Snapshots};
+use super::{backlog::Backlog, fatal, hands::Hands, reserve, room::Room, snapshot::Snapshots};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
+    memory,
 };
 use mesh_coordinator::{Changes, Effect, agreement::Pages};
 use mesh_proto::id::LogPosition;

@@ -11,7 +11,6 @@ mod commit;
 mod frames;
 mod hands;
 mod inbox;
-mod memory;
 mod reserve;
 mod restore;
 mod room;

@@ -1,5 +1,7 @@
 //! `meshd blob add|get|ls|rm`.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -7,6 +9,7 @@ use hyper::{Response, body::Incoming, header};
 use serde_json::json;
 
 use super::Failure;
+use super::durable::put_in_place;
 use super::output::Output;
 use super::results::{escape, fetch, of_file};
 use super::settings::Global;
@@ -97,25 +100,36 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
     let mut partial = out.as_os_str().to_os_string();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let fetched = save(client, response, &partial, &transfer).await;
+    let saved = save(client, response, &partial, &transfer).await;
     transfer.end();
-    if let Err(failure) = fetched {
+    let placed = match saved {
+        Ok(file) => place(file, &partial, out).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = placed {
         // Why it failed is worth more than why it is left behind.
         if let Err(error) = std::fs::remove_file(&partial) {
             tracing::debug!(path = %partial.display(), %error, "not removed");
         }
         return Err(failure);
     }
-    std::fs::rename(&partial, out).map_err(Failure::file("make", out))?;
     match output.is_text() {
         true => Ok(()),
         false => Ok(output.put(&json!({ "blob": blob, "bytes": size, "file": out }), |_| String::new())?),
     }
 }
 
-async fn save(client: &Client, response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<(), Failure> {
-    let mut file = std::fs::File::create(to).map_err(Failure::file("make", to))?;
-    fetch(client, response, &mut file, transfer).await.map_err(of_file("write", to))
+async fn save(client: &Client, response: Response<Incoming>, to: &Path, transfer: &Transfer) -> Result<File, Failure> {
+    let mut file = File::create(to).map_err(Failure::file("make", to))?;
+    fetch(client, response, &mut file, transfer).await.map_err(of_file("write", to))?;
+    Ok(file)
+}
+
+/// A large file takes a while to reach the disk.
+async fn place(file: File, from: &Path, to: &Path) -> Result<(), Failure> {
+    let (from, target) = (from.to_owned(), to.to_owned());
+    let placed = tokio::task::spawn_blocking(move || put_in_place(&file, &from, &target)).await;
+    placed.map_err(io::Error::other).and_then(|placed| placed).map_err(Failure::file("make", to))
 }
 
 async fn ls(client: &Client, output: Output) -> Result<(), Failure> {

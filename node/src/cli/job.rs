@@ -1,5 +1,6 @@
 //! `meshd job list|show|attach|cancel|result`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -12,7 +13,7 @@ use super::out_dir::OutDir;
 use super::output::Output;
 use super::results::escape;
 use super::settings::Global;
-use super::task::{short, when};
+use super::task::{say_silent, short, when};
 use crate::api::jobs::cancel::JobCancelled;
 use crate::api::jobs::list::{JobPage, JobRow};
 use crate::api::jobs::show::JobInfo;
@@ -52,7 +53,13 @@ impl Job {
         let client = global.client()?;
         match self {
             Self::List => list(&client, output).await,
-            Self::Show(One { job }) => Ok(output.put(&info(&client, job).await?, show)?),
+            Self::Show(One { job }) => {
+                let info = info(&client, job).await?;
+                if output.is_text() {
+                    say_silent(&info.silent);
+                }
+                Ok(output.put(&info, show)?)
+            }
             Self::Attach(One { job }) => follow(&client, output, job, |_| Ok(Target::Nowhere)).await,
             Self::Cancel(One { job }) => {
                 let ask = Ask::post(format!("/v1/jobs/{}/cancel", escape(job)));
@@ -62,7 +69,9 @@ impl Job {
                 let target = |count| match out_dir {
                     None => Ok(Target::Print),
                     Some(dir) => {
-                        let names: Vec<PathBuf> = (0..count).map(number).collect();
+                        // Only what is there can be in the way: of a large job that is mostly nothing.
+                        let is_there = |name: &PathBuf| dir.join(name).symlink_metadata().is_ok();
+                        let names: Vec<PathBuf> = (0..count).map(number).filter(is_there).collect();
                         Ok(Target::Directory(OutDir::open(dir, &names, &[])?))
                     }
                 };
@@ -92,13 +101,16 @@ async fn info(client: &Client, job: &str) -> Result<JobInfo, Failure> {
 
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let mut rows: Vec<JobRow> = Vec::new();
+    let mut silent = BTreeSet::new();
     let mut route = "/v1/jobs?limit=1000".to_string();
     loop {
         let page: JobPage = client.ask(&Ask::get(route)).await?;
         rows.extend(page.jobs);
+        silent.extend(page.silent);
         let Some(next) = page.next else { break };
         route = format!("/v1/jobs?limit=1000&cursor={next}");
     }
+    say_silent(&silent);
     rows.sort_by_cached_key(|row| when(&row.placed));
     Ok(output.rows(["job", "items", "name", "placed"], &rows, |row| {
         [short(&row.job), row.count.to_string(), row.name.clone(), row.placed.clone()]

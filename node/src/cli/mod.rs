@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod consensus;
 mod demo;
+mod durable;
 mod examples;
 mod exit;
 mod init;

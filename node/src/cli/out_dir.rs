@@ -1,9 +1,14 @@
-//! `--out-dir`: a result is a directory of it, which is there as a whole or not at all.
+//! `--out-dir`: a result is a directory of it, which is there as a whole or not at all, whenever this process dies.
+//!
+//! Over a loss of power that holds from [`OutDir::settle`] on, that is once the verb has ended well. *Rejected:* to sync
+//! each file before its result is laid down. Three files a result are a thousand commits of a journal that the nodes of
+//! this machine wait for too, and all that they would save is a repeat of the command, which lays every result anew.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::durable::sync_file_system;
 use super::results::{self, Part};
 use crate::api::result::TaskResult;
 use crate::client::Client;
@@ -52,6 +57,14 @@ impl OutDir {
             std::fs::remove_dir_all(&target).map_err(Failure::file("replace", &target))?;
         }
         std::fs::rename(&partial, &target).map_err(Failure::file("lay a result into", &target))
+    }
+
+    /// All results that were laid down are on the disk.
+    pub(super) async fn settle(&self) -> Result<(), Failure> {
+        // This process's own, which it may read for sure.
+        let partial = self.partial.clone();
+        let synced = tokio::task::spawn_blocking(move || sync_file_system(&partial)).await;
+        synced.map_err(std::io::Error::other).and_then(|synced| synced).map_err(Failure::file("sync", &self.dir))
     }
 }
 
@@ -131,6 +144,7 @@ mod tests {
             for name in &names {
                 out.take(&client(), name, &result(task)).await.unwrap();
             }
+            out.settle().await.unwrap();
         }
         assert_eq!(entries(here.path()), ["a", "b"]);
         assert_eq!(entries(&here.path().join("b/c")), ["exit_code", "stderr", "stdout"]);

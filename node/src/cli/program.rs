@@ -88,6 +88,7 @@ pub(super) async fn load(client: &Client, path: &Path, is_watched: bool) -> Resu
     if start.len() <= limit {
         return Ok(inline(start));
     }
+    let mut is_told = false;
     loop {
         let Upload { body, size, transfer } = Upload::of_file(path, is_watched).await.map_err(unreadable)?;
         let put = client.put_blob(body, size, false).await;
@@ -95,7 +96,16 @@ pub(super) async fn load(client: &Client, path: &Path, is_watched: bool) -> Resu
         match put {
             Ok(blob) => return Ok(Input::Blob(blob)),
             Err(ClientError::Refused(problem)) if problem.retry_ms.is_some_and(|ms| ms <= 5_000) => {
+                // It may take as long as an operator takes, who should know.
+                if !std::mem::replace(&mut is_told, true) {
+                    eprintln!("meshd: {} waits: {}", path.display(), problem.detail);
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(problem.retry_ms.unwrap_or(100).into())).await;
+            }
+            // Of many inputs: which.
+            Err(ClientError::Refused(mut problem)) => {
+                problem.detail = format!("{}: {}", path.display(), problem.detail);
+                return Err(ClientError::Refused(problem).into());
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,7 +1,7 @@
 //! The flags that every verb takes, and the configuration that they lead to.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -41,7 +41,7 @@ const DATA_DIR: &str = "MESHD_NODE__DATA_DIR";
 impl Global {
     /// The configuration in force, with `flags` on top.
     pub(super) fn load(&self, flags: Vec<Override>) -> Result<Loaded, Failure> {
-        let mut sources = self.sources();
+        let mut sources = self.sources()?;
         sources.flags.extend(flags);
         if let Some(path) = &self.config {
             sources.file = Some(FileSource::read(path)?);
@@ -91,7 +91,7 @@ impl Global {
         match &self.config {
             Some(path) => Ok(path.clone()),
             None => {
-                let mut sources = self.sources();
+                let mut sources = self.sources()?;
                 // Only what says where it is: the rest is not what is checked.
                 sources.environment.retain(|(name, _)| name == DATA_DIR);
                 Ok(config::load(&sources)?.config.node.data_dir.join(FILE))
@@ -100,13 +100,26 @@ impl Global {
     }
 
     /// The environment, and the flags that every verb takes.
-    fn sources(&self) -> Sources {
+    fn sources(&self) -> Result<Sources, Failure> {
         let mut sources = Sources { environment: config::read_environment(std::env::vars_os()), ..Sources::default() };
-        if let Some(path) = &self.data_dir {
-            sources.flags.push(Override::text("node.data_dir", path.display(), "--data-dir"));
+        match &self.data_dir {
+            Some(path) => {
+                sources.flags.push(Override::text("node.data_dir", as_text(path, "--data-dir")?, "--data-dir"))
+            }
+            // Read as text it would be another directory.
+            None => {
+                std::env::var_os(DATA_DIR).iter().try_for_each(|path| as_text(path.as_ref(), DATA_DIR).map(drop))?
+            }
         }
-        sources
+        Ok(sources)
     }
+}
+
+/// A path as the configuration takes it, which is a text file.
+fn as_text<'a>(path: &'a Path, given_by: &str) -> Result<&'a str, Failure> {
+    path.to_str().ok_or_else(|| {
+        Failure::Usage(format!("{given_by} {}: the name is no UTF-8; name another directory", path.display()))
+    })
 }
 
 /// The date. A clock before 1970 is set wrong, and certificates will say so.
@@ -120,7 +133,7 @@ mod tests {
     use super::*;
     use crate::config::Origin;
 
-    fn global(data_dir: &std::path::Path) -> Global {
+    fn global(data_dir: &Path) -> Global {
         Global {
             data_dir: Some(data_dir.to_owned()),
             config: None,
@@ -140,6 +153,17 @@ mod tests {
         assert_eq!((loaded.config.tasks.copies, loaded.config.tasks.blob_copies), (1, 1));
         assert_eq!(loaded.origin("tasks.blob_copies"), Origin::File(path));
         assert_eq!(loaded.origin("node.data_dir"), Origin::Flag("--data-dir".to_owned()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_data_directory_that_is_no_text_is_refused_and_not_mistaken_for_another() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/tmp/mesh-\xff"));
+        for refused in [global(path).load(Vec::new()).map(drop), global(path).file().map(drop)] {
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("--data-dir") && said.contains("UTF-8"), "{said}");
+        }
     }
 
     #[test]

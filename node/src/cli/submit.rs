@@ -169,12 +169,16 @@ pub(super) fn file_spec(name: String, input: Input) -> FileSpec {
     file
 }
 
-/// `NAME=FILE`, or a file under its own name.
+/// `NAME=FILE`, or a file under its own name, in which there may be a `=` too: what is there as a whole is meant so. A
+/// directory in front of the `=` is one of this machine, unless FILE is there.
 fn named(given: &str) -> Result<(String, PathBuf), Failure> {
-    if let Some((name, path)) = given.split_once('=') {
-        return Ok((name.to_string(), path.into()));
-    }
     let path = PathBuf::from(given);
+    if let Some((name, file)) = given.split_once('=')
+        && !path.is_file()
+        && (!name.contains('/') || Path::new(file).is_file())
+    {
+        return Ok((name.to_string(), file.into()));
+    }
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| Failure::Usage(format!("`{given}` has no name to give the file in the task")))?;
     Ok((name.to_string(), path))
@@ -242,5 +246,30 @@ pub(super) async fn report(client: &Client, output: Output, result: &TaskResult)
     match results::exit_code(result) {
         0 => Ok(()),
         code => Err(Failure::Ended(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_an_equals_sign_in_it_is_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().to_str().unwrap();
+        std::fs::write(dir.path().join("x=1.csv"), "").unwrap();
+        std::fs::write(dir.path().join("in"), "").unwrap();
+        for (given, name, path) in [
+            (format!("{here}/x=1.csv"), "x=1.csv", format!("{here}/x=1.csv")),
+            // Missing: what is said of it names it as it was given.
+            (format!("{here}/x=2.csv"), "x=2.csv", format!("{here}/x=2.csv")),
+            (format!("a={here}/in"), "a", format!("{here}/in")),
+            (format!("data/a={here}/in"), "data/a", format!("{here}/in")),
+            ("a=missing".into(), "a", "missing".into()),
+            (format!("{here}/in"), "in", format!("{here}/in")),
+        ] {
+            assert_eq!(named(&given).unwrap(), (name.to_string(), path.into()), "{given}");
+        }
+        assert!(named("..").is_err());
     }
 }

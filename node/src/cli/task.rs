@@ -1,5 +1,6 @@
 //! `meshd task list|show|logs|cancel|result`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -110,6 +111,7 @@ impl List {
     async fn run(&self, client: &crate::client::Client, output: Output) -> Result<(), Failure> {
         let mut rows: Vec<TaskRow> = Vec::new();
         let mut cursor: Option<String> = None;
+        let mut silent = BTreeSet::new();
         while rows.len() < self.limit as usize {
             let limit = (self.limit as usize - rows.len()).min(1_000);
             let mut route = format!("/v1/tasks?limit={limit}");
@@ -121,11 +123,13 @@ impl List {
             }
             let page: Page = client.ask(&Ask::get(route)).await?;
             rows.extend(page.tasks);
+            silent.extend(page.silent);
             cursor = page.next;
             if cursor.is_none() {
                 break;
             }
         }
+        say_silent(&silent);
         // Pages come by id, which says nothing to people.
         rows.sort_by_cached_key(|row| (when(&row.placed), row.index));
         if cursor.is_some() {
@@ -264,6 +268,14 @@ fn show(info: &TaskInfo) -> String {
         text.push_str(&format!("  {}  {}  {}\n", line.at, short_node(&line.node), line.what));
     }
     text.trim_end().to_string()
+}
+
+/// Says that what is shown may be short, and of whom.
+pub(super) fn say_silent<'a>(silent: impl IntoIterator<Item = &'a String>) {
+    let nodes: Vec<String> = silent.into_iter().map(|node| short_node(node)).collect();
+    if !nodes.is_empty() {
+        eprintln!("meshd: what only these know is missing, as they did not answer: {}", nodes.join(", "));
+    }
 }
 
 /// A date to sort by: as text they differ in how many digits they have.

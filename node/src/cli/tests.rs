@@ -86,6 +86,8 @@ fn what_makes_no_sense_is_refused() {
         "meshd bench consensus --rate 0",
         "meshd bench consensus --idle --one-down",
         "meshd bench consensus --replicas 32",
+        "meshd bench consensus --replicas 1 --idle",
+        "meshd bench consensus --rate 1e12",
     ] {
         assert!(parse(line).is_err(), "{line}");
     }

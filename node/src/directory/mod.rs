@@ -44,6 +44,7 @@ struct Shared {
 
 struct Known {
     rank: Rank,
+    holds_tasks: bool,
     entry: Option<MemberEntry>,
 }
 
@@ -65,7 +66,7 @@ impl Directory {
     /// The brain took this into its table.
     pub fn note(&self, member: &Member) {
         let entry = MemberEntry::decode(&member.entry).ok();
-        let known = Known { rank: member.rank().0, entry };
+        let known = Known { rank: member.rank().0, holds_tasks: member.holds_tasks(), entry };
         self.0.members.write().unwrap_or_else(PoisonError::into_inner).insert(member.node, known);
     }
 
@@ -73,6 +74,19 @@ impl Directory {
     pub fn dated(&self, node: NodeId) -> Option<Wall> {
         let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
         members.get(&node).map(|known| known.rank.dated)
+    }
+
+    /// How many members but this one have disks for tasks and their blobs, in reach or not.
+    pub fn holders_beside(&self, node: NodeId) -> usize {
+        let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
+        members.iter().filter(|(member, known)| **member != node && known.holds_tasks).count()
+    }
+
+    /// Whether it has left or was forgotten, so that nobody needs to look for it.
+    pub fn is_gone(&self, node: NodeId) -> bool {
+        let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
+        let left = |entry: &MemberEntry| entry.status() == MemberStatus::Left;
+        members.get(&node).is_some_and(|known| known.rank.is_forgotten || known.entry.as_ref().is_some_and(left))
     }
 
     /// What let a member in, as its own entry shows it.

@@ -101,3 +101,17 @@ fn a_forgotten_member_stays_forgotten_and_only_a_full_member_forgets() {
     assert_eq!(standing(), credential::Standing::Known);
     assert_eq!(directory.judge(&gone.entry), (Verdict::Ignore, None), "the old word, told again");
 }
+
+#[test]
+fn who_has_a_disk_is_counted_while_it_stays_a_member() {
+    let (maker, joiner, _dirs) = two();
+    let directory = Directory::new(maker.genesis.clone());
+    let (me, other) = (maker.key.node_id(), joiner.key.node_id());
+    directory.note(&says(&maker, 1));
+    assert_eq!(directory.holders_beside(me), 0, "oneself is none of the others");
+    directory.note(&says(&joiner, 5));
+    assert_eq!((directory.holders_beside(me), directory.holders_beside(other)), (1, 1));
+    let left = Presence { left: true, ..presence(&joiner, 6) };
+    directory.note(&own_entry(&joiner.key, &joiner.genesis, left));
+    assert_eq!(directory.holders_beside(me), 0, "it left, and says so");
+}

@@ -1,5 +1,6 @@
 //! Programs that are part of meshd, for checks and benchmarks.
 
+use super::input::open_regular;
 use super::outcome::{Failure, OutDir, Outcome, Output, Status};
 use super::pool::{Desk, Executor};
 use super::protocol::INLINE_BYTES;
@@ -111,7 +112,7 @@ async fn work(run: Run, out: PathBuf, token: CancellationToken) -> Outcome {
 fn read_all(source: Source, hash: bool, out: &Path, limit: u64, token: &CancellationToken) -> io::Result<Outcome> {
     let mut reader: Box<dyn Read> = match source {
         Source::Inline(bytes) => Box::new(io::Cursor::new(bytes)),
-        Source::File(path) => Box::new(File::open(path)?),
+        Source::File(path) => Box::new(open_regular(&path)?),
         Source::Null => Box::new(io::empty()),
     };
     let mut sink = if hash { Copy::Hash(Sha256::new()) } else { Copy::to_file(out)? };

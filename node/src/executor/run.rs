@@ -111,8 +111,10 @@ impl Limits {
 
 /// Inputs of one execution, and outputs of one. A task of more files is a job.
 pub const MAX_FILES: usize = 1024;
-/// Bytes of arguments and environment together; Linux itself takes 128 KiB for one and 2 MiB for all.
+/// Bytes of arguments and environment together; Linux itself takes 2 MiB.
 pub const MAX_ARGUMENT_BYTES: usize = 512 << 10;
+/// Bytes of one argument, or of one variable with its name; Linux takes 128 KiB, the NUL at the end and the `=` included.
+pub const MAX_WORD_BYTES: usize = (128 << 10) - 1;
 /// Bytes of inline standard input. The record holds 16 KiB; the rest is for callers without one.
 pub const MAX_INLINE_STDIN: usize = 256 << 10;
 
@@ -131,19 +133,41 @@ impl Run {
         {
             return Err(Failure::TooLong { what: "inline input".into(), bytes: bytes.len(), limit: MAX_INLINE_STDIN });
         }
-        let Program::Exec { argv, env } = &self.program else { return Ok(()) };
-        let bytes = argv.iter().map(String::len).chain(env.iter().map(|(name, value)| name.len() + value.len() + 2));
-        let bytes = bytes.sum();
-        if bytes > MAX_ARGUMENT_BYTES {
-            return Err(Failure::TooLong { what: "arguments".into(), bytes, limit: MAX_ARGUMENT_BYTES });
+        match &self.program {
+            Program::Exec { argv, env } => check_command(argv, env),
+            Program::Echo | Program::Sleep(_) | Program::Sha256 => Ok(()),
         }
-        if argv.is_empty() || argv.iter().any(|word| word.contains('\0')) {
-            return Err(Failure::BadArguments);
-        }
-        match env.iter().find(|(name, value)| refused_variable(name) || value.contains('\0')) {
-            Some((name, _)) => Err(Failure::BadVariable { name: name.clone() }),
-            None => Ok(()),
-        }
+    }
+}
+
+/// Refuses a command that no node would start, whatever its operator allows. A gateway asks before it takes a task, which
+/// else would be tried on one node after another; an executor asks again, as it need not trust the gateway.
+pub fn check_command(argv: &[String], env: &[(String, String)]) -> Result<(), Failure> {
+    let variables = env.iter().map(|(name, value)| name.len() + value.len() + 2);
+    let words = argv.iter().map(String::len).chain(variables);
+    let (bytes, longest) = words.fold((0, 0), |(sum, longest), bytes| (sum + bytes, bytes.max(longest)));
+    if bytes > MAX_ARGUMENT_BYTES {
+        return Err(Failure::TooLong { what: "arguments".into(), bytes, limit: MAX_ARGUMENT_BYTES });
+    }
+    if longest > MAX_WORD_BYTES {
+        return Err(Failure::TooLong {
+            what: "one argument or variable".into(),
+            bytes: longest,
+            limit: MAX_WORD_BYTES,
+        });
+    }
+    if argv.is_empty() || argv.iter().any(|word| word.contains('\0')) {
+        return Err(Failure::BadArguments);
+    }
+    check_variables(env)
+}
+
+/// Refuses variables that a task may not set: those that make an allowed command something else, and those that are the
+/// node's to set.
+pub fn check_variables(env: &[(String, String)]) -> Result<(), Failure> {
+    match env.iter().find(|(name, value)| refused_variable(name) || value.contains('\0')) {
+        Some((name, _)) => Err(Failure::BadVariable { name: name.chars().take(80).collect() }),
+        None => Ok(()),
     }
 }
 
@@ -162,40 +186,41 @@ pub(super) fn check_relative(path: &str) -> Result<(), Failure> {
 /// programs (`unsecvars.h`), and their like in shells and interpreters. The list is a fence, not a wall: allowing an
 /// interpreter allows everything anyhow.
 fn refused_variable(name: &str) -> bool {
-    const NAMES: [&str; 26] = [
-        "PATH",
-        "HOME",
-        "TMPDIR",
-        "IFS",
-        "ENV",
-        "BASH_ENV",
-        "SHELLOPTS",
-        "BASHOPTS",
-        "PS4",
-        "GCONV_PATH",
-        "GETCONF_DIR",
-        "GLIBC_TUNABLES",
-        "HOSTALIASES",
-        "LOCALDOMAIN",
-        "LOCPATH",
-        "NIS_PATH",
-        "NLSPATH",
-        "RESOLV_HOST_CONF",
-        "RES_OPTIONS",
-        "TZDIR",
-        "PERL5LIB",
-        "PERL5OPT",
-        "RUBYLIB",
-        "RUBYOPT",
-        "NODE_OPTIONS",
-        "JAVA_TOOL_OPTIONS",
-    ];
-    const PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "MESH_", "PYTHON", "BASH_FUNC_"];
     name.is_empty()
         || name.contains(['=', '\0'])
-        || NAMES.contains(&name)
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || REFUSED_NAMES.contains(&name)
+        || REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
+
+const REFUSED_NAMES: [&str; 26] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS4",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GLIBC_TUNABLES",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "NIS_PATH",
+    "NLSPATH",
+    "RESOLV_HOST_CONF",
+    "RES_OPTIONS",
+    "TZDIR",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYLIB",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+    "JAVA_TOOL_OPTIONS",
+];
+const REFUSED_PREFIXES: [&str; 6] = ["LD_", "DYLD_", "MALLOC_", "MESH_", "PYTHON", "BASH_FUNC_"];
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +248,37 @@ mod tests {
         }
         for good in ["LEVEL", "RUST_LOG", "OMP_NUM_THREADS"] {
             assert!(!refused_variable(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_no_node_would_start_is_refused() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let variable = |name: &str, value: &str| vec![(name.to_string(), value.to_string())];
+        assert_eq!(check_command(&words(&["true", "x"]), &variable("LEVEL", "3")), Ok(()));
+        assert_eq!(check_command(&[], &[]), Err(Failure::BadArguments));
+        assert_eq!(check_command(&words(&["true", "a\0b"]), &[]), Err(Failure::BadArguments));
+        for (name, value) in [("PATH", "/x"), ("LEVEL", "a\0b")] {
+            let refused = check_command(&words(&["true"]), &variable(name, value));
+            assert_eq!(refused, Err(Failure::BadVariable { name: name.into() }));
+        }
+        let most = "a".repeat(MAX_WORD_BYTES);
+        assert_eq!(check_command(&words(&["true", &most]), &[]), Ok(()));
+        for (argv, env) in [
+            (words(&["true", &format!("{most}a")]), Vec::new()),
+            (words(&["true"]), variable("LEVEL", &most)),
+            (words(&["true", &most, &most, &most, &most, "a"]), Vec::new()),
+        ] {
+            assert!(matches!(check_command(&argv, &env), Err(Failure::TooLong { .. })));
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_variable_that_is_refused() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md")).unwrap();
+        let prefixes = REFUSED_PREFIXES.map(|prefix| format!("{prefix}*"));
+        for name in REFUSED_NAMES.into_iter().chain(prefixes.iter().map(String::as_str)) {
+            assert!(page.split(|c: char| c.is_whitespace() || "`,.;".contains(c)).any(|word| word == name), "{name}");
         }
     }
 

@@ -44,16 +44,27 @@ impl DataDir {
     }
 }
 
-/// Makes the directory, closed to others, and its entry in its parent durable.
+/// Makes the directory and those above it that are not there, closed to others, and the entry of each durable.
 fn make(path: &Path) -> Result<(), IdentityError> {
     if path.is_dir() {
         return Ok(());
     }
+    let changed = parents_of_missing(path);
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(IdentityError::io("make", path))?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => durable::sync_dir(parent),
-        _ => Ok(()),
-    }
+    changed.into_iter().try_for_each(durable::sync_dir)
+}
+
+/// The directories that get an entry when `path` is made, the lowest first. Were one not synced, all below it would be
+/// gone with the power.
+fn parents_of_missing(path: &Path) -> Vec<&Path> {
+    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir());
+    missing
+        .filter_map(|path| match path.parent()? {
+            // Of a relative path of one part: it is made where this process stands.
+            parent if parent.as_os_str().is_empty() => Some(Path::new(".")),
+            parent => Some(parent),
+        })
+        .collect()
 }
 
 /// The directory's format, `None` if meshd has not used it yet. Writes nothing.
@@ -128,6 +139,20 @@ mod tests {
         assert!(matches!(error, IdentityError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
         drop(held);
         DataDir::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn every_directory_that_gets_an_entry_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path();
+        let parents = |path: &Path| parents_of_missing(path).into_iter().map(Path::to_owned).collect::<Vec<_>>();
+        assert_eq!(parents(&here.join("a")), [here]);
+        assert_eq!(parents(&here.join("a/b/c")), [here.join("a/b"), here.join("a"), here.to_owned()]);
+        assert_eq!(parents(here), [] as [PathBuf; 0]);
+        // As it is written after `--data-dir`.
+        let relative = format!("not-there-{:016x}", rand::random::<u64>());
+        assert_eq!(parents(Path::new(&relative)), [Path::new(".")]);
+        assert_eq!(parents(&Path::new(&relative).join("b")), [Path::new(&relative), Path::new(".")]);
     }
 
     #[test]

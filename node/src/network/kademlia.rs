@@ -40,6 +40,25 @@ pub fn build(peer: PeerId, network: &NetworkId) -> Behaviour<MemoryStore> {
     Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
 }
 
+/// Whether what this node announces still finds room in the store. It shares that with what is kept for others, so that it
+/// can be full for hours, while an announcement is tried several times a minute.
+#[derive(Debug, Default)]
+pub struct Announcing {
+    is_full: bool,
+}
+
+impl Announcing {
+    /// One found no room. Whether that is news: the first since one last did.
+    pub fn refused(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_full, true)
+    }
+
+    /// One found room. Whether that is news.
+    pub fn taken(&mut self) -> bool {
+        std::mem::replace(&mut self.is_full, false)
+    }
+}
+
 /// Keeps what may be kept of what peers want stored here. `Err` names what may not. `known` are a node's addresses.
 pub fn judge(
     behaviour: &mut Behaviour<MemoryStore>,
@@ -75,5 +94,19 @@ pub fn is_worth_telling(address: &Multiaddr, connected: &Multiaddr) -> bool {
         Reach::Nowhere => false,
         Reach::Machine => Reach::of(connected) == Reach::Machine,
         Reach::Local | Reach::World => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_announcements_find_no_room_is_said_once_until_they_do_again() {
+        let mut announcing = Announcing::default();
+        assert!(!announcing.taken());
+        assert_eq!([1, 2, 3].map(|_| announcing.refused()), [true, false, false]);
+        assert_eq!([1, 2].map(|_| announcing.taken()), [true, false]);
+        assert!(announcing.refused());
     }
 }

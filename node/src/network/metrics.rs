@@ -20,6 +20,7 @@ pub struct Metrics {
     pub members: Gauge,
     pub connections: Gauge,
     pub blocked: Gauge,
+    pub unannounced: Counter,
 }
 
 impl Metrics {
@@ -42,6 +43,8 @@ impl Metrics {
         registry.register("mesh_network_members", "Admitted peers that are connected", metrics.members.clone());
         registry.register("mesh_network_connections", "Established connections", metrics.connections.clone());
         registry.register("mesh_network_blocked", "Peers that are blocked at present", metrics.blocked.clone());
+        let unannounced = "Blobs that were not announced because there was no room for one more key";
+        registry.register("mesh_network_unannounced_blobs", unannounced, metrics.unannounced.clone());
         metrics
     }
 

@@ -1,8 +1,10 @@
 //! What a task writes while it runs, from whichever node runs it: `/mesh/logs/1`.
 //!
 //! A reader opens a stream to the executor's node and sends one question; the answer is chunks, each with its stream
-//! and length before it, until the attempt has ended or the reader hangs up.
+//! and length before it, until the attempt has ended or the reader hangs up. Who follows costs a thread's turn ten times
+//! a second, so there is a place for so many, and a reader that does not read loses its own.
 
+use super::places::Places;
 use crate::{
     api::{
         brain::Brain as _,
@@ -14,15 +16,18 @@ use crate::{
     work::Work,
 };
 use bytes::Bytes;
-use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
+use futures::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream,
+};
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
     codec,
     id::{NodeId, TaskId},
     limits,
-    logs::Question,
+    logs::{Question, REFUSED},
     task::State,
 };
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use std::{future::Future, io, time::Duration};
 use tokio::sync::mpsc;
 
@@ -35,6 +40,16 @@ const CHUNK: usize = 64 * 1024;
 const POLL: Duration = Duration::from_millis(100);
 /// Chunks that wait for the reader.
 const WAITING: usize = 16;
+/// Streams of other nodes that are answered at once, and of one of them, so that a flood costs only its sender. A gateway
+/// opens one for each of its users that follows a task of this node.
+const ANSWERED: usize = 128;
+const ANSWERED_OF_ONE: usize = 32;
+/// How long a reader may take for its question.
+const ASK: Duration = Duration::from_secs(5);
+/// How long it may take for a chunk: the slowest link that is used is thus 2 KiB/s.
+const TAKE: Duration = Duration::from_secs(30);
+/// How long a reader for whom there is no place is told so.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// The API's way to logs.
 pub struct NodeLogs {
@@ -84,7 +99,7 @@ impl Logs for NodeLogs {
 /// Reads this node's own files until the attempt has ended.
 async fn tell(work: Work, question: Question, chunks: mpsc::Sender<Result<Chunk, LogsError>>) {
     let Question { task, attempt, mut stdout, mut stderr, follow } = question;
-    loop {
+    while !chunks.is_closed() {
         let mut is_running = false;
         let mut is_idle = true;
         for (stream, offset) in [(Stream::Stdout, &mut stdout), (Stream::Stderr, &mut stderr)] {
@@ -134,6 +149,9 @@ async fn hear(mut stream: libp2p::Stream, question: Question, chunks: mpsc::Send
             }
             let [kind, length @ ..] = head;
             let length = u32::from_be_bytes(length) as usize;
+            if kind == REFUSED {
+                return Err(io::ErrorKind::ResourceBusy.into());
+            }
             if length > CHUNK || kind > 1 {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "not a chunk of a log"));
             }
@@ -145,50 +163,176 @@ async fn hear(mut stream: libp2p::Stream, question: Question, chunks: mpsc::Send
             }
         }
     };
-    if asked.await.is_err() && chunks.send(Err(LogsError::Unreachable)).await.is_err() {
+    let heard = tokio::select! {
+        heard = asked => heard,
+        // While the task says nothing: the other node is to know that nobody listens, and it does by the stream's end.
+        () = chunks.closed() => return,
+    };
+    let failed = match heard {
+        Ok(()) => return,
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => LogsError::Busy,
+        Err(_) => LogsError::Unreachable,
+    };
+    if chunks.send(Err(failed)).await.is_err() {
         tracing::debug!("a reader of logs hung up");
     }
 }
 
 /// Answers other nodes; `None` if somebody else does already.
-pub fn serve(network: &NetworkHandle, work: &Work) -> Option<impl Future<Output = ()> + Send + 'static> {
+pub fn serve(
+    network: &NetworkHandle,
+    work: &Work,
+    registry: &mut Registry,
+) -> Option<impl Future<Output = ()> + Send + 'static> {
     let mut incoming = network.incoming(PROTOCOL)?;
-    let work = work.clone();
+    let refused: Counter = Counter::default();
+    let help = "Readers of tasks' output on other nodes that were refused because there were too many";
+    registry.register("mesh_logs_refused_streams", help, refused.clone());
+    let (work, places) = (work.clone(), Places::new(ANSWERED, ANSWERED_OF_ONE));
     Some(async move {
         while let Some((who, stream)) = incoming.recv().await {
+            let place = places.take(who);
+            if place.is_none() {
+                refused.inc();
+            }
             let work = work.clone();
             tokio::spawn(async move {
-                if let Err(error) = answer(work, stream).await {
+                let answered = match &place {
+                    Some(_) => answer(work, stream).await,
+                    None => turn_away(stream, TURN_AWAY).await,
+                };
+                if let Err(error) = answered {
                     tracing::debug!(%who, %error, "logs were not told to their end");
                 }
+                drop(place);
             });
         }
     })
 }
 
 async fn answer(work: Work, mut stream: libp2p::Stream) -> io::Result<()> {
-    let mut length = [0; 4];
-    let question = async {
-        stream.read_exact(&mut length).await?;
-        let length = u32::from_be_bytes(length) as usize;
-        if length > limits::LOGS_QUESTION_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the question is too long"));
-        }
-        let mut bytes = vec![0; length];
-        stream.read_exact(&mut bytes).await?;
-        Question::decode(&bytes).map_err(io::Error::other)
-    };
-    let question = tokio::time::timeout(Duration::from_secs(5), question).await.map_err(io::Error::other)??;
-    let (chunks, mut received) = mpsc::channel(WAITING);
+    let question = tokio::time::timeout(ASK, question(&mut stream)).await??;
+    let (chunks, received) = mpsc::channel(WAITING);
     let telling = tokio::spawn(tell(work, question, chunks));
-    while let Some(Ok(Chunk { stream: of, bytes })) = received.recv().await {
-        let kind = u8::from(of == Stream::Stderr);
-        let length = u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes();
-        stream.write_all(&[kind]).await?;
-        stream.write_all(&length).await?;
-        stream.write_all(&bytes).await?;
-        stream.flush().await?;
+    pass_on(stream, received, TAKE).await?;
+    telling.await.map_err(io::Error::other)
+}
+
+async fn question(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Question> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > limits::LOGS_QUESTION_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the question is too long"));
     }
-    telling.await.map_err(io::Error::other)?;
-    stream.close().await
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    Question::decode(&bytes).map_err(io::Error::other)
+}
+
+/// Hears the question out, since a reader that cannot get rid of it does not listen.
+async fn turn_away(mut stream: impl AsyncRead + AsyncWrite + Unpin, patience: Duration) -> io::Result<()> {
+    let told = async {
+        question(&mut stream).await?;
+        stream.write_all(&[REFUSED, 0, 0, 0, 0]).await?;
+        stream.close().await
+    };
+    tokio::time::timeout(patience, told).await?
+}
+
+/// Writes chunks to a reader until there are no more, it hangs up, or takes none for as long as `patience`.
+async fn pass_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut received: mpsc::Receiver<Result<Chunk, LogsError>>,
+    patience: Duration,
+) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    let telling = async {
+        while let Some(Ok(chunk)) = received.recv().await {
+            tokio::time::timeout(patience, write(&mut writer, &chunk)).await??;
+        }
+        tokio::time::timeout(patience, writer.close()).await?
+    };
+    // It has asked and says nothing more: what is heard of it is its end. A task may be silent for hours meanwhile.
+    let mut nothing = [0];
+    tokio::select! {
+        told = telling => told,
+        _ = reader.read(&mut nothing) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reader hung up")),
+    }
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), Chunk { stream: of, bytes }: &Chunk) -> io::Result<()> {
+    let kind = u8::from(*of == Stream::Stderr);
+    let length = u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes();
+    stream.write_all(&[kind]).await?;
+    stream.write_all(&length).await?;
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn chunk(bytes: &'static [u8]) -> Result<Chunk, LogsError> {
+        Ok(Chunk { stream: Stream::Stderr, bytes: Bytes::from_static(bytes) })
+    }
+
+    #[tokio::test]
+    async fn chunks_are_passed_on_to_the_last() {
+        let (theirs, ours) = tokio::io::duplex(1024);
+        let (chunks, received) = mpsc::channel(WAITING);
+        chunks.send(chunk(b"some")).await.unwrap();
+        drop(chunks);
+        pass_on(ours.compat(), received, LONG).await.unwrap();
+        let mut told = Vec::new();
+        theirs.compat().read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"\x01\0\0\0\x04some");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_is_given_up() {
+        let (_theirs, ours) = tokio::io::duplex(16);
+        let (chunks, received) = mpsc::channel(WAITING);
+        chunks.send(chunk(&[7; 1000])).await.unwrap();
+        let given_up = pass_on(ours.compat(), received, SHORT).await.unwrap_err();
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+        assert!(chunks.is_closed(), "and nobody looks at the task's files for it");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_hangs_up_is_noticed_while_the_task_says_nothing() {
+        let (theirs, ours) = tokio::io::duplex(1024);
+        let (chunks, received) = mpsc::channel(WAITING);
+        drop(theirs);
+        let hung_up = pass_on(ours.compat(), received, LONG).await.unwrap_err();
+        assert_eq!(hung_up.kind(), io::ErrorKind::ConnectionAborted);
+        assert!(chunks.is_closed());
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_told_so_and_who_asks_nothing_waits_for_nothing() {
+        let (theirs, ours) = tokio::io::duplex(1024);
+        let mut theirs = theirs.compat();
+        let question = codec::encode(&Question {
+            task: TaskId::from_bytes([1; 32]),
+            attempt: 1,
+            stdout: 0,
+            stderr: 0,
+            follow: true,
+        });
+        theirs.write_all(&(question.len() as u32).to_be_bytes()).await.unwrap();
+        theirs.write_all(&question).await.unwrap();
+        turn_away(ours.compat(), LONG).await.unwrap();
+        let mut told = Vec::new();
+        theirs.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, [REFUSED, 0, 0, 0, 0]);
+
+        let (_silent, ours) = tokio::io::duplex(1024);
+        assert_eq!(turn_away(ours.compat(), SHORT).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

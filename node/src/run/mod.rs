@@ -11,6 +11,7 @@ mod node;
 mod own_entry;
 mod parts;
 mod peers;
+mod places;
 mod pump;
 mod readiness;
 

@@ -172,7 +172,7 @@ impl Node {
         blobs.metrics().register(metrics.registry_mut());
         let (ended, ends) = mpsc::channel(1024);
         let executors = Executors::start(parts::executor_config(config, &dir)?, ended)?;
-        let replicas = Replicas::new(network.clone(), config.tasks.blob_copies as usize);
+        let replicas = Replicas::new(network.clone(), directory.clone(), config.tasks.blob_copies as usize);
         let runtime = Handle::current();
         let work = Work::new(
             executors.clone(),
@@ -233,7 +233,12 @@ impl Node {
         let pump = pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip, Arc::clone(&is_over));
         let mut background = Background { tasks: Vec::new(), is_over };
         background.push(runtime.spawn(pump));
-        background.push(runtime.spawn(peers::remember(network.clone(), Arc::clone(&dir))));
+        background.push(runtime.spawn(peers::remember(
+            network.clone(),
+            Arc::clone(&dir),
+            directory.clone(),
+            remembered,
+        )));
         background.push(runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())));
         let (wants, wanted) = Wants::new();
         background.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));
@@ -242,7 +247,8 @@ impl Node {
         background.push(runtime.spawn(keeping.run()));
         background.push(runtime.spawn(super::keeping::restore(blobs.clone(), replicas.clone(), wanted)));
         background.push(runtime.spawn(super::announce::announce(blobs.clone(), network.clone())));
-        background.extend(super::logs::serve(&network, &work).map(|serving| runtime.spawn(serving)));
+        let logs = super::logs::serve(&network, &work, metrics.registry_mut());
+        background.extend(logs.map(|serving| runtime.spawn(serving)));
         background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
         background.push(runtime.spawn(super::admission::admit(brain.clone(), identity.credential.clone())));
 
@@ -260,7 +266,7 @@ impl Node {
             brain: Arc::new(brain.clone()),
             blobs: Arc::new(NodeBlobs::new(blobs, replicas, brain.clone())),
             logs: Arc::new(NodeLogs::new(network.clone(), work, brain.clone())),
-            membership: Arc::new(NodeMembership::new(&identity, inbox.clone(), directory.clone())),
+            membership: Arc::new(NodeMembership::new(&identity, brain.clone(), directory.clone())),
             signer: Arc::new(parts::signer(&identity)),
             credential: Arc::new({
                 let (directory, own) = (directory.clone(), identity.credential.clone());

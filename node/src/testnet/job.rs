@@ -89,6 +89,11 @@ impl Tracker {
         &self.told
     }
 
+    /// The same, for good.
+    pub fn into_told(self) -> Vec<Option<Told>> {
+        self.told
+    }
+
     /// Items without a result.
     pub fn open(&self) -> usize {
         self.told.len() - self.ended

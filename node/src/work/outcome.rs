@@ -44,13 +44,12 @@ pub fn outcome(ran: &Ran, stdout: Payload, stderr: Payload, files: Vec<(String, 
 fn kind(failure: &Failure) -> FailureKind {
     match failure {
         Failure::NotAllowed { .. } => FailureKind::NotAllowed,
-        Failure::ProgramMissing { .. }
-        | Failure::NotExecutable { .. }
-        | Failure::BadPath { .. }
+        Failure::ProgramMissing { .. } | Failure::NotExecutable { .. } => FailureKind::CannotStart,
+        Failure::BadPath { .. }
         | Failure::TooManyFiles { .. }
         | Failure::TooLong { .. }
         | Failure::BadArguments
-        | Failure::BadVariable { .. } => FailureKind::CannotStart,
+        | Failure::BadVariable { .. } => FailureKind::BadTask,
         Failure::TimeLimit { .. } => FailureKind::TimeLimit,
         Failure::OutputTooLarge { .. } | Failure::FileTooLarge { .. } | Failure::FilesTooLarge { .. } => {
             FailureKind::OutputTooLarge
@@ -63,5 +62,26 @@ fn kind(failure: &Failure) -> FailureKind {
         | Failure::LeaseLost { .. }
         | Failure::GuardLost
         | Failure::GuardUnavailable { .. } => FailureKind::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_everywhere_is_tried_on_one_node() {
+        for failure in [
+            Failure::BadVariable { name: "PATH".into() },
+            Failure::BadArguments,
+            Failure::BadPath { path: "../a".into() },
+            Failure::TooManyFiles { count: 2, limit: 1 },
+            Failure::TooLong { what: "arguments".into(), bytes: 2, limit: 1 },
+        ] {
+            assert_eq!(kind(&failure), FailureKind::BadTask, "{failure}");
+            assert!(!kind(&failure).is_worth_another_node(), "{failure}");
+        }
+        let missing = Failure::ProgramMissing { program: "/bin/x".into() };
+        assert!(kind(&missing).is_worth_another_node(), "another node may have it");
     }
 }

@@ -3,6 +3,7 @@
 use super::{assured::Assured, find};
 use crate::{
     blob::{self, BlobStore, FetchError},
+    directory::Directory,
     network::NetworkHandle,
 };
 use mesh_proto::{
@@ -26,6 +27,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Replicas {
     network: NetworkHandle,
+    members: Directory,
     copies: usize,
     assured: Arc<Assured>,
 }
@@ -44,8 +46,8 @@ pub enum AssureError {
 
 impl Replicas {
     /// `copies`: disks that a blob is to be on, this one included.
-    pub fn new(network: NetworkHandle, copies: usize) -> Self {
-        Self { network, copies, assured: Arc::default() }
+    pub fn new(network: NetworkHandle, members: Directory, copies: usize) -> Self {
+        Self { network, members, copies, assured: Arc::default() }
     }
 
     pub fn network(&self) -> &NetworkHandle {
@@ -87,9 +89,10 @@ impl Replicas {
         providers
     }
 
-    /// Copies that there can be: no more than there are nodes to hold them.
+    /// Copies that there can be: no more than there are members to hold them, **in reach or not**: who is cut off from
+    /// all others must not take its own disk for enough, as nobody would make the second copy later.
     pub fn wanted(&self) -> usize {
-        self.copies.min(self.workers().len() + 1)
+        self.copies.min(self.members.holders_beside(self.node()) + 1)
     }
 
     fn workers(&self) -> Vec<NodeId> {

@@ -20,6 +20,7 @@ mod one_dies;
 mod orphans;
 mod out_dir;
 mod ports;
+mod tryout;
 mod verbs;
 
 use meshd::api::jobs::submit::JobHeader;

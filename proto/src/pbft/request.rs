@@ -2,7 +2,7 @@ use super::{Operations, RequestNumber};
 use crate::{
     domain::{Domain, Epoch, Statement},
     id::{Digest, NetworkId, NodeId},
-    key::{self, BadSignature, SecretKey, Signature},
+    key::{SecretKey, Signature},
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ impl Request {
     ) -> (Self, Digest) {
         let gateway = key.node_id();
         let digest = digest(gateway, (life, number), &operations);
-        let signature = key.sign(&statement(network, &digest));
+        let signature = key.sign(&Self::statement(network, &digest));
         (Self { gateway, life, number, operations, signature }, digest)
     }
 
@@ -51,9 +51,10 @@ impl Request {
         digest(self.gateway, (self.life, self.number), &self.operations)
     }
 
-    /// `digest` is its own, made once by the caller.
-    pub fn verify(&self, network: &NetworkId, digest: &Digest) -> Result<(), BadSignature> {
-        key::verify(self.gateway, &statement(network, digest), &self.signature)
+    /// What the gateway signs.
+    #[must_use]
+    pub fn statement(network: &NetworkId, digest: &Digest) -> Statement {
+        Statement::new(Domain::PbftRequest, network, Epoch(0), digest.as_bytes())
     }
 }
 
@@ -61,8 +62,4 @@ fn digest(gateway: NodeId, (life, number): (RequestNumber, RequestNumber), opera
     let (life, number) = (life.get().to_le_bytes(), number.get().to_le_bytes());
     let parts: [&[u8]; 4] = [gateway.as_bytes(), &life, &number, operations.as_bytes()];
     Digest::of("meshd v1 pbft request", &parts)
-}
-
-fn statement(network: &NetworkId, digest: &Digest) -> Statement {
-    Statement::new(Domain::PbftRequest, network, Epoch(0), digest.as_bytes())
 }

@@ -78,6 +78,9 @@ pub enum FailureKind {
     /// Cancelled while it ran.
     #[serde(rename = "c")]
     Cancelled,
+    /// What was asked for is refused by every node: a variable that no task may set, arguments that no command can have.
+    #[serde(rename = "b")]
+    BadTask,
 }
 
 impl FailureKind {
@@ -85,7 +88,12 @@ impl FailureKind {
     pub fn is_worth_another_node(self) -> bool {
         match self {
             Self::NotAllowed | Self::CannotStart | Self::InputUnavailable | Self::Lost => true,
-            Self::TimeLimit | Self::OutputTooLarge | Self::ResourceLimit | Self::BadOutput | Self::Cancelled => false,
+            Self::TimeLimit
+            | Self::OutputTooLarge
+            | Self::ResourceLimit
+            | Self::BadOutput
+            | Self::Cancelled
+            | Self::BadTask => false,
         }
     }
 }

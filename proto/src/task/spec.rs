@@ -82,7 +82,8 @@ pub enum Program {
     /// A host command that the operator allowed by name.
     #[serde(rename = "x")]
     Exec(ExecSpec),
-    /// Runs nothing: the record of a job, so that any node can list, attach to and cancel it.
+    /// Runs nothing: the record of a job, so that any node can list, attach to and cancel it. It has at most
+    /// [`limits::JOB_ITEMS`].
     #[serde(rename = "m")]
     Manifest { name: String, count: u64 },
 }
@@ -149,6 +150,8 @@ pub enum SpecError {
     BadPath(String),
     #[error("{retries} retries, above the limit of {}", limits::RETRIES)]
     TooManyRetries { retries: u8 },
+    #[error("a job of {count} items, above the limit of {}: make several of it", limits::JOB_ITEMS)]
+    TooManyItems { count: u64 },
     #[error("payload above the limit: send it as a blob")]
     PayloadTooLarge,
 }
@@ -187,6 +190,10 @@ impl Spec {
         }
         match &self.program {
             Program::Echo | Program::Sleep { .. } | Program::Sha256 => Ok(()),
+            // Who lists, follows or cancels a job goes over all its items.
+            Program::Manifest { count, .. } if *count > limits::JOB_ITEMS => {
+                Err(SpecError::TooManyItems { count: *count })
+            }
             Program::Manifest { name, .. } => within("name", name.len(), 256),
             Program::Exec(exec) => {
                 if exec.argv.first().is_none_or(String::is_empty) {

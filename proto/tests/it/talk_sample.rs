@@ -67,6 +67,7 @@ pub fn control() -> Vec<Sample> {
         ("control-query-task", query(Query::Task(task))),
         ("control-query-list", query(Query::List(filter))),
         ("control-query-all", query(Query::List(ListFilter::default()))),
+        ("control-query-rows", query(Query::Rows(vec![task]))),
         ("control-query-prefix", query(Query::Prefix("4f1d0c2b".into()))),
         ("control-reply-task", reply(told)),
         ("control-reply-unknown", reply(unknown)),

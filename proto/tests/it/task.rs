@@ -343,13 +343,17 @@ fn a_specification_within_its_limits_is_taken_and_one_beyond_is_not() {
     };
     let file = |name: &str| InputFile { name: name.into(), content: Payload::empty() };
     type Make<'a> = &'a dyn Fn(usize) -> Spec;
-    let bounds: [(&str, usize, Make<'_>); 8] = [
+    let bounds: [(&str, usize, Make<'_>); 9] = [
         ("principal", 64, &|n| Spec { principal: "a".repeat(n), ..spec() }),
         ("arguments", limits::ARGUMENTS, &|n| exec(&|exec| exec.argv = vec!["a".into(); n])),
         ("environment", limits::VARIABLES, &|n| exec(&|exec| exec.env = vec![("a".into(), "b".into()); n])),
         ("outputs", limits::TASK_FILES, &|n| exec(&|exec| exec.outputs = vec!["a".into(); n])),
         ("files", limits::TASK_FILES, &|n| Spec { files: vec![file("a"); n], ..spec() }),
         ("retries", usize::from(limits::RETRIES), &|n| Spec { retries: n as u8, ..spec() }),
+        ("items", limits::JOB_ITEMS as usize, &|n| Spec {
+            program: Program::Manifest { name: String::new(), count: n as u64 },
+            ..spec()
+        }),
         ("input", INLINE_LIMIT, &|n| Spec { input: Payload::Inline(vec![0; n].into()), ..spec() }),
         ("path", limits::PATH_BYTES, &|n| Spec { input: Payload::Path("a".repeat(n)), ..spec() }),
     ];

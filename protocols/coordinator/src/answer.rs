@@ -39,7 +39,7 @@ pub enum Answer {
         task: TaskId,
     },
     Task(Box<TaskView>),
-    Tasks(Vec<TaskSummary>),
+    Tasks(TaskList),
     Matches(Vec<TaskId>),
     Referenced(BTreeSet<BlobId>),
     Named(Vec<BlobRef>),
@@ -52,7 +52,7 @@ pub enum Answer {
     /// Nothing where nobody in reach has a ledger.
     Looked(Option<Box<ledger::Answer>>),
     /// Nothing where nobody in reach holds it, or while this node knows too few epochs.
-    Certified(Option<Box<ledger::Bundle>>),
+    Certified(Option<(NodeId, Box<ledger::Bundle>)>),
     Agreement(Box<AgreementView>),
     /// Nothing from a node that does not answer.
     Recruited(Option<Standing>),
@@ -81,6 +81,17 @@ pub enum Refusal {
     ClockAhead,
     #[error("not a task: {0}")]
     Malformed(String),
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskList {
+    /// In the order of their ids.
+    pub rows: Vec<TaskSummary>,
+    /// More may follow behind this id.
+    pub next: Option<TaskId>,
+    /// Nodes that hold tasks and did not answer in time, or could not be asked: what they alone know is not in here.
+    pub silent: Vec<NodeId>,
 }
 
 /// One task as the nodes that hold it tell it.

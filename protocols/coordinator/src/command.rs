@@ -5,6 +5,7 @@ use mesh_proto::{
     ledger,
     task::Octets,
 };
+use std::collections::BTreeSet;
 
 /// Names what a user asked, so that the answers find their way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +40,8 @@ pub enum Command {
     Look { query: ledger::Query },
     /// What the committee certified last, if that is no earlier batch than this, with the decision on a proposal, from
     /// here or from a member of the committee in reach: `Certified`.
-    Certified { behind: ledger::Index, proposal: Option<ledger::ProposalId> },
+    /// Not from these, who have shown what does not prove itself.
+    Certified { behind: ledger::Index, proposal: Option<ledger::ProposalId>, but: BTreeSet<NodeId> },
     /// How agreement stands, with what the committee's members in reach say of themselves: `Agreement`.
     Agreement,
     /// That node is to follow the committee, so that it can become a member: `Follows` with where it stands.

@@ -2,6 +2,7 @@ use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Query, QueryReply, Refusal, RequestId,
     agreement::{self, Agreement, Pages},
     effect::rests_on_nothing,
+    lists::Listing,
     queries::{Queries, Question},
     requests::Requests,
     scan::Scans,
@@ -455,7 +456,7 @@ impl Coordinator {
                 self.tasks.leave(request.0);
             }
             Command::Show { task } => self.ask_all(now, request, Question::Show(task)),
-            Command::List { filter } => self.ask_all(now, request, Question::List(filter)),
+            Command::List { filter } => self.ask_all(now, request, Question::List(Box::new(Listing::new(filter)))),
             Command::Resolve { prefix } => self.ask_all(now, request, Question::Resolve(prefix)),
             Command::Referenced { blobs } => {
                 let (naming, me) = (self.tasks.shelf().naming(), self.node());
@@ -468,7 +469,7 @@ impl Coordinator {
             }
             Command::Order { operations } => self.order(request, &operations),
             Command::Look { query } => self.look_at_ledger(now, request, query),
-            Command::Certified { behind, proposal } => self.certify(now, request, behind, proposal),
+            Command::Certified { behind, proposal, but } => self.certify(now, request, (behind, proposal), &but),
             Command::Agreement => self.ask_committee(now, request),
             Command::Recruit { node } => self.recruit(now, request, node, effects),
             Command::Status => {

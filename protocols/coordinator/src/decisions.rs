@@ -13,7 +13,7 @@ use mesh_proto::{
     ledger::{self, Index, ProposalId},
     time::Now,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts of the replica in the store, in their order.
 const FACT_KEY: &[u8] = b"af";
@@ -83,24 +83,32 @@ impl Coordinator {
     }
 
     /// What the committee certified last, from this node's replica, else from any member in reach that holds it.
-    pub(crate) fn certify(&mut self, now: Now, request: RequestId, behind: Index, proposal: Option<ProposalId>) {
-        let agreement = self.agreement.as_ref();
+    pub(crate) fn certify(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        (behind, proposal): (Index, Option<ProposalId>),
+        but: &BTreeSet<NodeId>,
+    ) {
+        let agreement = self.agreement.as_ref().filter(|_| !but.contains(&self.node()));
         let own = agreement.and_then(|own| own.bundle(own.certified(behind, proposal.as_ref())?));
         match own {
-            Some(bundle) => self.answer_only(request, Answer::Certified(Some(Box::new(bundle)))),
+            Some(bundle) => self.answer_only(request, Answer::Certified(Some((self.node(), Box::new(bundle))))),
             None => {
-                let committee = self.committee_in_reach();
+                let mut committee = self.committee_in_reach();
+                committee.retain(|node| !but.contains(node));
                 self.ask_some(now, request, Question::Certified { behind, proposal }, committee);
             }
         }
     }
 
     pub(crate) fn certified_view(&self, replies: BTreeMap<NodeId, QueryReply>) -> Answer {
-        let bundle = replies.into_values().find_map(|reply| match reply {
-            QueryReply::Agreement(Reply::Certified(Some(certified))) => self.agreement.as_ref()?.bundle(*certified),
+        Answer::Certified(replies.into_iter().find_map(|(from, reply)| match reply {
+            QueryReply::Agreement(Reply::Certified(Some(certified))) => {
+                Some((from, Box::new(self.agreement.as_ref()?.bundle(*certified)?)))
+            }
             _ => None,
-        });
-        Answer::Certified(bundle.map(Box::new))
+        }))
     }
 
     pub(crate) fn ask_committee(&mut self, now: Now, request: RequestId) {

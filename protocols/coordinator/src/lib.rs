@@ -20,12 +20,13 @@ mod decisions;
 mod effect;
 mod fact;
 mod input;
+mod lists;
 mod queries;
 mod requests;
 mod scan;
 mod tables;
 
-pub use answer::{Answer, MemberView, Refusal, StatusView, TaskView};
+pub use answer::{Answer, MemberView, Refusal, StatusView, TaskList, TaskView};
 pub use command::{Command, RequestId};
 pub use coordinator::{Changes, Config, Coordinator};
 pub use effect::{Effect, Message};

@@ -1,15 +1,17 @@
 //! Questions that one node cannot answer alone: asked of all that can be reached, answered with what came in time.
 
 use crate::{
-    Answer, ControlMessage, Coordinator, ListFilter, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine,
-    TaskSummary, TaskView, agreement::Agreement, scan::Asker,
+    Answer, ControlMessage, Coordinator, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine, TaskView,
+    agreement::Agreement,
+    lists::Listing,
+    scan::{Asker, Wanted},
 };
 use mesh_membership::Role;
 use mesh_proto::{
     agreement::{self, Reply, Standing},
     id::{NodeId, TaskId},
     ledger,
-    task::{Held, How, Program, Register, Spec, State, Status},
+    task::Held,
     time::{Mono, Now},
 };
 use std::{
@@ -24,14 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// For a list, which may take a look at a million records.
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ids or summaries in one reply, at most.
-pub(crate) const REPLY_MAX: u32 = mesh_proto::limits::REPLY_TASKS as u32;
-
 /// What a user wants to know.
 #[derive(Clone, Debug)]
 pub enum Question {
     Show(TaskId),
-    List(ListFilter),
+    List(Box<Listing>),
     Resolve(String),
     /// Of one that has a ledger.
     Look(ledger::Query),
@@ -63,6 +62,14 @@ struct Open {
     silent: Vec<NodeId>,
 }
 
+impl Open {
+    fn pass(&mut self, node: NodeId) {
+        if self.waiting.remove(&node) {
+            self.silent.push(node);
+        }
+    }
+}
+
 impl Queries {
     pub fn deadline(&self) -> Option<Mono> {
         let due = |open: &Open| if open.waiting.is_empty() { Mono::default() } else { open.deadline };
@@ -71,10 +78,13 @@ impl Queries {
 
     /// It will not answer.
     pub fn gone(&mut self, node: NodeId) {
-        for open in self.open.values_mut() {
-            if open.waiting.remove(&node) {
-                open.silent.push(node);
-            }
+        self.open.values_mut().for_each(|open| open.pass(node));
+    }
+
+    /// It will not answer this one.
+    pub fn pass(&mut self, query: u64, node: NodeId) {
+        if let Some(open) = self.open.get_mut(&query) {
+            open.pass(node);
         }
     }
 
@@ -90,7 +100,7 @@ impl Queries {
 fn query(question: &Question) -> Query {
     match question {
         Question::Show(task) => Query::Task(*task),
-        Question::List(filter) => Query::List(filter.clone()),
+        Question::List(listing) => listing.query(),
         Question::Resolve(prefix) => Query::Prefix(prefix.clone()),
         Question::Look(query) => Query::Agreement(agreement::Question::Ledger(query.clone())),
         Question::Certified { behind, proposal } => {
@@ -112,6 +122,11 @@ fn stands(reply: &QueryReply) -> Option<Standing> {
 impl Coordinator {
     /// Asks every member that can be reached, and itself.
     pub(crate) fn ask_all(&mut self, now: Now, request: RequestId, question: Question) {
+        let patience = if matches!(question, Question::List(_)) { LIST_PATIENCE } else { PATIENCE };
+        self.ask_until(now.mono + patience, request, question);
+    }
+
+    fn ask_until(&mut self, deadline: Mono, request: RequestId, question: Question) {
         let id = self.queries.next;
         self.queries.next += 1;
         let query = query(&question);
@@ -122,16 +137,21 @@ impl Coordinator {
             .filter(|member| member.holds_tasks() && !waiting.contains(&member.node))
             .map(|member| member.node)
             .collect();
-        for node in &waiting {
+        // What this node knows itself comes like the others' replies.
+        let me = self.node();
+        waiting.insert(me);
+        if let Question::List(listing) = &question {
+            waiting.retain(|node| !listing.gave_up(node));
+        }
+        for node in waiting.iter().filter(|node| **node != me) {
             self.control.push((*node, ControlMessage::Query { id, query: query.clone() }));
         }
-        let patience = if matches!(question, Question::List(_)) { LIST_PATIENCE } else { PATIENCE };
-        let deadline = now.mono + patience;
-        // What this node knows itself comes like the others' replies.
-        waiting.insert(self.node());
+        let asks_itself = waiting.contains(&me);
         self.queries.open.insert(id, Open { request, question, waiting, replies: BTreeMap::new(), deadline, silent });
         match query {
-            Query::List(filter) => self.begin_scan(Asker::Own(id), filter),
+            _ if !asks_itself => {}
+            Query::List(filter) => self.begin_scan(Asker::Own(id), Wanted::Matching(filter)),
+            Query::Rows(tasks) => self.begin_scan(Asker::Own(id), Wanted::These(tasks.into())),
             Query::Task(task) => self.on_reply(self.node(), id, self.account_of(&task)),
             Query::Prefix(prefix) => self.on_reply(self.node(), id, self.ids_with(&prefix)),
             // Asked of some, not of all.
@@ -158,7 +178,8 @@ impl Coordinator {
 
     pub(crate) fn on_query(&mut self, from: NodeId, id: u64, query: Query) {
         match query {
-            Query::List(filter) => self.begin_scan(Asker::Peer(from, id), filter),
+            Query::List(filter) => self.begin_scan(Asker::Peer(from, id), Wanted::Matching(filter)),
+            Query::Rows(tasks) => self.begin_scan(Asker::Peer(from, id), Wanted::These(tasks.into())),
             Query::Task(task) => self.reply(from, id, self.account_of(&task)),
             Query::Prefix(prefix) => self.reply(from, id, self.ids_with(&prefix)),
             // Answered by agreement.
@@ -204,7 +225,13 @@ impl Coordinator {
                 Some(view) => Answer::Task(Box::new(view)),
                 None => Answer::Missing { task },
             },
-            Question::List(filter) => Answer::Tasks(merge_summaries(open.replies, &filter)),
+            Question::List(mut listing) => match listing.take(open.replies, open.silent) {
+                Some(list) => Answer::Tasks(list),
+                // Who answers so late that nothing is left of this time has as much again.
+                None => {
+                    return self.ask_until(open.deadline + LIST_PATIENCE, open.request, Question::List(listing));
+                }
+            },
             Question::Resolve(_) => {
                 let mut found: BTreeSet<TaskId> = BTreeSet::new();
                 for reply in open.replies.into_values() {
@@ -262,57 +289,6 @@ impl Coordinator {
             _ => Vec::new(),
         };
         QueryReply::Prefix(found)
-    }
-
-    /// A record as a list has it, if it is wanted there. What costs least is looked at first: of a million records
-    /// hardly one is.
-    pub(crate) fn summary_if(
-        &self,
-        filter: &ListFilter,
-        task: &TaskId,
-        copy: &mesh_tasks::Copy,
-    ) -> Option<TaskSummary> {
-        let state = self.tasks.state_of(task)?;
-        let is_wanted = match filter.state.as_deref() {
-            None => true,
-            Some(DEAD) => is_dead(&copy.register),
-            Some(wanted) => wanted == state.name(),
-        };
-        if !is_wanted {
-            return None;
-        }
-        // An id stands in a specification as it is.
-        if filter.job.is_some_and(|job| !contains(&copy.birth.spec, job.as_bytes())) {
-            return None;
-        }
-        let summary = self.summary(task, copy, state)?;
-        matches(filter, &summary).then_some(summary)
-    }
-
-    fn summary(&self, task: &TaskId, copy: &mesh_tasks::Copy, state: mesh_tasks::TaskState) -> Option<TaskSummary> {
-        let spec = Spec::decode(&copy.birth.spec).ok()?;
-        let (executor, attempts) = match &copy.register.state {
-            State::Assigned(attempt) => (Some(attempt.executor), attempt.number),
-            State::Ended(ending) => {
-                let failed = copy.register.failed.iter().map(|failed| failed.attempt.number).max();
-                let by = ending.by.map(|(number, _)| number);
-                (ending.by.map(|(_, executor)| executor), by.max(failed).unwrap_or(0))
-            }
-        };
-        let count = match &spec.program {
-            Program::Manifest { count, .. } => Some(*count),
-            _ => None,
-        };
-        Some(TaskSummary {
-            task: *task,
-            state: state.name().into(),
-            program: program_text(&spec.program),
-            placed: copy.birth.placed,
-            job: spec.job,
-            count,
-            executor,
-            attempts,
-        })
     }
 
     pub(crate) fn status(&self) -> StatusView {
@@ -428,94 +404,11 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
     })
 }
 
-/// Each task once: the most advanced account of it.
-fn merge_summaries(replies: BTreeMap<NodeId, QueryReply>, filter: &ListFilter) -> Vec<TaskSummary> {
-    let rank = |summary: &TaskSummary| match summary.state.as_str() {
-        "waiting" => 0,
-        "running" => 1,
-        _ => 2,
-    };
-    let mut merged: BTreeMap<TaskId, TaskSummary> = BTreeMap::new();
-    for reply in replies.into_values() {
-        let QueryReply::List(summaries) = reply else { continue };
-        for summary in summaries {
-            match merged.get(&summary.task) {
-                Some(known) if (rank(known), known.attempts) >= (rank(&summary), summary.attempts) => {}
-                Some(_) | None => {
-                    merged.insert(summary.task, summary);
-                }
-            }
-        }
-    }
-    merged.into_values().take(filter.limit.min(REPLY_MAX) as usize).collect()
-}
-
-fn contains(bytes: &[u8], id: &[u8; 32]) -> bool {
-    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == id[0]);
-    starts.into_iter().any(|(at, _)| bytes[at..].starts_with(id))
-}
-
-/// Dead letters: failed by no doing of their own. No node could run them, or all that tried were lost.
-const DEAD: &str = "dead";
-
-fn is_dead(register: &Register) -> bool {
-    let outcome = register.ending().filter(|ending| ending.how == How::Failed).and_then(|end| end.outcome.as_ref());
-    let status = outcome.map(|outcome| &outcome.status);
-    matches!(status, Some(Status::Failed(failure)) if failure.kind.is_worth_another_node())
-}
-
-/// All that a list asks for but the state, which its register tells.
-fn matches(filter: &ListFilter, summary: &TaskSummary) -> bool {
-    filter.job.is_none_or(|job| summary.job.is_some_and(|(of, _)| of == job))
-        && (!filter.jobs_only || summary.count.is_some())
-        && filter.executor.is_none_or(|executor| summary.executor == Some(executor))
-}
-
-fn program_text(program: &Program) -> String {
-    match program {
-        Program::Echo => "echo".into(),
-        Program::Sleep { ms } => format!("sleep {ms}ms"),
-        Program::Sha256 => "sha256".into(),
-        Program::Exec(exec) => exec.argv.join(" ").chars().take(120).collect(),
-        Program::Manifest { name, count } => format!("job {name} ({count} tasks)"),
-    }
-}
-
 fn role_text(role: Role) -> &'static str {
     match role {
         Role::Full => "full",
         Role::Worker => "worker",
         Role::Relay => "relay",
         Role::Client => "client",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mesh_proto::{
-        task::{Attempt, Ending, FailureKind, Outcome},
-        time::Wall,
-    };
-
-    #[test]
-    fn dead_is_what_failed_by_no_doing_of_its_own() {
-        let register = |state| Register { holders: vec![], joint: None, passed_by: vec![], state, failed: vec![] };
-        let ended = |how, outcome| register(State::Ended(Ending { how, by: None, outcome, at: Wall(1) }));
-        let failed = |kind| Some(Outcome::failed(kind, "why"));
-        for (kind, dead) in [
-            (FailureKind::Lost, true),
-            (FailureKind::NotAllowed, true),
-            (FailureKind::CannotStart, true),
-            (FailureKind::TimeLimit, false),
-            (FailureKind::BadOutput, false),
-        ] {
-            assert_eq!(is_dead(&ended(How::Failed, failed(kind))), dead, "{kind:?}");
-        }
-        let exited = Outcome { status: Status::Exit(1), ..Outcome::failed(FailureKind::Lost, "") };
-        assert!(!is_dead(&ended(How::Failed, Some(exited))));
-        assert!(!is_dead(&ended(How::Cancelled, None)));
-        let attempt = Attempt { number: 1, executor: NodeId::from_bytes([1; 32]), granted: Wall(1) };
-        assert!(!is_dead(&register(State::Assigned(attempt))));
     }
 }

@@ -1,13 +1,14 @@
 //! Lists, for which every record held here is looked at: so many in each turn, however many there are. A turn in which a
 //! million were looked at would take seconds, and look to others like a death.
 
-use crate::{Coordinator, ListFilter, QueryReply, TaskSummary, queries::REPLY_MAX};
-use mesh_proto::id::NodeId;
+use crate::{Coordinator, ListFilter, QueryReply, TaskSummary, lists::REPLY_MAX};
+use mesh_proto::id::{NodeId, TaskId};
 use std::{collections::VecDeque, ops::Bound};
 
 /// Records looked at in one turn, about 2 µs each.
 const ROUND: usize = 500;
-/// Lists under way, at most: what is asked above it is not answered, as by a node that is too busy to.
+/// Lists under way, at most: what is asked above it is not answered, as by a node that is too busy to, and this node is
+/// named as one that did not.
 const SCANS: usize = 256;
 
 /// Lists under way, which take turns.
@@ -17,9 +18,17 @@ pub struct Scans(VecDeque<Scan>);
 #[derive(Debug)]
 struct Scan {
     asker: Asker,
-    /// Its `after` is where it goes on.
-    filter: ListFilter,
+    wanted: Wanted,
     found: Vec<TaskSummary>,
+}
+
+/// What is looked for.
+#[derive(Debug)]
+pub enum Wanted {
+    /// Its `after` is where it goes on.
+    Matching(ListFilter),
+    /// Those that are left of these.
+    These(VecDeque<TaskId>),
 }
 
 /// Whose question it is: the number is the question's.
@@ -38,11 +47,14 @@ impl Scans {
 
 impl Coordinator {
     /// Begins a list, and ends it at once where there is little to look at.
-    pub(crate) fn begin_scan(&mut self, asker: Asker, filter: ListFilter) {
+    pub(crate) fn begin_scan(&mut self, asker: Asker, wanted: Wanted) {
         if self.scans.0.len() >= SCANS {
+            if let Asker::Own(query) = asker {
+                self.queries.pass(query, self.node());
+            }
             return;
         }
-        self.scans.0.push_back(Scan { asker, filter, found: Vec::new() });
+        self.scans.0.push_back(Scan { asker, wanted, found: Vec::new() });
         // Where others go on, it waits for its turn: a turn of the brain begins as many as come.
         if self.scans.0.len() == 1 {
             self.scan();
@@ -69,16 +81,28 @@ impl Coordinator {
 
     /// At how many it looked: fewer than it might have when it is through.
     fn look(&self, scan: &mut Scan, most: usize) -> usize {
-        let limit = scan.filter.limit.min(REPLY_MAX) as usize;
-        let start = scan.filter.after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut looked = 0;
-        for (task, copy) in self.tasks.shelf().copies(start).take(most) {
-            if scan.found.len() >= limit {
-                break;
+        match &mut scan.wanted {
+            Wanted::Matching(filter) => {
+                let limit = filter.limit.min(REPLY_MAX) as usize;
+                let start = filter.after.map_or(Bound::Unbounded, Bound::Excluded);
+                for (task, copy) in self.tasks.shelf().copies(start).take(most) {
+                    if scan.found.len() >= limit {
+                        break;
+                    }
+                    looked += 1;
+                    filter.after = Some(*task);
+                    scan.found.extend(self.summary_if(filter, task, &copy));
+                }
             }
-            looked += 1;
-            scan.filter.after = Some(*task);
-            scan.found.extend(self.summary_if(&scan.filter, task, &copy));
+            Wanted::These(tasks) => {
+                while looked < most
+                    && let Some(task) = tasks.pop_front()
+                {
+                    looked += 1;
+                    scan.found.extend(self.row_of(&task));
+                }
+            }
         }
         looked
     }

@@ -23,7 +23,7 @@ pub struct Config {
     pub pace_ceiling: u32,
     /// W: batches that the primary has in flight. Default 8. Larger ones hide the latency of more syncs.
     pub in_flight: u32,
-    /// How long the primary waits for a batch to fill while others are in flight. Default 2 ms.
+    /// How long the primary waits for a batch to fill, for each other one that is in flight. Default 2 ms.
     pub batch_delay: Duration,
     /// How far the time of a fresh proposal may be from the clock. Default 10 s.
     pub time_bound: Duration,

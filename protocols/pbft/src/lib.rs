@@ -66,4 +66,4 @@ pub use quorum::Quorums;
 pub use rejection::Rejection;
 pub use replica::{Replica, Setup, Standing};
 pub use verified::Verified;
-pub use verifier::{Refusal, Snapshot, Verifier};
+pub use verifier::{Refusal, Signatures, Snapshot, Verifier};

@@ -23,6 +23,9 @@ use std::{
     time::Duration,
 };
 
+/// Every so many rounds of asking who is missing, all are asked.
+const ASK_ALL: u32 = 4;
+
 /// A ballot that is asking for promises.
 #[derive(Debug)]
 pub struct Campaign {
@@ -234,8 +237,11 @@ impl Tasks {
         let is_of_today =
             adopted.version == Version::BIRTH && adopted.birth.home == self.roster.home(&task, self.config.home);
         let asked_for_promise = if is_of_today { campaign.asked.clone() } else { BTreeSet::new() };
+        let took_no_other = |held: &Option<Held>| held.as_ref().is_none_or(|held| held.ballot == adopted.ballot);
+        let barring =
+            campaign.promises.iter().filter(|(_, held)| took_no_other(held)).map(|(holder, _)| *holder).collect();
         let acked = BTreeSet::from([self.me]);
-        let reign = Reign { ballot: Some(ballot), acked, asked_for_promise, ..Reign::default() };
+        let reign = Reign { ballot: Some(ballot), acked, asked_for_promise, barring, ..Reign::default() };
         self.drivers.insert(task, Driver::Driving(reign));
         self.timers.clear(task, Kind::Watch);
         self.watch_deadline(cx, task);
@@ -300,13 +306,13 @@ impl Tasks {
                 self.ask_wider(task);
                 let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return };
                 let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
-                let missing: Vec<NodeId> = campaign
-                    .asked
-                    .iter()
-                    .filter(|node| !campaign.promises.keys().any(|holder| holder.node == **node))
-                    .copied()
-                    .collect();
-                for node in missing {
+                // Now and then also those that have promised: they may have promised another since, with whom all has gone on
+                // while this ballot waits for who will never come (simulator, seed 70812).
+                let all = campaign.rounds % ASK_ALL == ASK_ALL - 1;
+                let has_promised = |node: &NodeId| campaign.promises.keys().any(|holder| holder.node == *node);
+                let asked = campaign.asked.iter().filter(|node| all || !has_promised(node)).copied();
+                let asked: Vec<NodeId> = asked.filter(|node| *node != self.me.node).collect();
+                for node in asked {
                     let born = prepared_as(&seen, self.roster.holder(&node), born);
                     self.send(node, Item::Prepare { task, ballot, born });
                 }

@@ -43,8 +43,9 @@ impl Tasks {
     }
 
     /// Of the members of a home list that were asked for promises when a birth was settled, those that are no holders.
-    /// From here on a majority of that list has copies, and a lower ballot finds none without them; and the holders decide
-    /// alone.
+    /// From here on a majority of that list has copies, and a lower ballot finds none without them; nor can another birth be
+    /// completed, since none of that majority has taken one or will (one that was on its way to a released member was
+    /// completed by it: simulator, seed 70248). The holders decide alone.
     pub(crate) fn release(&mut self, task: TaskId, register: &Register, asked: &BTreeSet<NodeId>) {
         let holds = |node: &NodeId| register.holders.iter().any(|holder| holder.node == *node);
         let others: Vec<NodeId> = asked.iter().copied().filter(|node| *node != self.me.node && !holds(node)).collect();

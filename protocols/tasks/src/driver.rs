@@ -111,6 +111,7 @@ impl Tasks {
     /// Acts on what has come into force, once; and lets go when there is nothing left to do.
     pub(crate) fn check_force(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.copy(&task) else { return };
+        let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let register = Arc::clone(&copy.register);
         let has = |holder: &Holder| reign.acked.contains(holder);
@@ -135,7 +136,8 @@ impl Tasks {
         let is_decided = reign.in_force && register.ending().is_some();
         // On all that are named, and not enough: those are missing whose place they take.
         let is_complete = all && reign.in_force;
-        if reign.in_force && register.joint.is_none() {
+        let bars = |holder: &Holder| reign.barring.contains(holder) && reign.acked.contains(holder);
+        if reign.in_force && register.joint.is_none() && quorum::is_majority(&birth.home, &bars) {
             let asked = std::mem::take(&mut reign.asked_for_promise);
             self.release(task, &register, &asked);
         }

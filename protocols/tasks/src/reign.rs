@@ -36,6 +36,9 @@ pub struct Reign {
     pub outlived: BTreeSet<Holder>,
     /// Who was asked for a promise, and is still to be told what came of it.
     pub asked_for_promise: BTreeSet<NodeId>,
+    /// Members of the home list that had taken no other birth than the one that was adopted, and have promised to take none:
+    /// with the present version on a majority of the list that is of these, none can be completed any more.
+    pub barring: BTreeSet<Holder>,
     /// Holders that were told that the end is decided, while others lack it.
     pub told: BTreeSet<Holder>,
 }

@@ -38,7 +38,7 @@ impl World {
         let Some(body) = &mut self.nodes[node].body else { return };
         match &mut body.verifier {
             Some(verifier) => verifier.update(snapshot),
-            None => body.verifier = Some(Verifier::new(snapshot)),
+            None => body.verifier = Some(Verifier::with(snapshot, self.signatures.clone())),
         }
     }
 

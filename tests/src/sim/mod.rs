@@ -35,6 +35,7 @@ mod node;
 pub mod options;
 mod patron;
 mod report;
+mod signatures;
 mod storage;
 pub mod trace;
 mod wish;

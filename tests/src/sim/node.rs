@@ -4,6 +4,7 @@ use super::{
     clock::Clock,
     event::Event,
     execution::Running,
+    signatures::Shared,
     storage::{Medium, Storage},
 };
 use mesh_coordinator::{Coordinator, Effect, Fact, Input};
@@ -77,7 +78,7 @@ pub struct Body {
     /// The store has its turn when everything is on disk.
     pub wants_to_absorb: bool,
     /// Checks what is said for agreement, once it was told what to go by.
-    pub verifier: Option<Verifier>,
+    pub verifier: Option<Verifier<Shared>>,
     /// Where the ledger was seen last, and what it rests on the disk for.
     pub ledger_seen: Index,
     pub ledgers: VecDeque<(LogPosition, Index, Digest)>,

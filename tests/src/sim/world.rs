@@ -16,6 +16,7 @@ use super::{
     options::{Options, WARM_UP},
     patron::Patrons,
     report::Report,
+    signatures::Shared,
     storage::{Medium, draw_clock},
     trace::{NOBODY, Trace},
 };
@@ -42,6 +43,7 @@ pub struct World {
     pub(super) options: Options,
     pub(super) genesis: Genesis,
     pub(super) network_id: NetworkId,
+    pub(super) signatures: Shared,
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
     pub(super) by_id: BTreeMap<NodeId, usize>,
@@ -96,6 +98,7 @@ impl World {
         let mut world = Self {
             at: 0,
             network_id,
+            signatures: Shared::default(),
             queue: Queue::default(),
             by_id: nodes.iter().map(|node| (node.id, node.index)).collect(),
             network: Network::new(nodes.len(), &options, sizes),

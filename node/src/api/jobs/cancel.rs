@@ -1,10 +1,11 @@
-use super::lookup;
+use super::lookup::{self, Found};
 use crate::api::{Api, Problem, tasks::cancel::cancel_all};
 use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
 };
+use mesh_proto::id::TaskId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -38,12 +39,15 @@ pub async fn cancel(
 ) -> Result<(StatusCode, Json<JobCancelled>), Problem> {
     let job = lookup::find(&api, &id).await?;
     let submission = api.submissions.stop(&job.id);
-    let mut missing = Vec::new();
+    // Remembered by batches: a job may have ten million items, of which none may have come.
+    let mut lacking = Vec::new();
     let mut next = 0;
     while next < job.count {
-        let end = next.saturating_add(api.limits.batch as u64).min(job.count);
-        missing.extend(cancel_all(&api, (next..end).map(|index| job.item(&api, index)).collect()).await?);
-        next = end;
+        let batch = batch(&api, &job, next);
+        if !cancel_all(&api, batch.clone()).await?.is_empty() {
+            lacking.push(next);
+        }
+        next += batch.len() as u64;
     }
     if let Some(ended) = &submission
         && tokio::time::timeout(PATIENCE, ended.cancelled()).await.is_err()
@@ -52,10 +56,16 @@ pub async fn cancel(
     }
     // What was on its way has come meanwhile, or does not any more.
     let mut unknown = 0;
-    for tasks in missing.chunks(api.limits.batch) {
-        unknown += cancel_all(&api, tasks.to_vec()).await?.len() as u64;
+    for first in lacking {
+        unknown += cancel_all(&api, batch(&api, &job, first)).await?.len() as u64;
     }
     let (count, stopped) = (job.count, submission.is_some());
     let cancelled = JobCancelled { job: job.id.to_string(), count, asked: count - unknown, unknown, stopped };
     Ok((StatusCode::ACCEPTED, Json(cancelled)))
+}
+
+/// The items that are asked together, from this one on.
+fn batch(api: &Api, job: &Found, first: u64) -> Vec<TaskId> {
+    let end = first.saturating_add(api.limits.batch as u64).min(job.count);
+    (first..end).map(|index| job.item(api, index)).collect()
 }

@@ -1,11 +1,6 @@
-use crate::api::{
-    Api, Problem,
-    extract::Params,
-    submission::show_date,
-    tasks::list::{next_cursor, page},
-};
+use crate::api::{Api, Problem, extract::Params, submission::show_date, tasks::list::page};
 use axum::{Json, extract::State};
-use mesh_coordinator::{ListFilter, TaskSummary};
+use mesh_coordinator::{ListFilter, TaskList, TaskSummary};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,6 +30,9 @@ pub struct JobPage {
     pub jobs: Vec<JobRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Nodes that did not answer in time, or are out of reach: what they alone know is not in here.
+    #[serde(default)]
+    pub silent: Vec<String>,
 }
 
 /// Lists the jobs whose records nodes in reach hold.
@@ -42,9 +40,13 @@ pub struct JobPage {
 pub async fn list(State(api): State<Api>, Params(paging): Params<Paging>) -> Result<Json<JobPage>, Problem> {
     let limit = paging.limit.unwrap_or(100).clamp(1, 1_000);
     let after = paging.cursor.map(|cursor| cursor.parse()).transpose().map_err(Problem::malformed)?;
-    let rows = page(&api, ListFilter { jobs_only: true, after, limit, ..ListFilter::default() }).await?;
-    let next = next_cursor(&rows, limit).map(|task| task.to_string());
-    Ok(Json(JobPage { jobs: rows.iter().filter_map(row).collect(), next }))
+    let TaskList { rows, next, silent } =
+        page(&api, ListFilter { jobs_only: true, after, limit, ..ListFilter::default() }).await?;
+    Ok(Json(JobPage {
+        jobs: rows.iter().filter_map(row).collect(),
+        next: next.map(|task| task.to_string()),
+        silent: silent.iter().map(ToString::to_string).collect(),
+    }))
 }
 
 /// What people call it: a record shows it as `job NAME (COUNT tasks)`.

@@ -1,10 +1,7 @@
 use crate::api::{
     Api, Code, Problem,
     extract::{check_prefix, only_one},
-    tasks::{
-        list::{next_cursor, page},
-        show::view,
-    },
+    tasks::{list::page, show::view},
 };
 use mesh_coordinator::{ListFilter, TaskSummary};
 use mesh_proto::{
@@ -37,8 +34,11 @@ impl Found {
 
 /// The job of that id, or the only one whose id begins so.
 pub async fn find(api: &Api, text: &str) -> Result<Found, Problem> {
+    let text = &*text.to_ascii_lowercase();
     let matches = match text.parse::<JobId>() {
-        Ok(id) => page(api, ListFilter { job: Some(id), jobs_only: true, limit: 2, ..ListFilter::default() }).await?,
+        Ok(id) => {
+            page(api, ListFilter { job: Some(id), jobs_only: true, limit: 2, ..ListFilter::default() }).await?.rows
+        }
         Err(_) => {
             check_prefix(text)?;
             let mut jobs = all(api).await?;
@@ -64,9 +64,9 @@ pub async fn all(api: &Api) -> Result<Vec<TaskSummary>, Problem> {
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let rows = page(api, ListFilter { jobs_only: true, after, limit: PAGE, ..ListFilter::default() }).await?;
-        after = next_cursor(&rows, PAGE);
-        found.extend(rows);
+        let list = page(api, ListFilter { jobs_only: true, after, limit: PAGE, ..ListFilter::default() }).await?;
+        after = list.next;
+        found.extend(list.rows);
         if after.is_none() || found.len() >= MOST {
             return Ok(found);
         }

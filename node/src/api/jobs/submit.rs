@@ -12,6 +12,7 @@ use crate::api::{
     now,
     submission::{self, Maker, ProgramSpec, Terms},
     tasks::submit::IDEMPOTENCY_KEY,
+    view::show_key,
 };
 use axum::{
     Extension,
@@ -24,7 +25,8 @@ use futures::StreamExt as _;
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
     id::JobId,
-    task::{Program, TaskKey, job_id},
+    limits::JOB_ITEMS,
+    task::{Program, SpecError, TaskKey, job_id},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -41,13 +43,14 @@ pub struct JobHeader {
     /// For people; at most 256 bytes.
     #[serde(default)]
     pub name: String,
-    /// Makes a repeat the same job. Default: the `Idempotency-Key`, else drawn. At most 128 bytes.
+    /// Makes a repeat the same job. Default: the bytes of the `Idempotency-Key`, else drawn. At most 128 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     pub program: ProgramSpec,
     #[serde(default)]
     pub terms: Terms,
-    /// How many items there are in all. If given, the job is on record before its first item, else after its last.
+    /// How many items there are in all, at most 10,000,000. If given, the job is on record before its first item, else
+    /// after its last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }
@@ -71,7 +74,7 @@ pub struct Options {
     request_body(content((JobHeader = "application/x-ndjson"), (submission::Item = "application/x-ndjson"))),
     responses(
         (status = 200, body = Line, content_type = "application/x-ndjson"),
-        (status = 400, description = "The first line is no header", body = Problem),
+        (status = 400, description = "The first line is no header, or of more items than a job has", body = Problem),
         (status = 409, description = "The key was used for another job", body = Problem),
         (status = 503, description = "Busy or too few nodes; see Retry-After", body = Problem),
     )
@@ -112,7 +115,7 @@ pub async fn submit(
 
 struct Job {
     id: JobId,
-    key: String,
+    key: Vec<u8>,
     name: String,
     count: Option<u64>,
     maker: Maker,
@@ -120,24 +123,27 @@ struct Job {
 
 impl Job {
     fn new(api: &Api, principal: &str, header: JobHeader, headers: &HeaderMap) -> Result<Self, Problem> {
-        let from_header = headers.get(&IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).map(str::to_string);
-        let key = header.key.or(from_header).unwrap_or_else(|| {
+        let from_header = headers.get(&IDEMPOTENCY_KEY).map(|key| key.as_bytes().to_vec());
+        let key = header.key.map(String::into_bytes).or(from_header).unwrap_or_else(|| {
             let drawn: [u8; 16] = rand::random();
-            data_encoding::HEXLOWER.encode(&drawn)
+            data_encoding::HEXLOWER.encode(&drawn).into_bytes()
         });
         if !(1..=128).contains(&key.len()) {
             return Err(Problem::malformed(format_args!("a job's key has 1 to 128 bytes, this one {}", key.len())));
         }
-        let id = job_id(&api.network, principal, key.as_bytes());
+        if let Some(count) = header.count {
+            within_limit(count)?;
+        }
+        let id = job_id(&api.network, principal, &key);
         let program: Program = header.program.into();
-        let maker = Maker::new(api.network, principal, program, &header.terms, key.as_bytes(), now())?.of_job(id);
+        let maker = Maker::new(api.network, principal, program, &header.terms, &key, now())?.of_job(id);
         Ok(Self { id, key, name: header.name, count: header.count, maker })
     }
 
     /// Puts the job itself on record, so that any node can list it, show it and attach to it.
     async fn record(&self, api: &Api, count: u64) -> Result<(), Problem> {
         let until = Instant::now() + api.limits.patience;
-        let made = self.maker.manifest(self.key.clone().into_bytes(), self.name.clone(), count)?;
+        let made = self.maker.manifest(self.key.clone(), self.name.clone(), count)?;
         loop {
             let command = Command::Submit { specs: vec![made.spec.clone()], follow: false };
             let problem = match api.ports.brain.ask(command).await?.one().await {
@@ -153,11 +159,19 @@ impl Job {
     }
 }
 
+/// Whoever lists, follows or cancels a job goes over all its items.
+fn within_limit(count: u64) -> Result<(), Problem> {
+    match count <= JOB_ITEMS {
+        true => Ok(()),
+        false => Err(Problem::malformed(SpecError::TooManyItems { count })),
+    }
+}
+
 /// How often a stream says how far it has come.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 
 async fn carry(stream: &Stream, job: &Job, lines: Lines, mut output: Output) -> Result<(), Gone> {
-    output.line(&Line::Job { job: job.id.to_string(), key: job.key.clone(), name: job.name.clone() }).await?;
+    output.line(&Line::Job { job: job.id.to_string(), key: show_key(&job.key), name: job.name.clone() }).await?;
     output.flush().await?;
     let window = Arc::new(Semaphore::new(stream.api.limits.window as usize));
     let work = async {
@@ -273,7 +287,9 @@ impl Reader<'_> {
             };
             return Err(Problem::new(Code::Malformed, detail));
         }
-        self.next = index.saturating_add(1);
+        // A record of so many would not be taken: better now than behind the last item.
+        within_limit(index.saturating_add(1))?;
+        self.next = index + 1;
         read.push((index, parsed));
         Ok(())
     }
@@ -290,7 +306,7 @@ impl Reader<'_> {
         let mut assured = futures::stream::iter(assured).buffered(AT_ONCE);
         let mut items = Vec::new();
         while let Some((index, item)) = assured.next().await {
-            let key = || TaskKey::Item(self.job.key.clone().into_bytes(), index);
+            let key = || TaskKey::Item(self.job.key.clone(), index);
             match item.and_then(|item| self.job.maker.make(key(), index, &item)) {
                 Ok(made) => {
                     let until = Instant::now() + self.stream.api.limits.patience;

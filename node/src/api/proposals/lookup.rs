@@ -28,6 +28,7 @@ impl Found {
 
 /// The proposal of that id, or the only one whose id begins so.
 pub async fn find(errand: &Errand<'_>, text: &str, stale: Option<bool>) -> Result<Found, Problem> {
+    let text = &*text.to_ascii_lowercase();
     if let Ok(id) = text.parse() {
         let answer = errand.read(Query::Proposal(id), stale).await?;
         let found = answer.rows.into_iter().find_map(Found::of);

@@ -6,8 +6,8 @@ use crate::api::{
     view::TaskRow,
 };
 use axum::{Json, extract::State};
-use mesh_coordinator::{Answer, Command, ListFilter};
-use mesh_proto::id::{JobId, TaskId};
+use mesh_coordinator::{Answer, Command, ListFilter, TaskList};
+use mesh_proto::id::JobId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -34,9 +34,12 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page {
     pub tasks: Vec<TaskRow>,
-    /// Give it as `cursor` for what follows; none on the last page.
+    /// Give it as `cursor` for what follows; none on the last page. A page may be shorter than its limit and have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Nodes that did not answer in time, or are out of reach: what they alone know is not in here.
+    #[serde(default)]
+    pub silent: Vec<String>,
 }
 
 /// Lists the tasks that nodes in reach hold, in the order of their ids.
@@ -67,9 +70,12 @@ pub async fn list(State(api): State<Api>, Params(filter): Params<Filter>) -> Res
         after: filter.cursor.map(|cursor| cursor.parse()).transpose().map_err(Problem::malformed)?,
         limit,
     };
-    let rows = page(&api, wanted).await?;
-    let next = next_cursor(&rows, limit).map(|task| task.to_string());
-    Ok(Json(Page { tasks: rows.iter().map(TaskRow::from).collect(), next }))
+    let TaskList { rows, next, silent } = page(&api, wanted).await?;
+    Ok(Json(Page {
+        tasks: rows.iter().map(TaskRow::from).collect(),
+        next: next.map(|task| task.to_string()),
+        silent: silent.iter().map(ToString::to_string).collect(),
+    }))
 }
 
 /// A job of which nothing may be on record yet, or the only one whose id begins so.
@@ -81,18 +87,10 @@ async fn resolve_job(api: &Api, text: &str) -> Result<JobId, Problem> {
 }
 
 /// One page as the brain gives it.
-pub async fn page(api: &Api, filter: ListFilter) -> Result<Vec<mesh_coordinator::TaskSummary>, Problem> {
+pub async fn page(api: &Api, filter: ListFilter) -> Result<TaskList, Problem> {
     match api.ports.brain.ask(Command::List { filter }).await?.one().await {
-        Some(Answer::Tasks(mut rows)) => {
-            rows.sort_by_key(|row| row.task);
-            Ok(rows)
-        }
+        Some(Answer::Tasks(list)) => Ok(list),
         Some(Answer::Refused { why, .. }) => Err((&why).into()),
         _ => Err(BrainGone.into()),
     }
-}
-
-/// What a page continues behind; none if it was not full.
-pub fn next_cursor(rows: &[mesh_coordinator::TaskSummary], limit: u32) -> Option<TaskId> {
-    (rows.len() >= limit as usize).then(|| rows.last().map(|row| row.task)).flatten()
 }

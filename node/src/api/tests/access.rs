@@ -48,7 +48,7 @@ async fn every_refusal_is_a_problem_with_its_code() {
         ("POST", "/v1/tasks?wait=-1s", r#"{"program":"echo"}"#, 400, "malformed"),
         ("POST", "/v1/tasks?wiat=1s", r#"{"program":"echo"}"#, 400, "malformed"),
         ("GET", "/v1/tasks/abc", "", 400, "malformed"),
-        ("GET", "/v1/tasks/ABCDEF0123", "", 400, "malformed"),
+        ("GET", "/v1/tasks/GHIJKL0123", "", 400, "malformed"),
         ("GET", "/v1/tasks?state=asleep", "", 400, "malformed"),
         ("GET", "/v1/tasks?cursor=x", "", 400, "malformed"),
         ("POST", "/v1/jobs", "", 400, "malformed"),

@@ -1,8 +1,8 @@
 use super::{Scripted, api, ask, bytes, request, send};
-use crate::api::{Api, Code, Limits, jobs::Line};
-use axum::body::Body;
+use crate::api::{Api, Code, Limits, jobs::Line, tasks::submit::IDEMPOTENCY_KEY};
+use axum::{body::Body, http::HeaderValue};
 use mesh_coordinator::{Answer, Command, Refusal};
-use mesh_proto::id::TaskId;
+use mesh_proto::{id::TaskId, limits::JOB_ITEMS};
 use proptest::prelude::*;
 use std::{
     collections::BTreeMap,
@@ -70,6 +70,25 @@ async fn a_bad_item_is_refused_alone() {
 }
 
 #[tokio::test]
+async fn a_job_that_no_node_would_run_is_refused_as_a_whole_and_an_item_alone() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let header = |env: &str| format!("{{\"program\":{{\"exec\":{{\"argv\":[\"true\"],\"env\":{{{env}}}}}}}}}\n");
+    let body = header("\"PATH\":\"/x\"") + "{}\n";
+    let (status, problem) = ask(&api, request("POST", "/v1/jobs", body)).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (400, &"malformed".into()));
+    assert!(problem["detail"].as_str().unwrap().contains("`PATH`"), "{problem}");
+    assert!(brain.specs().is_empty());
+    let body = header("") + "{\"argv\":[\"true\",\"a\\u0000b\"]}\n{}\n";
+    let text = bytes(send(&api, request("POST", "/v1/jobs?follow=false", body)).await).await;
+    let lines: Vec<Line> =
+        String::from_utf8(text.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refused = lines.iter().filter(|line| matches!(line, Line::Refused { index: 0, code: Code::Malformed, .. }));
+    // The other item, and the record of the job.
+    assert_eq!((refused.count(), brain.specs().len()), (1, 2), "{lines:?}");
+}
+
+#[tokio::test]
 async fn numbers_out_of_order_or_beyond_the_count_end_the_stream() {
     let api = api(Scripted::new(), Limits::default());
     let lines_of = |items: &[&str]| job(items.iter().map(ToString::to_string));
@@ -78,6 +97,46 @@ async fn numbers_out_of_order_or_beyond_the_count_end_the_stream() {
     let counted = "{\"program\":\"echo\",\"count\":1}\n{}\n{}\n";
     let lines = self::lines(&api, counted).await;
     assert!(matches!(lines.last(), Some(Line::Error { code: Code::Malformed, .. })), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_job_has_an_end() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let counted = |count: u64| format!("{{\"program\":\"echo\",\"count\":{count}}}\n");
+    for count in [JOB_ITEMS + 1, u64::MAX] {
+        let (status, problem) = super::ask(&api, request("POST", "/v1/jobs", counted(count))).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (400, &"malformed".into()), "{count}");
+        assert!(problem["detail"].as_str().unwrap().contains("limit of 10000000"), "{problem}");
+        let lines = lines(&api, job([format!("{{\"index\":{}}}", count - 1)])).await;
+        assert!(matches!(lines.last(), Some(Line::Error { code: Code::Malformed, .. })), "{lines:?}");
+    }
+    assert!(brain.specs().is_empty());
+    let lines = self::lines(&api, counted(JOB_ITEMS)).await;
+    assert!(matches!(lines.last(), Some(Line::End(_))), "{lines:?}");
+}
+
+#[tokio::test]
+async fn any_bytes_make_a_repeat_the_same_job() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    for (bytes, shown) in [("schl\u{fc}ssel".as_bytes(), "schl\u{fc}ssel"), (b"\xff\xfe".as_slice(), "fffe")] {
+        let before = brain.specs().len();
+        let mut jobs = Vec::new();
+        for _ in 0..2 {
+            let mut request = request("POST", "/v1/jobs", "{\"program\":\"echo\"}\n{}\n");
+            request.headers_mut().insert(IDEMPOTENCY_KEY, HeaderValue::from_bytes(bytes).unwrap());
+            let answer = super::bytes(send(&api, request).await).await;
+            match serde_json::from_slice(answer.split(|byte| *byte == b'\n').next().unwrap()).unwrap() {
+                Line::Job { job, key, .. } => jobs.push((job, key)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(jobs[0], jobs[1]);
+        assert_eq!(jobs[0].1, shown);
+        // The item and the record, once.
+        assert_eq!(brain.specs().len(), before + 2);
+    }
 }
 
 #[tokio::test]

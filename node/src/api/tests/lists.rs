@@ -3,7 +3,7 @@
 use super::{NODE, Scripted, api, ask, request, tasks};
 use crate::api::Limits;
 use axum::http::StatusCode;
-use mesh_coordinator::{Answer, Command, ListFilter, MemberView, TaskSummary};
+use mesh_coordinator::{Answer, Command, ListFilter, MemberView, TaskList, TaskSummary};
 use mesh_proto::{
     codec,
     id::{JobId, NodeId, StoreId, TaskId},
@@ -11,6 +11,9 @@ use mesh_proto::{
     time::Wall,
 };
 use std::sync::{Arc, Mutex};
+
+/// Does not answer when lists are made.
+const SILENT: NodeId = NodeId::from_bytes([2; 32]);
 
 /// A brain that knows one job and two members, and how it was asked for tasks.
 pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
@@ -45,14 +48,15 @@ pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
                 executor: None,
                 attempts: 0,
             };
-            Some(vec![Answer::Tasks(if filter.jobs_only { vec![summary] } else { vec![] })])
+            let rows = if filter.jobs_only { vec![summary] } else { vec![] };
+            Some(vec![Answer::Tasks(TaskList { rows, next: None, silent: vec![SILENT] })])
         }
         Command::Show { task } if *task == record => {
             let mut view = tasks::view(*task, tasks::ended());
             view.spec = spec.clone();
             Some(vec![Answer::Task(Box::new(view))])
         }
-        Command::Members => Some(vec![Answer::Members(vec![member(NODE), member(NodeId::from_bytes([2; 32]))])]),
+        Command::Members => Some(vec![Answer::Members(vec![member(NODE), member(SILENT)])]),
         _ => None,
     });
     (brain, job, filters)
@@ -78,7 +82,14 @@ async fn jobs_and_nodes_are_known_by_what_lists_show_of_them() {
     let api = api(brain, Limits::default());
     let (job, node) = (job.to_string(), NODE.to_string());
     let short_node = &node[node.len() - 8..];
-    for query in [format!("job={job}&node={node}"), format!("job={}&node={short_node}", &job[..12])] {
+    let shouted = job[..12].to_uppercase();
+    assert_ne!(shouted, job[..12]);
+    for query in [
+        format!("job={job}&node={node}"),
+        format!("job={}&node={short_node}", &job[..12]),
+        format!("job={shouted}&node={node}"),
+        format!("job={}&node={node}", job.to_uppercase()),
+    ] {
         let (status, page) = ask(&api, request("GET", &format!("/v1/tasks?{query}&state=dead"), "")).await;
         assert_eq!(status, StatusCode::OK, "{query}: {page}");
         let asked = filters.lock().unwrap().last().cloned().unwrap();
@@ -94,6 +105,34 @@ async fn jobs_and_nodes_are_known_by_what_lists_show_of_them() {
     ] {
         assert_eq!(ask(&api, request("GET", &format!("/v1/tasks?{query}"), "")).await.0, status, "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_list_names_who_did_not_answer() {
+    let (brain, job, _) = with_job(3);
+    let api = api(brain, Limits::default());
+    let silent = serde_json::json!([SILENT.to_string()]);
+    for route in ["/v1/tasks".to_string(), "/v1/jobs".to_string(), format!("/v1/jobs/{job}")] {
+        let (status, list) = ask(&api, request("GET", &route, "")).await;
+        assert_eq!((status, &list["silent"]), (StatusCode::OK, &silent), "{route}: {list}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_comes_short_says_where_the_next_one_begins() {
+    let after = TaskId::from_bytes([7; 32]);
+    let brain = Scripted::with(move |command| match command {
+        Command::List { filter } => {
+            let next = if filter.after.is_none() { Some(after) } else { None };
+            Some(vec![Answer::Tasks(TaskList { next, ..TaskList::default() })])
+        }
+        _ => None,
+    });
+    let api = api(brain, Limits::default());
+    let (_, page) = ask(&api, request("GET", "/v1/tasks?state=waiting", "")).await;
+    assert_eq!((&page["tasks"], &page["next"]), (&serde_json::json!([]), &after.to_string().into()));
+    let (_, page) = ask(&api, request("GET", &format!("/v1/tasks?state=waiting&cursor={after}"), "")).await;
+    assert!(page["next"].is_null(), "{page}");
 }
 
 #[tokio::test]

@@ -82,6 +82,28 @@ async fn refusals_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_no_node_would_run_is_refused_and_not_tried_on_five() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let long = "a".repeat(200_000);
+    for (command, said) in [
+        (serde_json::json!({ "argv": ["true"], "env": { "PATH": "/x" } }), "`PATH`"),
+        (serde_json::json!({ "argv": ["true"], "env": { "LD_PRELOAD": "x.so" } }), "`LD_PRELOAD`"),
+        (serde_json::json!({ "argv": ["true", "a\0b"] }), "NUL"),
+        (serde_json::json!({ "argv": ["true", long] }), "above the limit"),
+        (serde_json::json!({ "argv": ["true"], "outputs": ["../a"] }), "`../a`"),
+    ] {
+        let body = serde_json::json!({ "program": { "exec": command } }).to_string();
+        let (status, problem) = ask(&api, request("POST", "/v1/tasks", body)).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &"malformed".into()), "{said}");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+    }
+    assert!(brain.specs().is_empty());
+    let body = r#"{"program":{"exec":{"argv":["true"],"env":{"LEVEL":"3"}}}}"#;
+    assert_eq!(ask(&api, request("POST", "/v1/tasks", body)).await.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn a_prefix_must_be_unique() {
     let brain = Scripted::with(|command| match command {
         Command::Resolve { prefix } if prefix == "aaaaaaaa" => {

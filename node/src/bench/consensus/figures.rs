@@ -47,7 +47,7 @@ pub struct ConsensusFigures {
     /// Checkpoints that became stable while it was measured.
     pub checkpoints: u64,
     pub view_changes: u64,
-    /// From the kill of the primary to the end of the first operation that was not under way then.
+    /// From the kill of the primary to the end of the first operation that was due behind it.
     pub first_commit_ms: Option<f64>,
     /// All replicas that run hold the same state at the end, by the digest of a checkpoint behind the last operation.
     pub digests_equal: bool,
@@ -67,8 +67,8 @@ pub struct IdleFigures {
     pub durable: bool,
     /// Processor time of a replica, the mean of all.
     pub cpu_ms_per_s_per_replica: f64,
-    /// What all replicas together wrote to their disks, and the syncs of their logs.
-    pub written_bytes: u64,
+    /// What all replicas together wrote to their disks, where the system tells, and the syncs of their logs.
+    pub written_bytes: Option<u64>,
     pub fsyncs: f64,
     /// Batches that were ordered meanwhile.
     pub batches: f64,
@@ -93,6 +93,9 @@ pub struct ConsensusSettings {
     pub gateways: usize,
     /// Operations a second, `max`, or `one` at a time.
     pub rate: String,
+    /// `open`: on a schedule that waits for nobody. `closed`: each that ends makes room for the next, so that latency is
+    /// of so many under way, and says nothing of a rate. `none`.
+    pub load: &'static str,
     /// Operations that each gateway has under way, where the rate is `max`.
     pub under_way: Option<usize>,
     pub warm_up_s: f64,
@@ -111,12 +114,13 @@ impl ConsensusFigures {
             None => String::new(),
         };
         format!(
-            "{} operations of {} bytes by {} replicas, {} gateways, rate {}{}\n  {:.0}/s   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms   max {:.0} ms\n  CPU-µs an operation: replicas {}, gateways {:.1}   syncs: {}   messages: {}   operations a batch: {:.0}\n  RSS of the largest replica: {:.0} MiB, then {:.0} MiB   checkpoints: {}   view changes: {}{fault}\n  due: {}   refused: {}   rejected: {}   wrong: {}   unanswered: {}   read back: {}   digests: {}{}",
+            "{} operations of {} bytes by {} replicas, {} gateways, rate {} ({} loop){}\n  {:.0}/s   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms   max {:.0} ms\n  CPU-µs an operation: replicas {}, gateways {:.1}   syncs: {}   messages: {}   operations a batch: {:.0}\n  RSS of the largest replica: {:.0} MiB, then {:.0} MiB   checkpoints: {}   view changes: {}{fault}\n  due: {}   refused: {}   rejected: {}   wrong: {}   unanswered: {}   read back: {}   digests: {}{}",
             self.count,
             self.payload_bytes,
             self.replicas,
             self.settings.gateways,
             self.settings.rate,
+            self.settings.load,
             not_durable(self.durable),
             self.throughput_per_s,
             self.p50_ms,
@@ -143,9 +147,10 @@ impl ConsensusFigures {
         )
     }
 
-    /// All replicas have one state, and no operation was answered wrongly.
+    /// All replicas have one state, no operation was answered wrongly or not at all, and a kill was got over.
     pub fn is_right(&self) -> bool {
-        self.digests_equal && self.wrong == 0
+        let is_over = self.settings.kill_primary_at_s.is_none() || self.first_commit_ms.is_some();
+        self.digests_equal && self.wrong == 0 && self.unanswered == 0 && self.count > 0 && is_over
     }
 }
 
@@ -153,12 +158,12 @@ impl IdleFigures {
     /// For people.
     pub fn text(&self) -> String {
         format!(
-            "{} replicas, idle for {} s{}\n  {:.2} ms of CPU a second and replica   written: {} bytes   syncs: {:.0}   batches: {:.0}\n  RSS of the largest replica: {:.0} MiB   digests: {}{}",
+            "{} replicas, idle for {} s{}\n  {:.2} ms of CPU a second and replica   written: {}   syncs: {:.0}   batches: {:.0}\n  RSS of the largest replica: {:.0} MiB   digests: {}{}",
             self.replicas,
             self.settings.seconds,
             not_durable(self.durable),
             self.cpu_ms_per_s_per_replica,
-            self.written_bytes,
+            self.written_bytes.map_or_else(|| "not told".to_owned(), |bytes| format!("{bytes} bytes")),
             self.fsyncs,
             self.batches,
             self.rss_mib_per_node,

@@ -204,6 +204,11 @@ impl ConsensusPlan {
             load_after: load_of_machine(),
             gateways,
             rate: if gateways == 0 { "none".to_owned() } else { self.rate.to_string() },
+            load: match self.rate {
+                _ if gateways == 0 => "none",
+                Rate::PerSecond(_) => "open",
+                Rate::Max | Rate::One => "closed",
+            },
             under_way: (self.rate == Rate::Max && gateways > 0).then_some(self.under_way),
             warm_up_s: self.warm_up.as_secs_f64(),
             seconds: self.measured.as_secs_f64(),

@@ -24,6 +24,9 @@ pub enum Rate {
     One,
 }
 
+/// Rates that a schedule can keep the times of.
+const RATES: std::ops::RangeInclusive<f64> = 0.01..=1e7;
+
 impl FromStr for Rate {
     type Err = String;
 
@@ -31,8 +34,11 @@ impl FromStr for Rate {
         match (text, text.parse::<f64>()) {
             ("max", _) => Ok(Self::Max),
             ("one", _) => Ok(Self::One),
-            (_, Ok(rate)) if rate.is_finite() && rate > 0.0 => Ok(Self::PerSecond(rate)),
-            _ => Err("write a number of operations a second above 0, `max`, or `one` for one at a time".to_owned()),
+            (_, Ok(rate)) if RATES.contains(&rate) => Ok(Self::PerSecond(rate)),
+            _ => {
+                Err("write a number of operations a second, 0.01 to 10000000, `max`, or `one` for one at a time"
+                    .to_owned())
+            }
         }
     }
 }
@@ -102,7 +108,11 @@ impl Schedule {
 
     /// What was due and never asked for: whoever asks was too slow.
     pub fn missed(&self) -> u64 {
-        (self.number..).take_while(|number| self.time_of(*number).is_some_and(|time| time < self.end)).count() as u64
+        let Pace::Rate(rate) = self.pace else { return 0 };
+        let all = rate * self.end.saturating_duration_since(self.begin).as_secs_f64();
+        let own = (all - self.gateway as f64) / self.gateways as f64;
+        // Of a number that is none, or below zero: nothing.
+        (own.ceil() as u64).saturating_sub(self.number)
     }
 
     /// The schedules of the gateways lie between each other.
@@ -153,7 +163,8 @@ mod tests {
         assert_eq!("max".parse(), Ok(Rate::Max));
         assert_eq!("one".parse(), Ok(Rate::One));
         assert_eq!("2.5".parse(), Ok(Rate::PerSecond(2.5)));
-        for text in ["0", "-1", "inf", "NaN", "fast", ""] {
+        assert_eq!("10000000".parse(), Ok(Rate::PerSecond(1e7)));
+        for text in ["0", "-1", "inf", "NaN", "fast", "", "1e-20", "1e12"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

@@ -28,7 +28,8 @@ struct Used {
     at: Instant,
     cpu: Duration,
     gateways_cpu: Duration,
-    written_bytes: u64,
+    /// None where the system does not tell.
+    written_bytes: Option<u64>,
     /// The largest.
     resident: u64,
 }
@@ -52,7 +53,7 @@ pub struct Passed {
     /// Of all replicas together.
     pub cpu_per_s: Duration,
     pub gateways_cpu_per_s: Duration,
-    pub written_bytes: u64,
+    pub written_bytes: Option<u64>,
     pub syncs_per_s: f64,
     pub messages_per_s: f64,
     pub batches_per_s: f64,
@@ -90,7 +91,11 @@ impl Sample {
         Passed {
             cpu_per_s: cpu(self.used.cpu, before.used.cpu),
             gateways_cpu_per_s: cpu(self.used.gateways_cpu, before.used.gateways_cpu),
-            written_bytes: self.used.written_bytes.saturating_sub(before.used.written_bytes),
+            written_bytes: self
+                .used
+                .written_bytes
+                .zip(before.used.written_bytes)
+                .map(|(now, then)| now.saturating_sub(then)),
             syncs_per_s: (self.told.syncs - before.told.syncs) / told,
             messages_per_s: (self.told.messages - before.told.messages) / told,
             batches_per_s: (self.told.executed - before.told.executed) / told,
@@ -108,18 +113,16 @@ impl Used {
             at: Instant::now(),
             cpu: usage.iter().map(|usage| usage.cpu).sum(),
             gateways_cpu: gateways.map_or_else(Duration::default, Gateways::cpu),
-            written_bytes: net.nodes().iter().map(written).sum(),
+            written_bytes: net.nodes().iter().filter(|node| node.process.is_some()).map(written).sum(),
             resident: usage.iter().map(|usage| usage.resident).max().unwrap_or_default(),
         }
     }
 }
 
-/// Bytes that a node has had written to a disk. Zero where the system does not tell.
-fn written(node: &NodeState) -> u64 {
-    let Some(process) = node.process else { return 0 };
-    let text = std::fs::read_to_string(format!("/proc/{}/io", process.pid)).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
-    line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_default()
+/// Bytes that a node has had written to a disk.
+fn written(node: &NodeState) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{}/io", node.process?.pid)).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 impl Told {

@@ -4,7 +4,7 @@ use super::latencies::Latencies;
 use super::operations::End;
 use super::wire::Report;
 
-/// The time that ends are counted by. Short beside what an outage lasts.
+/// The time that what was due is told apart by. Short beside what an outage lasts.
 pub const SLICE: Duration = Duration::from_millis(5);
 /// Of the longest run.
 const SLICES: usize = 4_000_000;
@@ -74,12 +74,14 @@ impl Tally {
         if self.is_measured(now) {
             self.report.count += 1;
         }
-        let slice = now.saturating_duration_since(self.begin).as_micros() / SLICE.as_micros();
-        let slice = usize::try_from(slice).unwrap_or(usize::MAX).min(SLICES);
-        if self.report.slices.len() <= slice {
-            self.report.slices.resize(slice + 1, 0);
+        let from_begin = |time: Instant| time.saturating_duration_since(self.begin).as_micros();
+        let slice = usize::try_from(from_begin(due) / SLICE.as_micros()).unwrap_or(usize::MAX).min(SLICES);
+        let end = u64::try_from(from_begin(now)).unwrap_or(u64::MAX);
+        let firsts = &mut self.report.firsts;
+        if firsts.len() <= slice {
+            firsts.resize(slice + 1, None);
         }
-        self.report.slices[slice] += 1;
+        firsts[slice] = Some(firsts[slice].map_or(end, |first| first.min(end)));
     }
 
     fn is_measured(&self, time: Instant) -> bool {
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(report.latencies.iter().map(|(_, count)| count).sum::<u64>(), 2);
         assert_eq!((report.rejected, report.refused, report.wrong), (1, 1, 1));
         assert_eq!(report.first_trouble.as_deref(), Some("full"));
-        assert_eq!((report.slices.len(), report.slices[22], report.slices[32]), (53, 1, 1));
+        let firsts: Vec<_> = report.firsts.iter().enumerate().filter_map(|(at, first)| Some((at, (*first)?))).collect();
+        assert_eq!(firsts, [(10, 110_000), (30, 160_000), (39, 260_000), (40, 261_000)]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::committee::{Standing, is_one_state};
 use super::figures::{ConsensusFigures, ConsensusSettings};
 use super::latencies::Latencies;
-use super::outage::{first_end_after, together};
+use super::outage::first_end_after;
 use super::sample::Passed;
 use super::wire::Report;
 use super::{ConsensusPlan, Rate};
@@ -38,9 +38,8 @@ impl Ran {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         // What was killed took its figures along.
         let unless_killed = |figure: f64| self.killed.is_none().then(|| per_op(figure));
-        let first_commit = self
-            .killed
-            .and_then(|killed| first_end_after(killed, &together(self.reports.iter().map(|report| &report.slices))));
+        let first_commit =
+            self.killed.and_then(|killed| first_end_after(killed, self.reports.iter().map(|report| &report.firsts)));
         let passed = &self.passed;
         let mut figures = ConsensusFigures {
             bench: "consensus",
@@ -99,7 +98,7 @@ fn warnings(figures: &ConsensusFigures, plan: &ConsensusPlan, trouble: Option<St
         warnings.push("less was done than was offered: latency grows with the length of the run".to_owned());
     }
     if figures.settings.kill_primary_at_s.is_some() && figures.first_commit_ms.is_none() {
-        warnings.push("no pause was found behind the kill of the primary, or it did not end".to_owned());
+        warnings.push("nothing that was due behind the kill of the primary ended".to_owned());
     }
     if !figures.digests_equal {
         warnings.push("the replicas do not hold one state at one checkpoint: see `standings`".to_owned());

@@ -68,8 +68,9 @@ pub struct Report {
     pub read_back: u64,
     /// What was first said to one that did not end well.
     pub first_trouble: Option<String>,
-    /// Operations that ended well in each slice of time from the beginning on.
-    pub slices: Vec<u32>,
+    /// Of what was due in each slice of time from the beginning on, when the first ended well: microseconds from there.
+    /// Nothing where nothing did.
+    pub firsts: Vec<Option<u64>>,
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::cli::output::Output;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Consensus {
-    /// How many members the committee has: 4, 7, 13 and 31 tolerate 1, 2, 4 and 10 faults.
-    #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=31))]
+    /// How many members the committee has, 4 to 31: 4, 7, 13 and 31 tolerate 1, 2, 4 and 10 faults.
+    #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(u8).range(4..=31))]
     replicas: u8,
     /// Bytes of each value that is written.
     #[arg(long, default_value = "512", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(0..=61_440))]

@@ -3,7 +3,7 @@ use std::path::Path;
 use mesh_ledger::{Audit, AuditError, audit::Step};
 use mesh_proto::codec::DecodeError;
 use mesh_proto::id::NetworkId;
-use mesh_proto::ledger::Bundle;
+use mesh_proto::ledger::{Bundle, ProposalId};
 
 use super::file;
 use crate::cli::Failure;
@@ -28,6 +28,8 @@ pub(super) enum Refuted {
     Audit(#[from] AuditError),
     #[error("there is none in it: `meshd proposal show PROPOSAL --proof FILE` makes a file with one")]
     NoDecision,
+    #[error("it is about another proposal")]
+    Another,
 }
 
 impl Refuted {
@@ -36,7 +38,7 @@ impl Refuted {
         match self {
             Self::Bundle(_) => "bundle",
             Self::Audit(error) => error.step().name(),
-            Self::NoDecision => Step::Decision.name(),
+            Self::NoDecision | Self::Another => Step::Decision.name(),
         }
     }
 }
@@ -72,17 +74,21 @@ pub(super) async fn fetch(client: &Client, route: Route) -> Result<Vec<u8>, Fail
     Ok(client.ask_bytes(&Ask::get(route)).await?)
 }
 
-/// The proof of a decision, for whoever was not there. What does not prove itself is not written; that it is of the
-/// right network, its reader checks.
+/// The proof of a decision, for whoever was not there. What does not prove itself, or something else, is not written; that
+/// it is of the right network, its reader checks, who has the id from elsewhere.
 pub(in crate::cli) async fn save_proof(client: &Client, proposal: &str, path: &Path) -> Result<(), Failure> {
     let bytes = fetch(client, Route::new("/v1/ledger/bundle").and("proposal", proposal)).await?;
     let bundle = Bundle::decode(&bytes).map_err(|error| refused(&error.into()))?;
     let network = bundle.genesis.network_id();
-    judge(&bytes, &network, true).map_err(|why| refused(&why))?;
+    let proved = judge(&bytes, &network, true).map_err(|why| refused(&why))?;
+    let is_it = |id: &ProposalId| id.to_string().starts_with(&proposal.to_ascii_lowercase());
+    if !proved.audit.decision.as_ref().is_some_and(|(id, _)| is_it(id)) {
+        return Err(refused(&Refuted::Another));
+    }
     file::write(path, &bytes)?;
     let file = path.display();
     eprintln!(
-        "meshd: the proof is in {file}; anybody checks it with `meshd ledger verify --proof {file} --network {network}`"
+        "meshd: the proof is in {file}; whoever knows the network's id checks it with `meshd ledger verify --proof {file} --network ID`"
     );
     Ok(())
 }

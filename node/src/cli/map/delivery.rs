@@ -35,6 +35,8 @@ pub(in crate::cli) enum Target {
 enum Early {
     Kept(Box<TaskResult>),
     Named(String),
+    /// There will be none.
+    Skipped,
 }
 
 /// Bytes of results that wait for their turn.
@@ -75,35 +77,42 @@ impl Delivery {
         }
     }
 
-    /// An item of which there will be no result.
+    /// An item of which there will be no result; those behind it do not wait for it.
     pub(in crate::cli) async fn skip(&mut self, client: &Client, index: u64) -> Result<(), Failure> {
-        if index == self.next {
-            self.next += 1;
-            self.print(client).await?;
+        match self.target {
+            Target::Directory(_) | Target::Nowhere => Ok(()),
+            Target::Print => {
+                self.early.insert(index, Early::Skipped);
+                self.print(client).await
+            }
         }
-        Ok(())
     }
 
+    /// There is no more: what has not been delivered yet is, to the disk.
     pub(in crate::cli) async fn finish(&mut self, client: &Client) -> Result<(), Failure> {
-        // What stands behind a gap: items of which there is no result.
+        // What stands behind a gap: items of which nothing was heard.
         while let Some((index, _)) = self.early.first_key_value() {
             self.next = *index;
             self.print(client).await?;
         }
-        Ok(())
+        match &self.target {
+            Target::Directory(out) => out.settle().await,
+            Target::Print | Target::Nowhere => Ok(()),
+        }
     }
 
     /// Prints those whose turn it is.
     async fn print(&mut self, client: &Client) -> Result<(), Failure> {
         while let Some(early) = self.early.remove(&self.next) {
+            self.next += 1;
             let result = match early {
                 Early::Kept(result) => {
                     self.early_bytes -= size(&result);
                     *result
                 }
                 Early::Named(task) => await_result(client, &task).await?,
+                Early::Skipped => continue,
             };
-            self.next += 1;
             match self.output.is_text() {
                 true => results::print_stdout(client, &result).await?,
                 false => self.output.put(&result, |_| String::new())?,
@@ -122,4 +131,23 @@ fn size(result: &TaskResult) -> usize {
     let texts = [&result.stdout, &result.stdout_b64, &result.stderr, &result.stderr_b64];
     let files = result.files.iter().flat_map(|file| [&file.text, &file.b64]);
     256 + texts.into_iter().chain(files).flatten().map(String::len).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Format;
+
+    #[tokio::test]
+    async fn results_behind_one_that_was_refused_ahead_of_its_turn_are_printed_at_once() {
+        let client = Client::new(vec!["http://127.0.0.1:1".into()], String::new());
+        let mut delivery = Delivery::new(Target::Print, Output::new(Format::Text), Vec::new());
+        let result = || TaskResult { state: "done".into(), ..TaskResult::default() };
+        delivery.skip(&client, 2).await.unwrap();
+        delivery.take(&client, 3, result()).await.unwrap();
+        delivery.take(&client, 0, result()).await.unwrap();
+        assert_eq!((delivery.next, delivery.early.len()), (1, 2), "1 is waited for");
+        delivery.take(&client, 1, result()).await.unwrap();
+        assert_eq!((delivery.next, delivery.early.len(), delivery.early_bytes), (4, 0, 0));
+    }
 }

@@ -1,5 +1,6 @@
 //! A task's directory: made, filled with inputs, searched for outputs, removed.
 
+use crate::executor::input::open_regular;
 use crate::executor::outcome::Failure;
 use crate::executor::protocol::{INLINE_BYTES, INLINE_FILES_BYTES, Kept, Order};
 use std::collections::BTreeMap;
@@ -38,10 +39,7 @@ pub fn place<E>(
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        let from = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(source)?;
-        if !from.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        let from = open_regular(source)?;
         let mode = 0o600 | from.metadata()?.mode() & 0o111;
         Ok((from, OpenOptions::new().write(true).create_new(true).mode(mode).open(&target)?))
     })();

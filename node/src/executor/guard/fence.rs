@@ -44,24 +44,41 @@ impl Fence {
     }
 
     fn rules(&self, directory: &PathFd) -> Result<RulesetCreated, RulesetError> {
-        let everything = AccessFs::from_all(ABI_USED);
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(everything)?
+            .handle_access(AccessFs::from_all(ABI_USED))?
             .scope(Scope::Signal)?
             .create()?
             .add_rule(beneath(&self.root, AccessFs::from_read(ABI_USED)))?
-            .add_rule(beneath(directory, everything))?;
+            .add_rule(beneath(directory, inside()))?;
         for device in &self.devices {
             rules = rules.add_rule(beneath(device, AccessFs::from_file(ABI_USED)))?;
         }
         for directory in &self.writable {
-            rules = rules.add_rule(beneath(directory, everything))?;
+            rules = rules.add_rule(beneath(directory, inside()))?;
         }
         Ok(rules)
     }
 }
 
+/// What a command may do where it may write: all but make devices. Through one of its own root would reach the whole
+/// disk from inside the fence.
+fn inside() -> BitFlags<AccessFs> {
+    AccessFs::from_all(ABI_USED) & !(AccessFs::MakeChar | AccessFs::MakeBlock)
+}
+
 fn beneath(path: &PathFd, access: BitFlags<AccessFs>) -> PathBeneath<&PathFd> {
     PathBeneath::new(path, access)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_makes_everything_but_devices_in_its_directory() {
+        let devices = AccessFs::MakeChar | AccessFs::MakeBlock;
+        assert!(!inside().intersects(devices));
+        assert_eq!(inside() | devices, AccessFs::from_all(ABI_USED));
+    }
 }

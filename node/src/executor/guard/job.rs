@@ -5,6 +5,7 @@ use super::directory;
 use super::sink::Sink;
 use super::spawn::{self, Command, Ended, Guard, SpawnError, Waited};
 use super::tree;
+use crate::executor::input::open_regular;
 use crate::executor::outcome::{Failure, Status};
 use crate::executor::protocol::{Content, FromGuard, Kept, Order, Report, ToGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -148,7 +149,7 @@ impl<'a> Job<'a> {
         let stdin = match &order.stdin {
             Content::Null => File::open("/dev/null").map(OwnedFd::from),
             Content::Inline(bytes) => spawn::memory_file(bytes),
-            Content::File(path) => File::open(path).map(OwnedFd::from),
+            Content::File(path) => open_regular(path).map(OwnedFd::from),
         };
         Ok(stdin.map_err(|error| prepare("standard input", &error)))
     }

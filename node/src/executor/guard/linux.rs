@@ -1,9 +1,11 @@
 //! All `unsafe` code and all that only Linux has: entering a level of containment, starting a command, waiting for
 //! its processes. `other.rs` is the same surface for other systems.
 
+use super::capabilities;
 use super::fence::Fence;
 use crate::executor::outcome::Level;
 use crate::executor::run::Limits;
+use rustix::thread::{CapabilitySets, set_capabilities};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
@@ -31,6 +33,8 @@ pub struct Guard {
     nice: c_int,
     /// Around each command, where the kernel has Landlock.
     fence: Option<Fence>,
+    /// What commands go down to, where the guard has more.
+    capabilities: Option<CapabilitySets>,
 }
 
 pub enum Entered {
@@ -162,6 +166,8 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
     };
     let last_pid = std::fs::File::open("/proc/loadavg").ok();
     let stack = vec![0; STACK_BYTES / 16];
+    // For what is executed below: the guard keeps what it has.
+    capabilities::bound();
     Ok(Guard {
         level,
         outer_pid,
@@ -172,6 +178,7 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
         counted_alone: false,
         nice: step_forward(level),
         fence: None,
+        capabilities: capabilities::for_commands()?,
     })
 }
 
@@ -226,6 +233,7 @@ struct Child<'a> {
     nice: c_int,
     /// Rules of Landlock, or -1.
     fence: RawFd,
+    capabilities: Option<CapabilitySets>,
     parent: libc::pid_t,
     /// Written by the child, read by the guard afterwards: 0, or what failed and why.
     failed: Step,
@@ -272,6 +280,7 @@ impl Guard {
             limits: &self.resource_limits(command.limits),
             nice: self.nice,
             fence: fence.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            capabilities: self.capabilities,
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             failed: Step::None,
             errno: 0,
@@ -353,7 +362,7 @@ impl Guard {
 /// against it falls in on itself, and is to be seen above the limit before that. And what ended and was not waited for
 /// holds a number, too.
 fn wall(processes: u32) -> u32 {
-    processes.saturating_mul(2).saturating_add(64)
+    processes.saturating_mul(4).saturating_add(256)
 }
 
 /// Runs between `clone` and `exec`, in the guard's memory, on a stack of its own.
@@ -413,9 +422,22 @@ unsafe fn set_up(child: &Child<'_>) -> bool {
         let mut none = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
-        // The fence last: nothing above is meant to meet it.
+        // The fence, and root's power, last: nothing above is meant to miss what they take.
         libc::chdir(child.directory) == 0
             && (child.fence < 0 || libc::syscall(libc::SYS_landlock_restrict_self, child.fence, 0u32) == 0)
+            && child.capabilities.is_none_or(lay_down)
+    }
+}
+
+/// One system call, with all that it needs on the stack. Its credentials are the child's own: the guard keeps its.
+fn lay_down(kept: CapabilitySets) -> bool {
+    match set_capabilities(None, kept) {
+        Ok(()) => true,
+        Err(error) => {
+            // SAFETY: this thread's own, which the system call above leaves alone.
+            unsafe { *libc::__errno_location() = error.raw_os_error() };
+            false
+        }
     }
 }
 

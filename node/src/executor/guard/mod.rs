@@ -3,6 +3,8 @@
 //! Life: `main` calls [`guard_main`] before anything else → the level asked for is entered or refused → `Ready` →
 //! (order → report)* → the socket closes → everything is killed → exit.
 
+#[cfg(target_os = "linux")]
+mod capabilities;
 mod control;
 mod directory;
 #[cfg(target_os = "linux")]

@@ -36,12 +36,7 @@ impl Driver {
             Command::Open { node, opening } => {
                 self.swarm.behaviour_mut().gate.inner_mut().substream.open(node.to_peer_id(), opening);
             }
-            Command::Provide(key) => {
-                let kademlia = &mut self.swarm.behaviour_mut().gate.inner_mut().kademlia;
-                if let Err(error) = kademlia.start_providing(RecordKey::from(key)) {
-                    tracing::warn!(%error, "this node provides too many blobs to announce one more");
-                }
-            }
+            Command::Provide(key) => self.provide(key),
             Command::StopProviding(key) => {
                 self.swarm.behaviour_mut().gate.inner_mut().kademlia.stop_providing(&RecordKey::from(key));
             }
@@ -56,6 +51,23 @@ impl Driver {
                 if self.state.lookups.len() < LOOKUPS {
                     let query = self.swarm.behaviour_mut().gate.inner_mut().kademlia.get_closest_peers(key);
                     self.state.lookups.insert(query, Lookup::Closest { reply });
+                }
+            }
+        }
+    }
+
+    fn provide(&mut self, key: Vec<u8>) {
+        match self.swarm.behaviour_mut().gate.inner_mut().kademlia.start_providing(RecordKey::from(key)) {
+            Ok(_) => {
+                if self.state.announcing.taken() {
+                    tracing::info!("blobs are announced again");
+                }
+            }
+            Err(error) => {
+                self.metrics.unannounced.inc();
+                if self.state.announcing.refused() {
+                    tracing::warn!(%error, "too much is announced here to announce one more blob: who looks for it by \
+                        Kademlia does not find it on this node");
                 }
             }
         }

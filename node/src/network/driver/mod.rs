@@ -12,6 +12,7 @@ use super::{
     event::NetworkEvent,
     failure::{JoinFailure, Reported},
     handle::Command,
+    kademlia::Announcing,
     metrics::Metrics,
     peers::Peers,
     substream::Notice,
@@ -54,6 +55,7 @@ pub struct State {
     violations: Violations,
     blocked: BTreeMap<NodeId, Instant>,
     lookups: HashMap<QueryId, Lookup>,
+    announcing: Announcing,
 }
 
 struct Connection {
@@ -78,6 +80,7 @@ impl State {
             violations: Violations::new(config.max_violations, config.violation_decay),
             blocked: BTreeMap::new(),
             lookups: HashMap::new(),
+            announcing: Announcing::default(),
         }
     }
 }

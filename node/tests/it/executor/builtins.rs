@@ -41,6 +41,22 @@ fn large_inputs_go_through_files() {
     assert!(input.exists());
 }
 
+/// A thread that waits for a writer in `open` is lost to the runtime.
+#[test]
+fn a_pipe_as_input_fails_at_once() {
+    let mut mesh = mesh();
+    let pipe = mesh.directory.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for program in [Program::Echo, Program::Sha256] {
+        let mut run = mesh.run_of(program);
+        run.stdin = Source::File(pipe.clone());
+        let outcome = mesh.finish(run);
+        let Failure::Prepare { what, error } = failure(&outcome) else { panic!("{outcome:?}") };
+        assert_eq!((what.as_str(), error.as_str()), ("input", "not a regular file"));
+    }
+}
+
 #[test]
 fn sleep_takes_a_slot_and_can_be_cancelled() {
     let mut mesh = mesh();

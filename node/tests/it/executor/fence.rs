@@ -141,6 +141,38 @@ fn what_is_common_still_runs() {
     }
 }
 
+/// A field of `/proc/*/status` that holds a mask.
+fn mask(status: &str, field: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
+    u64::from_str_radix(line.trim_start_matches(':').trim(), 16).expect("hexadecimal")
+}
+
+#[test]
+fn root_s_commands_have_the_rights_of_a_container_s_and_make_no_devices() {
+    // Docker's default, without `CAP_MKNOD`.
+    const GIVEN: u64 = 0xa804_25fb & !(1 << 27);
+    const SETPCAP: u64 = 1 << 8;
+    let own = mask(&std::fs::read_to_string("/proc/self/status").unwrap(), "CapEff");
+    let is_root = rustix::process::geteuid().is_root();
+    for level in LEVELS {
+        let mut mesh = Mesh::new(level);
+        let outcome = fenced(
+            &mut mesh,
+            "cat /proc/self/status; mknod c c 1 3 2>/dev/null && echo device; \
+             mknod b b 1 0 2>/dev/null && echo device; mkfifo p && test -p p && echo pipe",
+        );
+        let stdout = text(&outcome.stdout);
+        for field in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(mask(&stdout, field) & !GIVEN, 0, "{level}: {field}");
+        }
+        if is_root && own & SETPCAP != 0 {
+            assert_eq!(mask(&stdout, "CapBnd") & !GIVEN, 0, "{level}");
+            assert_eq!(mask(&stdout, "CapEff") & own & GIVEN, own & GIVEN, "{level}: what programs of root's need");
+        }
+        assert!(!stdout.contains("device\n") && stdout.ends_with("pipe\n"), "{level}: {stdout}");
+    }
+}
+
 #[test]
 fn the_node_s_own_secrets_are_empty_for_commands_in_a_namespace() {
     for level in LEVELS {

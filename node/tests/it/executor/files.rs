@@ -28,6 +28,25 @@ fn standard_input_from_bytes_a_file_or_nothing() {
     }
 }
 
+/// Whoever waits for a writer in `open` hears of no limit and no cancellation, and has the slot for ever.
+#[test]
+fn a_pipe_as_standard_input_fails_and_its_slot_goes_on() {
+    for level in LEVELS {
+        let mut mesh = Mesh::with(level, |config| config.slots = 1);
+        let pipe = mesh.directory.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let mut cat = mesh.exec(&["cat"]);
+        cat.stdin = Source::File(pipe);
+        let outcome = mesh.finish(cat);
+        let Failure::Prepare { what, error } = failure(&outcome) else { panic!("{outcome:?}") };
+        assert_eq!((what.as_str(), error.as_str()), ("standard input", "not a regular file"));
+        let next = mesh.exec(&["true"]);
+        assert_eq!(mesh.finish(next).status, Status::Exit(0));
+        assert!(mesh.left().is_empty());
+    }
+}
+
 #[test]
 fn the_environment_is_clean() {
     for level in LEVELS {

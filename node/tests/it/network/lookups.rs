@@ -2,6 +2,7 @@
 
 use super::harness::{Network, TCP, within};
 use meshd::blob::{self, BlobConfig, BlobStore};
+use meshd::directory::Directory;
 use meshd::work::{Replicas, find};
 use std::time::Duration;
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
@@ -68,7 +69,7 @@ async fn a_blob_is_had_from_a_node_that_nobody_named() {
             tokio::spawn(async move { there.serve(stream.compat(), who).await });
         }
     });
-    let replicas = Replicas::new(nodes[2].handle.clone(), 2);
+    let replicas = Replicas::new(nodes[2].handle.clone(), Directory::new(network.genesis.clone()), 2);
     let find = async {
         loop {
             nodes[0].handle.provide(id.as_bytes()).unwrap();

@@ -136,10 +136,29 @@ async fn what_finds_no_room_says_so_though_its_size_was_not_told() {
     assert!(stdout.is_empty() && stderr.contains("blob.quota"), "{stderr}");
     let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &["blob", "add", "big"])).await;
     assert!(code == 2 && stderr.contains("blob.quota"), "{code}: {stderr}");
-    // A job of which one input finds no room says so as well, and does the others.
+    // A job of which one input finds no room says which, and ends there.
     std::fs::write(here.path().join("small"), "small").unwrap();
     let (code, stdout, stderr) =
         run(meshd(&mesh, &[0], here.path(), &["map", "--sha256", "--", ":::", "small", "big"])).await;
     assert!(code != 0 && stderr.contains("big") && stderr.contains("blob.quota"), "{code}: {stderr}");
     assert!(stdout.is_empty() || stdout.starts_with(&super::hash_line("small")[..64]), "{stdout}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_does_not_take_its_own_disk_for_enough() {
+    let mut mesh = Mesh::up(2).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("big"), vec![3; 1 << 20]).unwrap();
+    let other = mesh.net.nodes()[1].node.clone();
+    mesh.net.kill(1).unwrap();
+    let add = async |mesh: &Mesh| run(meshd(mesh, &[0], here.path(), &["blob", "add", "big"])).await;
+    until("it is seen that the other is gone", || async { mesh.net.status(0).await.is_ok_and(|it| it.reachable == 1) })
+        .await;
+    let (code, stdout, stderr) = add(&mesh).await;
+    assert!(code == 75 && stdout.is_empty() && stderr.contains("member forget"), "{code}: {stdout}{stderr}");
+
+    let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &["member", "forget", &other])).await;
+    assert_eq!(code, 0, "{stderr}");
+    let (code, stdout, stderr) = add(&mesh).await;
+    assert!(code == 0 && !stdout.is_empty(), "{code}: {stderr}");
 }

@@ -5,6 +5,8 @@ use meshd::testnet::{TestnetError, Tracker};
 use std::time::Duration;
 
 const COUNT: usize = 200;
+/// A closed connection is seen at once: 2 s is what is promised of a release build, and this is none.
+const STALL: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_job_outlives_any_one_node() {
@@ -20,7 +22,7 @@ async fn a_job_outlives_any_one_node() {
     check_hashes(&tracker);
     println!("a driver died: {} streams, the longest pause {:?}", tracker.attempts, tracker.longest_gap);
     assert_eq!(tracker.attempts, 1, "the node that the client talks to is another");
-    assert!(tracker.longest_gap < Duration::from_secs(10), "{:?}", tracker.longest_gap);
+    assert!(tracker.longest_gap < STALL, "{:?}", tracker.longest_gap);
     let (restarted, whole) = (mesh.net.start(1), mesh.net.wait_whole().await);
     mesh.check(restarted);
     mesh.check(whole);
@@ -36,6 +38,7 @@ async fn a_job_outlives_any_one_node() {
     check_hashes(&tracker);
     println!("the submitter died: {} streams, the longest pause {:?}", tracker.attempts, tracker.longest_gap);
     assert!(tracker.attempts >= 2);
+    assert!(tracker.longest_gap < STALL, "{:?}", tracker.longest_gap);
     let mut again = Tracker::new(COUNT);
     let carried = job.carry(&mut gateways, &mut again, &mut |_| Ok(())).await;
     mesh.check(carried);

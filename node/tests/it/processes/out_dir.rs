@@ -68,6 +68,20 @@ async fn results_that_cannot_be_laid_out_any_more_are_not_lost() {
 }
 
 #[tokio::test]
+async fn a_variable_that_no_task_may_set_is_refused_before_anything_runs() {
+    let mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), "").unwrap();
+    let ask = async |words: &str| run(meshd(&mesh, &[0], here.path(), &words.split(' ').collect::<Vec<_>>())).await;
+    for words in ["submit --exec --env PATH=/x -- true", "map --exec --env PATH=/x -- true ::: a"] {
+        let (code, stdout, stderr) = ask(words).await;
+        assert!(code == 2 && stderr.contains("`PATH` may not be set"), "{words}: {code} {stdout}{stderr}");
+    }
+    assert_eq!(ask("job list --output json").await.1, "");
+    assert_eq!(ask("task list --output json").await.1, "");
+}
+
+#[tokio::test]
 async fn what_was_refused_is_said_when_nobody_waits() {
     let mesh = Mesh::up(1).await;
     let here = tempfile::tempdir().unwrap();

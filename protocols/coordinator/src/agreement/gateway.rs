@@ -16,10 +16,15 @@ use mesh_proto::{
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 /// Operations of one request: so many fit, each with its outcome, and nobody's are held up by another's for long.
 const OPERATIONS: usize = 512;
+
+/// How long operations wait for others to join their request while one is under way: each request costs every member a
+/// signature to check, and one alone is not held up.
+const HOLD: Duration = Duration::from_millis(4);
 
 /// Bytes of operations that may wait for room in the window.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
@@ -33,6 +38,8 @@ pub struct Gateway {
     client: Option<Client>,
     waiting: VecDeque<Asked>,
     waiting_bytes: usize,
+    /// When those that wait for others to join them are sent without.
+    held_until: Option<Mono>,
     /// Under way, by the request that carries them.
     sent: BTreeMap<RequestNumber, Sent>,
     latencies: Latencies,
@@ -83,6 +90,7 @@ impl Gateway {
             client: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            held_until: None,
             sent: BTreeMap::new(),
             latencies: Latencies::default(),
             index: Index::GENESIS,
@@ -132,15 +140,17 @@ impl Gateway {
         if self.is_ahead && self.sent.is_empty() {
             (self.client, self.is_ahead) = (None, false);
         }
+        let mut held_until = self.held_until.take();
         while !self.waiting.is_empty() && !self.is_ahead {
+            if self.client.as_ref().is_some_and(|client| !client.has_room()) || self.holds(now.mono, held_until.take())
+            {
+                return;
+            }
             let client = self.client.get_or_insert_with(|| {
                 let first = RequestNumber::starting(now.wall);
                 let (key, epoch) = (Arc::clone(&self.key), Arc::clone(&self.epoch));
                 Client::new(self.config.clone(), self.network, key, epoch, first)
             });
-            if !client.has_room() {
-                return;
-            }
             let batch = next_batch(&mut self.waiting, self.epoch.request_bytes as usize);
             self.waiting_bytes -= batch.iter().map(|asked| asked.operation.len()).sum::<usize>();
             let mut effects = Vec::new();
@@ -153,6 +163,18 @@ impl Gateway {
         }
     }
 
+    /// Whether what waits is to wait for more. It is not where nothing is under way (as Nagle has it, RFC 896), where it
+    /// fills a request, and where the next is a query, which goes alone.
+    fn holds(&mut self, now: Mono, until: Option<Mono>) -> bool {
+        let is_full = self.waiting.len() >= OPERATIONS || self.waiting_bytes >= self.epoch.request_bytes as usize;
+        let is_alone = self.waiting.front().is_some_and(|asked| asked.is_query);
+        if self.sent.is_empty() || is_full || is_alone {
+            return false;
+        }
+        self.held_until = Some(until.unwrap_or(now + HOLD)).filter(|until| now < *until);
+        self.held_until.is_some()
+    }
+
     pub fn handle(&mut self, now: Now, verified: Verified, wishes: &mut Vec<Wish>) {
         let Some(client) = &mut self.client else { return };
         let mut effects = Vec::new();
@@ -162,8 +184,10 @@ impl Gateway {
         }
     }
 
+    /// With it the next flush sends what was held.
     pub fn deadline(&self) -> Option<Mono> {
-        self.client.as_ref().and_then(Client::deadline)
+        let client = self.client.as_ref().and_then(Client::deadline);
+        [client, self.held_until].into_iter().flatten().min()
     }
 
     pub fn handle_deadline(&mut self, now: Now, wishes: &mut Vec<Wish>) {

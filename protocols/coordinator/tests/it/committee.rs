@@ -12,6 +12,7 @@ use mesh_proto::{
     },
     pbft::Sequence,
 };
+use std::collections::BTreeSet;
 
 fn command(user_key: u64, body: Body) -> Operation {
     let id = CommandId {
@@ -408,10 +409,10 @@ fn decide(council: &mut Council) -> (ProposalId, Index) {
 
 fn certified(council: &mut Council, at: usize, behind: Index, proposal: Option<ProposalId>) -> Option<Box<Bundle>> {
     let request = 30_000 + council.now() * 10;
-    council.ask(at, request, Command::Certified { behind, proposal });
+    council.ask(at, request, Command::Certified { behind, proposal, but: BTreeSet::new() });
     council.run_until(2_000, |council| !council.answers(at, request).is_empty());
     match council.answers(at, request).remove(0) {
-        Answer::Certified(bundle) => bundle,
+        Answer::Certified(shown) => shown.map(|(_, bundle)| bundle),
         answer => panic!("{answer:?}"),
     }
 }

@@ -3,6 +3,7 @@
 mod committee;
 mod council;
 mod draw;
+mod lists;
 mod many;
 mod message;
 mod record;

@@ -62,7 +62,9 @@ fn a_list_of_few_among_many_takes_turns_with_everything_else() {
     world.run(2);
     assert!(world.answers(1, 100).is_empty(), "no turn looks at all of them");
     world.run(20);
-    assert!(matches!(world.answers(1, 100).as_slice(), [Answer::Tasks(found), Answer::Finished] if found.is_empty()));
+    assert!(
+        matches!(world.answers(1, 100).as_slice(), [Answer::Tasks(found), Answer::Finished] if found.rows.is_empty())
+    );
     let answers = world.answers(1, 101);
-    assert!(matches!(answers.as_slice(), [Answer::Tasks(found), Answer::Finished] if found.len() == 1_000));
+    assert!(matches!(answers.as_slice(), [Answer::Tasks(found), Answer::Finished] if found.rows.len() == 1_000));
 }

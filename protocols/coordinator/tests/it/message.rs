@@ -34,7 +34,12 @@ fn any_query() -> impl Strategy<Value = Query> {
         after,
         limit,
     });
-    prop_oneof![any_task().prop_map(Query::Task), filter.prop_map(Query::List), any_digits().prop_map(Query::Prefix),]
+    prop_oneof![
+        any_task().prop_map(Query::Task),
+        filter.prop_map(Query::List),
+        vec(any_task(), 0..4).prop_map(Query::Rows),
+        any_digits().prop_map(Query::Prefix),
+    ]
 }
 
 fn any_summary() -> impl Strategy<Value = TaskSummary> {

@@ -27,7 +27,7 @@ pub struct World {
 
 const NETWORK: NetworkId = NetworkId::from_bytes([9; 32]);
 
-fn node(n: usize) -> NodeId {
+pub fn node(n: usize) -> NodeId {
     NodeId::from_bytes([n as u8 + 1; 32])
 }
 

@@ -29,14 +29,15 @@ impl Replica {
     }
 
     /// When the next batch is to be proposed: at once if none is in flight or a whole one waits, else when its oldest
-    /// request has waited for others. `None` if there is nothing to propose, or no room.
+    /// request has waited for others, the longer the more are in flight: a batch costs the same whatever is in it, so a
+    /// committee that falls behind is given fewer, larger ones. `None` if there is nothing to propose, or no room.
     pub(super) fn propose_due(&self) -> Option<Mono> {
         self.next_proposal()?;
         let oldest = self.pool.oldest_unproposed()?;
-        let is_idle = self.proposed <= self.executed;
-        match is_idle || self.pool.has_batch(&self.durable.config) {
+        let in_flight = u32::try_from(self.proposed.above(self.executed)).unwrap_or(u32::MAX);
+        match in_flight == 0 || self.pool.has_batch(&self.durable.config) {
             true => Some(Mono::default()),
-            false => Some(oldest + self.config.batch_delay),
+            false => Some(oldest + self.config.batch_delay.saturating_mul(in_flight)),
         }
     }
 

@@ -351,7 +351,10 @@ fn a_request_whose_slot_became_null_is_proposed_again() {
     });
     let proposals: Vec<_> = proposals.collect();
     assert!(proposals.is_empty(), "two numbers of the new view are in flight: {proposals:?}");
+    // The delay is waited for each of them.
     bench.wait(Duration::from_millis(3));
+    assert!(!bench.broadcasts().iter().any(|message| matches!(message, Message::PrePrepare(_))));
+    bench.wait(Duration::from_millis(2));
     let proposals = bench.broadcasts().into_iter().filter_map(|message| match message {
         Message::PrePrepare(pre_prepare) => Some((pre_prepare.sequence, pre_prepare.batch.requests.clone())),
         _ => None,

@@ -1,8 +1,8 @@
-use super::{Refusal, Verifier};
+use super::{Refusal, Signatures, Verifier};
 use mesh_proto::{
     domain::Statement,
     id::{Digest, NodeId},
-    key::{self, Signature},
+    key::Signature,
     pbft::{
         Ballots, Checkpoint, Decided, EpochCertificate, EpochConfig, NewView, Phase, Prepared, Stable, View,
         ViewChange, Vote,
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::quorum::Quorums;
 
-impl Verifier {
+impl<C: Signatures> Verifier<C> {
     /// Once for each signature; see `Seen`.
     pub(super) fn signature(
         &mut self,
@@ -22,7 +22,7 @@ impl Verifier {
     ) -> Result<(), Refusal> {
         let digest = Digest::of("meshd v1 pbft seen", &[statement.as_bytes()]);
         if !self.seen.has(signer, &digest, signature)? {
-            key::verify(signer, statement, signature)?;
+            self.signatures.verify(signer, statement, signature)?;
             self.seen.note(signer, digest, *signature);
         }
         Ok(())

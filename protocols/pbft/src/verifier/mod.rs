@@ -12,9 +12,9 @@ use crate::{
 };
 use mesh_proto::{
     codec::DecodeError,
-    domain::Epoch,
+    domain::{Epoch, Statement},
     id::NodeId,
-    key::BadSignature,
+    key::{BadSignature, Keys, Signature},
     pbft::{
         Checkpoint, EpochCertificate, EpochConfigError, Message, Phase, PrePrepare, Reply, Request, Sequence, View,
         Vote,
@@ -29,11 +29,24 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The order is size, decoding, member, epoch, view and window, what was checked before, and only then signatures
 /// (Clement et al., NSDI '09, section 5): what fails before costs no cryptography.
 #[derive(Debug)]
-pub struct Verifier {
+pub struct Verifier<C = Keys> {
     snapshot: Arc<Snapshot>,
     seen: Seen,
+    signatures: C,
     /// Bad signatures by connection: who sends many is not listened to until the stable checkpoint moves.
     bad: BTreeMap<NodeId, u32>,
+}
+
+/// What checks one signature, as [`mesh_proto::key::verify`] does. Another than [`Keys`] is for whoever plays many nodes
+/// in one process: what all of them hear, and most of them check, is checked once.
+pub trait Signatures {
+    fn verify(&mut self, signer: NodeId, statement: &Statement, signature: &Signature) -> Result<(), BadSignature>;
+}
+
+impl Signatures for Keys {
+    fn verify(&mut self, signer: NodeId, statement: &Statement, signature: &Signature) -> Result<(), BadSignature> {
+        self.verify(signer, statement, signature)
+    }
 }
 
 /// Why a message is dropped.
@@ -73,8 +86,15 @@ const BAD_PEERS: usize = 1024;
 impl Verifier {
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self::with(snapshot, Keys::default())
+    }
+}
+
+impl<C: Signatures> Verifier<C> {
+    #[must_use]
+    pub fn with(snapshot: Arc<Snapshot>, signatures: C) -> Self {
         let seen = Seen::new(snapshot.signatures_in_flight());
-        Self { snapshot, seen, bad: BTreeMap::new() }
+        Self { snapshot, seen, signatures, bad: BTreeMap::new() }
     }
 
     pub fn update(&mut self, snapshot: Arc<Snapshot>) {
@@ -160,7 +180,8 @@ impl Verifier {
         let digest = request.digest();
         let network = self.snapshot.network;
         if !self.seen.has(request.gateway, &digest, &request.signature)? {
-            request.verify(&network, &digest)?;
+            let statement = Request::statement(&network, &digest);
+            self.signatures.verify(request.gateway, &statement, &request.signature)?;
             self.seen.note(request.gateway, digest, request.signature);
         }
         Ok(Body { digest, request })

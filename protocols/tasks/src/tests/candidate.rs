@@ -327,3 +327,20 @@ fn a_refused_candidate_steps_down_and_comes_back_above() {
     let fact = Fact::Promised { task: task(), ballot: ballot(6, 0), at: node.now.wall };
     assert_eq!(told.facts, [fact]);
 }
+
+/// It may have promised another since, and all has gone on with that one.
+#[test]
+fn who_has_promised_is_asked_again_now_and_then() {
+    let mut node = campaigning();
+    node.hear(1, promise(Some(ours())));
+    let mut asked = [0; 5];
+    for _ in 0..120 {
+        for (to, item) in node.pass_ms(500).sent {
+            asked[to] += usize::from(matches!(item, Item::Prepare { .. }));
+        }
+    }
+    assert!(asked[0] == 0 && asked[1] > 1 && asked[1] * 3 < asked[2], "{asked:?}");
+    node.hear(1, Item::Refused { task: task(), ballot: mine(), promised: ballot(2, 3) });
+    let told = node.pass_ms(5000);
+    assert!(told.sent.iter().any(|(to, _)| *to == 3), "{told:?}");
+}

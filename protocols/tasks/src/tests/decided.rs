@@ -22,8 +22,9 @@ fn who_was_asked_for_a_promise_and_holds_nothing_is_released_when_a_majority_goe
     let mut node = Node::holding(0, &spec());
     node.pass_ms(1000);
     let (ballot, held) = (ballot(1, 0), held(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1)));
-    node.hear(1, Item::Promise { task: task(), ballot, held: Some(held) });
-    node.hear(3, Item::Promise { task: task(), ballot, held: None });
+    for from in [1, 2] {
+        node.hear(from, Item::Promise { task: task(), ballot, held: Some(held.clone()) });
+    }
     let released = |told: &Told| {
         let items = told.sent.iter().filter(|(_, item)| matches!(item, Item::InForce { .. }));
         items.map(|(to, _)| *to).collect::<Vec<_>>()
@@ -31,10 +32,34 @@ fn who_was_asked_for_a_promise_and_holds_nothing_is_released_when_a_majority_goe
     // The settlement of the birth binds the home list still; what is written after it binds the holders alone.
     let told = node.hear(1, Item::Wrote { task: task(), ballot, version: Version(2) });
     assert_eq!(released(&told), [0; 0], "{told:?}");
-    let told = node.hear(3, Item::Wrote { task: task(), ballot, version: Version(2) });
+    let told = node.hear(2, Item::Wrote { task: task(), ballot, version: Version(2) });
     assert_eq!(released(&told), [0; 0], "{told:?}");
     let told = node.hear(1, Item::Wrote { task: task(), ballot, version: Version(3) });
+    assert_eq!(released(&told), [0; 0], "two of five do not bar another birth");
+    let told = node.hear(2, Item::Wrote { task: task(), ballot, version: Version(3) });
     assert_eq!(released(&told), [3, 4]);
+}
+
+/// Another birth of the same task may be on the disks of those that did not say what they have, or said so too late. Who
+/// promised and holds nothing is all that it lacks.
+#[test]
+fn nobody_is_released_while_another_birth_may_be_completed() {
+    let other = || held(&birth(), birth_ballot(0, 8), &first_register(&[2, 3, 4], 1));
+    for late in [None, Some(other())] {
+        let mut node = Node::holding(0, &spec());
+        node.pass_ms(1000);
+        let (ballot, held) = (ballot(1, 0), held(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1)));
+        node.hear(1, Item::Promise { task: task(), ballot, held: Some(held) });
+        node.hear(3, Item::Promise { task: task(), ballot, held: None });
+        if late.is_some() {
+            node.hear(2, Item::Promise { task: task(), ballot, held: late });
+        }
+        for (from, version) in [(1, 2), (3, 2), (2, 2), (1, 3), (2, 3)] {
+            let told = node.hear(from, Item::Wrote { task: task(), ballot, version: Version(version) });
+            assert!(!told.sent.iter().any(|(_, item)| matches!(item, Item::InForce { .. })), "{told:?}");
+        }
+        assert!(node.copy().is_some_and(|((_, version), _)| version == Version(3)));
+    }
 }
 
 #[test]

@@ -295,6 +295,14 @@ fn a_lost_attempt_does_not_count_against_the_tasks_own_retries() {
 }
 
 #[test]
+fn a_task_that_every_node_would_refuse_ends_with_the_first_that_does() {
+    let mut node = Node::born(0, &spec());
+    let (number, executor) = current(&node);
+    let register = written(&node.hear(executor, report(number, failure(FailureKind::BadTask))));
+    assert_eq!(ending(&register), (How::Failed, Some((number, at(executor)))));
+}
+
+#[test]
 fn a_task_that_loses_its_executors_is_given_up_as_poison() {
     let mut node = Node::born(0, &retrying(9));
     for number in 1..5 {

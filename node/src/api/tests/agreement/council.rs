@@ -45,6 +45,7 @@ struct Inner {
     now: AtomicU64,
     /// Nothing is ordered.
     is_silent: AtomicBool,
+    is_lied_to: AtomicBool,
     refusal: Mutex<Option<Refusal>>,
     /// How often a newcomer is asked before it has come so far.
     behind: AtomicU64,
@@ -81,6 +82,7 @@ impl Council {
             held: Mutex::default(),
             now: AtomicU64::new(START.0),
             is_silent: AtomicBool::default(),
+            is_lied_to: AtomicBool::default(),
             refusal: Mutex::default(),
             behind: AtomicU64::default(),
             ids: Mutex::default(),
@@ -109,6 +111,11 @@ impl Council {
     /// Batches without anything in them.
     pub fn fill(&self, batches: u64) {
         (0..batches).for_each(|_| drop(self.batch(&[])));
+    }
+
+    /// From now on somebody answers first with what was not asked for.
+    pub fn lie(&self) {
+        self.0.is_lied_to.store(true, Ordering::Relaxed);
     }
 
     pub fn silence(&self, is_silent: bool) {
@@ -178,7 +185,12 @@ impl Council {
                 self.0.looks.fetch_add(1, Ordering::Relaxed);
                 vec![Answer::Looked(Some(Box::new(self.0.ledger.lock().unwrap().answer(query))))]
             }
-            Command::Certified { behind, proposal } => vec![Answer::Certified(self.certified(*behind, *proposal))],
+            Command::Certified { behind, proposal, but } => {
+                let is_lied_to = self.0.is_lied_to.load(Ordering::Relaxed) && !but.contains(&node(9));
+                // It proves itself, and not what was asked for.
+                let (from, about) = if is_lied_to { (node(9), None) } else { (node(1), *proposal) };
+                vec![Answer::Certified(self.certified(*behind, about).map(|bundle| (from, bundle)))]
+            }
             Command::Recruit { node } => vec![Answer::Recruited(self.recruit(*node))],
             Command::Members => vec![Answer::Members((1..=9).map(|seed| member(node(seed))).collect())],
             Command::Status => vec![Answer::Status(Box::new(self.status()))],

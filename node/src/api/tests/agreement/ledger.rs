@@ -66,6 +66,8 @@ async fn a_decision_is_proved_once_it_is_there() {
         let votes = format!("/v1/proposals/{id}/votes");
         ask(api, request("POST", &votes, r#"{"choice":"approve"}"#)).await;
     }
+    // The first that answers shows a checkpoint, and nothing of the decision: another is asked.
+    council.lie();
     let response = send(&apis[3], request("GET", &path, "")).await;
     assert_eq!(response.headers()["content-type"], "application/octet-stream");
     let bundle = Bundle::decode(&bytes(response).await).unwrap();

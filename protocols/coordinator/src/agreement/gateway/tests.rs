@@ -144,3 +144,33 @@ fn what_the_client_refuses_waits_on() {
     let operations: Vec<Vec<u8>> = sent[0].operations.iter().map(<[u8]>::to_vec).collect();
     assert_eq!(operations, [0, 1, 2].map(|key| command(key).encode()));
 }
+
+/// One request costs every member a signature to check, however little is in it.
+#[test]
+fn what_comes_while_a_request_is_under_way_waits_a_moment_for_more() {
+    let mut desk = Desk::new();
+    desk.ask(0, &command(0));
+    let sent = desk.flush();
+    assert_eq!(sent.len(), 1, "alone it waits for nobody");
+    desk.ask(1, &command(1));
+    assert!(desk.flush().is_empty());
+    let held_until = NOW.mono + HOLD;
+    assert_eq!(desk.gateway.deadline(), Some(held_until));
+    let at = |mono| Now { mono, ..NOW };
+    let mut wishes = Vec::new();
+    desk.ask(2, &command(2));
+    desk.gateway.flush(at(Mono(held_until.0 - 1)), &mut wishes);
+    assert!(wishes.is_empty());
+    desk.gateway.flush(at(held_until), &mut wishes);
+    assert_eq!((wishes.len(), desk.gateway.held_until, desk.gateway.waiting.len()), (1, None, 0));
+
+    // A question is not held, nor what fills a request, nor anything once nothing is under way.
+    desk.ask(3, &Operation::Query(Query::Committee));
+    assert_eq!(desk.flush().len(), 1);
+    (0..OPERATIONS as u32).for_each(|index| desk.ask(4 + index, &command(4)));
+    assert_eq!(desk.flush().len(), 1);
+    desk.ask(0, &command(5));
+    assert!(desk.flush().is_empty());
+    desk.gateway.sent.clear();
+    assert_eq!((desk.flush().len(), desk.gateway.held_until), (1, None));
+}

@@ -86,7 +86,7 @@ impl Map {
         let client = Arc::new(global.client()?);
         let count = items.count();
         if count == 0 {
-            eprintln!("meshd: no inputs, nothing to do");
+            eprintln!("meshd: no inputs, nothing to do: name them behind `:::`, or a line each on standard input");
         }
         if self.terms.detach && count > 0 {
             let placed = self.place(&client, &items, (0..count).collect()).await?;

@@ -410,8 +410,11 @@ impl Tasks {
                 &mut campaign.outlived
             }
             // Of the end that was decided it had its copy, or will never have another: with that it has what is written
-            // (simulator, seed 47131).
-            Some(Driver::Driving(reign)) if copy.settled || had && !copy.is_live() => {
+            // (simulator, seed 47131). Not of another end than that: what this driver wrote and never had decided is none
+            // that anybody has forgotten (seed 73773).
+            Some(Driver::Driving(reign))
+                if copy.settled || ended.is_some() && ended == copy.register.ending().map(|ending| ending.at) =>
+            {
                 reign.acked.insert(Holder { node: from, store });
                 return self.check_force(cx, task);
             }
@@ -431,7 +434,7 @@ impl Tasks {
         if is_enough || nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
             self.drivers.remove(&task);
             self.counters.retired += 1;
-            self.forget_outlived(cx, task);
+            self.forget_outlived(cx, task, ended.filter(|_| had));
         }
     }
 

@@ -139,10 +139,11 @@ impl Tasks {
         self.persist(cx, Fact::Dropped { tasks });
     }
 
-    /// The others forgot it before, however far this node had come with it.
-    pub(crate) fn forget_outlived(&mut self, cx: &mut Context<'_>, task: TaskId) {
+    /// The others forgot it before, however far this node had come with it. When it `ended` is remembered as they do.
+    pub(crate) fn forget_outlived(&mut self, cx: &mut Context<'_>, task: TaskId, ended: Option<Wall>) {
         self.let_go(cx, &[task]);
-        self.persist(cx, Fact::Outlived { task, at: cx.now.wall });
+        let at = ended.map_or(cx.now.wall, |ended| ended.min(cx.now.wall));
+        self.persist(cx, Fact::Outlived { task, at });
     }
 
     fn let_go(&mut self, cx: &mut Context<'_>, tasks: &[TaskId]) {

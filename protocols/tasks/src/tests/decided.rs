@@ -1,6 +1,9 @@
 use super::{driver::report, node::*, told::Told};
 use crate::Fact;
-use mesh_proto::task::{Item, Register, Version};
+use mesh_proto::{
+    task::{Item, Register, Version},
+    time::Wall,
+};
 use std::sync::Arc;
 
 #[test]
@@ -95,4 +98,25 @@ fn a_change_to_fewer_holders_is_not_complete_before_those_whose_place_they_take_
     assert!(told.sent.iter().any(|(to, item)| *to == 2 && matches!(item, Item::Write { .. })), "{told:?}");
     node.hear(2, Item::Wrote { task: task(), ballot: ballot(2, 0), version: Version(3) });
     assert!(copy(&node).settled);
+}
+
+/// The others ended it otherwise while its driver was cut off, and have forgotten that since: what they remember is no
+/// word for the end that was written here alone.
+#[test]
+fn who_has_forgotten_another_end_has_not_had_this_one() {
+    let settled = |node: &Node| node.tasks.shelf().copy(&task()).expect("held").settled;
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    let at = node.tasks.shelf().copy(&task()).and_then(|copy| copy.register.ending().map(|end| end.at)).expect("ended");
+    let forgotten = |at| Item::TooOld { task: task(), floor: START, ended: Some(at) };
+    node.hear(1, forgotten(Wall(at.0 + 3000)));
+    assert!(!settled(&node));
+    node.hear(1, forgotten(at));
+    assert!(settled(&node));
+    // Where a majority of the holders says so it is none that anybody should hear of.
+    let mut node = Node::born(0, &spec());
+    node.hear(1, report(1, exit(0)));
+    node.hear(1, forgotten(Wall(at.0 + 3000)));
+    let told = node.hear(2, forgotten(Wall(at.0 + 3000)));
+    assert!(node.copy().is_none() && told.answers.is_empty(), "{told:?}");
 }

@@ -362,7 +362,7 @@ impl Guard {
 /// against it falls in on itself, and is to be seen above the limit before that. And what ended and was not waited for
 /// holds a number, too.
 fn wall(processes: u32) -> u32 {
-    processes.saturating_mul(4).saturating_add(256)
+    processes.saturating_mul(2).saturating_add(64)
 }
 
 /// Runs between `clone` and `exec`, in the guard's memory, on a stack of its own.

@@ -119,8 +119,14 @@ fn run(argv: &[String], input: &str) -> Result<Ended, TestnetError> {
     command.args(arguments).current_dir(std::env::temp_dir()).env("LANG", "C.UTF-8").env_remove("LC_ALL");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed())?;
-    let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().map_err(failed())?;
+    let stdin = child.stdin.take();
+    // Beside what it says: a command whose output waits to be read reads no more.
+    let (written, output) = std::thread::scope(|scope| {
+        let writing = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output();
+        (writing.join().unwrap_or_else(|_| Err(std::io::Error::other("the writer panicked"))), output)
+    });
+    let output = output.map_err(failed())?;
     match written {
         // It may end without reading.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed()(error)),
@@ -131,6 +137,14 @@ fn run(argv: &[String], input: &str) -> Result<Ended, TestnetError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// More than lies between two processes.
+    #[test]
+    fn a_command_is_heard_while_it_is_told() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(run(&["cat".to_owned()], &long).unwrap().stdout, long.as_bytes());
+        assert_eq!(run(&["true".to_owned()], &long).unwrap().code, Some(0), "it reads nothing");
+    }
 
     fn input(at: usize) -> String {
         format!("{at:08}")

@@ -234,10 +234,15 @@ impl Tasks {
             Fact::Written { task, ballot, version, register: Arc::clone(&register) }
         };
         // Where the home list has changed since, a promise there may be all that another birth, of that list, meets.
-        let is_of_today =
-            adopted.version == Version::BIRTH && adopted.birth.home == self.roster.home(&task, self.config.home);
+        let is_of_today = adopted.birth.home == self.roster.home(&task, self.config.home);
         let asked_for_promise = if is_of_today { campaign.asked.clone() } else { BTreeSet::new() };
-        let took_no_other = |held: &Option<Held>| held.as_ref().is_none_or(|held| held.ballot == adopted.ballot);
+        let took_no_other = |held: &Option<Held>| {
+            let is_adopted = |held: &Held| match held.version == Version::BIRTH {
+                true => held.ballot == adopted.ballot,
+                false => held.birth == adopted.birth,
+            };
+            held.as_ref().is_none_or(is_adopted)
+        };
         let barring =
             campaign.promises.iter().filter(|(_, held)| took_no_other(held)).map(|(holder, _)| *holder).collect();
         let acked = BTreeSet::from([self.me]);

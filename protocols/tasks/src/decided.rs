@@ -42,8 +42,8 @@ impl Tasks {
         }
     }
 
-    /// Of the members of a home list that were asked for promises when a birth was settled, those that are no holders.
-    /// From here on a majority of that list has copies, and a lower ballot finds none without them; nor can another birth be
+    /// Of those that were asked for promises when a record was taken over, the ones that are no holders. Where they are of
+    /// its home list a majority of that has copies, and a lower ballot finds none without them; nor can another birth be
     /// completed, since none of that majority has taken one or will (one that was on its way to a released member was
     /// completed by it: simulator, seed 70248). The holders decide alone.
     pub(crate) fn release(&mut self, task: TaskId, register: &Register, asked: &BTreeSet<NodeId>) {

@@ -137,8 +137,13 @@ impl Tasks {
         // On all that are named, and not enough: those are missing whose place they take.
         let is_complete = all && reign.in_force;
         let bars = |holder: &Holder| reign.barring.contains(holder) && reign.acked.contains(holder);
-        if reign.in_force && register.joint.is_none() && quorum::is_majority(&birth.home, &bars) {
-            let asked = std::mem::take(&mut reign.asked_for_promise);
+        if reign.in_force && register.joint.is_none() && !reign.asked_for_promise.is_empty() {
+            let is_home = |node: &NodeId| birth.home.iter().any(|holder| holder.node == *node);
+            let is_barred = quorum::is_majority(&birth.home, &bars);
+            // A birth of that home list is on none but its members.
+            let (asked, kept) =
+                std::mem::take(&mut reign.asked_for_promise).into_iter().partition(|node| is_barred || !is_home(node));
+            reign.asked_for_promise = kept;
             self.release(task, &register, &asked);
         }
         if is_complete {

@@ -120,9 +120,14 @@ impl Tasks {
             self.too_old(cx, from, task, Wall(0));
             return;
         }
-        let is_full = self.shelf.promises_len() >= self.config.live_max.saturating_mul(PROMISES);
-        if ballot.driver != from || promised.is_none() && is_full {
+        if ballot.driver != from {
             self.counters.stale_items += 1;
+            return;
+        }
+        // Each copy may have one of its own beside those.
+        let promises_max = self.config.live_max.saturating_mul(PROMISES).saturating_add(self.shelf.copies_len());
+        if promised.is_none() && self.shelf.promises_len() >= promises_max {
+            self.counters.promises_full += 1;
             return;
         }
         self.unanswered.remove(&task);

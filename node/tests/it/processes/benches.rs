@@ -44,8 +44,10 @@ async fn bench_consensus_counts_what_was_agreed_on_and_compares_the_replicas() {
     assert_eq!((number("due"), number("wrong"), number("unanswered")), (1200.0, 0.0, 0.0), "{figures}");
     assert!(number("count") > 0.0 && number("read_back") > 0.0, "{figures}");
     assert!(number("p50_ms") <= number("p90_ms") && number("p90_ms") <= number("p99_ms"), "{figures}");
-    // Nobody offered less while there was no primary: who was due then has waited.
-    assert!(number("view_changes") >= 1.0 && number("max_ms") >= number("first_commit_ms"), "{figures}");
+    // Nobody offered less while there was no primary: who was due first after it was killed has waited until the first
+    // answer, but for the time until it was due: the rest of a slice of 5 ms, and 10 ms at 100 a second from each gateway.
+    let waited = number("max_ms") + 20.0;
+    assert!(number("view_changes") >= 1.0 && waited >= number("first_commit_ms"), "{figures}");
     assert_eq!(figures["digests_equal"], true, "{figures}");
     assert_eq!(figures["standings"].as_array().map(Vec::len), Some(3), "{figures}");
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "something is left");

@@ -1,10 +1,10 @@
 use super::{driver::report, node::*, told::Told};
 use crate::Fact;
 use mesh_proto::{
-    task::{Item, Register, Version},
+    task::{Held, Item, Register, Version},
     time::Wall,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[test]
 fn who_has_a_decided_end_need_not_wait_for_the_last_to_know_it() {
@@ -41,6 +41,40 @@ fn who_was_asked_for_a_promise_and_holds_nothing_is_released_when_a_majority_goe
     assert_eq!(released(&told), [0; 0], "two of five do not bar another birth");
     let told = node.hear(2, Item::Wrote { task: task(), ballot, version: Version(3) });
     assert_eq!(released(&told), [3, 4]);
+}
+
+/// Whoever takes over what has gone on may have had to ask others than its holders, and these keep a promise each until they
+/// hear what came of it (simulator, seed 73892: no room for more).
+#[test]
+fn who_was_asked_for_a_promise_is_released_too_when_it_was_no_birth_that_was_taken_over() {
+    let mut node = Node::born(1, &spec());
+    let stamp = (birth_ballot(0, 7), Version(2));
+    let register = Arc::new(Register { joint: None, ..first_register(&[0, 1, 2], 1) });
+    let write =
+        Item::Write { task: task(), ballot: stamp.0, version: stamp.1, register: register.clone(), birth: None };
+    node.hear(0, write);
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(4000);
+    let asked: Vec<usize> = node.pass_ms(4000).sent.iter().map(|(to, _)| *to).collect();
+    assert!(asked.contains(&3) && asked.contains(&4), "{asked:?}");
+    let ballot = ballot(1, 1);
+    let held = Held { birth: birth(), ballot: stamp.0, version: stamp.1, register };
+    for (from, held) in [(3, None), (4, None), (2, Some(held))] {
+        node.hear(from, Item::Promise { task: task(), ballot, held });
+    }
+    assert_eq!(node.copy().map(|(stamp, _)| stamp), Some((ballot, Version(3))));
+    // Two of five bar no other birth; the one that takes the place of who is gone makes three.
+    let mut released = BTreeSet::new();
+    for version in 3..6 {
+        assert_eq!(released, BTreeSet::new(), "before version {version}");
+        node.pass_ms(40_000);
+        for from in [2, 4] {
+            let told = node.hear(from, Item::Wrote { task: task(), ballot, version: Version(version) });
+            let items = told.sent.iter().filter(|(_, item)| matches!(item, Item::InForce { .. }));
+            released.extend(items.map(|(to, _)| *to));
+        }
+    }
+    assert_eq!(released, BTreeSet::from([3]));
 }
 
 /// Another birth of the same task may be on the disks of those that did not say what they have, or said so too late. Who

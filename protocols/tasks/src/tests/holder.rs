@@ -262,6 +262,18 @@ fn bare_promises_are_bounded() {
         assert_eq!(node.hear(2, asked(n)).facts.len(), 1);
     }
     assert_eq!(node.hear(2, asked(9)), Told::nothing());
+    assert_eq!(node.tasks.counters().promises_full, 1);
+}
+
+/// Those above copies are as many as there are copies, and in nobody's way.
+#[test]
+fn a_promise_above_a_copy_takes_none_of_the_room_for_bare_ones() {
+    let mut node = Node::with(1, Config { live_max: 1, ..Config::default() });
+    node.hear(0, place(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1), None));
+    let asked = |n| Item::Prepare { task: TaskId::from_bytes([n; 32]), ballot: ballot(1, 2), born: START };
+    node.hear(2, Item::Prepare { task: task(), ballot: ballot(1, 2), born: START });
+    let kept = (1..=9).filter(|n| !node.hear(2, asked(*n)).facts.is_empty()).count();
+    assert_eq!(kept, 4);
 }
 
 fn write(stamp: (Ballot, Version), register: &Register, with_birth: bool) -> Item {

@@ -17,6 +17,7 @@ mod memory;
 pub mod metrics;
 pub mod network;
 pub mod run;
+pub mod steward;
 pub mod store;
 pub mod testnet;
 pub mod work;

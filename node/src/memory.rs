@@ -45,9 +45,20 @@ mod tests {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
-    /// That the settings are read, that all goes through jemalloc, and that what is free is given back.
+    /// That the settings are read, that all goes through jemalloc, and that what is free is given back. In a process of its
+    /// own: what other tests take and free meanwhile would count.
     #[test]
     fn what_was_freed_goes_back_to_the_system() {
+        let own = std::env::current_exe().unwrap();
+        let words = ["--exact", "memory::tests::in_a_process_of_its_own", "--ignored", "--nocapture"];
+        let output = std::process::Command::new(own).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "started by another"]
+    fn in_a_process_of_its_own() {
         let mut arenas = 0u32;
         let mut length = size_of::<u32>();
         // SAFETY: the control is of this size.

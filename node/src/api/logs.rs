@@ -18,7 +18,12 @@ use mesh_proto::{
     task::{Outcome, Payload, State},
 };
 use serde::{Deserialize, Serialize};
-use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{IntoParams, ToSchema};
@@ -60,6 +65,8 @@ pub enum LogsError {
     /// The task has ended, and its record names what cannot be had now.
     #[error("the output of the ended task cannot be had: {0}")]
     Kept(String),
+    #[error("the task is not to be found any more: {0}")]
+    Lost(String),
 }
 
 /// Bytes of each stream that a reader has had.
@@ -180,7 +187,7 @@ pub async fn logs(
         None => {
             let chunks = api.ports.logs.read(task, from.offsets, false).await.map_err(|error| match error {
                 LogsError::NotRunning => Problem::new(Code::NotFound, error.to_string()).retry_after_ms(1_000),
-                LogsError::Unreachable | LogsError::Busy | LogsError::Kept(_) => {
+                LogsError::Unreachable | LogsError::Busy | LogsError::Kept(_) | LogsError::Lost(_) => {
                     Problem::new(Code::Unavailable, error.to_string()).retry_after_ms(1_000)
                 }
             })?;
@@ -232,6 +239,8 @@ fn attempt_of(state: &State) -> Option<u32> {
 const CHUNKS: usize = 16;
 /// How often a task that does not run is looked at.
 const LOOK: Duration = Duration::from_millis(300);
+/// How long nobody need know of a task, or have a place for its reader, before the reader is told.
+const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// Until the task has ended or the reader hangs up, be it while the task says nothing: what is followed for nobody would
 /// keep its place at the executor's node.
@@ -246,41 +255,55 @@ async fn follow_while_read(api: Api, task: TaskId, from: Place, chunks: mpsc::Se
 /// Tells what a task writes until it has ended: while it waits, through its attempts wherever they run, and what is
 /// left from its record.
 async fn tell(api: Api, task: TaskId, mut at: Place, chunks: mpsc::Sender<Told>) {
+    let mut trouble = Trouble::default();
     while !chunks.is_closed() && !api.closing.is_cancelled() {
-        let Ok(view) = view(&api, task).await else {
+        let view = match view(&api, task).await {
+            Ok(view) => view,
             // Holders out of reach for a moment: the task is known to be there.
-            tokio::time::sleep(LOOK).await;
-            continue;
+            Err(problem) => match trouble.pause(Instant::now()) {
+                Some(pause) => {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                None => {
+                    let lost = Err(LogsError::Lost(problem.detail));
+                    return chunks.send((None, lost)).await.unwrap_or_else(|_| hung_up());
+                }
+            },
         };
         let ending = view.register.ending();
         let attempt = attempt_of(&view.register.state);
         at.turn(attempt);
         let more = match ending {
             Some(ending) => match kept(&api, ending.outcome.as_ref(), at.offsets).await {
-                Ok(more) => Some(more),
+                Ok(more) => Ok(more),
                 Err(problem) => {
                     let failed = Err(LogsError::Kept(problem.detail));
                     return chunks.send((attempt, failed)).await.unwrap_or_else(|_| hung_up());
                 }
             },
-            None => api.ports.logs.read(task, at.offsets, true).await.ok(),
+            None => api.ports.logs.read(task, at.offsets, true).await,
         };
         let mut failed = None;
-        if let Some(mut more) = more {
-            while let Some(chunk) = more.next().await {
-                match chunk {
-                    Ok(chunk) => {
-                        at.offsets.advance(&chunk);
-                        if chunks.send((attempt, Ok(chunk))).await.is_err() {
-                            return hung_up();
+        match more {
+            Ok(mut more) => {
+                while let Some(chunk) = more.next().await {
+                    match chunk {
+                        Ok(chunk) => {
+                            trouble = Trouble::default();
+                            at.offsets.advance(&chunk);
+                            if chunks.send((attempt, Ok(chunk))).await.is_err() {
+                                return hung_up();
+                            }
                         }
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        break;
+                        Err(error) => {
+                            failed = Some(error);
+                            break;
+                        }
                     }
                 }
             }
+            Err(error) => failed = Some(error),
         }
         if ending.is_some() {
             // Of a task that runs, another attempt may say more.
@@ -289,7 +312,34 @@ async fn tell(api: Api, task: TaskId, mut at: Place, chunks: mpsc::Sender<Told>)
             }
             return;
         }
-        tokio::time::sleep(LOOK).await;
+        let pause = match failed {
+            // A place may become free, but whoever waits for one in vain is to know why nothing comes.
+            Some(LogsError::Busy) => match trouble.pause(Instant::now()) {
+                Some(pause) => pause,
+                None => return chunks.send((attempt, Err(LogsError::Busy))).await.unwrap_or_else(|_| hung_up()),
+            },
+            _ => {
+                trouble = Trouble::default();
+                LOOK
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Since when nothing was to be had.
+#[derive(Default)]
+struct Trouble {
+    since: Option<Instant>,
+    pauses: u32,
+}
+
+impl Trouble {
+    /// How long to wait before the next look, longer each time; `None` when it is enough.
+    fn pause(&mut self, now: Instant) -> Option<Duration> {
+        let since = *self.since.get_or_insert(now);
+        self.pauses += 1;
+        (now.saturating_duration_since(since) < GIVE_UP).then(|| LOOK * 2u32.pow(self.pauses.min(4) - 1))
     }
 }
 
@@ -367,5 +417,17 @@ mod tests {
         for bad in ["", "1", "1-", "x:1-2", "1:1:2-3", "-1-2"] {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn trouble_is_waited_out_for_a_minute_and_no_longer() {
+        let (mut trouble, begun, mut looks) = (Trouble::default(), Instant::now(), 0);
+        let mut now = begun;
+        while let Some(pause) = trouble.pause(now) {
+            now += pause;
+            looks += 1;
+        }
+        assert!((GIVE_UP..GIVE_UP + LOOK * 8).contains(&now.duration_since(begun)), "{:?}", now.duration_since(begun));
+        assert!((10..60).contains(&looks), "{looks}");
     }
 }

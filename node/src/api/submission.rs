@@ -89,6 +89,10 @@ pub struct Terms {
     /// How often a program that exits with another code than 0 is run again. Default 0.
     #[serde(default)]
     pub retries: u8,
+    /// Its assignment is agreed on by the committee: at most one execution at a time, also across partitions, with a fencing
+    /// number of the committee in `MESH_FENCE`. Without a quorum it does not start. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
     /// RFC 3339, when the key was drawn; a retry must give the same. Default now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<String>,
@@ -195,6 +199,7 @@ pub struct Maker {
     priority: Priority,
     time_limit_ms: u64,
     retries: u8,
+    unique: bool,
     trace: [u8; 16],
     job: Option<JobId>,
 }
@@ -229,6 +234,7 @@ impl Maker {
             priority: terms.priority.into(),
             time_limit_ms: terms.time_limit_ms.unwrap_or(DEFAULT_TIME_LIMIT_MS),
             retries: terms.retries,
+            unique: terms.unique,
             trace: terms.trace.as_deref().map(parse_trace).transpose()?.unwrap_or_else(|| trace_of(key)),
             job: None,
         })
@@ -266,6 +272,7 @@ impl Maker {
             deadline: self.deadline,
             retries: self.retries,
             job: self.job.map(|job| (job, index)),
+            unique: self.unique,
             trace: self.trace,
         };
         self.finish(&spec)
@@ -275,6 +282,7 @@ impl Maker {
     pub fn manifest(&self, key: Vec<u8>, name: String, count: u64) -> Result<Made, Problem> {
         let mut maker = self.clone();
         maker.program = Program::Manifest { name, count };
+        maker.unique = false;
         maker.make(TaskKey::Manifest(key), count, &Item::default())
     }
 

@@ -20,10 +20,12 @@ use crate::client::{Ask, Client};
 #[derive(Debug, Subcommand)]
 pub(super) enum Blob {
     /// Store files, or standard input, and print their ids.
+    #[command(visible_alias = "put")]
     Add(Add),
     /// Fetch a blob, from whichever node has it.
     Get(Get),
     /// List the blobs on this node's disk.
+    #[command(visible_alias = "list")]
     Ls,
     /// Remove a blob on this node, unless something needs it.
     Rm(One),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::api::Code;
 use crate::client::ClientError;
@@ -10,7 +11,7 @@ use crate::config::ConfigError;
 use crate::identity::IdentityError;
 use crate::network::NetworkError;
 use crate::run::StartError;
-use crate::testnet::TestnetError;
+use crate::testnet::{TestnetError, length};
 
 /// A task failed, or the mesh decided against what was asked.
 pub(super) const FAILED: u8 = 1;
@@ -47,6 +48,9 @@ pub enum Failure {
     /// A node refused, or none answered. Exit code 69, 70, 75, 77 or 2.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The node of the data directory does not run. Exit code 69.
+    #[error("{why}: `meshd run --data-dir {}` starts the node of this directory; --api names another", quoted(dir))]
+    NotRunning { dir: PathBuf, why: String },
     /// A testnet. Exit code 2, 69 or 70.
     #[error(transparent)]
     Testnet(#[from] TestnetError),
@@ -74,7 +78,8 @@ impl Failure {
             Self::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Ended(_) => {}
             Self::Client(ClientError::Refused(problem)) => {
-                let again = problem.retry_ms.map(|ms| format!("; try again in {ms} ms"));
+                let again = problem.retry_ms.map(|ms| Duration::from_millis(ms.into()));
+                let again = again.map(|pause| format!("; try again in {}", length(pause)));
                 eprintln!("meshd: {problem}{}", again.unwrap_or_default());
             }
             _ => eprintln!("meshd: {self}"),
@@ -97,12 +102,23 @@ impl Failure {
                 | StartError::Network(NetworkError::Listen { .. }),
             ) => USAGE,
             Self::Start(_) => INTERNAL,
+            Self::NotRunning { .. } => UNREACHABLE,
             Self::Client(error) => code_of(error),
             Self::Testnet(TestnetError::Client(error)) => code_of(error),
             Self::Testnet(error) if error.is_usage() => USAGE,
             Self::Testnet(_) => INTERNAL,
             Self::Ended(code) => *code,
         }
+    }
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |char: char| char.is_alphanumeric() || "/._-+:@%,=".contains(char);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

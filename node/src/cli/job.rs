@@ -22,6 +22,7 @@ use crate::client::{Ask, Client, JobLines};
 #[derive(Debug, Subcommand)]
 pub(super) enum Job {
     /// List the jobs that nodes in reach hold.
+    #[command(visible_alias = "ls")]
     List,
     /// Show a job: its items by state and by node.
     Show(One),

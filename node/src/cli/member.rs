@@ -1,5 +1,7 @@
 //! `meshd member list|forget`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::Failure;
@@ -8,10 +10,12 @@ use super::results::escape;
 use super::settings::Global;
 use crate::api::members::MemberRow;
 use crate::client::Ask;
+use crate::testnet::length;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Member {
     /// List who belongs to the network, connected or not.
+    #[command(visible_alias = "ls")]
     List,
     /// Take a member out for good: one whose machine will not come back.
     Forget(Forget),
@@ -36,7 +40,8 @@ impl Member {
                 Ok(output.rows(head, &members, |member| {
                     let text = |value: &Option<String>| value.clone().unwrap_or_default();
                     let number = |value: Option<u32>| value.map_or(String::new(), |value| value.to_string());
-                    let heard = member.heard_ms.map_or(String::new(), |ms| format!("{:.1} s ago", ms as f64 / 1_000.0));
+                    let ago = |ms: u64| format!("{} ago", length(Duration::from_millis(ms)));
+                    let heard = member.heard_ms.map_or(String::new(), ago);
                     let MemberRow { node, name, zone, role, state, running, queued, .. } = member;
                     let [running, queued] = [running, queued].map(|value| number(*value));
                     [node.clone(), text(name), text(zone), role.clone(), state.clone(), running, queued, heard]

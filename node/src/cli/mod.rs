@@ -32,6 +32,7 @@ mod run;
 mod settings;
 mod signals;
 mod status;
+mod story;
 mod submit;
 mod task;
 mod testnet;
@@ -138,7 +139,7 @@ pub fn main() -> ExitCode {
     };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => cli.global.explain(failure).report(),
     }
 }
 

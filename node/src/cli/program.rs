@@ -26,6 +26,9 @@ pub(super) struct TermFlags {
     /// The longest run of one attempt. Default: 1h.
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
+    /// Have the committee agree on who runs it: at most one execution at a time, also across partitions.
+    #[arg(long)]
+    unique: bool,
     /// What goes first where there is a queue.
     #[arg(long, value_enum, default_value = "medium")]
     priority: Urgency,
@@ -51,6 +54,7 @@ impl TermFlags {
             time_limit_ms: self.time_limit.map(|span| u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX)),
             deadline: self.deadline.map(|span| show_date(now + span.get())),
             retries: self.retries,
+            unique: self.unique,
             born: Some(show_date(self.key_born.unwrap_or(now))),
             trace: None,
         }

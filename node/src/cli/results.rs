@@ -12,6 +12,9 @@ use crate::api::content::BlobLink;
 use crate::api::result::TaskResult;
 use crate::client::{Ask, Client, piece};
 
+/// Bytes of a standard error that are fetched to show its end.
+const SHORT: u64 = 1024 * 1024;
+
 /// What one stream or file of a result is.
 enum Content<'a> {
     Bytes(Vec<u8>),
@@ -67,6 +70,16 @@ pub(super) async fn print_stdout(client: &Client, result: &TaskResult) -> Result
 /// Passes a task's standard error on to ours.
 pub(super) async fn print_stderr(client: &Client, result: &TaskResult) -> Result<(), Failure> {
     copy(client, Part::Stderr.of(result)?, &mut io::stderr()).await
+}
+
+/// A task's standard error where it is at hand or soon fetched, and can be had.
+pub(super) async fn short_stderr(client: &Client, result: &TaskResult) -> Option<Vec<u8>> {
+    if result.stderr_blob.as_ref().is_some_and(|blob| blob.size > SHORT) {
+        return None;
+    }
+    let mut written = Vec::new();
+    copy(client, Part::Stderr.of(result).ok()?, &mut written).await.ok()?;
+    Some(written)
 }
 
 /// Writes a stream of a result to a file.

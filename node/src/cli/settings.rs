@@ -13,6 +13,7 @@ use crate::config::{self, FileSource, Loaded, Override, Sources};
 
 /// The flags that every verb takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// The directory of key, network, log and blobs.
     #[arg(long, global = true, value_name = "DIR")]

@@ -1,12 +1,13 @@
 //! `meshd submit`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::Failure;
-use super::exit::DETACHED;
+use super::exit::{DETACHED, quoted};
 use super::output::Output;
 use super::program::{Input, TermFlags, inline, load};
 use super::results;
@@ -62,48 +63,109 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Before another try.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// How long the id of a task is asked for that is left.
+const NAMING: Duration = Duration::from_secs(5);
+
+/// How far it has come, for who leaves on the way.
+#[derive(Debug)]
+enum Stage {
+    /// Inputs are read and put.
+    Reading,
+    /// The task was asked for; this asks for it again, and for its id alone.
+    Asked(Ask),
+    Taken(String),
+    Ended(String),
+}
+
 impl Submit {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let client = global.client()?;
-        let request = self.request(&client).await?;
-        let waiting = Waiting::new();
-        // Whoever watches is to see more than that it takes time: for that its id is needed.
-        let route = match self.terms.detach || waiting.is_watched() {
-            true => "/v1/tasks".to_string(),
-            false => format!("/v1/tasks?wait={WAIT}"),
-        };
         let key = self.terms.key();
-        let ask = Ask::post(route).key(&key).json(&request);
-        let submitted = tokio::select! {
-            submitted = submit(&client, &ask, &key) => submitted?,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                waiting.end();
-                eprintln!("detached; if the task was taken, it goes on. The same command with --idempotency-key {key} finds it");
-                return Err(Failure::Ended(DETACHED));
-            }
+        let stage = RefCell::new(Stage::Reading);
+        tokio::select! {
+            // First, so that it is heard from the start.
+            biased;
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            ended = self.carry(&client, output, &key, &stage) => return ended,
+        }
+        self.leave(&client, &key, stage.into_inner()).await
+    }
+
+    async fn carry(&self, client: &Client, output: Output, key: &str, stage: &RefCell<Stage>) -> Result<(), Failure> {
+        let request = self.request(client).await?;
+        let waiting = Waiting::new();
+        let at_once = Ask::post("/v1/tasks").key(key).json(&request);
+        // Whoever watches is to see more than that it takes time: for that its id is needed.
+        let ask = match self.terms.detach || waiting.is_watched() {
+            true => at_once.clone(),
+            false => Ask::post(format!("/v1/tasks?wait={WAIT}")).key(key).json(&request),
         };
+        stage.replace(Stage::Asked(at_once));
+        let submitted = submit(client, &ask, key).await?;
+        let task = submitted.task.clone();
         if self.terms.detach {
             return Ok(output.put(&submitted, |submitted| submitted.task.clone())?);
         }
-        let task = submitted.task.clone();
+        stage.replace(Stage::Taken(task.clone()));
         let result = tokio::select! {
-            result = finish(&client, submitted) => result?,
-            never = waiting.watch(&client, &task) => match never {},
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                waiting.end();
-                eprintln!("detached; the task goes on. Its result: meshd task result {task}; to end it: meshd task cancel {task}");
-                return Err(Failure::Ended(DETACHED));
-            }
+            result = finish(client, submitted) => result?,
+            never = waiting.watch(client, &task) => match never {},
         };
+        stage.replace(Stage::Ended(task));
         waiting.end();
         let out = self.out_dir.as_deref().unwrap_or(Path::new("."));
-        if let Err(failure) = results::save_files(&client, out, &result).await {
-            eprintln!("meshd: its files again: meshd task result {task} --out-dir DIR");
+        if let Err(failure) = results::save_files(client, out, &result).await {
+            eprintln!("meshd: its files again: meshd task result {} --out-dir DIR", result.task);
             return Err(failure);
         }
-        report(&client, output, &result).await
+        report(client, output, &result).await
+    }
+
+    /// Ctrl-C: says what becomes of the task, and how to come back to it.
+    async fn leave(&self, client: &Client, key: &str, stage: Stage) -> Result<(), Failure> {
+        let task = match stage {
+            Stage::Reading => {
+                eprintln!("given up; nothing was submitted");
+                return Err(Failure::Ended(DETACHED));
+            }
+            Stage::Ended(task) => {
+                eprintln!("given up; the task has ended. Its result again: meshd task result {task}{}", self.files());
+                return Err(Failure::Ended(DETACHED));
+            }
+            Stage::Taken(task) => Some(task),
+            // The answer that was waited for comes with the end. The same without waiting is the same task, by its key.
+            Stage::Asked(ask) => tokio::select! {
+                told = tokio::time::timeout(NAMING, client.ask::<Submitted>(&ask)) => match told {
+                    Ok(Ok(submitted)) => Some(submitted.task),
+                    Ok(Err(_)) | Err(_) => None,
+                },
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted?;
+                    None
+                }
+            },
+        };
+        match task {
+            Some(task) => {
+                let files = self.files();
+                eprintln!(
+                    "detached; task {task} goes on. To attach: meshd task result {task} --wait{files}; to end it: meshd task cancel {task}"
+                );
+            }
+            None => eprintln!(
+                "detached; the task's id is not known yet, nor whether it was taken: if so, it goes on. The same command with --idempotency-key {key} finds it"
+            ),
+        }
+        Err(Failure::Ended(DETACHED))
+    }
+
+    /// Where the files of a task that brings some go, as `task result` takes it.
+    fn files(&self) -> String {
+        match (self.out.is_empty(), &self.out_dir) {
+            (true, _) => String::new(),
+            (false, None) => " --out-dir .".to_owned(),
+            (false, Some(dir)) => format!(" --out-dir {}", quoted(dir)),
+        }
     }
 
     async fn request(&self, client: &Client) -> Result<TaskRequest, Failure> {

@@ -12,6 +12,7 @@ use super::Failure;
 use super::output::Output;
 use super::results::{self, escape};
 use super::settings::Global;
+use super::story;
 use super::submit::{await_result, report};
 use crate::api::logs::{LogEvent, Stream};
 use crate::api::result::TaskResult;
@@ -22,6 +23,7 @@ use crate::client::{Ask, ClientError, Events};
 #[derive(Debug, Subcommand)]
 pub(super) enum Task {
     /// List the tasks that nodes in reach hold.
+    #[command(visible_alias = "ls")]
     List(List),
     /// Show a task and its whole story across nodes.
     Show(One),
@@ -83,7 +85,8 @@ impl Task {
         match self {
             Self::List(list) => list.run(&client, output).await,
             Self::Show(One { task }) => {
-                let info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{}", escape(task)))).await?;
+                let mut info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{}", escape(task)))).await?;
+                story::sort(&mut info.story);
                 Ok(output.put(&info, show)?)
             }
             Self::Logs(logs) => logs.run(&client, output).await,

@@ -53,6 +53,40 @@ fn what_people_type_is_understood() {
 }
 
 #[test]
+fn what_other_tools_call_it_is_understood_and_shown() {
+    for (typed, verb) in [
+        ("blob put f", "blob add"),
+        ("blob list", "blob ls"),
+        ("task ls", "task list"),
+        ("job ls", "job list"),
+        ("peer ls", "peer list"),
+        ("member ls", "member list"),
+    ] {
+        let matches = command().try_get_matches_from(format!("meshd {typed}").split(' ')).unwrap();
+        let (noun, below) = matches.subcommand().unwrap();
+        assert_eq!(format!("{noun} {}", below.subcommand_name().unwrap()), verb);
+        let alias = typed.split(' ').nth(1).unwrap();
+        assert!(command().find_subcommand_mut(noun).unwrap().render_help().to_string().contains(alias), "{typed}");
+    }
+}
+
+#[test]
+fn the_flags_of_every_verb_stand_apart_in_its_help() {
+    let mut tree = command();
+    tree.build();
+    let mut open = vec![tree];
+    while let Some(mut command) = open.pop() {
+        let help = command.render_long_help().to_string();
+        open.extend(command.get_subcommands().filter(|child| child.get_name() != "help").cloned());
+        let (own, global) = help.split_once("\nGlobal options:\n").expect(&help);
+        for flag in ["--data-dir <DIR>", "--config <FILE>", "--api <URL>", "--token-file <FILE>", "--output <FORMAT>"] {
+            assert!(global.contains(flag) && !own.contains(flag), "{flag}: {help}");
+        }
+        assert!(own.contains("--help") && !global.contains("--help"), "{help}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     for line in [
         "meshd submit",

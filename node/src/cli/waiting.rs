@@ -11,6 +11,7 @@ use super::results::escape;
 use super::task::short_node;
 use crate::api::view::TaskInfo;
 use crate::client::{Ask, Client};
+use crate::testnet::length;
 
 /// A line on standard error, where that is a terminal; nothing elsewhere.
 pub(super) struct Waiting {
@@ -72,7 +73,7 @@ impl Drop for Waiting {
 }
 
 fn text(info: &TaskInfo, elapsed: Duration) -> String {
-    let mut text = format!("{} for {} s", info.state, elapsed.as_secs());
+    let mut text = format!("{} for {}", info.state, length(Duration::from_secs(elapsed.as_secs())));
     if let Some(attempt) = info.attempt.as_ref().filter(|_| info.state == "running") {
         text += &format!(", attempt {} on {}", attempt.number, short_node(&attempt.node));
     }
@@ -99,7 +100,8 @@ mod tests {
             .unwrap()
         };
         assert_eq!(text(&info("waiting"), Duration::from_secs(2)), "waiting for 2 s");
-        assert_eq!(text(&info("running"), Duration::from_secs(9)), "running for 9 s, attempt 2 on cccccccc");
+        assert_eq!(text(&info("running"), Duration::from_millis(9_876)), "running for 9 s, attempt 2 on cccccccc");
+        assert!(text(&info("running"), Duration::from_secs(123)).starts_with("running for 2 min 3 s, attempt 2"));
         let long = text(&info("waiting"), Duration::from_secs(10));
         assert_eq!(long, "waiting for 10 s, waits for aaaaaaaa, bbbbbbbb");
     }

@@ -38,6 +38,8 @@ pub struct Config {
     pub log: sections::Log,
     /// How members notice that one of them is gone.
     pub membership: sections::Membership,
+    /// How the committee grows and mends itself.
+    pub committee: sections::Committee,
     /// Task records and their copies.
     pub tasks: sections::Tasks,
     /// Host commands.
@@ -57,6 +59,7 @@ impl Config {
             ("api", &self.api),
             ("log", &self.log),
             ("membership", &self.membership),
+            ("committee", &self.committee),
             ("tasks", &self.tasks),
             ("exec", &self.exec),
             ("blob", &self.blob),

@@ -12,7 +12,7 @@ pub use self::report::{Killed, Report, Rerun, Share};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
 use crate::api::submission::{Command, ProgramSpec, Terms, show_date};
-use crate::testnet::{self, Job, Options, Scratch, Testnet, TestnetError, Tracker, seeded};
+use crate::testnet::{self, Job, Options, Scratch, Testnet, TestnetError, Tracker, length, seeded};
 
 /// What a demonstration does.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub async fn run(
     // Nobody would be told of nodes that are left on any other way out than the last.
     net.leave(false);
     let up = begun.elapsed();
-    say(&format!("{} nodes are up after {:.1} s, each a process of its own", plan.nodes, up.as_secs_f64()));
+    say(&format!("{} nodes are up after {}, each a process of its own", plan.nodes, length(up)));
 
     let order: Vec<usize> = (0..plan.nodes).collect();
     let mut gateways = net.gateways(&order)?;

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::testnet::length;
 
 /// What happened.
 #[derive(Clone, Debug, Serialize)]
@@ -68,18 +71,17 @@ impl Report {
         table.load_style(comfy_table::presets::NOTHING).set_header(["NODE", "ID", "RAN", ""]);
         for share in &self.nodes {
             let killed = self.killed.as_ref().filter(|killed| killed.node == share.node);
-            let note = killed.map(|killed| format!("killed with -9 after {} ms", killed.at_ms)).unwrap_or_default();
+            let note = killed.map(|killed| format!("killed with -9 after {}", took(killed.at_ms))).unwrap_or_default();
             table.add_row([share.node.to_string(), share.id.clone(), share.ran.to_string(), note]);
         }
         let table: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-        let seconds = |ms: u64| ms as f64 / 1000.0;
         let mut text = format!(
-            "\n{}\n\n{} tasks in {:.1} s, {} of them begun again on another node; the longest pause between two results was {} ms\n",
+            "\n{}\n\n{} tasks in {}, {} of them begun again on another node; the longest pause between two results was {}\n",
             table.join("\n"),
             self.tasks,
-            seconds(self.work_ms),
+            took(self.work_ms),
             self.rerun.len(),
-            self.longest_pause_ms,
+            took(self.longest_pause_ms),
         );
         for rerun in self.rerun.iter().take(MOST_NAMED) {
             let node = rerun.node.map_or_else(|| "nobody".to_owned(), |node| format!("node {node}"));
@@ -89,7 +91,7 @@ impl Report {
             text += &format!("  and {} more\n", self.rerun.len() - MOST_NAMED);
         }
         match self.wrong.is_empty() {
-            true => text += &format!("every result is that of a local run; {:.1} s in all", seconds(self.total_ms)),
+            true => text += &format!("every result is that of a local run; {} in all", took(self.total_ms)),
             false => {
                 text += &format!("{} results are WRONG:\n", self.wrong.len());
                 for wrong in self.wrong.iter().take(MOST_NAMED) {
@@ -99,4 +101,8 @@ impl Report {
         }
         text
     }
+}
+
+fn took(ms: u64) -> String {
+    length(Duration::from_millis(ms))
 }

@@ -174,20 +174,20 @@ impl Node {
         let executors = Executors::start(parts::executor_config(config, &dir)?, ended)?;
         let replicas = Replicas::new(network.clone(), directory.clone(), config.tasks.blob_copies as usize);
         let runtime = Handle::current();
+        let waiting = Waiting::default();
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone());
         let work = Work::new(
             executors.clone(),
             ends,
             blobs.clone(),
             replicas.clone(),
+            parts::awards(brain.clone(), &identity),
             inbox.clone(),
-            runtime.clone(),
             config.exec.in_place,
         );
 
         // The threads.
-        let waiting = Waiting::default();
         let (speak, asked_to_speak) = watch::channel(0);
-        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone());
         let hands = Hands {
             network: network.clone(),
             waiting,
@@ -300,6 +300,7 @@ impl Node {
             api::Access { tokens: api::Tokens::default().with("default", token.as_str()), hosts: hosts(listen) };
         let network_id = identity.genesis.network_id();
         let api = Api::new(network_id, ports, access, api::Limits::default(), counted);
+        background.push(runtime.spawn(crate::steward::run(api.clone(), config.committee.clone())));
         let served = api::serve(api::Listeners { api: listener, metrics: metrics_listener }, api, runtime)?;
         if let Some(address) = served.metrics() {
             tracing::info!(%address, "metrics and probes are answered here, too");

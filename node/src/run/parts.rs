@@ -4,13 +4,14 @@ use super::{StartError, node::API_ADDRESS};
 use crate::{
     api::KeySigner,
     blob::BlobConfig,
-    brain::LogState,
+    brain::{BrainHandle, LogState},
     config::{Config, Entry, Loaded},
     directory,
     executor::{Allowed, ExecConfig, ExecutorConfig},
     identity::{DataDir, Identity, Peers},
     log::LogConfig,
     network,
+    work::Awards,
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
@@ -48,6 +49,12 @@ pub fn coordinator_config(config: &Config, identity: &Identity, met: bool, store
 /// What signs for this node's users.
 pub fn signer(identity: &Identity) -> KeySigner {
     KeySigner { key: SecretKey::from_bytes(&identity.key.to_bytes()), network: identity.genesis.network_id() }
+}
+
+/// In the name of the nodes, as the admission to the ledger.
+pub fn awards(brain: BrainHandle, identity: &Identity) -> Awards {
+    let principal = "meshd".parse().expect("a name of five letters is a name");
+    Awards::new(brain, identity.key.node_id(), principal)
 }
 
 fn agreement_setup(identity: &Identity) -> mesh_coordinator::agreement::Setup {

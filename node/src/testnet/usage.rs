@@ -141,9 +141,13 @@ mod tests {
     #[test]
     fn time_is_told_by_a_finer_clock_than_ticks() {
         let own = || clock_of(std::process::id()).unwrap();
-        let before = own();
-        while own() < before + Duration::from_micros(500) {}
-        let passed = own() - before;
-        assert!(passed < Duration::from_millis(10), "{passed:?}");
+        // Other threads of this process may add to any one step, but hardly to all of them.
+        let step = || {
+            let before = own();
+            while own() < before + Duration::from_micros(500) {}
+            own() - before
+        };
+        let finest = (0..100).map(|_| step()).min();
+        assert!(finest < Some(Duration::from_millis(10)), "{finest:?}");
     }
 }

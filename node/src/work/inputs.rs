@@ -94,6 +94,7 @@ mod tests {
             deadline: None,
             retries: 0,
             job: None,
+            unique: false,
             trace: [0; 16],
         }
     }

@@ -2,6 +2,7 @@
 //! the outcome says, and the brain is told.
 
 mod assured;
+mod award;
 pub mod find;
 mod inputs;
 mod outcome;
@@ -9,6 +10,7 @@ mod outputs;
 mod replicas;
 mod running;
 
+pub use award::Awards;
 pub use replicas::{AssureError, Replicas, nearest_first};
 
 use running::RunningSet;
@@ -38,6 +40,7 @@ struct Shared {
     executors: Executors,
     blobs: BlobStore,
     replicas: Replicas,
+    awards: Awards,
     inbox: Inbox,
     runtime: Handle,
     /// Commands may read and write outside their own directory by `Payload::Path`.
@@ -46,18 +49,18 @@ struct Shared {
 }
 
 impl Work {
-    /// `events` is the receiving end of what `executors` was started with.
+    /// `events` is the receiving end of what `executors` was started with. Must be called on the runtime that is to carry it.
     pub fn new(
         executors: Executors,
         events: mpsc::Receiver<ExecutorEvent>,
         blobs: BlobStore,
         replicas: Replicas,
+        awards: Awards,
         inbox: Inbox,
-        runtime: Handle,
         in_place: bool,
     ) -> Self {
-        let running = RunningSet::default();
-        let work = Self(Arc::new(Shared { executors, blobs, replicas, inbox, runtime, in_place, running }));
+        let (running, runtime) = (RunningSet::default(), Handle::current());
+        let work = Self(Arc::new(Shared { executors, blobs, replicas, awards, inbox, runtime, in_place, running }));
         work.0.runtime.spawn(work.clone().collect(events));
         work
     }
@@ -76,6 +79,7 @@ impl Work {
             }
         };
         match &spec.program {
+            _ if spec.unique => self.prepare(task, attempt, spec),
             // Both come by the hundred a turn: nothing is spawned or looked up for them.
             Program::Manifest { .. } => self.ended(task, attempt, success(Payload::empty())),
             Program::Echo if matches!(spec.input, Payload::Inline(_)) => self.ended(task, attempt, success(spec.input)),
@@ -92,7 +96,7 @@ impl Work {
         self.0.running.cancel((task, attempt), || self.0.executors.cancel(task, attempt));
     }
 
-    /// Fetches the inputs first.
+    /// Fetches the inputs first, and has the task awarded to this node where it is to run once at a time.
     fn prepare(&self, task: TaskId, attempt: u32, spec: Spec) {
         let work = self.clone();
         self.0.running.expect((task, attempt));
@@ -102,6 +106,7 @@ impl Work {
                     let run = inputs::run_of(task, attempt, &spec, &holds, work.0.in_place);
                     work.0.running.keep((task, attempt), holds);
                     match run {
+                        Ok(run) if spec.unique => work.start_awarded(run).await,
                         Ok(run) => work.start_expected(run),
                         Err(outcome) => work.ended(task, attempt, *outcome),
                     }
@@ -113,6 +118,38 @@ impl Work {
             }
         });
         self.0.running.prepared_by((task, attempt), handle.abort_handle());
+    }
+
+    /// Once the committee has awarded it to this node, as which it runs until it ends or the award is lost.
+    async fn start_awarded(&self, run: Run) {
+        let (task, attempt) = (run.task, run.attempt);
+        match self.0.awards.take(task).await {
+            Ok(award) => {
+                let fence = award.fence();
+                self.0.runtime.spawn(self.clone().hold(award, task, attempt));
+                self.start_expected(Run { fence, ..run });
+            }
+            Err(error) => {
+                self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string()));
+            }
+        }
+    }
+
+    /// Keeps an award for as long as its execution goes on. Where it is lost the execution dies first, and the driver hears
+    /// of it then: another attempt may wait for the award already.
+    async fn hold(self, mut award: award::Award, task: TaskId, attempt: u32) {
+        let over = self.0.running.over((task, attempt));
+        let lost = tokio::select! {
+            () = over => None,
+            why = award.keep() => Some(why),
+        };
+        if let Some(why) = lost {
+            tracing::warn!(%task, attempt, why, "a task that is to run once at a time is stopped");
+            self.cancel(task, attempt);
+            // Its processes may be dying still: nobody else gets it before the lease is over.
+            return self.ended(task, attempt, Outcome::failed(FailureKind::Lost, why));
+        }
+        award.release().await;
     }
 
     /// Unless it was cancelled meanwhile.

@@ -4,9 +4,10 @@ use crate::blob::Hold;
 use mesh_proto::id::TaskId;
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use tokio::task::AbortHandle;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 /// A task's attempt.
 pub type Key = (TaskId, u32);
@@ -22,6 +23,8 @@ struct Running {
     holds: Vec<Hold>,
     /// Fetching, or waiting for a slot.
     preparing: Option<AbortHandle>,
+    /// Who waits for the end. Dropped with this, which is what they hear.
+    awaited: Vec<oneshot::Sender<Infallible>>,
 }
 
 impl RunningSet {
@@ -62,6 +65,22 @@ impl RunningSet {
         }
     }
 
+    /// Until it is over, or was cancelled before it started.
+    pub fn over(&self, key: Key) -> impl Future<Output = ()> + Send + 'static {
+        let waits = self.lock().get_mut(&key).map(|running| {
+            let (awaited, waits) = oneshot::channel::<Infallible>();
+            running.awaited.push(awaited);
+            waits
+        });
+        async move {
+            if let Some(waits) = waits
+                && let Ok(never) = waits.await
+            {
+                match never {}
+            }
+        }
+    }
+
     /// It is over.
     pub fn ended(&self, key: Key) {
         self.lock().remove(&key);
@@ -97,6 +116,20 @@ mod tests {
         let preparing = tokio::spawn(std::future::pending::<()>());
         set.prepared_by(KEY, preparing.abort_handle());
         assert!(preparing.await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_hears_of_it_however_it_comes() {
+        let set = RunningSet::default();
+        set.over(KEY).await;
+        set.expect(KEY);
+        let (ends, cancelled) = (set.over(KEY), set.over(KEY));
+        assert!(futures::poll!(std::pin::pin!(set.over(KEY))).is_pending());
+        set.ended(KEY);
+        ends.await;
+        set.expect(KEY);
+        set.cancel(KEY, || false);
+        cancelled.await;
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod orphans;
 mod out_dir;
 mod ports;
 mod tryout;
+mod unique;
 mod verbs;
 
 use meshd::api::jobs::submit::JobHeader;
@@ -59,7 +60,8 @@ impl Mesh {
     /// In a directory of the caller's, who has the turn.
     async fn up_in(dir: &Path, nodes: usize, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(PathBuf::from(env!("CARGO_BIN_EXE_meshd")));
-        options.patience = PATIENCE;
+        // Each node talks to each.
+        options.patience = PATIENCE.max(Duration::from_secs(4) * u32::try_from(nodes).unwrap_or(u32::MAX));
         change(&mut options);
         let begun = Instant::now();
         let net = match Testnet::up(&dir.join("net"), nodes, &options).await {

@@ -48,6 +48,9 @@ pub struct Spec {
     /// The job it is an item of, and which one.
     #[serde(rename = "j", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub job: Option<(JobId, u64)>,
+    /// Its assignment is agreed on by the committee: at most one execution at a time, also across partitions.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    pub unique: bool,
     /// One id from submission to result, as in W3C trace context.
     #[serde(rename = "t", with = "serde_bytes")]
     pub trace: [u8; 16],

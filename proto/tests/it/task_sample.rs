@@ -136,6 +136,7 @@ pub fn spec() -> Spec {
         deadline: None,
         retries: 0,
         job: None,
+        unique: false,
         trace: [0x22; 16],
     }
 }

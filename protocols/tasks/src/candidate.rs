@@ -107,13 +107,22 @@ impl Tasks {
         held: Option<Held>,
     ) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
-        let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
+        let holder = Holder { node: from, store };
+        let campaign = match self.drivers.get_mut(&task) {
+            Some(Driver::Campaigning(campaign)) => campaign,
+            // It was not needed, and bars other births all the same.
+            Some(Driver::Driving(reign)) if reign.ballot == Some(ballot) && held.is_none() => {
+                reign.barring.insert(holder);
+                return;
+            }
+            Some(Driver::Driving(_)) | None => return,
+        };
         let fits = |held: &Held| held.birth.task == task && held.register.is_sane();
         if campaign.ballot != ballot || !held.as_ref().is_none_or(fits) {
             self.counters.stale_items += 1;
             return;
         }
-        campaign.promises.insert(Holder { node: from, store }, held);
+        campaign.promises.insert(holder, held);
         self.count_promises(cx, task);
     }
 
@@ -236,10 +245,12 @@ impl Tasks {
         // Where the home list has changed since, a promise there may be all that another birth, of that list, meets.
         let is_of_today = adopted.birth.home == self.roster.home(&task, self.config.home);
         let asked_for_promise = if is_of_today { campaign.asked.clone() } else { BTreeSet::new() };
+        // Who was written to by a later driver may have held another birth before that. What a birth's own driver wrote says
+        // that this birth was complete.
         let took_no_other = |held: &Option<Held>| {
             let is_adopted = |held: &Held| match held.version == Version::BIRTH {
                 true => held.ballot == adopted.ballot,
-                false => held.birth == adopted.birth,
+                false => held.ballot.term == 0 && held.birth == adopted.birth,
             };
             held.as_ref().is_none_or(is_adopted)
         };
@@ -377,6 +388,8 @@ impl Tasks {
                 }
                 Driver::Driving(reign) => {
                     reign.acked.remove(&lost);
+                    reign.barring.remove(&lost);
+                    reign.barred.remove(&lost);
                 }
             }
         }

@@ -114,6 +114,9 @@ impl Tasks {
         let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let register = Arc::clone(&copy.register);
+        if !reign.barring.is_empty() {
+            reign.barred.extend(reign.acked.intersection(&reign.barring));
+        }
         let has = |holder: &Holder| reign.acked.contains(holder);
         if !reign.in_force && quorum::is_met(&register, has) {
             reign.in_force = true;
@@ -136,10 +139,9 @@ impl Tasks {
         let is_decided = reign.in_force && register.ending().is_some();
         // On all that are named, and not enough: those are missing whose place they take.
         let is_complete = all && reign.in_force;
-        let bars = |holder: &Holder| reign.barring.contains(holder) && reign.acked.contains(holder);
         if reign.in_force && register.joint.is_none() && !reign.asked_for_promise.is_empty() {
             let is_home = |node: &NodeId| birth.home.iter().any(|holder| holder.node == *node);
-            let is_barred = quorum::is_majority(&birth.home, &bars);
+            let is_barred = quorum::is_majority(&birth.home, &|holder: &Holder| reign.barred.contains(holder));
             // A birth of that home list is on none but its members.
             let (asked, kept) =
                 std::mem::take(&mut reign.asked_for_promise).into_iter().partition(|node| is_barred || !is_home(node));
@@ -215,7 +217,10 @@ impl Tasks {
             let why = how_text(how).to_owned();
             register.failed.push(FailedAttempt { attempt: *attempt, at: cx.now.wall, why, fault: Fault::Nobody });
         }
-        register.state = State::Ended(Ending { how, by, outcome, at: cx.now.wall });
+        // Whatever the clocks of its user and of this node say: a date before the key's would be that of another task that had
+        // the key before, and nobody's word that this one ended would count (simulator, seed 80729).
+        let at = cx.now.wall.max(copy.birth.born);
+        register.state = State::Ended(Ending { how, by, outcome, at });
         self.timers.clear(task, Kind::Backoff);
         self.write(cx, task, register);
     }

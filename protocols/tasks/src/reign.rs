@@ -36,9 +36,11 @@ pub struct Reign {
     pub outlived: BTreeSet<Holder>,
     /// Who was asked for a promise, and is still to be told what came of it.
     pub asked_for_promise: BTreeSet<NodeId>,
-    /// Members of the home list that had taken no other birth than the one that was adopted, and have promised to take none:
-    /// with the present version on a majority of the list that is of these, none can be completed any more.
+    /// Members that had taken no other birth than the one that was adopted, and have promised to take none.
     pub barring: BTreeSet<Holder>,
+    /// Of these, who has had what was written in this reign: with a majority of the home list among them no other birth can
+    /// be completed any more.
+    pub barred: BTreeSet<Holder>,
     /// Holders that were told that the end is decided, while others lack it.
     pub told: BTreeSet<Holder>,
 }

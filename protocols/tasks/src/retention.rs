@@ -142,7 +142,8 @@ impl Tasks {
     /// The others forgot it before, however far this node had come with it. When it `ended` is remembered as they do.
     pub(crate) fn forget_outlived(&mut self, cx: &mut Context<'_>, task: TaskId, ended: Option<Wall>) {
         self.let_go(cx, &[task]);
-        let at = ended.map_or(cx.now.wall, |ended| ended.min(cx.now.wall));
+        let born = self.shelf.copy(&task).map_or(Wall(0), |copy| copy.birth.born);
+        let at = ended.map_or(cx.now.wall, |ended| ended.min(cx.now.wall)).max(born);
         self.persist(cx, Fact::Outlived { task, at });
     }
 

@@ -48,6 +48,7 @@ impl Wish {
             deadline,
             retries: dice.below(3) as u8,
             job: None,
+            unique: false,
             trace,
         };
         let id = spec.id(network);

@@ -51,6 +51,9 @@ pub struct Changed {
     pub committee: CommitteeInfo,
 }
 
+/// The state of a change that is in effect.
+const DONE: &str = "done";
+
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the ledger.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -80,29 +83,34 @@ pub async fn change(
         ChangeRequest::Remove(node) => Wish::Remove(resolve_seat(&errand, &node).await?),
         ChangeRequest::Auto(auto) => Wish::Auto(Auto { on: auto.on, max: auto.max }),
     };
-    let seen = see(&errand).await?;
+    let changed = carry_out(&errand, wish).await?;
+    let status = if changed.state == DONE { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(changed)))
+}
+
+/// Makes it so, as far as this node can.
+pub async fn carry_out(errand: &Errand<'_>, wish: Wish) -> Result<Changed, Problem> {
+    let seen = see(errand).await?;
     if wish.is_met(&seen) {
         return Ok(done(&seen));
     }
     let change = match wish {
-        Wish::Add(node) => Change::CommitteeAdd(recruit(&errand, node).await?),
+        Wish::Add(node) => Change::CommitteeAdd(recruit(errand, node).await?),
         Wish::Remove(node) => Change::CommitteeRemove(node),
         Wish::Auto(auto) => Change::CommitteeAuto(auto),
     };
-    match moved(&errand, &wish, change).await? {
+    match moved(errand, &wish, change).await? {
         Some((signed, needed)) => {
-            let committee = CommitteeInfo::from(&see(&errand).await?);
-            let seconded =
-                Changed { state: "seconded".to_string(), signed: Some(signed), needed: Some(needed), committee };
-            Ok((StatusCode::ACCEPTED, Json(seconded)))
+            let committee = CommitteeInfo::from(&see(errand).await?);
+            Ok(Changed { state: "seconded".to_string(), signed: Some(signed), needed: Some(needed), committee })
         }
-        None => in_effect(&errand, &wish).await,
+        None => in_effect(errand, &wish).await,
     }
 }
 
 /// What is to be so in the end.
 #[derive(Clone, Copy)]
-enum Wish {
+pub enum Wish {
     Add(NodeId),
     Remove(NodeId),
     Auto(Auto),
@@ -162,7 +170,7 @@ fn signed_before() -> Problem {
 }
 
 /// Waits for the checkpoint.
-async fn in_effect(errand: &Errand<'_>, wish: &Wish) -> Result<(StatusCode, Json<Changed>), Problem> {
+async fn in_effect(errand: &Errand<'_>, wish: &Wish) -> Result<Changed, Problem> {
     loop {
         let seen = see(errand).await?;
         if wish.is_met(&seen) {
@@ -170,13 +178,11 @@ async fn in_effect(errand: &Errand<'_>, wish: &Wish) -> Result<(StatusCode, Json
         }
         if !errand.pause(PERIOD).await? {
             let committee = CommitteeInfo::from(&seen);
-            let pending = Changed { state: "pending".to_string(), signed: None, needed: None, committee };
-            return Ok((StatusCode::ACCEPTED, Json(pending)));
+            return Ok(Changed { state: "pending".to_string(), signed: None, needed: None, committee });
         }
     }
 }
 
-fn done(seen: &Seen) -> (StatusCode, Json<Changed>) {
-    let committee = CommitteeInfo::from(seen);
-    (StatusCode::OK, Json(Changed { state: "done".to_string(), signed: None, needed: None, committee }))
+fn done(seen: &Seen) -> Changed {
+    Changed { state: DONE.to_string(), signed: None, needed: None, committee: CommitteeInfo::from(seen) }
 }

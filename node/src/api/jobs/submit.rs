@@ -238,9 +238,11 @@ async fn feed(
     let mut reader = Reader { stream, job, next: 0, refused: output.clone() };
     while let Some(line) = lines.next().await? {
         let mut read = Vec::with_capacity(stream.api.limits.batch);
+        let mut bytes = line.len();
         reader.read(&line, &mut read).await?;
-        while read.len() < stream.api.limits.batch {
+        while read.len() < stream.api.limits.batch && bytes < BATCH_BYTES {
             let Some(line) = lines.next_now()? else { break };
+            bytes += line.len();
             reader.read(&line, &mut read).await?;
         }
         let items = reader.make(read).await?;
@@ -257,6 +259,9 @@ async fn feed(
     }
     Ok(reader.next)
 }
+
+/// Of lines that are read into one batch, the last apart: with fewer large items it goes at once.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The number of an item, and what its line was.
 type Read = (u64, Result<submission::Item, Problem>);

@@ -14,6 +14,13 @@ pub struct Asker {
     pub key: Octets,
 }
 
+impl Asker {
+    /// This node, for what it does by itself: as the admission to the ledger, under a name that no user has.
+    pub fn of_the_node() -> Result<Self, Problem> {
+        Ok(Self { principal: "meshd".parse().map_err(Problem::malformed)?, key: drawn() })
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Asker {
     type Rejection = Problem;
 

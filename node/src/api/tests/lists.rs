@@ -30,6 +30,7 @@ pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
         deadline: None,
         retries: 0,
         job: Some((job, count)),
+        unique: false,
         trace: [0; 16],
     };
     let (record, spec): (TaskId, Octets) = (spec.id(&super::NETWORK), codec::encode(&spec).into());

@@ -80,8 +80,13 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_hears_no_term_is_killed_with_its_children() {
         let begun = Instant::now();
-        let mut group = Group::start(&words(&["sh", "-c", "trap '' TERM; sleep 60 & wait; sleep 60"]), 7).unwrap();
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let dir = tempfile::tempdir().unwrap();
+        let deaf = dir.path().join("deaf");
+        let script = format!("trap '' TERM; : > {}; sleep 60 & wait; sleep 60", deaf.display());
+        let mut group = Group::start(&words(&["sh", "-c", &script]), 7).unwrap();
+        while !deaf.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         assert_eq!(group.end().await.unwrap(), 137);
         assert!(begun.elapsed() >= GRACE);
         let begun = Instant::now();

@@ -8,6 +8,7 @@ use crate::api::locks::hold::{Renewing, Taking};
 use crate::cli::ordering::{Route, drawn, millis};
 use crate::cli::results::escape;
 use crate::client::{Ask, Client, ClientError};
+use crate::testnet::length;
 
 /// A lock that is held.
 pub(super) struct Lease<'a> {
@@ -77,7 +78,7 @@ impl<'a> Lease<'a> {
             sleep_until(due.min(over)).await;
             let now = Instant::now();
             if now >= over {
-                return format!("it was not renewed within {:?}", self.lease);
+                return format!("it was not renewed within {}", length(self.lease));
             }
             match timeout_at(over.min(now + third), self.renew(third.min(TRY))).await {
                 Ok(Ok(())) => due = self.asked + third,

@@ -62,6 +62,10 @@ async fn hold(mut group: Group, lease: &mut Lease<'_>, signals: &mut Signals) ->
             // Whatever the command makes of its end, it did not run under the lock to it.
             Ok(group.end().await?.max(FAILED))
         }
-        _ = signals.next() => Ok(group.end().await?),
+        code = signals.next() => {
+            // How the command takes its end is not what the user wants to know: that it was the user's doing is.
+            group.end().await?;
+            Ok(code)
+        }
     }
 }

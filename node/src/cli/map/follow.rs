@@ -1,17 +1,21 @@
 //! Following a job's stream to its end, through broken connections.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::complaints::{Complaint, Complaints, harmless, last_lines};
 use super::delivery::Delivery;
 use super::progress::Bar;
 use crate::api::Code;
 use crate::api::jobs::Line;
-use crate::cli::Failure;
+use crate::api::result::TaskResult;
 use crate::cli::exit::{FAILED, LATER, UNREACHABLE};
+use crate::cli::{Failure, results};
 use crate::client::{Client, JobLines};
+use crate::testnet::length;
 
 /// A job as its client sees it.
 pub(in crate::cli) struct Following {
@@ -19,7 +23,10 @@ pub(in crate::cli) struct Following {
     pub(in crate::cli) open: BTreeSet<u64>,
     pub(in crate::cli) bar: Bar,
     pub(in crate::cli) delivery: Delivery,
-    pub(in crate::cli) failed: u64,
+    /// What went wrong.
+    pub(in crate::cli) complaints: Complaints,
+    /// Long standard errors that were fetched for it.
+    fetched: u32,
     /// Refused for now: another try may do, after so many milliseconds.
     pub(in crate::cli) later: Option<u32>,
     /// Why, for people.
@@ -30,8 +37,6 @@ pub(in crate::cli) struct Following {
     refused: Option<Instant>,
     /// A node may have heard of the job.
     pub(in crate::cli) began: bool,
-    /// What went wrong, at most [`MOST_COMPLAINTS`].
-    pub(in crate::cli) complaints: Vec<String>,
     pub(in crate::cli) job: Option<String>,
     /// Asks for the first failure's end of it all.
     pub(in crate::cli) fail_fast: bool,
@@ -45,14 +50,16 @@ pub(in crate::cli) struct Summary {
     count: u64,
     done: u64,
     failed: u64,
+    /// The first of the failed, those that were refused among them.
+    failures: Vec<Complaint>,
 }
 
 /// How long nodes may be lost, or refuse all that is left, before a job is left alone.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries at most.
 const MOST_PAUSE_MS: u32 = 10_000;
-/// The same error is not printed a thousand times.
-const MOST_COMPLAINTS: usize = 10;
+/// Few of a thousand are shown: what is not in the results themselves is fetched for no more.
+const MOST_FETCHED: u32 = 20;
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +78,13 @@ impl Following {
             bar: Bar::new(open.len() as u64),
             open,
             delivery,
-            failed: 0,
+            complaints: Complaints::default(),
+            fetched: 0,
             later: None,
             refusal: None,
             heard: Instant::now(),
             refused: None,
             began: false,
-            complaints: Vec::new(),
             job: None,
             fail_fast,
         }
@@ -92,8 +99,11 @@ impl Following {
     pub(in crate::cli) fn why_hopeless(&self) -> String {
         let open = self.open.len();
         match (&self.later, &self.refusal) {
-            (Some(ms), Some(why)) => format!("{open} items are open: {why}; try again in {ms} ms"),
-            _ => format!("{open} items are open: no node has said a word for {} s", self.heard.elapsed().as_secs()),
+            (Some(ms), Some(why)) => {
+                let pause = length(Duration::from_millis((*ms).into()));
+                format!("{open} items are open: {why}; try again in {pause}")
+            }
+            _ => format!("{open} items are open: no node has said a word for {}", length(self.heard.elapsed())),
         }
     }
 
@@ -160,7 +170,7 @@ impl Following {
             Line::Error { code: Code::Cancelled, detail } => {
                 for index in std::mem::take(&mut self.open) {
                     self.bar.ended(false);
-                    self.complain(format!("{}: not submitted: {detail}", self.delivery.name(index).display()));
+                    self.complain(index, format!("not submitted: {detail}"), Vec::new());
                 }
                 return Ok(Some(Ended::Whole));
             }
@@ -174,10 +184,10 @@ impl Following {
                 let well = result.state == "done";
                 self.bar.ended(well);
                 if !well {
-                    let complaint = crate::cli::results::complaint(&result);
                     let code = result.exit_code.map(|code| format!("exit code {code}"));
-                    let why = complaint.or(code).unwrap_or_default();
-                    self.complain(format!("{}: {why}", self.delivery.name(index).display()));
+                    let why = results::complaint(&result).or(code).unwrap_or_default();
+                    let said = self.said(client, &result).await;
+                    self.complain(index, why, said);
                 }
                 self.delivery.take(client, index, *result).await?;
                 if !well && self.fail_fast {
@@ -189,7 +199,7 @@ impl Following {
                 (_, None) => {
                     if self.open.remove(&index) {
                         self.bar.ended(false);
-                        self.complain(format!("{}: refused: {detail}", self.delivery.name(index).display()));
+                        self.complain(index, format!("refused: {detail}"), Vec::new());
                         self.delivery.skip(client, index).await?;
                     }
                 }
@@ -197,7 +207,7 @@ impl Following {
             Line::Missing { index, .. } => {
                 if self.open.remove(&index) {
                     self.bar.ended(false);
-                    self.complain(format!("{}: no node in reach knows it", self.delivery.name(index).display()));
+                    self.complain(index, "no node in reach knows it".to_owned(), Vec::new());
                     self.delivery.skip(client, index).await?;
                 }
             }
@@ -205,22 +215,35 @@ impl Following {
         Ok(None)
     }
 
-    fn complain(&mut self, complaint: String) {
-        self.failed += 1;
-        if self.complaints.len() < MOST_COMPLAINTS {
-            self.complaints.push(complaint);
+    fn complain(&mut self, index: u64, why: String, said: Vec<String>) {
+        self.complaints.add(index, &self.delivery.name(index), why, said);
+    }
+
+    /// The last lines that a program wrote on its standard error.
+    async fn said(&mut self, client: &Client, result: &TaskResult) -> Vec<String> {
+        if result.stderr_blob.is_some() {
+            self.fetched += 1;
+            if self.fetched > MOST_FETCHED {
+                return Vec::new();
+            }
+        }
+        match results::short_stderr(client, result).await {
+            Some(written) => last_lines(&written),
+            None => vec![format!("much: meshd task result {} prints it", result.task)],
         }
     }
 
     /// What it has come to, for programs.
     pub(in crate::cli) fn summary(&self, key: &str, count: u64) -> Summary {
         let job = self.job.clone().unwrap_or_default();
-        Summary { job, key: key.to_string(), count, done: self.bar.done, failed: self.failed }
+        let failures = self.complaints.told();
+        let (done, failed) = (self.bar.done, self.complaints.count());
+        Summary { job, key: key.to_string(), count, done, failed, failures }
     }
 
     /// Success, or the code that says that something failed.
     pub(in crate::cli) fn outcome(&self) -> Result<(), Failure> {
-        match self.failed {
+        match self.complaints.count() {
             0 => Ok(()),
             _ => Err(Failure::Ended(FAILED)),
         }
@@ -239,11 +262,10 @@ impl Following {
     /// Says what went wrong.
     pub(in crate::cli) fn report(&self) {
         self.bar.clear();
-        for complaint in &self.complaints {
-            eprintln!("meshd: {complaint}");
-        }
-        if self.failed > self.complaints.len() as u64 {
-            eprintln!("meshd: and {} more", self.failed - self.complaints.len() as u64);
+        let is_terminal = std::io::stderr().is_terminal();
+        for line in self.complaints.lines() {
+            let line = if is_terminal { harmless(&line) } else { line.into() };
+            eprintln!("meshd: {line}");
         }
     }
 }

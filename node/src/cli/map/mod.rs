@@ -1,5 +1,6 @@
 //! `meshd map`: one program over many inputs.
 
+mod complaints;
 pub(super) mod delivery;
 pub(super) mod follow;
 mod grammar;
@@ -9,8 +10,10 @@ pub(super) mod progress;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use clap::Args;
@@ -30,6 +33,7 @@ use crate::api::jobs::submit::JobHeader;
 use crate::api::submission::{Command, ProgramSpec};
 use crate::client::{Ask, Client, ClientError, JobLines};
 use crate::config::Span;
+use crate::testnet::length;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("program").required(true).args(["exec", "echo", "sleep", "sha256"]))]
@@ -278,7 +282,7 @@ impl Map {
         count: u64,
     ) -> Result<(), Failure> {
         if self.fail_fast
-            && following.failed > 0
+            && following.complaints.count() > 0
             && let Some(job) = &following.job
         {
             client.send(&Ask::post(format!("/v1/jobs/{job}/cancel"))).await?;
@@ -287,6 +291,13 @@ impl Map {
         following.report();
         if !output.is_text() {
             output.put(&following.summary(key, count), |_| String::new())?;
+        } else if let Some(dir) = &self.out_dir
+            && count > 0
+            // What went well is said to who watches; a log that nobody asked for stays empty.
+            && (following.complaints.count() > 0 || std::io::stderr().is_terminal())
+        {
+            let (done, failed) = (following.bar.done, following.complaints.count());
+            eprintln!("meshd: {}", came_to(done, failed, dir, following.bar.elapsed()));
         }
         following.outcome()
     }
@@ -296,6 +307,22 @@ impl Map {
     }
 }
 
+/// What a job came to, for people.
+fn came_to(done: u64, failed: u64, dir: &Path, took: Duration) -> String {
+    format!("{done} done, {failed} failed, in {}; the results are in {}", length(took), dir.display())
+}
+
 fn take_broken(items: &Items) -> Option<Failure> {
     items.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_job_came_to_fits_a_line() {
+        let line = came_to(298, 2, Path::new("out"), Duration::from_millis(12_345));
+        assert_eq!(line, "298 done, 2 failed, in 12.3 s; the results are in out");
+    }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use crate::cli::output::no_color;
+use crate::testnet::length;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on standard error, where that is a terminal; nothing elsewhere.
@@ -48,6 +49,11 @@ impl Bar {
         self.show();
     }
 
+    /// Since it was begun.
+    pub(in crate::cli) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     pub(in crate::cli) fn clear(&self) {
         self.bar.finish_and_clear();
     }
@@ -67,7 +73,7 @@ fn text(total: u64, ended: u64, failed: u64, placed: u64, elapsed: Duration) -> 
     let rate = ended as f64 / elapsed.as_secs_f64().max(0.001);
     let left = match ended {
         0 => "?".to_string(),
-        _ => format!("{:.0}s", total.saturating_sub(ended) as f64 / rate.max(0.001)),
+        _ => length(Duration::from_secs((total.saturating_sub(ended) as f64 / rate.max(0.001)).round() as u64)),
     };
     format!("{ended}/{total} done, {running} running, {failed} failed, {rate:.1}/s, {left} left")
 }
@@ -79,7 +85,7 @@ mod tests {
     #[test]
     fn the_line_says_what_is_left() {
         let line = text(100, 50, 2, 60, Duration::from_secs(10));
-        assert_eq!(line, "50/100 done, 10 running, 2 failed, 5.0/s, 10s left");
+        assert_eq!(line, "50/100 done, 10 running, 2 failed, 5.0/s, 10 s left");
         assert_eq!(text(5, 0, 0, 0, Duration::ZERO), "0/5 done, 0 running, 0 failed, 0.0/s, ? left");
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod blob;
+mod committee;
 mod exec;
 mod log;
 mod membership;
@@ -12,6 +13,7 @@ mod tracing;
 
 pub use api::Api;
 pub use blob::Blob;
+pub use committee::Committee;
 pub use exec::Exec;
 pub use log::Log;
 pub use membership::Membership;

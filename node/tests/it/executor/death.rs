@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 const STAND_IN: &str = "executor::death::stand_in";
-const LEASE: Duration = Duration::from_millis(600);
+const LEASE: Duration = Duration::from_secs(2);
 
 fn shorten(config: &mut ExecutorConfig) {
     if let Some(exec) = &mut config.exec {

@@ -147,7 +147,7 @@ async fn dials_that_cross_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connection_is_reported_within_a_second_and_made_again() {
+async fn a_lost_connection_is_reported_at_once_and_made_again() {
     let network = Network::new("loss");
     let gone = network.member().listen(TCP);
     let (secret, credential) = (gone.secret, gone.credential.clone());
@@ -158,7 +158,8 @@ async fn a_lost_connection_is_reported_within_a_second_and_made_again() {
     let (node, start) = (gone.node, Instant::now());
     drop(gone);
     assert_eq!(stays.down().await, node);
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // Not by its silence.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(stays.handle.send(node, Class::Task, Bytes::new()), Err(SendError::NotConnected));
     // The same node again, on the same port: it is still being looked for.
     let mut back = network.member().listen(&address.to_string());

@@ -48,7 +48,8 @@ async fn notice(listen: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_notices_a_killed_process_at_once() {
     let took = notice(TCP).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    // At once, and not by its silence.
+    assert!(took < Config::default().quic_idle_timeout, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,7 +30,7 @@ async fn a_frozen_node_delays_its_tasks_and_comes_back() {
     println!("all had ended {:?} after the freeze, the longest pause {:?}", since.elapsed(), tracker.longest_gap);
     // The time-out, its confirmation by others, and what a loaded machine and a build without optimization add to the
     // second that is promised.
-    assert!(tracker.longest_gap < TIME_OUT + Duration::from_secs(8), "{:?}", tracker.longest_gap);
+    assert!(tracker.longest_gap < TIME_OUT + Duration::from_secs(15), "{:?}", tracker.longest_gap);
 
     let net = &mesh.net;
     until("the others count it as gone", || async { net.status(0).await.is_ok_and(|status| status.reachable == 4) })

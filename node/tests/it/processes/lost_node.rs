@@ -32,7 +32,7 @@ async fn waiting_goes_on_when_the_node_is_back() {
     for name in ["4", "5", "6", "7"] {
         std::fs::write(here.path().join(name), name).unwrap();
     }
-    let script = "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.1; done";
+    let script = "i=0; while [ $i -lt 120 ]; do echo line $i; i=$((i+1)); sleep 0.1; done";
     let words = ["submit", "--exec", "--detach", "--", "sh", "-c", script];
     let (code, task, stderr) = run(meshd(&mesh, &[1], here.path(), &words)).await;
     assert_eq!(code, 0, "{stderr}");
@@ -41,13 +41,29 @@ async fn waiting_goes_on_when_the_node_is_back() {
     let executor = runs(&mesh, task).await;
     let gateway = (executor + 1) % 3;
 
+    // They run until all are waited for, and the node that is asked is back.
+    let gate = here.path().join("gate").display().to_string();
+    let until_gate = |then: &str| format!("until [ -e {gate} ]; do sleep 0.1; done; {then}");
     let start = |words: &[&str]| {
         let mut meshd = meshd(&mesh, &[gateway], here.path(), words);
         meshd.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let waiting = [
-        start(&["submit", "--exec", "--", "sleep", "6"]),
-        start(&["map", "--exec", "--in-place", "--", "sh", "-c", "sleep 5; basename $0", ":::", "4", "5", "6", "7"]),
+        start(&["submit", "--exec", "--", "sh", "-c", &until_gate("")]),
+        start(&[
+            "map",
+            "--exec",
+            "--in-place",
+            "--",
+            "sh",
+            "-c",
+            &until_gate("basename $0"),
+            ":::",
+            "4",
+            "5",
+            "6",
+            "7",
+        ]),
         start(&["task", "logs", "-f", task]),
         start(&["task", "result", "--wait", task]),
     ];
@@ -56,6 +72,7 @@ async fn waiting_goes_on_when_the_node_is_back() {
     mesh.check(killed);
     let restarted = mesh.net.start(gateway);
     mesh.check(restarted);
+    std::fs::write(&gate, "").unwrap();
 
     let mut said = Vec::new();
     for child in waiting {
@@ -64,7 +81,7 @@ async fn waiting_goes_on_when_the_node_is_back() {
         assert!(output.status.success(), "{:?}: {stderr}", output.status);
         said.push(String::from_utf8(output.stdout).unwrap());
     }
-    let wanted: String = (0..60).map(|line| format!("line {line}\n")).collect();
+    let wanted: String = (0..120).map(|line| format!("line {line}\n")).collect();
     assert_eq!(said[1].lines().count(), 4, "{}", said[1]);
     assert_eq!(said[2], wanted, "each line once, and in order");
     assert_eq!(said[3], wanted);
@@ -104,7 +121,7 @@ async fn a_job_whose_inputs_are_on_their_way_goes_on_through_the_next_node() {
 }
 
 /// The node that runs a task, once one does.
-async fn runs(mesh: &Mesh, task: &str) -> usize {
+pub async fn runs(mesh: &Mesh, task: &str) -> usize {
     use meshd::api::view::TaskInfo;
     let show = meshd::client::Ask::get(format!("/v1/tasks/{task}"));
     let gateways = mesh.net.gateways(&[1]).unwrap();

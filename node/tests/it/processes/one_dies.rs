@@ -5,8 +5,9 @@ use meshd::testnet::{TestnetError, Tracker};
 use std::time::Duration;
 
 const COUNT: usize = 200;
-/// A closed connection is seen at once: 2 s is what is promised of a release build, and this is none.
-const STALL: Duration = Duration::from_secs(5);
+/// A closed connection is seen at once, and a silent one after 10 s: 2 s is what is promised of a release build (`bench map
+/// --kill` measures it), and this is none.
+const STALL: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_job_outlives_any_one_node() {

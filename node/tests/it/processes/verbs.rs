@@ -205,6 +205,103 @@ async fn ctrl_c_detaches_and_says_how_to_go_on() {
     until("the task runs", || async { mesh.net.status(0).await.is_ok_and(|status| status.following >= 1) }).await;
     let (code, stderr) = interrupt(child).await;
     assert!(code == 130 && stderr.contains("detached"), "{code} {stderr}");
+    // Off a terminal, too, where the one answer that is waited for comes with the end.
+    let task = stderr.split("meshd task cancel ").nth(1).expect(&stderr).trim().to_owned();
+    assert!(stderr.contains(&format!("meshd task result {task} --wait;")), "{stderr}");
+    assert_eq!(run(meshd(&mesh, &[1], here.path(), &["task", "result", &task])).await.0, 75, "it goes on");
+    assert_eq!(run(meshd(&mesh, &[2], here.path(), &["task", "cancel", &task])).await.0, 0);
+    assert_eq!(run(meshd(&mesh, &[1], here.path(), &["task", "result", "--wait", &task])).await.0, 1);
+
+    // Before anything is submitted: the input is a pipe that nobody writes to.
+    let pipe = here.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut submit = meshd(&mesh, &[0], here.path(), &["submit", "--sha256", "pipe"]);
+    let child = submit.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // Once it reads, a writer is let in.
+    let opened = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe));
+    let _writer = opened.await.unwrap().unwrap();
+    let (code, stderr) = interrupt(child).await;
+    assert!(code == 130 && stderr.contains("nothing was submitted"), "{code} {stderr}");
+}
+
+#[tokio::test]
+async fn ctrl_c_on_a_locked_command_is_told_as_such() {
+    let mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    let words = ["lock", "nightly", "--", "sh", "-c", "echo > held; sleep 60"];
+    let mut lock = meshd(&mesh, &[0], here.path(), &words);
+    let child = lock.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    until("the lock is held", || async { here.path().join("held").exists() }).await;
+    let (code, stderr) = interrupt(child).await;
+    assert_eq!((code, stderr.as_str()), (130, ""));
+    // And it is free again.
+    assert_eq!(run(meshd(&mesh, &[0], here.path(), &["lock", "nightly", "--wait", "0s", "--", "true"])).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_job_says_why_its_items_failed_and_the_same_only_once() {
+    let mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "c", "d"] {
+        std::fs::write(here.path().join(name), name).unwrap();
+    }
+    let ask = async |words: &str| run(meshd(&mesh, &[0], here.path(), &words.split(' ').collect::<Vec<_>>())).await;
+    let (code, _, stderr) = ask("map --exec --out-dir out -- sha256sum gone {} ::: a b c d").await;
+    assert_eq!(code, 1, "{stderr}");
+    let said: Vec<&str> = stderr.lines().collect();
+    assert!(said[0].starts_with("meshd: 4 items, such as ") && said[0].ends_with(": exit code 1"), "{stderr}");
+    assert!(said[1].starts_with("meshd:   | sha256sum: gone: "), "{stderr}");
+    assert!(said[2].starts_with("meshd: 0 done, 4 failed, in ") && said[2].ends_with("results are in out"), "{stderr}");
+    assert_eq!(said.len(), 3, "{stderr}");
+    // What is too long for the record is a blob, and its end is fetched.
+    let long = format!("map --exec -- sha256sum {} {{}} ::: a", ["gone"; 1_000].join(" "));
+    let (_, stdout, stderr) = ask(&long).await;
+    let said: Vec<&str> = stderr.lines().collect();
+    assert_eq!((stdout.lines().count(), said.len(), said[0]), (1, 4, "meshd: a: exit code 1"), "{stderr}");
+    assert!(said[1..].iter().all(|line| line.starts_with("meshd:   | sha256sum: gone: ")), "{stderr}");
+
+    let (code, stdout, _) = ask("map --exec --output json -- sha256sum gone {} ::: a b c d").await;
+    let said = lines(&stdout);
+    let failures = said.last().unwrap()["failures"].as_array().unwrap();
+    let of = |failure: &Value| (failure["input"].as_str().unwrap().to_owned(), failure["index"].as_u64().unwrap());
+    let mut inputs: Vec<(String, u64)> = failures.iter().map(of).collect();
+    inputs.sort();
+    assert_eq!((code, inputs), (1, (0..).zip(["a", "b", "c", "d"]).map(|(at, name)| (name.into(), at)).collect()));
+}
+
+#[tokio::test]
+async fn verbs_that_need_a_node_say_how_to_start_it() {
+    let mut mesh = Mesh::up(2).await;
+    let here = tempfile::tempdir().unwrap();
+    let dir = mesh.net.nodes()[1].data_dir.display().to_string();
+    let killed = mesh.net.kill(1);
+    mesh.check(killed);
+    for verb in [
+        "status",
+        "task list",
+        "job list",
+        "peer list",
+        "member list",
+        "blob ls",
+        "submit --echo x",
+        "memory list --namespace n",
+        "proposal list",
+        "committee list",
+        "consensus status",
+        "lock a -- true",
+        "map --echo -- ::: /dev/null",
+    ] {
+        let (verb, rest) = verb.split_once(" -- ").unwrap_or((verb, ""));
+        let mut words: Vec<&str> = verb.split(' ').chain(["--data-dir", &dir]).collect();
+        if !rest.is_empty() {
+            words.push("--");
+            words.extend(rest.split(' '));
+        }
+        let (code, stdout, stderr) = run(meshd(&mesh, &[0], here.path(), &words)).await;
+        assert_eq!((code, stdout.as_str()), (69, ""), "{words:?}: {stderr}");
+        let start = format!("`meshd run --data-dir {dir}` starts");
+        assert!(stderr.contains(&start) && stderr.lines().count() == 1, "{words:?}: {stderr}");
+    }
 }
 
 pub async fn interrupt(child: Child) -> (i32, String) {
@@ -247,6 +344,9 @@ async fn progress_and_colour_are_for_terminals() {
     assert!(code == 0 && plain.contains("1 running") && !plain.contains("\u{1b}[32m"), "{plain:?}");
     let (code, coloured, _) = run(on_terminal(map, true)).await;
     assert!(code == 0 && coloured.contains("\u{1b}[32m"), "{coloured:?}");
+    // A summary is for who watches, unless something failed.
+    let (code, laid, _) = run(on_terminal("map --sha256 --out-dir out -- ::: a", false)).await;
+    assert!(code == 0 && laid.contains("1 done, 0 failed, in ") && laid.contains("results are in out"), "{laid:?}");
     let (code, watched, _) = run(on_terminal("submit --sleep 2500ms", false)).await;
     assert!(code == 0 && watched.contains("submitting") && watched.contains("running for"), "{watched:?}");
 }

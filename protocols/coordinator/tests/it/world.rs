@@ -48,6 +48,7 @@ pub fn spec_of(key: &[u8], program: Program) -> Octets {
         deadline: None,
         retries: 0,
         job: None,
+        unique: false,
         trace: [0; 16],
     })
     .into()

@@ -35,6 +35,7 @@ pub fn spec() -> Spec {
         deadline: None,
         retries: 0,
         job: None,
+        unique: false,
         trace: [0; 16],
     }
 }

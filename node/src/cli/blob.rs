@@ -9,7 +9,7 @@ use hyper::{Response, body::Incoming, header};
 use serde_json::json;
 
 use super::Failure;
-use super::durable::put_in_place;
+use super::durable::{partial_of, put_in_place};
 use super::output::Output;
 use super::results::{escape, fetch, of_file};
 use super::settings::Global;
@@ -99,9 +99,7 @@ async fn get(client: &Client, output: Output, blob: &str, out: Option<&Path>) ->
     };
     let Some(out) = out else { return fetch(client, response, &mut std::io::stdout().lock(), &transfer).await };
     // Whoever looks finds all of it or nothing.
-    let mut partial = out.as_os_str().to_os_string();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = partial_of(out);
     let saved = save(client, response, &partial, &transfer).await;
     transfer.end();
     let placed = match saved {

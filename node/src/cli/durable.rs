@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Puts a file that is written to its end in the place of `to`: whole or not at all, over a loss of power too. Blocks.
 pub(super) fn put_in_place(file: &File, from: &Path, to: &Path) -> io::Result<()> {
@@ -23,6 +23,13 @@ pub(super) fn put_in_place(file: &File, from: &Path, to: &Path) -> io::Result<()
         }
         synced => synced,
     }
+}
+
+/// The name under which a file is written until it is whole.
+pub(super) fn partial_of(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_os_string();
+    partial.push(".partial");
+    PathBuf::from(partial)
 }
 
 /// Where the entry of `path` is: a bare name stands for the present directory.

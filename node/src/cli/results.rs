@@ -1,15 +1,17 @@
 //! Bringing results to where the user wants them.
 
+use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use hyper::{Response, body::Incoming};
 
 use super::Failure;
+use super::durable::{partial_of, put_in_place};
 use super::exit::{DEADLINE, FAILED};
 use super::transfer::Transfer;
 use crate::api::content::BlobLink;
-use crate::api::result::TaskResult;
+use crate::api::result::{FileResult, TaskResult};
 use crate::client::{Ask, Client, piece};
 
 /// Bytes of a standard error that are fetched to show its end.
@@ -84,20 +86,53 @@ pub(super) async fn short_stderr(client: &Client, result: &TaskResult) -> Option
 
 /// Writes a stream of a result to a file.
 pub(super) async fn save(client: &Client, result: &TaskResult, part: Part, path: &Path) -> Result<(), Failure> {
-    write(client, part.of(result)?, path).await
+    write(client, part.of(result)?, path).await.map(drop)
 }
 
-/// Saves named output files below `out`.
+/// Writes named output files below `out`, a directory that is not used before it is whole.
 pub(super) async fn save_files(client: &Client, out: &Path, result: &TaskResult) -> Result<(), Failure> {
     for file in &result.files {
-        let target = out.join(inside(&file.name)?);
-        if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent).map_err(Failure::file("make", parent))?;
-        }
-        let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
-        write(client, content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)?, &target).await?;
+        let target = below(out, file)?;
+        write(client, of_output(result, file)?, &target).await?;
     }
     Ok(())
+}
+
+/// Puts named output files below a directory of the user's: what was there under such a name stays until all of the new one
+/// is on the disk.
+pub(super) async fn put_files(client: &Client, out: &Path, result: &TaskResult) -> Result<(), Failure> {
+    for file in &result.files {
+        let target = below(out, file)?;
+        let partial = partial_of(&target);
+        let written = match write(client, of_output(result, file)?, &partial).await {
+            Ok(written) => put_in_place(&written, &partial, &target).map_err(Failure::file("make", &target)),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = written {
+            match std::fs::remove_file(&partial) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    eprintln!("meshd: cannot remove {}: {error}", partial.display());
+                }
+                Ok(()) | Err(_) => {}
+            }
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+/// Where an output file goes, whose directories are made.
+fn below(out: &Path, file: &FileResult) -> Result<PathBuf, Failure> {
+    let target = out.join(inside(&file.name)?);
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent).map_err(Failure::file("make", parent))?;
+    }
+    Ok(target)
+}
+
+fn of_output<'a>(result: &TaskResult, file: &'a FileResult) -> Result<Content<'a>, Failure> {
+    let route = || format!("/v1/tasks/{}/files/{}", result.task, escape(&file.name));
+    content(file.text.as_ref(), file.b64.as_ref(), file.blob.as_ref(), route)
 }
 
 /// The exit code by which a verb passes a result on.
@@ -130,9 +165,10 @@ pub(super) fn exit_text(result: &TaskResult) -> String {
     }
 }
 
-async fn write(client: &Client, content: Content<'_>, path: &Path) -> Result<(), Failure> {
-    let mut file = std::fs::File::create(path).map_err(Failure::file("make", path))?;
-    copy(client, content, &mut file).await.map_err(of_file("write", path))
+async fn write(client: &Client, content: Content<'_>, path: &Path) -> Result<File, Failure> {
+    let mut file = File::create(path).map_err(Failure::file("make", path))?;
+    copy(client, content, &mut file).await.map_err(of_file("write", path))?;
+    Ok(file)
 }
 
 /// What went wrong while a file was written, with the file's name.

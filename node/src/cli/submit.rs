@@ -114,7 +114,7 @@ impl Submit {
         stage.replace(Stage::Ended(task));
         waiting.end();
         let out = self.out_dir.as_deref().unwrap_or(Path::new("."));
-        if let Err(failure) = results::save_files(client, out, &result).await {
+        if let Err(failure) = results::put_files(client, out, &result).await {
             eprintln!("meshd: its files again: meshd task result {} --out-dir DIR", result.task);
             return Err(failure);
         }

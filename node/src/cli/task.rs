@@ -102,7 +102,7 @@ impl Task {
                     false => client.ask(&Ask::get(format!("/v1/tasks/{}/result", escape(task)))).await?,
                 };
                 if let Some(out) = out_dir {
-                    results::save_files(&client, out, &result).await?;
+                    results::put_files(&client, out, &result).await?;
                 }
                 report(&client, output, &result).await
             }

@@ -25,10 +25,10 @@ pub(super) fn put_in_place(file: &File, from: &Path, to: &Path) -> io::Result<()
     }
 }
 
-/// The name under which a file is written until it is whole.
+/// A name beside it that nobody has, under which a file is written until it is whole.
 pub(super) fn partial_of(path: &Path) -> PathBuf {
     let mut partial = path.as_os_str().to_os_string();
-    partial.push(".partial");
+    partial.push(format!(".{:016x}.partial", rand::random::<u64>()));
     PathBuf::from(partial)
 }
 

@@ -2,7 +2,7 @@
 //! come together under one change.
 
 use super::presence::{Reach, Seen};
-use mesh_proto::{id::NodeId, ledger::Committee};
+use mesh_proto::{id::NodeId, ledger::Committee, limits};
 use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,10 @@ pub fn next(committee: &Committee, nodes: &BTreeMap<NodeId, Seen>, patience: Pat
     let reliable = seats - failed.len() + candidates.clone().count();
     let goal = tolerant(reliable.min(usize::from(committee.auto.max)));
     match failed.first() {
-        // One more than need be, of whom one has failed.
-        Some(failed) if seats > 4 && seats % 3 == 2 => Some(Step::Remove(*failed)),
+        // One or two more than need be, of whom one has failed: as many faults are tolerated without it.
+        Some(failed) if seats > 4 && tolerant(seats) != seats => Some(Step::Remove(*failed)),
+        // There is no room for another first.
+        Some(failed) if seats >= limits::FOUNDERS => candidates.next().map(|_| Step::Remove(*failed)),
         Some(_) if seats >= 4 && tolerant(seats) == seats => candidates.next().map(Step::Add),
         _ if seats < goal => candidates.next().map(Step::Add),
         _ => None,
@@ -137,6 +139,23 @@ mod tests {
         assert_eq!(next(&committee(&[1, 2, 3, 4]), &alone, PATIENCE), None, "it may come back");
         let a_while = but(&there(1..=5), 4, Reach::Silent, 599);
         assert_eq!(next(&committee(&[1, 2, 3, 4]), &a_while, PATIENCE), None);
+    }
+
+    #[test]
+    fn a_committee_that_stopped_growing_is_mended_too() {
+        for seats in [6, 9] {
+            let members: Vec<u8> = (1..=seats).collect();
+            let nodes = but(&there(1..=seats), seats, Reach::Silent, 600);
+            let (steps, size) = grown(&members, &nodes, 31);
+            assert_eq!(steps.first(), Some(&Step::Remove(node(seats))), "of {seats}");
+            assert_eq!(size, usize::from(seats) - 1, "of {seats}");
+        }
+        // Then who took nobody's place may take one.
+        let two = but(&but(&there(1..=7), 6, Reach::Silent, 600), 5, Reach::Silent, 600);
+        assert_eq!(grown(&[1, 2, 3, 4, 5, 6], &two, 4).1, 4);
+        let full: Vec<u8> = (1..=31).collect();
+        let nodes = but(&there(1..=32), 31, Reach::Silent, 600);
+        assert_eq!(grown(&full, &nodes, 31), (vec![Step::Remove(node(31)), Step::Add(node(32))], 31));
     }
 
     #[test]

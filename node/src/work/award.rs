@@ -24,14 +24,17 @@ use std::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-/// What an award lasts for, each time it is renewed.
-const LEASE: Duration = Duration::from_secs(30);
+/// What an award lasts for, each time it is renewed: until it is given up, then for its command to die in, and for twice what
+/// the clocks of those that say the agreed time may be apart (`mesh_pbft::Config::time_bound`).
+const LEASE: Duration = Duration::from_secs(45);
 /// An award that is so old is renewed.
 const RENEW: Duration = Duration::from_secs(5);
 /// An award that could not be renewed for so long is given up: the rest of the lease is for the command to die in.
 const GIVE_UP: Duration = Duration::from_secs(15);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause where another has it: each try is ordered by the committee.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
 /// One try of the committee.
 const TRY: Duration = Duration::from_secs(5);
 
@@ -73,6 +76,7 @@ impl Awards {
         let lease_ms = millis(LEASE);
         let body = Body::Award { task, to: self.me, lease_ms };
         let (mut key, mut asked) = (drawn(), Instant::now());
+        let mut pause = PAUSE;
         loop {
             match timeout(TRY, self.order(&key, body.clone())).await {
                 Ok(Err(why)) => return Err(why),
@@ -91,7 +95,8 @@ impl Awards {
                     continue;
                 }
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
             (key, asked) = (drawn(), Instant::now());
         }
     }

@@ -99,7 +99,10 @@ impl Work {
     /// Fetches the inputs first, and has the task awarded to this node where it is to run once at a time.
     fn prepare(&self, task: TaskId, attempt: u32, spec: Spec) {
         let work = self.clone();
-        self.0.running.expect((task, attempt));
+        if !self.0.running.expect((task, attempt)) && spec.unique {
+            // Granted again: it would wait for its own award.
+            return;
+        }
         let handle = self.0.runtime.spawn(async move {
             match inputs::fetch(&work.0.blobs, &work.0.replicas, &spec).await {
                 Ok(holds) => {
@@ -140,6 +143,8 @@ impl Work {
     async fn hold(self, mut award: award::Award, task: TaskId, attempt: u32) {
         let over = self.0.running.over((task, attempt));
         let lost = tokio::select! {
+            // What came of it counts, if both come at once.
+            biased;
             () = over => None,
             why = award.keep() => Some(why),
         };

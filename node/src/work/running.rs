@@ -28,9 +28,12 @@ struct Running {
 }
 
 impl RunningSet {
-    /// It will be started when it is ready.
-    pub fn expect(&self, key: Key) {
-        self.lock().entry(key).or_default();
+    /// It will be started when it is ready. Whether that is new.
+    pub fn expect(&self, key: Key) -> bool {
+        let mut running = self.lock();
+        let is_new = !running.contains_key(&key);
+        running.entry(key).or_default();
+        is_new
     }
 
     /// This makes it ready. Nothing if it was cancelled or has ended meanwhile.

@@ -2,10 +2,10 @@
 //! under a lease in agreed time and a fencing number; so a partition, or a driver that takes a slow node for dead, cannot
 //! make two of it. DESIGN section 6.
 //!
-//! A lease counts here from before it was asked for, and a command that cannot be renewed is killed long before its end:
-//! its guard gives up a stopped node after `exec.lease`, which is much shorter. What can make two executions overlap all
-//! the same is a clock that runs at another pace than the committee's by half, and a machine that stands still as a whole:
-//! what they write to is to refuse the lower `MESH_FENCE`.
+//! A lease counts here from before it was asked for, and a command whose award cannot be renewed is killed before its end: by
+//! this node, or where that is stopped by its guard, which waits 10 s for it. What can make two executions overlap all the
+//! same is a clock that runs at another pace than the committee's by a tenth, and a machine that stands still as a whole: what
+//! they write to is to refuse the lower `MESH_FENCE`.
 
 use crate::{api::brain::Brain as _, brain::BrainHandle};
 use mesh_coordinator::{Answer, Command, Refusal};
@@ -25,8 +25,8 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// What an award lasts for, each time it is renewed: until it is given up, then for its command to die in, and for twice what
-/// the clocks of those that say the agreed time may be apart (`mesh_pbft::Config::time_bound`).
-const LEASE: Duration = Duration::from_secs(45);
+/// the clocks of those that say the agreed time may be apart (`mesh_pbft::Config::time_bound`): 15, 10 and 20 s, and a tenth.
+const LEASE: Duration = Duration::from_secs(50);
 /// An award that is so old is renewed.
 const RENEW: Duration = Duration::from_secs(5);
 /// An award that could not be renewed for so long is given up: the rest of the lease is for the command to die in.

@@ -127,10 +127,13 @@ impl Gateway {
         true
     }
 
-    /// The user is gone; what it asked goes on.
+    /// The user is gone. What was sent goes on; what waits is dropped, or those that ask again and again while nothing can
+    /// be agreed on would fill the room of all.
     pub fn leave(&mut self, request: RequestId) {
-        let all = self.waiting.iter_mut().chain(self.sent.values_mut().flat_map(|sent| &mut sent.asked));
-        for asked in all.filter(|asked| asked.user.is_some_and(|(of, _)| of == request)) {
+        let is_its = |asked: &Asked| asked.user.is_some_and(|(of, _)| of == request);
+        self.waiting.retain(|asked| !is_its(asked));
+        self.waiting_bytes = self.waiting.iter().map(|asked| asked.operation.len()).sum();
+        for asked in self.sent.values_mut().flat_map(|sent| &mut sent.asked).filter(|asked| is_its(asked)) {
             asked.user = None;
         }
     }

@@ -126,6 +126,21 @@ fn what_nobody_waits_for_is_not_asked_again() {
     assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (0, 0));
 }
 
+/// Who asks again and again while nothing can be agreed on takes no more room than one that asks once.
+#[test]
+fn what_waits_for_who_is_gone_is_dropped_and_what_was_sent_goes_on() {
+    let mut desk = Desk::new();
+    desk.ask(0, &command(0));
+    assert_eq!(desk.flush().len(), 1);
+    assert!(desk.gateway.ask(Some((RequestId(8), 0)), &command(1)));
+    let bytes = desk.gateway.waiting_bytes;
+    for key in 2..100 {
+        desk.ask(1, &command(key));
+        desk.gateway.leave(RequestId(7));
+        assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (2, bytes));
+    }
+}
+
 /// A request that the client refuses costs nobody what they asked, nor the order of it. None is refused by a client of the
 /// gateway's own epoch.
 #[test]

@@ -5,7 +5,7 @@ use mesh_proto::{
     codec,
     id::Digest,
     key::Signature,
-    ledger::{Body, Command, CommandId, Query},
+    ledger::{Body, Command, CommandId, Fence, Query},
     pbft::{Answered, ReplicaId, Reply, Request, Sequence, View},
     time::Wall,
 };
@@ -24,8 +24,9 @@ fn key(n: u8) -> SecretKey {
     SecretKey::from_bytes(&[n; 32])
 }
 
-fn command(key: u8) -> Operation {
-    let id = CommandId { principal: "user".parse().unwrap(), key: vec![key].into(), born: Index::GENESIS };
+fn command(key: u32) -> Operation {
+    let id =
+        CommandId { principal: "user".parse().unwrap(), key: key.to_le_bytes().to_vec().into(), born: Index::GENESIS };
     Operation::Command(Box::new(Command { id, body: Body::Tick }))
 }
 
@@ -88,7 +89,7 @@ fn executed(ran: Vec<Ran>) -> Outcome {
 #[test]
 fn what_was_displaced_is_asked_again() {
     let mut desk = Desk::new();
-    (0..2).for_each(|index| desk.ask(index, &command(index as u8)));
+    (0..2).for_each(|index| desk.ask(index, &command(index)));
     let sent = desk.flush();
     assert_eq!(sent.len(), 1);
     desk.ask(2, &command(2));
@@ -141,6 +142,87 @@ fn what_waits_for_who_is_gone_is_dropped_and_what_was_sent_goes_on() {
     }
 }
 
+/// A command that is asked again while it waits or is under way is ordered once, and all who asked hear what came of it
+/// (simulator, seed 82545). One under the same id that says something else is another.
+#[test]
+fn a_command_is_ordered_once_for_all_who_ask() {
+    let mut desk = Desk::new();
+    let Operation::Command(mut other) = command(1) else { unreachable!() };
+    other.body = Body::Unlock { claim: "lock".parse().map(mesh_proto::ledger::Claim::Lock).unwrap(), fence: Fence(1) };
+    desk.ask(0, &command(1));
+    desk.ask(1, &command(1));
+    desk.ask(2, &Operation::Command(other));
+    let sent = desk.flush();
+    assert_eq!((sent.len(), sent[0].operations.iter().count(), desk.gateway.users), (1, 2, 3));
+    (3..1000).for_each(|index| desk.ask(index, &command(1)));
+    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (2, 0));
+
+    let (number, request) = (sent[0].number, sent[0].digest());
+    let first = Ran::Outcome(mesh_proto::ledger::Outcome::Done(mesh_proto::ledger::Done::Kept));
+    let outcome = executed(vec![first.clone(), Ran::Refused]);
+    let wishes = desk.answer(&Answered { number, request, outcome });
+    let told: BTreeMap<u32, Ran> = wishes
+        .into_iter()
+        .map(|wish| match wish {
+            Wish::Answer { request: RequestId(7), index, ran, .. } => (index, ran),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told.len(), 1000);
+    assert!(told.iter().all(|(index, ran)| *ran == if *index == 2 { Ran::Refused } else { first.clone() }));
+    assert_eq!((desk.gateway.users, desk.gateway.asked.len()), (0, 0));
+
+    desk.ask(0, &command(1));
+    assert_eq!(desk.flush().len(), 1, "what came of it is not remembered here");
+}
+
+/// One answer serves all who asked before the question left, and nobody who asked after: he may have seen a later state.
+#[test]
+fn a_question_is_ordered_once_for_all_who_asked_before_it_left() {
+    let mut desk = Desk::new();
+    let question = Operation::Query(Query::Committee);
+    desk.ask(0, &question);
+    desk.ask(1, &question);
+    let sent = desk.flush();
+    assert_eq!(sent.len(), 1);
+    desk.ask(2, &question);
+    let later = desk.flush();
+    assert_eq!((later.len(), desk.gateway.under_way()), (1, 2));
+
+    // The first comes to nothing: it is asked again with one that waits.
+    desk.ask(3, &question);
+    let (number, request) = (sent[0].number, sent[0].digest());
+    assert!(desk.answer(&Answered { number, request, outcome: Outcome::Forgotten }).is_empty());
+    let last = desk.flush();
+    assert_eq!((last.len(), desk.gateway.under_way()), (1, 2));
+    let mut told = Vec::new();
+    for request in [&later[0], &last[0]] {
+        let (number, digest) = (request.number, request.digest());
+        let outcome = executed(vec![Ran::Refused]);
+        for wish in desk.answer(&Answered { number, request: digest, outcome }) {
+            let Wish::Answer { index, .. } = wish else { panic!("{wish:?}") };
+            told.push(index);
+        }
+    }
+    assert_eq!(told[0], 2);
+    told.sort_unstable();
+    assert_eq!(told, [0, 1, 2, 3]);
+    assert_eq!((desk.gateway.users, desk.gateway.asked.len()), (0, 0));
+}
+
+/// However often one command is asked again, who waits for it takes a bounded room.
+#[test]
+fn who_waits_is_bounded() {
+    let mut desk = Desk::new();
+    for index in 0..USERS as u32 {
+        desk.ask(index, &command(1));
+    }
+    assert!(!desk.gateway.ask(Some((RequestId(8), 0)), &command(1)));
+    desk.gateway.leave(RequestId(7));
+    assert_eq!((desk.gateway.users, desk.gateway.under_way()), (0, 0));
+    desk.ask(0, &command(1));
+}
+
 /// A request that the client refuses costs nobody what they asked, nor the order of it. None is refused by a client of the
 /// gateway's own epoch.
 #[test]
@@ -149,7 +231,7 @@ fn what_the_client_refuses_waits_on() {
     let narrow = Arc::new(EpochConfig { request_bytes: 8, ..EpochConfig::clone(&desk.epoch) });
     let first = RequestNumber::starting(NOW.wall);
     desk.gateway.client = Some(Client::new(ClientConfig::default(), NETWORK, Arc::new(key(100)), narrow, first));
-    (0..3).for_each(|index| desk.ask(index, &command(index as u8)));
+    (0..3).for_each(|index| desk.ask(index, &command(index)));
     let bytes = desk.gateway.waiting_bytes;
     assert!(desk.flush().is_empty());
     assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (3, bytes));
@@ -182,9 +264,9 @@ fn what_comes_while_a_request_is_under_way_waits_a_moment_for_more() {
     // A question is not held, nor what fills a request, nor anything once nothing is under way.
     desk.ask(3, &Operation::Query(Query::Committee));
     assert_eq!(desk.flush().len(), 1);
-    (0..OPERATIONS as u32).for_each(|index| desk.ask(4 + index, &command(4)));
+    (0..OPERATIONS as u32).for_each(|index| desk.ask(4 + index, &command(4 + index)));
     assert_eq!(desk.flush().len(), 1);
-    desk.ask(0, &command(5));
+    desk.ask(0, &command(3));
     assert!(desk.flush().is_empty());
     desk.gateway.sent.clear();
     assert_eq!((desk.flush().len(), desk.gateway.held_until), (1, None));

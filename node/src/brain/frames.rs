@@ -86,9 +86,9 @@ impl FrameHandler for Frames {
                 Class::Bulk => reply(from, &frame)?,
                 Class::Consensus => {
                     // Told from its first bytes; the rest is looked at under the limits of the epoch.
-                    Kind::of(&frame).ok_or(Violation { reason: "consensus_frame" })?;
+                    let kind = Kind::of(&frame).ok_or(Violation { reason: "consensus_frame" })?;
                     if self.doors.pass(from).await {
-                        self.verifiers.take(from, frame).await;
+                        self.verifiers.take(from, kind, frame).await;
                     }
                     return Ok(());
                 }

@@ -9,6 +9,7 @@ use prometheus_client::{
 pub struct Metrics {
     pub verified: Counter,
     pub refused: Family<Reason, Counter>,
+    pub held_back: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,10 +29,20 @@ impl Metrics {
             "Messages of the ordering protocol that were dropped before the brain saw them, by reason",
             self.refused.clone(),
         );
+        registry.register(
+            "mesh_consensus_requests_held_back",
+            "Requests that waited since their sender hands in more a second than one may",
+            self.held_back.clone(),
+        );
     }
 
     pub fn refuse(&self, refusal: &Refusal) {
         self.refused.get_or_create(&Reason { reason: reason(refusal) }).inc();
+    }
+
+    /// It came before this node had told its verifiers what to go by.
+    pub fn refuse_unready(&self) {
+        self.refused.get_or_create(&Reason { reason: "unready" }).inc();
     }
 }
 

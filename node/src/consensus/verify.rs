@@ -1,12 +1,17 @@
 //! Threads that check what members of the committee and gateways sign, so that the brain does not.
 
-use super::Metrics;
+use super::{
+    Metrics,
+    lanes::{Lanes, Side},
+    rate::Rate,
+};
 use crate::brain::Inbox;
 use bytes::Bytes;
 use mesh_coordinator::Input;
 use mesh_pbft::{Snapshot, Verifier};
-use mesh_proto::id::NodeId;
+use mesh_proto::{id::NodeId, pbft::Kind};
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     sync::{
@@ -14,17 +19,27 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Instant,
 };
-use tokio::sync::mpsc;
 
-/// Frames that wait for a thread; whoever has more waits, and with it the peer's writer.
-const WAITING: usize = 1024;
+/// Peers whose rate is looked after, before those are forgotten that have not asked for anything of late.
+const RATES: usize = 1024;
 
-/// Where messages go to be checked. One peer's keep their order.
+/// Where messages go to be checked. A peer's requests keep their order, and so does what it says besides.
 #[derive(Clone)]
-pub struct Verifiers {
-    threads: Vec<mpsc::Sender<(NodeId, Bytes)>>,
+pub struct Verifiers(Arc<Shared>);
+
+struct Shared {
+    threads: Vec<Arc<Lanes>>,
     latest: Arc<Latest>,
+    rates: Mutex<HashMap<NodeId, Rate>>,
+    metrics: Metrics,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.threads.iter().for_each(|lanes| lanes.close());
+    }
 }
 
 /// What the verifiers go by, numbered: most looks find that it is the one they have.
@@ -34,34 +49,68 @@ struct Latest {
 }
 
 impl Verifiers {
-    /// Starts the threads, which end when this is dropped. Until [`Verifiers::update`] nothing is taken.
+    /// Starts the threads, which end when the last of this is dropped. Until [`Verifiers::update`] nothing is taken.
     pub fn start(inbox: &Inbox, metrics: &Metrics) -> io::Result<Self> {
         let latest = Arc::new(Latest { number: AtomicU64::new(0), snapshot: Mutex::new(None) });
+        let mut shared = Shared { threads: Vec::new(), latest, rates: Mutex::default(), metrics: metrics.clone() };
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let threads = (0..(cores / 2).clamp(1, 4)).map(|_| {
-            let (frames, waiting) = mpsc::channel(WAITING);
-            let thread = Thread { inbox: inbox.clone(), metrics: metrics.clone(), latest: Arc::clone(&latest) };
-            thread::Builder::new().name("verify".into()).spawn(move || thread.run(waiting))?;
-            Ok(frames)
-        });
-        let threads = threads.collect::<io::Result<_>>()?;
-        Ok(Self { threads, latest })
+        for _ in 0..(cores / 2).clamp(1, 4) {
+            let lanes = Arc::new(Lanes::default());
+            let latest = Arc::clone(&shared.latest);
+            let thread = Thread { inbox: inbox.clone(), metrics: metrics.clone(), latest };
+            let waiting = Arc::clone(&lanes);
+            // Those that run already end where one cannot be started.
+            shared.threads.push(lanes);
+            thread::Builder::new().name("verify".into()).spawn(move || {
+                thread.run(&waiting);
+                waiting.close();
+            })?;
+        }
+        Ok(Self(Arc::new(shared)))
     }
 
     pub fn update(&self, snapshot: Arc<Snapshot>) {
-        *self.latest.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
-        self.latest.number.fetch_add(1, Ordering::Release);
+        *self.0.latest.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+        self.0.latest.number.fetch_add(1, Ordering::Release);
     }
 
-    /// Waits while the thread has enough: that is back-pressure.
-    pub async fn take(&self, from: NodeId, frame: Bytes) {
+    /// Waits while the peer has enough waiting, or hands in requests too often: that is back-pressure.
+    pub async fn take(&self, from: NodeId, kind: Kind, frame: Bytes) {
+        let is_member = self.is_member(&from);
+        // A member also relays what others ask for: it is held to its turn, which comes as often as that of another.
+        if kind == Kind::Request && !is_member {
+            self.keep_rate(from).await;
+        }
+        let side = if is_member && kind != Kind::Request { Side::Member } else { Side::Client };
         let mut hasher = DefaultHasher::new();
         from.hash(&mut hasher);
-        let place = hasher.finish() as usize % self.threads.len().max(1);
-        if let Some(thread) = self.threads.get(place)
-            && thread.send((from, frame)).await.is_err()
+        let place = hasher.finish() as usize % self.0.threads.len().max(1);
+        if let Some(lanes) = self.0.threads.get(place)
+            && lanes.push(side, from, frame).await.is_err()
         {
             tracing::debug!("the verifiers have ended");
+        }
+    }
+
+    /// Of the committee, as this node knows it.
+    fn is_member(&self, node: &NodeId) -> bool {
+        let snapshot = self.0.latest.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.as_ref().is_some_and(|snapshot| snapshot.config().replica_of(node).is_some())
+    }
+
+    /// For admission alone: what is ordered is executed, and what others pass on of it is read.
+    async fn keep_rate(&self, from: NodeId) {
+        let wait = {
+            let mut rates = self.0.rates.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            if rates.len() >= RATES && !rates.contains_key(&from) {
+                rates.retain(|_, rate| !rate.is_idle(now));
+            }
+            rates.entry(from).or_default().pass(now)
+        };
+        if !wait.is_zero() {
+            self.0.metrics.held_back.inc();
+            tokio::time::sleep(wait).await;
         }
     }
 }
@@ -73,10 +122,11 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self, mut waiting: mpsc::Receiver<(NodeId, Bytes)>) {
+    fn run(self, waiting: &Lanes) {
         let mut verifier: Option<Verifier> = None;
         let mut known = 0;
-        while let Some((from, frame)) = waiting.blocking_recv() {
+        let mut frames = Vec::new();
+        while waiting.take(&mut frames) {
             let number = self.latest.number.load(Ordering::Acquire);
             if number != known {
                 known = number;
@@ -87,17 +137,22 @@ impl Thread {
                     (_, None) => {}
                 }
             }
-            let Some(verifier) = &mut verifier else { continue };
-            match verifier.decode(from, &frame) {
-                Ok(verified) => {
-                    self.metrics.verified.inc();
-                    if self.inbox.consensus(Input::Consensus(Box::new(verified))).is_err() {
-                        return;
+            for (from, frame) in frames.drain(..) {
+                let Some(verifier) = &mut verifier else {
+                    self.metrics.refuse_unready();
+                    continue;
+                };
+                match verifier.decode(from, &frame) {
+                    Ok(verified) => {
+                        self.metrics.verified.inc();
+                        if self.inbox.consensus(Input::Consensus(Box::new(verified))).is_err() {
+                            return;
+                        }
                     }
-                }
-                Err(refusal) => {
-                    tracing::trace!(%from, %refusal, "a consensus message was dropped");
-                    self.metrics.refuse(&refusal);
+                    Err(refusal) => {
+                        tracing::trace!(%from, %refusal, "a consensus message was dropped");
+                        self.metrics.refuse(&refusal);
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     genesis::{Engine, Founders, Genesis},
     id::Digest,
     key::SecretKey,
-    ledger::{Answer, Bundle, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query, Reply},
+    ledger::{Answer, Bundle, Checked, Command, DecisionProof, FetchNodes, FetchedNodes, Node, Query},
     limits,
     logs::Question,
     member::{MemberEntry, merge},
@@ -35,7 +35,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 27] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -52,7 +52,6 @@ pub const TARGETS: [Target; 28] = [
     ("blob_reply", blob_reply),
     ("logs_question", logs_question),
     ("ledger_command", ledger_command),
-    ("ledger_reply", ledger_reply),
     ("ledger_query", ledger_query),
     ("operation", operation),
     ("all_ran", all_ran),
@@ -220,10 +219,6 @@ pub fn ledger_command(bytes: &[u8]) -> bool {
             assert_eq!(checked.get(), &command);
         }
     })
-}
-
-pub fn ledger_reply(bytes: &[u8]) -> bool {
-    accepted(bytes, Reply::decode(bytes), drop)
 }
 
 pub fn ledger_query(bytes: &[u8]) -> bool {

@@ -36,7 +36,7 @@ pub use memory::{Expect, MemoryItem};
 pub use motion::{Change, Motion, SignedMotion};
 pub use name::{LockName, MemoryKey, Name, NameError, Namespace, Pattern, Principal, Title};
 pub use node::{Branch, Child, Entry, Node, NodeError, branch_digest, common_prefix, page_digest, slot};
-pub use outcome::{Done, Outcome, Rejection, Reply};
+pub use outcome::{Done, Outcome, Rejection};
 pub use proposal::{Decision, Electorate, Proposal, ProposalId, ProposalState, Propose, Standing, Tally, Threshold};
 pub use query::{Answer, Query, Row};
 pub use support::{SignedSupport, Support};

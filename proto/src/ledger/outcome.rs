@@ -1,10 +1,5 @@
-use super::{Claimed, CommandId, Fence, Index, ProposalId, ProposalState};
-use crate::{
-    bounded,
-    codec::{self, DecodeError},
-    limits,
-    time::Wall,
-};
+use super::{Claimed, Fence, Index, ProposalId, ProposalState};
+use crate::{bounded, time::Wall};
 use serde::{Deserialize, Serialize};
 
 /// What came of a command. Part of the state, as long as its id is remembered: codes only, no text that the next build
@@ -189,23 +184,4 @@ pub enum Rejection {
     #[serde(rename = "b")]
     #[error("a member does not support this version, or it is not the next")]
     Unsupported,
-}
-
-/// One command's outcome, as gateways are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reply {
-    #[serde(rename = "c")]
-    pub command: CommandId,
-    /// The batch in which it ran; of a repeat, the batch of the repeat.
-    #[serde(rename = "i")]
-    pub index: Index,
-    #[serde(rename = "o")]
-    pub outcome: Outcome,
-}
-
-impl Reply {
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode_canonical(bytes, limits::REPLY_BYTES)
-    }
 }

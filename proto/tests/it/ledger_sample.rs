@@ -1,10 +1,11 @@
-//! One command of each kind, one reply of each outcome, and what else of the ledger has a wire form.
+//! One command of each kind, each outcome, and what else of the ledger has a wire form.
 
 use crate::{
     pbft_sample,
     sample::{DAY, Sample, invited_credential, key, network, sample},
 };
 use mesh_proto::{
+    agreement::{AllRan, Ran},
     codec::encode,
     domain::Epoch,
     fuzz::{NOW, known_genesis},
@@ -13,7 +14,7 @@ use mesh_proto::{
         Answer, Auto, Body, Branch, Bundle, Certified, Change, Child, Choice, Claim, Claimed, Command, CommandId,
         Committee, Decision, DecisionProof, Done, Electorate, Entry, Evidence, Expect, Fence, FetchNodes, FetchedNode,
         FetchedNodes, Inclusion, Index, MemoryItem, Motion, Node, NodePath, Outcome, Pending, Proposal, ProposalState,
-        Propose, Query, Rejection, Reply, Row, Seat, SignedMotion, SignedSupport, SignedVote, Standing, Support, Tally,
+        Propose, Query, Rejection, Row, Seat, SignedMotion, SignedSupport, SignedVote, Standing, Support, Tally,
         Threshold, Vote,
     },
     role::Role,
@@ -27,8 +28,7 @@ pub fn all() -> Vec<Sample> {
         samples.push(sample(name, "ledger-command", "ledger_command", &command(body)));
     }
     for (name, outcome) in outcomes() {
-        let reply = Reply { command: command_id(), index: Index(1000), outcome };
-        samples.push(sample(name, "ledger-reply", "ledger_reply", &reply));
+        samples.push(sample(name, "ledger-ran", "all_ran", &AllRan(vec![Ran::Outcome(outcome)])));
     }
     for (name, query) in queries() {
         samples.push(sample(name, "ledger-query", "ledger_query", &query));

@@ -289,6 +289,11 @@ impl Agreement {
             None => {
                 if let Some(epoch) = self.follower.learn(from, ends) {
                     self.gateway.set_epoch(now, &epoch);
+                    // A seat was given to who did not follow: its vote is counted on, and nobody else can cast it
+                    // (simulator, seed 3).
+                    if epoch.replica_of(&self.me).is_some() {
+                        self.follow(now, asked);
+                    }
                 }
             }
         }

@@ -182,8 +182,11 @@ impl Replica {
             return Err(Rejection::OutOfTurn(sequence));
         };
         if state != transfer.target.summary.state {
-            // What was laid aside was not what was read back.
-            self.begin_transfer(turn, transfer.target);
+            // What was laid aside was not what was read back, or there is nobody left to read it from: then the others are
+            // further, and one that lies could keep this replica at an old state for good with pieces that it still has
+            // (simulator, seed 84).
+            let latest = self.behind.target.clone().filter(|target| target.summary.sequence > sequence);
+            self.begin_transfer(turn, latest.unwrap_or(transfer.target));
             return Ok(());
         }
         let epoch = self.durable.config.epoch;

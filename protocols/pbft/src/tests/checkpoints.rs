@@ -318,6 +318,25 @@ fn a_state_that_was_not_installed_right_is_fetched_again() {
     assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Persist(_))));
 }
 
+/// Checklist item 35: a state that cannot be had any more is not aimed at again while the others are further. One of them
+/// could go on to give its pieces for ever.
+#[test]
+fn a_state_that_nobody_has_any_more_is_let_go_of() {
+    let (mut bench, far, asked) = begin_transfer();
+    for piece in asked {
+        give_piece(&mut bench, &far, piece).unwrap();
+    }
+    let later = bench.certificate(&Summary { sequence: seq(48), ..far.certificate.summary.clone() });
+    bench.give(0, Message::Stable(Arc::new(later))).unwrap();
+    bench.take();
+    bench.input(Input::Installed { sequence: seq(40), state: Roots::EMPTY }).unwrap();
+    let aims = (0..4).flat_map(|peer| bench.sent_to(bench.node(peer))).filter_map(|message| match message {
+        Message::Fetch(Fetch::State { sequence, .. }) => Some(*sequence),
+        _ => None,
+    });
+    assert_eq!(aims.collect::<Vec<_>>(), [seq(48); 3]);
+}
+
 /// Checklist item 35: certificates above the target are kept.
 #[test]
 fn certificates_above_the_target_are_kept() {

@@ -108,6 +108,41 @@ fn a_change_survives_a_restart() {
     assert_eq!(again.replica.standing().config.epoch, Epoch(1));
 }
 
+/// Checklist items 20 and 36: the others are in the next epoch already, and the digest of the boundary's state is still
+/// being found here. What was executed since the last checkpoint is read again from facts of this epoch, so it ends with
+/// the own checkpoint and not before, and the word about that is of this epoch.
+#[test]
+fn an_epoch_does_not_end_while_the_boundary_is_summed_up() {
+    let up_to_the_boundary = |is_summing_up| {
+        let mut bench = Bench::new(1, 4);
+        let newcomer = bench.node(4);
+        change(&mut bench, Membership::Add(newcomer));
+        bench.is_summing_up = is_summing_up;
+        for at in 3..=8 {
+            bench.order((view(0), seq(at)), &[]);
+        }
+        bench
+    };
+    let others = up_to_the_boundary(false);
+    let end = Message::Epochs(vec![Arc::new(others.certificate(&others.own_checkpoint(seq(8))))]);
+    let mut bench = up_to_the_boundary(true);
+    assert_eq!(bench.give(0, end.clone()), Err(No::Rejected(crate::Rejection::OutOfTurn(seq(8)))));
+    assert_eq!(bench.replica.standing().config.epoch, Epoch(0));
+    bench.is_summing_up = false;
+    bench.serve();
+    let held = bench.facts.iter().position(|fact| matches!(fact, Fact::Checkpoint { .. })).unwrap();
+    let before = Bench::with(1, bench.epoch.clone(), Config::default(), bench.facts[..held].to_vec(), false);
+    assert!(before.replica.kept(&request(1).digest()).is_some(), "it is executed again when that checkpoint is read");
+    let vote = bench.broadcasts().into_iter().find_map(|message| match message {
+        Message::Checkpoint(vote) => Some(vote.epoch),
+        _ => None,
+    });
+    assert_eq!(vote, Some(Epoch(0)));
+    bench.give(0, end).unwrap();
+    assert_eq!(bench.replica.standing().config.epoch, Epoch(1));
+    assert!(matches!(bench.facts.last(), Some(Fact::Stable { .. })));
+}
+
 /// Checklist item 37: one change at a time: of two in one interval the first counts.
 #[test]
 fn one_change_is_in_flight() {

@@ -3,6 +3,7 @@
 use clap::Parser;
 use mesh_tests::sim::{
     self,
+    boundary::{Cut, cut_everywhere},
     campaign::{Summary, run_all},
     options::Wanted,
     trace::{Reader, Trace},
@@ -48,6 +49,9 @@ struct Arguments {
     /// With one seed: every input and effect, a line each.
     #[arg(long)]
     trace: bool,
+    /// Instead of many faults one crash, at each write of a member of the committee in turn, in each of four ways.
+    #[arg(long)]
+    boundaries: bool,
     /// Do not stop at the first failure.
     #[arg(long)]
     go_on: bool,
@@ -69,7 +73,11 @@ fn main() -> anyhow::Result<ExitCode> {
         all_faults: arguments.all_faults,
         forgetful: arguments.forgetful,
         strict: arguments.strict,
+        boundary: None,
     };
+    if arguments.boundaries {
+        return Ok(at_boundaries(&arguments, &wanted));
+    }
     match arguments.seed {
         Some(seed) => one(seed, &wanted, arguments.trace),
         None => many(&arguments, &wanted),
@@ -102,6 +110,22 @@ fn one(seed: u64, wanted: &Wanted, trace: bool) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+fn at_boundaries(arguments: &Arguments, wanted: &Wanted) -> ExitCode {
+    let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
+    for seed in seeds {
+        match cut_everywhere(seed, wanted, &Cut::ALL) {
+            None => {}
+            Some(Ok((runs, _))) => println!("seed {seed}: {runs} crashes"),
+            Some(Err(report)) => {
+                let what = report.violation.map_or_else(String::new, |violation| violation.to_string());
+                println!("seed {seed} failed at {:?}: {what}\ndrawn: {:?}", report.options.boundary, report.options);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn many(arguments: &Arguments, wanted: &Wanted) -> anyhow::Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 use super::{
     check::Rule,
+    consensus::CROOKED,
     count::Count,
     describe,
     event::Event,
@@ -91,6 +92,8 @@ impl World {
             body.brain.handle_deadline(now, &mut effects);
         }
         body.brain.flush(now, &mut effects);
+        self.look_at_time(node);
+        let Some(body) = &mut self.nodes[node].body else { return };
         let more = !body.inbox.is_empty();
         let lives = self.carry_out(node, &mut effects);
         effects.clear();
@@ -199,6 +202,9 @@ impl World {
 
     /// The commit in flight is done: what waited for it happens now.
     fn committed(&mut self, node: usize) {
+        if self.is_cut(node) {
+            return;
+        }
         let machine = &mut self.nodes[node];
         let store = machine.store();
         let Some(body) = &mut machine.body else { return };
@@ -291,6 +297,8 @@ impl World {
                     self.speak_to(node, to, message, after);
                 }
             }
+            // The users of a gateway that lies look after themselves.
+            Effect::Answer { request, .. } if request.0 >= CROOKED => {}
             Effect::Answer { request, answers, .. } => match Patrons::is_theirs(request) {
                 true => self.with_patrons(|patrons, reach| patrons.answered(request, &answers, reach)),
                 false => self.with_clients(|clients, reach| clients.answered(request, &answers, reach)),
@@ -321,7 +329,23 @@ impl World {
         }
     }
 
+    /// To the machine of a member, or to both.
     pub(super) fn send(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
+        if self.is_twin(node) && !Self::is_of_agreement(&message) {
+            return;
+        }
+        if let Some(twin) = self.twin_of(to).filter(|twin| *twin != node && self.network.is_open(node, *twin))
+            && self.original(node) != to
+            && Self::reaches_twins(&message)
+        {
+            self.send_on(node, twin, message.clone(), after);
+        }
+        if self.original(node) != to {
+            self.send_on(node, to, message, after);
+        }
+    }
+
+    fn send_on(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
         if !self.network.is_open(node, to) {
             // The body drops it: its brain will be told `Down`, or has been.
             self.count(Count::FrameLost);
@@ -337,7 +361,9 @@ impl World {
             Some(Notice::Full) => {
                 self.count(Count::QueueFull);
                 let peer = self.nodes[to].id;
-                self.deliver(node, Input::Full { node: peer });
+                if !self.is_twin(to) {
+                    self.deliver(node, Input::Full { node: peer });
+                }
             }
             Some(Notice::Writable) | None => {}
         }
@@ -350,7 +376,9 @@ impl World {
         if notice == Some(Notice::Writable) {
             self.count(Count::QueueWritable);
             let peer = self.nodes[to].id;
-            self.deliver(from, Input::Writable { node: peer });
+            if !self.is_twin(to) {
+                self.deliver(from, Input::Writable { node: peer });
+            }
         }
         let sender = self.nodes[from].id;
         match message {
@@ -376,13 +404,16 @@ impl World {
         }
         let Some(old) = self.network.connect(from, to) else { return };
         for ((node, peer), had_one) in [(from, to), (to, from)].into_iter().zip(old) {
-            if had_one {
+            if had_one && !self.is_twin(peer) {
                 match self.fate.chance(200) {
                     true => self.count(Count::UpWithoutDown),
                     false => self.went_down(node, peer),
                 }
             }
             // The door sees a credential; the signed entry comes later, from the peer itself or from others.
+            if self.is_twin(peer) {
+                continue;
+            }
             let other = Member { entry: Octets::default(), incarnation: 0, ..self.nodes[peer].me.clone() };
             let store = other.store;
             let id = other.node;
@@ -392,6 +423,9 @@ impl World {
     }
 
     pub(super) fn went_down(&mut self, node: usize, peer: usize) {
+        if self.is_twin(peer) {
+            return;
+        }
         let peer = self.nodes[peer].id;
         self.deliver(node, Input::Down { node: peer });
     }

@@ -4,16 +4,18 @@
 use super::{
     check::Rule,
     count::{Count, Counts},
+    crook,
     event::Event,
     liar::{self, Lie},
     world::World,
 };
-use mesh_coordinator::{Coordinator, Input, Message, agreement::Fact};
+use mesh_coordinator::{Command, Coordinator, Input, Message, RequestId, agreement::Fact};
 use mesh_ledger::Map;
 use mesh_pbft::{Refusal, Snapshot, Verifier};
 use mesh_proto::{
+    agreement::Operation,
     id::{LogPosition, NodeId, StoreId},
-    ledger,
+    ledger::{self, Index},
     pbft::{self, Sequence},
 };
 use std::sync::Arc;
@@ -35,6 +37,10 @@ impl World {
     }
 
     pub(super) fn verify_by(&mut self, node: usize, snapshot: Arc<Snapshot>) {
+        if !self.lies(node) {
+            let config = Arc::clone(snapshot.config());
+            self.epoch_is(&config);
+        }
         let Some(body) = &mut self.nodes[node].body else { return };
         match &mut body.verifier {
             Some(verifier) => verifier.update(snapshot),
@@ -56,9 +62,17 @@ impl World {
     pub(super) fn speak_to(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
         if let Message::Consensus(said) = &message {
             self.count(said_count(said));
+            self.note_twin(node, said);
+            if let pbft::Message::Request(request) = &**said
+                && request.gateway == self.nodes[node].id
+                && self.crooks.contains_key(&node)
+            {
+                let request = Arc::clone(request);
+                return self.cheat(node, to, &request, after);
+            }
         }
         let council = self.options.council.as_ref();
-        let Some(lie) = council.and_then(|council| council.lie_of(node)) else {
+        let Some(lie) = council.and_then(|council| council.lie_of(self.original(node))) else {
             if let Message::Consensus(said) = &message {
                 let result = self.checks.agreed.words.said(self.nodes[node].id, said);
                 self.checks.note(result);
@@ -67,7 +81,8 @@ impl World {
         };
         let network = self.network_id;
         let liar = liar::Liar { lie, key: &self.nodes[node].key, network };
-        for (later, twisted) in liar.twist(&mut self.fate, &mut self.counts, to, message) {
+        let past = self.pasts.entry(node).or_default();
+        for (later, twisted) in liar.twist(&mut self.fate, &mut self.counts, past, to, message) {
             match later {
                 0 => self.send(node, to, twisted, after),
                 _ => {
@@ -77,6 +92,35 @@ impl World {
                     self.queue.push(self.at + later, event);
                 }
             }
+        }
+    }
+
+    /// A gateway that lies asks for something.
+    fn cheat(&mut self, node: usize, to: usize, request: &Arc<pbft::Request>, after: LogPosition) {
+        let ids: Vec<NodeId> = self.nodes[..self.options.nodes_max].iter().map(|node| node.id).collect();
+        let Some(crook) = self.crooks.get_mut(&node) else { return };
+        crook.proposals = self.patrons.proposals();
+        let names = crook::Names { key: &self.nodes[node].key, network: self.network_id, nodes: &ids };
+        for twisted in crook.twist(&mut self.fate, &mut self.counts, &names, to, request) {
+            self.send(node, to, Message::Consensus(twisted), after);
+        }
+    }
+
+    /// The users of gateways that lie want something.
+    fn order_through_crooks(&mut self) {
+        let ids: Vec<NodeId> = self.nodes[..self.options.nodes_max].iter().map(|node| node.id).collect();
+        for node in self.crooks.keys().copied().collect::<Vec<_>>() {
+            if !self.nodes[node].is_running() || self.fate.chance(500) {
+                continue;
+            }
+            let names = crook::Names { key: &self.nodes[node].key, network: self.network_id, nodes: &ids };
+            let body = crook::command_of_its_own(&mut self.fate, &names);
+            self.crooked_requests += 1;
+            let request = RequestId(CROOKED + self.crooked_requests);
+            let key = self.crooked_requests.to_le_bytes().to_vec().into();
+            let id = ledger::CommandId { principal: "crook".parse().expect("a name"), key, born: Index::GENESIS };
+            let operations = vec![Operation::Command(Box::new(ledger::Command { id, body }))];
+            self.deliver(node, Input::Command { request, command: Command::Order { operations } });
         }
     }
 
@@ -125,6 +169,32 @@ impl World {
         self.ledger_is_durable(node);
     }
 
+    /// How far correct replicas are in agreed time.
+    pub(super) fn look_at_time(&mut self, node: usize) {
+        if self.lies(node) {
+            return;
+        }
+        let Some(body) = &self.nodes[node].body else { return };
+        if let Some(ledger) = body.brain.agreement().and_then(|agreement| agreement.ledger()) {
+            self.checks.agreed.memory.is_at(ledger.time());
+        }
+    }
+
+    /// Looks at what the ledgers of correct replicas say of votes.
+    pub(super) fn look_at_ballots(&mut self) {
+        for node in 0..self.nodes.len() {
+            let body = self.nodes[node].body.as_ref().filter(|_| !self.lies(node));
+            let Some(ledger) = body.and_then(|body| body.brain.agreement()?.ledger()) else { continue };
+            match self.checks.agreed.ballots.judge(ledger, &self.network_id) {
+                Ok((votes, decisions)) => {
+                    self.counts.add_many(Count::BallotsChecked, votes);
+                    self.counts.add_many(Count::DecisionsChecked, decisions);
+                }
+                Err(violation) => self.checks.note(Err(violation)),
+            }
+        }
+    }
+
     /// All correct replicas have one state under one number.
     pub(super) fn ledger_is_durable(&mut self, node: usize) {
         let is_liar = self.lies(node);
@@ -158,13 +228,14 @@ impl World {
     }
 
     pub(super) fn lies(&self, node: usize) -> bool {
+        let node = self.original(node);
         self.options.council.as_ref().is_some_and(|council| council.lie_of(node).is_some())
     }
 
     /// Evidence convicts who lies, and nobody else.
     fn accused(&mut self, by: NodeId, evidence: &pbft::Evidence) {
-        let Some(council) = &self.options.council else { return };
-        let convicted = evidence.verify(&self.network_id, &council.epoch(&self.genesis));
+        let Some(epoch) = self.steward.epochs.get(&evidence.epoch) else { return };
+        let convicted = evidence.verify(&self.network_id, epoch);
         let is_liar = convicted.and_then(|node| self.by_id.get(&node)).is_some_and(|index| self.lies(*index));
         if !is_liar {
             self.fail(Rule::NoContradiction, format!("{by} convicts {convicted:?} by {evidence:?}"));
@@ -173,13 +244,12 @@ impl World {
 
     /// Whether the committee can do without this node for good.
     pub(super) fn may_fail(&self, node: usize) -> bool {
-        let Some(council) = &self.options.council else { return true };
-        node >= council.size || self.faulty.contains(&node) || self.faulty.len() < council.faulty()
+        self.steward.may_fail(node, &self.faulty)
     }
 
     /// The node is gone, or has forgotten what it said.
     pub(super) fn fails(&mut self, node: usize) {
-        if self.options.council.as_ref().is_some_and(|council| node < council.size) {
+        if self.steward.is_seated(node) || self.checks.agreed.words.was_member(&self.nodes[node].id) {
             self.faulty.insert(node);
         }
     }
@@ -189,6 +259,7 @@ impl World {
         let Some(council) = &self.options.council else { return };
         let every = council.order_every;
         self.with_patrons(|patrons, reach| patrons.want_something(reach));
+        self.order_through_crooks();
         if self.healed.is_none_or(|healed| self.at < healed + ORDERS_HEALED) {
             let next = self.at + self.dice.range(every / 2..=every * 3 / 2);
             self.queue.push(next, Event::Order);
@@ -204,6 +275,8 @@ impl World {
     }
 }
 
+/// Requests of the users of gateways that lie begin here.
+pub const CROOKED: u64 = 1 << 50;
 /// Users go on to want things for so long after the faults.
 const ORDERS_HEALED: u64 = 10_000_000;
 
@@ -231,6 +304,8 @@ impl Lie {
             Self::Slow(_) => Count::LieSlow,
             Self::Floods => Count::LieFloods,
             Self::Replays => Count::LieReplays,
+            Self::Mutates => Count::LieMutates,
+            Self::Twins => Count::LieTwins,
         }
     }
 }

@@ -29,6 +29,14 @@ pub struct Council {
     pub sum_up: (u64, u64),
     /// Keys of the shared memory that are in use at a time.
     pub keys: u64,
+    /// Gateways that lie, members of the committee or not.
+    pub crooks: Vec<usize>,
+    /// What is written may end, and tasks are awarded.
+    pub leases: bool,
+    /// Users vote.
+    pub polls: bool,
+    /// The committee changes.
+    pub changes: bool,
 }
 
 impl Council {
@@ -60,7 +68,7 @@ impl Council {
             timeout_max: Duration::from_secs(*dice.pick(&[8, 30])),
             ..Config::default()
         };
-        Some(Self {
+        let mut council = Self {
             size,
             liars,
             rules,
@@ -69,7 +77,36 @@ impl Council {
             order_every: *dice.pick(&[150_000, 400_000, 1_000_000]),
             sum_up: *dice.pick(&[(50, 500), (1_000, 30_000), (100, 2_000_000)]),
             keys: dice.range(1..=4),
-        })
+            crooks: Vec::new(),
+            leases: false,
+            polls: false,
+            changes: false,
+        };
+        council.draw_more(&mut Dice::new(seed, 7), nodes);
+        Some(council)
+    }
+
+    /// What came later, from a stream of its own: worlds without it are as they were.
+    fn draw_more(&mut self, dice: &mut Dice, nodes: usize) {
+        for (_, lie) in &mut self.liars {
+            match dice.below(100) {
+                0..=17 => *lie = Lie::Mutates,
+                18..=39 => *lie = Lie::Twins,
+                _ => {}
+            }
+        }
+        // Others need gateways, too.
+        if dice.chance(250) && nodes >= 4 {
+            // Not the maker, whose word alone is a motion.
+            let node = 1 + dice.below(nodes - 1);
+            // What nobody signed mutes it, its votes as well: a member that does so is one of those that may be faulty.
+            let has_room = self.liars.len() < Quorums::of(self.size).faulty();
+            if node >= self.size || has_room || self.lie_of(node).is_some() {
+                self.crooks.push(node);
+            }
+        }
+        (self.leases, self.polls) = (dice.chance(400), dice.chance(400));
+        self.changes = dice.chance(250) && self.size >= 4;
     }
 
     /// Nodes that a world must have at its beginning.
@@ -83,9 +120,9 @@ impl Council {
         self.liars.iter().find(|(liar, _)| *liar == node).map(|(_, lie)| *lie)
     }
 
-    /// Members that may lie, lose their disk or be gone for good.
-    pub fn faulty(&self) -> usize {
-        Quorums::of(self.size).faulty()
+    /// Members that are two machines.
+    pub fn twins(&self) -> impl Iterator<Item = usize> {
+        self.liars.iter().filter(|(_, lie)| *lie == Lie::Twins).map(|(node, _)| *node)
     }
 
     pub fn setup(&self, genesis: &Genesis, key: &Arc<SecretKey>) -> Setup {
@@ -98,12 +135,18 @@ impl Council {
         }
     }
 
-    /// What messages of this committee may be of.
-    pub fn sizes(&self, genesis: &Genesis) -> Sizes {
-        Sizes::of(&self.epoch(genesis))
+    /// What messages may be of, of this committee or of the largest that it may become.
+    pub fn sizes(&self, genesis: &Genesis, nodes: &[NodeId]) -> Sizes {
+        let first = self.epoch(genesis);
+        if !self.changes {
+            return Sizes::of(&first);
+        }
+        let mut members: Vec<NodeId> = nodes.to_vec();
+        members.sort();
+        Sizes::of(&EpochConfig { members, ..first })
     }
 
-    /// The one epoch of such a world.
+    /// The first epoch of such a world.
     pub fn epoch(&self, genesis: &Genesis) -> EpochConfig {
         let interval = self.rules.checkpoint_interval as u32;
         let epoch = EpochConfig::genesis(genesis.committee.iter().copied()).expect("a committee that may be");

@@ -37,6 +37,7 @@ pub fn kind(event: &Event) -> (u64, u64) {
         Event::Whisper { from, to, .. } => (22 + (u64::from(from) << 8), to.into()),
         Event::Order => (23, NOBODY),
         Event::Petition { node, .. } => (24, node.into()),
+        Event::Steer => (26, NOBODY),
         Event::Patron { want, .. } => (25 + (u64::from(want) << 8), NOBODY),
     }
 }

@@ -36,6 +36,8 @@ pub enum Event {
     Submit,
     /// Somebody wants something of the ledger.
     Order,
+    /// The committee is looked at, and may be changed.
+    Steer,
     /// A user's wish of the ledger arrives at a node.
     Petition { node: u8, slot: u32 },
     /// A user looks after what he asked of the ledger.

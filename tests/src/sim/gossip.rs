@@ -16,6 +16,9 @@ impl World {
 
     /// Gossip goes along open connections, hop by hop, and loses some.
     pub(super) fn announce(&mut self, node: usize, member: &Member) {
+        if self.is_twin(node) {
+            return;
+        }
         self.count(Count::Announced);
         let mut reached = vec![node];
         let mut next = 0;
@@ -23,7 +26,11 @@ impl World {
         while let Some(&from) = reached.get(next) {
             next += 1;
             for to in 0..self.nodes.len() {
-                if reached.contains(&to) || !self.network.is_open(from, to) || self.network.is_cut(from, to) {
+                if reached.contains(&to)
+                    || self.is_twin(to)
+                    || !self.network.is_open(from, to)
+                    || self.network.is_cut(from, to)
+                {
                     continue;
                 }
                 reached.push(to);
@@ -49,6 +56,9 @@ impl World {
 
     /// The body of a node that knows nobody tries one of the addresses that it was given.
     pub(super) fn bootstrap(&mut self, node: usize, to: usize, life: u32) {
+        if self.is_twin(node) {
+            return self.look_for_others(node, life);
+        }
         let body = &self.nodes[node].body;
         if self.nodes[node].life != life || body.as_ref().is_none_or(|body| body.brain.members().is_introduced()) {
             return;

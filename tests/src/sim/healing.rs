@@ -45,7 +45,9 @@ impl World {
             self.ordered.pop_front();
         }
         let (_, due) = self.ordered.front().copied().filter(|(then, _)| then + CATCHES_UP <= self.at)?;
-        let correct = self.nodes.iter().filter(|node| node.counts() && !self.lies(node.index));
+        // Whom others do not listen to is not told what it asks for.
+        let is_heard = |node: &usize| !self.lies(*node) && !self.crooks.contains_key(node);
+        let correct = self.nodes.iter().filter(|node| node.counts() && is_heard(&node.index));
         correct.into_iter().find_map(|node| {
             let index = node.body.as_ref()?.brain.agreement()?.ledger()?.index();
             let what = format!("n{} is at batch {index}, and others were at {due} long ago", node.index);
@@ -56,10 +58,12 @@ impl World {
     /// All is said and done: the histories of the ledger are looked at as a whole.
     fn judge(&mut self) {
         self.look_at_accused();
+        self.look_at_ballots();
         match self.checks.agreed.judge() {
-            Ok((checked, open)) => {
-                self.counts.add_many(Count::HistoryChecked, checked);
-                self.counts.add_many(Count::HistoryOpen, open);
+            Ok(judged) => {
+                self.counts.add_many(Count::HistoryChecked, judged.checked);
+                self.counts.add_many(Count::HistoryOpen, judged.open);
+                self.counts.add_many(Count::HistoryEnded, judged.ended);
             }
             Err(violation) => self.checks.note(Err(violation)),
         }

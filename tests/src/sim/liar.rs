@@ -4,6 +4,7 @@
 use super::{
     count::{Count, Counts},
     dice::Dice,
+    mutation::Past,
 };
 use mesh_coordinator::{ControlMessage, Message, QueryReply};
 use mesh_proto::{
@@ -38,6 +39,10 @@ pub enum Lie {
     Floods,
     /// Says again what was true elsewhere: in another view, epoch or network.
     Replays,
+    /// Says what is true but for one field.
+    Mutates,
+    /// Is two machines with one key, each correct by itself. After Twins (Bano et al., OPODIS 2021).
+    Twins,
 }
 
 impl Lie {
@@ -63,7 +68,14 @@ pub struct Liar<'a> {
 
 impl Liar<'_> {
     /// What is sent instead, each so many microseconds later.
-    pub fn twist(&self, dice: &mut Dice, counts: &mut Counts, to: usize, message: Message) -> Vec<(u64, Message)> {
+    pub fn twist(
+        &self,
+        dice: &mut Dice,
+        counts: &mut Counts,
+        past: &mut Past,
+        to: usize,
+        message: Message,
+    ) -> Vec<(u64, Message)> {
         let said = match &message {
             Message::Task(_) => return vec![(0, message)],
             Message::Control(control) => return vec![(0, self.control(dice, counts, control).unwrap_or(message))],
@@ -81,6 +93,12 @@ impl Liar<'_> {
             },
             Lie::Floods => self.flood(dice, &said),
             Lie::Replays => self.replay(dice, &said),
+            Lie::Mutates => {
+                let changed = self.mutate(dice, past, &said);
+                past.remember(dice, &said);
+                vec![(0, changed.map_or_else(|| Arc::clone(&said), Arc::new))]
+            }
+            Lie::Twins => vec![(0, Arc::clone(&said))],
         };
         let is_true = matches!(&all[..], [(0, only)] if *only == said);
         if !is_true {
@@ -171,7 +189,7 @@ impl Liar<'_> {
     }
 
     /// Others' are sent on, when somebody lacks them.
-    fn is_own(&self, message: &ViewChange) -> bool {
+    pub fn is_own(&self, message: &ViewChange) -> bool {
         let change = &message.change;
         let statement = ViewChange::statement(&self.network, change.epoch, &change.digest());
         self.key.sign(&statement) == message.signature

@@ -1,6 +1,14 @@
 //! How a machine comes up, ends, stops for a while and goes on.
 
-use super::{check::Rule, count::Count, event::Event, node::Body, storage::Part, world::World};
+use super::{
+    boundary::Cut,
+    check::Rule,
+    count::Count,
+    event::Event,
+    node::{Body, Place},
+    storage::Part,
+    world::World,
+};
 use mesh_coordinator::{Config, Input};
 use mesh_membership::Member;
 use mesh_proto::{id::LogPosition, ledger::Index, task::Octets};
@@ -44,7 +52,7 @@ impl World {
             Err(error) => return self.fail(Rule::DiskKeeps, format!("n{node} cannot start: {error}")),
         };
         machine.medium.keep_power();
-        let introduced = loaded.brain.members().is_introduced();
+        let introduced = loaded.brain.members().is_introduced() && machine.place != Place::Twin;
         machine.body = Some(Body {
             brain: loaded.brain,
             storage: loaded.storage,
@@ -73,6 +81,9 @@ impl World {
         for fact in loaded.surprises {
             self.on_disk(store, &fact);
         }
+        if self.is_twin(node) {
+            self.count(Count::TwinStarted);
+        }
         self.say(node, || format!("starts with store {store} at record {}", loaded.position));
         if full {
             self.deliver(node, Input::Disk { room: false });
@@ -87,7 +98,12 @@ impl World {
 
     /// A process ends at once; with `power` the whole machine does, and nobody is told.
     pub(super) fn crash(&mut self, node: usize, power: bool) {
-        let how = self.fate.below(4);
+        let cut = *self.fate.pick(&Cut::ALL);
+        self.crash_in_write(node, power, cut);
+    }
+
+    /// Of what is being written so much is there.
+    pub(super) fn crash_in_write(&mut self, node: usize, power: bool, cut: Cut) {
         let seed = self.fate.next();
         let machine = &mut self.nodes[node];
         let Some(mut body) = machine.body.take() else { return };
@@ -95,11 +111,11 @@ impl World {
         machine.life += 1;
         if !body.committing.is_empty() {
             self.counts.add(Count::CrashInCommit);
-            let committed = match how {
-                0 => Ok(LogPosition::START),
-                1 => body.storage.commit(&body.committing),
-                torn => {
-                    machine.medium.fail_next_commit(torn == 3);
+            let committed = match cut {
+                Cut::Lost => Ok(LogPosition::START),
+                Cut::Whole => body.storage.commit(&body.committing),
+                Cut::Torn | Cut::Unsynced => {
+                    machine.medium.fail_next_commit(cut == Cut::Unsynced);
                     body.storage.commit(&body.committing)
                 }
             };
@@ -110,6 +126,9 @@ impl World {
         }
         machine.durable = body.durable;
         self.counts.add(if power { Count::PowerLoss } else { Count::Crash });
+        if machine.place == Place::Twin {
+            self.counts.add(Count::TwinCrashed);
+        }
         match power {
             true => machine.medium.crash(seed),
             false => machine.medium.restart(),

@@ -14,6 +14,7 @@
 //! from the seed: the same seed gives the same [`Report::hash`].
 
 mod body;
+pub mod boundary;
 pub mod campaign;
 pub mod check;
 mod client;
@@ -21,6 +22,7 @@ mod clock;
 mod consensus;
 mod council;
 pub mod count;
+mod crook;
 mod describe;
 mod dice;
 mod event;
@@ -29,6 +31,7 @@ mod gossip;
 mod healing;
 mod liar;
 mod life;
+mod mutation;
 mod nemesis;
 mod network;
 mod node;
@@ -36,8 +39,10 @@ pub mod options;
 mod patron;
 mod report;
 mod signatures;
+mod steward;
 mod storage;
 pub mod trace;
+mod twins;
 mod wish;
 mod world;
 
@@ -62,6 +67,7 @@ pub fn run(seed: u64, wanted: &Wanted, trace: Trace) -> Report {
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "a panic without a message".into());
         let violation = Some(Violation::new(Rule::NoPanic, what));
-        Report { options: kept, violation, counts: Counts::default(), hash: 0, events: 0, virtual_time: 0, tasks: 0 }
+        let counts = Counts::default();
+        Report { options: kept, violation, counts, hash: 0, events: 0, virtual_time: 0, tasks: 0, writes: 0 }
     })
 }

@@ -41,7 +41,10 @@ impl World {
             Fault::Partition => self.partition(true),
             Fault::OneWay => self.partition(false),
             Fault::SlowLink => self.slow_link(node),
-            Fault::Crash => self.crash_somehow(node),
+            Fault::Crash => {
+                let twin = self.twin_of(node).filter(|_| self.fate.chance(500));
+                self.crash_somehow(twin.unwrap_or(node));
+            }
             Fault::CrashAll => self.crash_all(),
             Fault::LoseDisk => self.lose_disk(node),
             Fault::Destroy => self.destroy(node),
@@ -204,7 +207,9 @@ impl World {
         self.fails(node);
         self.crash(node, true);
         self.checks.disks.lost(store);
-        self.checks.agreed.words.forgets(self.nodes[node].id);
+        if self.checks.agreed.words.was_member(&self.nodes[node].id) {
+            self.checks.agreed.words.forgets(self.nodes[node].id);
+        }
         self.network.forget_past(node);
         let machine = &mut self.nodes[node];
         machine.life += 1;
@@ -230,7 +235,8 @@ impl World {
     }
 
     fn forget(&mut self, node: usize, times: u32) {
-        let running = self.running();
+        let mut running = self.running();
+        running.retain(|node| !self.is_twin(*node));
         if times == 0 {
             return;
         }
@@ -343,7 +349,7 @@ impl World {
             machine.slow_disk = 1;
             if let Some(body) = &mut machine.body {
                 body.effects_left = None;
-            } else if matches!(machine.place, Place::Member | Place::Leaving) {
+            } else if matches!(machine.place, Place::Member | Place::Leaving | Place::Twin) {
                 let life = machine.life;
                 let at = self.at + self.fate.range(0..=1_000_000);
                 self.queue.push(at, Event::Start { node: node as u8, life });

@@ -51,6 +51,8 @@ pub enum Place {
     Leaving,
     /// Gone for good.
     Gone,
+    /// Another machine with the key of a member that lies. It takes part in agreement and in nothing else.
+    Twin,
 }
 
 /// A running process.

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes.
 
-use super::{council::Council, dice::Dice};
+use super::{boundary::Boundary, council::Council, dice::Dice};
 use std::time::Duration;
 
 /// Everything about a world that is drawn before it begins. Printed with a failing seed.
@@ -55,6 +55,8 @@ pub struct Options {
     pub strict: bool,
     /// Who agrees on the ledger, where there is one.
     pub council: Option<Council>,
+    /// The one fault of this world, if it is to have but one.
+    pub boundary: Option<Boundary>,
 }
 
 /// What can go wrong.
@@ -113,6 +115,8 @@ pub struct Wanted {
     pub forgetful: bool,
     /// Known limits of the protocol fail, too.
     pub strict: bool,
+    /// One crash, and nothing else but liars.
+    pub boundary: Option<Boundary>,
 }
 
 /// Virtual microseconds at the end that are kept for healing.
@@ -154,7 +158,7 @@ impl Options {
         let council = Council::draw(seed, nodes);
         // A replica has larger records than tasks have.
         let segments: &[u64] = if council.is_some() { &[1 << 20, 2 << 20] } else { &[64 << 10, 128 << 10, 1 << 20] };
-        Self {
+        let mut options = Self {
             seed,
             nodes,
             nodes_max: 9.max(nodes),
@@ -182,7 +186,13 @@ impl Options {
             forgetful,
             strict: wanted.strict,
             council,
+            boundary: wanted.boundary,
+        };
+        if options.boundary.is_some() {
+            options.faults.clear();
+            (options.torn_absorbs, options.torn_starts, options.drops, options.late) = (0, 0, 0, 0);
         }
+        options
     }
 
     /// The world's time at which the faults end.

@@ -1,12 +1,17 @@
 //! Users of the ledger: each wants something of the shared memory or of a lock, through whichever node is there, and asks
 //! again under the same id until he knows what came of it.
 
+mod claims;
+mod motions;
+mod polls;
+
 use super::{
     check::{
         Rule, Violation,
-        agreed::{Action, Grant, Told},
+        agreed::{Action, Told},
     },
     client::Reach,
+    council::Council,
     count::Count,
     dice::Dice,
     event::{Event, Slab},
@@ -15,22 +20,30 @@ use super::{
 use mesh_coordinator::{Answer, Command, Refusal, RequestId};
 use mesh_proto::{
     agreement::{Operation, Ran},
-    id::NodeId,
-    ledger::{
-        self, Body, Claim, CommandId, Done, Expect, Fence, Index, MemoryKey, Namespace, Outcome, Query, Rejection, Row,
-    },
-    time::Wall,
+    id::{NetworkId, NodeId},
+    key::SecretKey,
+    ledger::{self, Body, CommandId, Done, Expect, Fence, Index, MemoryKey, Namespace, Outcome, Query, Rejection, Row},
 };
-use std::collections::BTreeMap;
+use polls::Poll;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// All users of a world's ledger.
 pub struct Patrons {
+    network: NetworkId,
     nodes: Vec<NodeId>,
+    /// Of the nodes: users vote with them.
+    keys_of_nodes: Vec<Arc<SecretKey>>,
     wants: Vec<Want>,
     open: BTreeMap<RequestId, Open>,
     travelling: Slab<(RequestId, Command)>,
     requests: u64,
     dice: Dice,
+    /// What only some worlds have.
+    more: Dice,
+    leases: bool,
+    polls: bool,
+    /// Put to the vote, by whom and under which key of a command.
+    open_polls: Vec<polls::Known>,
     /// Keys in use at a time, each with how often it was asked for; after some time another takes its place.
     keys: Vec<u64>,
     /// Versions that somebody has seen, by key.
@@ -54,10 +67,22 @@ struct Want {
 
 #[derive(Clone, Debug)]
 enum Wish {
-    Memory { key: String, action: Action },
-    Lock { lock: u64, lease_ms: u64 },
-    Renew { fence: Fence, lease_ms: u64 },
+    Memory {
+        key: String,
+        action: Action,
+    },
+    Lock {
+        lock: u64,
+        lease_ms: u64,
+    },
+    Renew {
+        fence: Fence,
+        lease_ms: u64,
+    },
     Unlock(Fence),
+    Poll(Poll),
+    /// Of the committee.
+    Govern,
     Tick,
 }
 
@@ -92,15 +117,22 @@ const LOCKS: u64 = 3;
 const PRINCIPALS: u64 = 3;
 
 impl Patrons {
-    pub fn new(options: &Options, nodes: Vec<NodeId>) -> Self {
+    pub fn new(options: &Options, network: NetworkId, keys_of_nodes: Vec<Arc<SecretKey>>) -> Self {
         let keys = options.council.as_ref().map_or(0, |council| council.keys);
+        let has = |what: fn(&Council) -> bool| options.council.as_ref().is_some_and(what);
         Self {
-            nodes,
+            network,
+            nodes: keys_of_nodes.iter().map(|key| key.node_id()).collect(),
+            keys_of_nodes,
             wants: Vec::new(),
             open: BTreeMap::new(),
             travelling: Slab::default(),
             requests: FIRST,
             dice: Dice::new(options.seed, 6),
+            more: Dice::new(options.seed, 8),
+            leases: has(|council| council.leases),
+            polls: has(|council| council.polls),
+            open_polls: Vec::new(),
             keys: vec![0; keys as usize],
             versions: BTreeMap::new(),
             held: Vec::new(),
@@ -152,19 +184,24 @@ impl Patrons {
     fn draw(&mut self, reach: &mut Reach<'_>) {
         let principal = self.dice.below(PRINCIPALS as usize) as u64;
         let want = self.wants.len() as u32;
-        let (wish, operation) = match self.dice.below(20) {
-            0..=12 => self.draw_memory(principal, want),
-            13..=16 => {
-                let lock = self.dice.below(LOCKS as usize) as u64;
-                let lease_ms = self.dice.spread(500..=20_000);
-                let holder = *self.dice.pick(&self.nodes);
-                let body = Body::Lock { name: lock_name(lock), holder, lease_ms };
-                (Wish::Lock { lock, lease_ms }, command(principal, want, body))
-            }
-            17 | 18 if !self.held.is_empty() => self.draw_held(want),
-            _ => (Wish::Tick, command(principal, want, Body::Tick)),
+        let more = self.draw_poll(principal, want);
+        let (wish, operation) = match more.or_else(|| self.draw_award(principal, want)) {
+            Some(drawn) => drawn,
+            None => match self.dice.below(20) {
+                0..=12 => self.draw_memory(principal, want),
+                13..=16 => {
+                    let lock = self.dice.below(LOCKS as usize) as u64;
+                    self.draw_claim(principal, want, lock)
+                }
+                17 | 18 if !self.held.is_empty() => self.draw_held(want),
+                _ => (Wish::Tick, command(principal, want, Body::Tick)),
+            },
         };
         reach.counts.add(match &wish {
+            Wish::Lock { lock, .. } if *lock >= claims::AWARDS => Count::OrderAward,
+            Wish::Poll(Poll::Propose) => Count::OrderPropose,
+            Wish::Poll(Poll::Vote { .. }) => Count::OrderVote,
+            Wish::Poll(Poll::Close { .. }) => Count::OrderClose,
             Wish::Memory { action: Action::Put, .. } => Count::OrderPut,
             Wish::Memory { action: Action::Get, .. } => Count::OrderGet,
             Wish::Memory { action: Action::Delete, .. } => Count::OrderDelete,
@@ -172,7 +209,7 @@ impl Patrons {
             Wish::Lock { .. } => Count::OrderLock,
             Wish::Renew { .. } => Count::OrderRenew,
             Wish::Unlock(_) => Count::OrderUnlock,
-            Wish::Tick => Count::OrderTick,
+            Wish::Tick | Wish::Govern => Count::OrderTick,
         });
         self.wants.push(Want { wish, operation, asked: None, state: State::Wanted, told: None, step: 0 });
     }
@@ -183,7 +220,7 @@ impl Patrons {
         let name = format!("k{place}-{}", self.keys[place] / WISHES);
         let (namespace, key) = (room(), memory_key(&name));
         let value = want.to_le_bytes().to_vec().into();
-        let ttl_ms = None;
+        let ttl_ms = (self.leases && self.more.chance(400)).then(|| self.more.spread(300..=20_000));
         match self.dice.below(10) {
             0..=2 => {
                 let body = Body::MemoryPut { namespace, key, value, ttl_ms };
@@ -210,22 +247,6 @@ impl Patrons {
             _ => {
                 let query = Query::Get { namespace, key };
                 (Wish::Memory { key: name, action: Action::Get }, Operation::Query(query))
-            }
-        }
-    }
-
-    fn draw_held(&mut self, want: u32) -> (Wish, Operation) {
-        let held = self.dice.pick(&self.held).clone();
-        let claim = Claim::Lock(lock_name(held.lock));
-        match self.dice.chance(500) {
-            true => {
-                let lease_ms = self.dice.spread(500..=20_000);
-                let body = Body::Renew { claim, fence: held.fence, lease_ms };
-                (Wish::Renew { fence: held.fence, lease_ms }, command(held.principal, want, body))
-            }
-            false => {
-                let body = Body::Unlock { claim, fence: held.fence };
-                (Wish::Unlock(held.fence), command(held.principal, want, body))
             }
         }
     }
@@ -267,10 +288,17 @@ impl Patrons {
             command.id.born = last;
         }
         match &entry.wish {
-            Wish::Memory { key, action } => reach.checks.agreed.memory.asked(key, want, *action, reach.at),
+            Wish::Memory { key, action } => {
+                let ttl_ms = ttl_of(&entry.operation);
+                if ttl_ms.is_some() {
+                    reach.counts.add(Count::OrderFleeting);
+                }
+                reach.checks.agreed.memory.asked(key, want, *action, ttl_ms, reach.at);
+            }
+            Wish::Poll(poll) => poll.begins(&mut reach.checks.agreed.ballots),
             Wish::Unlock(fence) => reach.checks.agreed.locks.unlocks(*fence, reach.at),
             Wish::Renew { fence, .. } => reach.checks.agreed.locks.renews(*fence),
-            Wish::Lock { .. } | Wish::Tick => {}
+            Wish::Lock { .. } | Wish::Tick | Wish::Govern => {}
         }
     }
 
@@ -438,6 +466,8 @@ impl Patrons {
         let wish = entry.wish.clone();
         match (wish, ran) {
             (Wish::Memory { key, action }, ran) => self.memory(want, &key, action, ran, reach),
+            (Wish::Govern, Ran::Outcome(outcome)) => self.governed(want, outcome, reach),
+            (Wish::Poll(poll), Ran::Outcome(outcome)) => self.poll(want, &poll, outcome, reach),
             (Wish::Tick, Ran::Outcome(Outcome::Done(Done::Kept))) => {
                 reach.counts.add(Count::RanKept);
                 Ok(())
@@ -476,38 +506,14 @@ impl Patrons {
         }
         reach.checks.agreed.memory.told(key, want, told, reach.at)
     }
+}
 
-    fn lock(&mut self, want: u32, wish: &Wish, outcome: &Outcome, reach: &mut Reach<'_>) -> Result<(), Violation> {
-        let locks = &mut reach.checks.agreed.locks;
-        let (count, result) = match (wish, outcome) {
-            (Wish::Lock { lock, lease_ms }, Outcome::Done(Done::Granted { fence, expires })) => {
-                let entry = &self.wants[want as usize];
-                let principal = principal_of(&entry.operation);
-                self.held.push(Held { lock: *lock, fence: *fence, principal });
-                let asked = entry.asked.unwrap_or_default();
-                let granted = Wall(expires.0.saturating_sub(*lease_ms));
-                let (answered, expires, unlock) = (reach.at, *expires, None);
-                let (renewals, open) = (Vec::new(), 0);
-                let grant = Grant { lock: *lock, want, asked, answered, granted, expires, unlock, renewals, open };
-                (Count::RanGranted, locks.granted(*fence, grant))
-            }
-            (Wish::Lock { .. }, Outcome::Rejected(Rejection::Held(_))) => (Count::RanHeld, Ok(())),
-            (Wish::Renew { fence, lease_ms }, Outcome::Done(Done::Granted { fence: same, expires }))
-                if fence == same =>
-            {
-                locks.renewed(*fence, Some((Wall(expires.0.saturating_sub(*lease_ms)), *expires)));
-                (Count::RanGranted, Ok(()))
-            }
-            (Wish::Unlock(_), Outcome::Done(Done::Released)) => (Count::RanReleased, Ok(())),
-            (Wish::Renew { fence, .. }, Outcome::Rejected(Rejection::NotHeld)) => {
-                locks.renewed(*fence, None);
-                (Count::RanNotHeld, Ok(()))
-            }
-            (Wish::Unlock(_), Outcome::Rejected(Rejection::NotHeld)) => (Count::RanNotHeld, Ok(())),
-            _ => return Err(Violation::new(Rule::ExactlyOnce, format!("{wish:?} came to {outcome:?}"))),
-        };
-        reach.counts.add(count);
-        result
+/// How long a write is there, if it is not for good.
+fn ttl_of(operation: &Operation) -> Option<u64> {
+    let Operation::Command(command) = operation else { return None };
+    match &command.body {
+        Body::MemoryPut { ttl_ms, .. } | Body::MemoryCompareAndSwap { ttl_ms, value: Some(_), .. } => *ttl_ms,
+        _ => None,
     }
 }
 
@@ -528,21 +534,10 @@ fn command(principal: u64, want: u32, body: Body) -> Operation {
     Operation::Command(Box::new(ledger::Command { id, body }))
 }
 
-fn principal_of(operation: &Operation) -> u64 {
-    match operation {
-        Operation::Command(command) => command.id.principal.as_str()[1..].parse().unwrap_or_default(),
-        Operation::Query(_) => 0,
-    }
-}
-
 fn room() -> Namespace {
     "room".parse().expect("a name")
 }
 
 fn memory_key(name: &str) -> MemoryKey {
     name.parse().expect("a name")
-}
-
-fn lock_name(lock: u64) -> ledger::LockName {
-    format!("l{lock}").parse().expect("a name")
 }

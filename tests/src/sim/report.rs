@@ -13,4 +13,6 @@ pub struct Report {
     /// Microseconds.
     pub virtual_time: u64,
     pub tasks: u64,
+    /// Of the member that a boundary is looked for at.
+    pub writes: u64,
 }

@@ -1,15 +1,17 @@
 //! One world: all its machines, users and faults, and the one loop that makes time pass.
 
 use super::{
-    check::{Checks, Rule, Violation},
+    check::{Checks, Rule, Violation, agreed::Words},
     client::{Clients, Reach},
     clock::Clock,
     council,
     count::{Count, Counts},
+    crook::Crook,
     describe,
     dice::Dice,
     event::{Event, Queue, Slab},
     execution::Course,
+    mutation::Past,
     nemesis::Cure,
     network::Network,
     node::{Node, Place},
@@ -17,6 +19,7 @@ use super::{
     patron::Patrons,
     report::Report,
     signatures::Shared,
+    steward::Steward,
     storage::{Medium, draw_clock},
     trace::{NOBODY, Trace},
 };
@@ -66,6 +69,19 @@ pub struct World {
     pub(super) sums: Slab<(Sequence, Map)>,
     /// What liars have kept back.
     pub(super) whispers: Slab<Message>,
+    /// What each liar that changes its words has said.
+    pub(super) pasts: BTreeMap<usize, Past>,
+    /// Gateways that lie.
+    pub(super) crooks: BTreeMap<usize, Crook>,
+    /// Of requests that the users of those make.
+    pub(super) crooked_requests: u64,
+    /// Second machines of members, and whose they are.
+    pub(super) twins: BTreeMap<usize, usize>,
+    /// What both machines of one key have signed.
+    pub(super) double_words: Words,
+    pub(super) steward: Steward,
+    /// Of the member that is cut off at one of them.
+    pub(super) writes: u64,
     /// Members of the committee that are not to be counted on any more: they lie, or have lost what they said.
     pub(super) faulty: BTreeSet<usize>,
     /// Where the order was at each look at a healed world.
@@ -92,18 +108,24 @@ impl World {
         let size = options.council.as_ref().map_or(1, |council| council.size);
         let genesis = council::genesis(options.seed, nodes[..size].iter().map(|node| node.id).collect());
         let network_id = genesis.network_id();
-        let sizes = options.council.as_ref().map(|council| council.sizes(&genesis));
+        let ids: Vec<NodeId> = nodes.iter().map(|node| node.id).collect();
+        let sizes = options.council.as_ref().map(|council| council.sizes(&genesis, &ids));
+        let steward = options.council.as_ref().map(|council| Steward::new(council.size, council.epoch(&genesis)));
         let liars = options.council.iter().flat_map(|council| &council.liars);
-        let faulty = liars.map(|(node, _)| *node).collect();
+        let faulty = liars.map(|(node, _)| *node).chain(council_crooks(&options)).collect();
+        let twins = options.council.as_ref().map_or(0, |council| council.twins().count());
+        let crooks = options.council.iter().flat_map(|council| &council.crooks);
+        let crooks = crooks.map(|node| (*node, Crook::default())).collect();
+        let keys = nodes.iter().map(|node| Arc::clone(&node.key)).collect();
         let mut world = Self {
             at: 0,
             network_id,
             signatures: Shared::default(),
             queue: Queue::default(),
             by_id: nodes.iter().map(|node| (node.id, node.index)).collect(),
-            network: Network::new(nodes.len(), &options, sizes),
+            network: Network::new(nodes.len() + twins, &options, sizes),
             clients: Clients::new(network_id, &options),
-            patrons: Patrons::new(&options, nodes.iter().map(|node| node.id).collect()),
+            patrons: Patrons::new(&options, network_id, keys),
             checks: Checks::new(options.strict, options.forgetful),
             counts: Counts::default(),
             trace,
@@ -114,6 +136,13 @@ impl World {
             ends: Slab::default(),
             sums: Slab::default(),
             whispers: Slab::default(),
+            pasts: BTreeMap::new(),
+            crooks,
+            crooked_requests: 0,
+            twins: BTreeMap::new(),
+            double_words: Words::default(),
+            steward: steward.unwrap_or_default(),
+            writes: 0,
             faulty,
             ordered: VecDeque::new(),
             serial: 0,
@@ -126,7 +155,9 @@ impl World {
         };
         if let Some(council) = &world.options.council {
             world.checks.agreed.words.begin(council.epoch(&world.genesis));
+            world.double_words.begin(council.epoch(&world.genesis));
         }
+        world.make_twins();
         world.prepare();
         world
     }
@@ -147,6 +178,9 @@ impl World {
                 founder.durable = founder.medium.begin(founder.me.store, &fact).expect("an empty disk takes a record");
             }
             self.queue.push(WARM_UP, Event::Order);
+            if council.changes {
+                self.queue.push(2 * WARM_UP, Event::Steer);
+            }
         }
         self.queue.push(self.options.heals_at(), Event::Heal);
     }
@@ -173,6 +207,7 @@ impl World {
             events: self.trace.events(),
             virtual_time: self.at,
             tasks: self.clients.submitted() as u64,
+            writes: self.writes,
         }
     }
 
@@ -206,6 +241,7 @@ impl World {
             Event::Request { node, slot } => self.request(node as usize, slot),
             Event::Submit => self.submit(),
             Event::Order => self.order(),
+            Event::Steer => self.steer(),
             Event::Petition { node, slot } => self.petition(node as usize, slot),
             Event::Patron { want, step } => self.with_patrons(|patrons, reach| patrons.step(want, step, reach)),
             Event::Client { task, step } => self.with_clients(|clients, reach| clients.step(task, step, reach)),
@@ -264,7 +300,9 @@ impl World {
         if self.options.council.is_none() {
             return;
         }
-        let gateways = self.gateways();
+        let mut gateways = self.gateways();
+        // Through one that lies, users are told what it likes.
+        gateways.retain(|node| !self.crooks.contains_key(node));
         let Self { at, queue, counts, checks, patrons, .. } = self;
         f(patrons, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
     }
@@ -308,6 +346,12 @@ impl World {
 
 /// Users go on to submit for so long after the faults, to see that the mesh takes tasks.
 const SUBMITS_HEALED: u64 = 10_000_000;
+
+/// Gateways that lie and are members of the committee.
+fn council_crooks(options: &Options) -> impl Iterator<Item = usize> {
+    let council = options.council.iter();
+    council.flat_map(|council| council.crooks.iter().copied().filter(|node| *node < council.size))
+}
 
 fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
     let mut key = [0; 32];

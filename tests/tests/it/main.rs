@@ -1,3 +1,4 @@
 //! Whole meshes.
 
+mod boundaries;
 mod simulation;

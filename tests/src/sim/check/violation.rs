@@ -57,6 +57,8 @@ pub enum Rule {
     /// No correct member says two different things in one place, nor is convicted of it; who has lost its disk says
     /// nothing more.
     NoContradiction,
+    /// Each vote is one that its voter cast, and each decision follows from the votes.
+    NoForgery,
     /// No correct replica stops.
     Halts,
     /// Healed, whatever users want of the ledger has an outcome in time.
@@ -92,6 +94,7 @@ impl Rule {
             | Self::Linearizable
             | Self::OneHolder
             | Self::NoContradiction
+            | Self::NoForgery
             | Self::Halts
             | Self::Outcomes
             | Self::NoPanic => false,

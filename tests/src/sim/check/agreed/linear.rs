@@ -2,7 +2,7 @@
 //! Objects*, 1993, with the memory of Lowe's *Testing for Linearizability*: a set of operations that led to a state once
 //! and to no end is not tried again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// One operation as its user saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,11 @@ pub struct Operation {
     pub asked: u64,
     /// None if it may have happened, at any time since, or not at all.
     pub answered: Option<u64>,
+    /// Agreed time when it was asked for, and when it was answered: it happened in between. Without an answer the latter
+    /// is the end of time.
+    pub time: (u64, u64),
+    /// Of a write, the milliseconds after which it is there no more. Default never.
+    pub ttl_ms: Option<u64>,
 }
 
 /// What it does to the register, which holds the number of a write or nothing; and what was told of it.
@@ -53,7 +58,7 @@ type State = Option<u32>;
 const MOST: usize = 300_000;
 
 pub fn check(operations: &[Operation]) -> Verdict {
-    let mut search = Search { operations, tried: HashSet::new() };
+    let mut search = Search { operations, fleeting: fleeting(operations), tried: HashSet::new() };
     let mut done = vec![0u64; operations.len().div_ceil(64)];
     match search.go(&mut done, None) {
         Some(true) => Verdict::Linear,
@@ -62,9 +67,29 @@ pub fn check(operations: &[Operation]) -> Verdict {
     }
 }
 
+/// By write: the agreed time before which it is not gone, and that from which on it is.
+type Ends = BTreeMap<u32, (u64, u64)>;
+
 struct Search<'a> {
     operations: &'a [Operation],
+    /// Writes that end.
+    fleeting: Ends,
     tried: HashSet<(Vec<u64>, State)>,
+}
+
+fn fleeting(operations: &[Operation]) -> Ends {
+    let ends = operations.iter().filter_map(|one| {
+        let (asked, answered) = one.time;
+        let ttl = one.ttl_ms?;
+        let ends = (asked.saturating_add(ttl), answered.saturating_add(ttl));
+        match one.kind {
+            Kind::Put(write) | Kind::Swap { to: Some(write), .. } | Kind::MaybeSwap { to: Some(write), .. } => {
+                Some((write, ends))
+            }
+            _ => None,
+        }
+    });
+    ends.collect()
 }
 
 impl Search<'_> {
@@ -85,7 +110,9 @@ impl Search<'_> {
             // What is as it was told and changes nothing can as well be first.
             let idle = next.iter().find(|operation| {
                 let one = &self.operations[**operation];
-                one.answered.is_some() && apply(one.kind, state) == Some(state)
+                one.answered.is_some()
+                    && self.found(one, state).contains(&Some(state))
+                    && apply(one.kind, state) == Some(state)
             });
             if let Some(&idle) = idle {
                 set(done, idle);
@@ -106,15 +133,26 @@ impl Search<'_> {
 
     fn branch(&mut self, done: &mut [u64], state: &mut State, next: &[usize]) -> Option<bool> {
         for &operation in next {
-            let Some(then) = apply(self.operations[operation].kind, *state) else { continue };
-            set(done, operation);
-            let found = self.go(done, then);
-            unset(done, operation);
-            if found != Some(false) {
-                return found;
+            let one = self.operations[operation];
+            for there in self.found(&one, *state).into_iter().flatten() {
+                let Some(then) = apply(one.kind, there) else { continue };
+                set(done, operation);
+                let found = self.go(done, then);
+                unset(done, operation);
+                if found != Some(false) {
+                    return found;
+                }
             }
         }
         Some(false)
+    }
+
+    /// What an operation may find where this was written: the same, or nothing where that has come to its end.
+    fn found(&self, operation: &Operation, state: State) -> [Option<State>; 2] {
+        let ends = state.and_then(|write| self.fleeting.get(&write));
+        let Some((earliest, latest)) = ends else { return [Some(state), None] };
+        let (asked, answered) = operation.time;
+        [(asked < *latest).then_some(state), (answered >= *earliest).then_some(None)]
     }
 }
 
@@ -151,7 +189,7 @@ mod tests {
     use super::*;
 
     fn one(kind: Kind, asked: u64, answered: u64) -> Operation {
-        Operation { kind, asked, answered: Some(answered) }
+        Operation { kind, asked, answered: Some(answered), time: (asked, answered), ttl_ms: None }
     }
 
     #[test]
@@ -173,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_has_no_answer_may_have_happened_or_not() {
-        let lost = Operation { kind: Kind::Put(1), asked: 0, answered: None };
+        let lost = Operation { answered: None, time: (0, u64::MAX), ..one(Kind::Put(1), 0, 0) };
         for value in [None, Some(1)] {
             assert_eq!(check(&[lost, one(Kind::Get(value), 20, 30)]), Verdict::Linear);
         }
@@ -190,5 +228,28 @@ mod tests {
         assert_eq!(check(&[put, one(Kind::Delete { found: false }, 11, 12)]), Verdict::Not);
         let mismatch = Kind::Mismatch { expect: None, is_there: true, known: Some(1) };
         assert_eq!(check(&[put, one(mismatch, 11, 12)]), Verdict::Linear);
+    }
+
+    #[test]
+    fn what_was_written_for_a_time_is_there_until_then_and_no_longer() {
+        // It ends between 100 and 110.
+        let put = Operation { ttl_ms: Some(100), ..one(Kind::Put(1), 0, 10) };
+        let read = |value, at| one(Kind::Get(value), at, at + 5);
+        for (value, at, verdict) in [
+            (Some(1), 90, Verdict::Linear),
+            (None, 90, Verdict::Not),
+            (Some(1), 105, Verdict::Linear),
+            (None, 105, Verdict::Linear),
+            (Some(1), 110, Verdict::Not),
+            (None, 110, Verdict::Linear),
+        ] {
+            assert_eq!(check(&[put, read(value, at)]), verdict, "{value:?} at {at}");
+        }
+        assert_eq!(check(&[put, read(None, 105), read(Some(1), 111)]), Verdict::Not, "it does not come back");
+        let swap = one(Kind::Swap { expect: None, to: Some(2) }, 120, 125);
+        assert_eq!(check(&[put, swap, read(Some(2), 130)]), Verdict::Linear);
+        let kept = one(Kind::Put(2), 50, 55);
+        assert_eq!(check(&[put, kept, read(Some(2), 130)]), Verdict::Linear, "a later write has its own end");
+        assert_eq!(check(&[put, kept, read(None, 130)]), Verdict::Not);
     }
 }

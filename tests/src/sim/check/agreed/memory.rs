@@ -1,11 +1,14 @@
 use super::linear::{self, Kind, Operation, Verdict};
 use crate::sim::check::{Rule, Violation};
+use mesh_proto::time::Wall;
 use std::collections::BTreeMap;
 
 /// What users did to the shared memory, and were told of it. Each value is written once at most.
 #[derive(Default)]
 pub struct Memory {
     keys: BTreeMap<String, Key>,
+    /// The latest agreed time that any correct replica has come to.
+    time: Wall,
 }
 
 #[derive(Default)]
@@ -22,6 +25,9 @@ struct Entry {
     action: Action,
     asked: u64,
     told: Option<(u64, Told)>,
+    /// Agreed time when it was asked for, and when somebody was told of it.
+    time: (Wall, Wall),
+    ttl_ms: Option<u64>,
 }
 
 /// What is wanted of a key. A write is named by who wants it.
@@ -53,10 +59,27 @@ pub enum Told {
     },
 }
 
+/// Histories of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    pub checked: u64,
+    /// Too much had been asked at once.
+    pub open: u64,
+    /// They have no order unless something came to its end.
+    pub ended: u64,
+}
+
 impl Memory {
-    pub fn asked(&mut self, key: &str, want: u32, action: Action, at: u64) {
+    /// What correct replicas have come to in agreed time.
+    pub fn is_at(&mut self, time: Wall) {
+        self.time = self.time.max(time);
+    }
+
+    /// With a time to live, if it writes for a time only.
+    pub fn asked(&mut self, key: &str, want: u32, action: Action, ttl_ms: Option<u64>, at: u64) {
+        let time = (self.time, Wall(u64::MAX));
         let history = &mut self.keys.entry(key.to_owned()).or_default().history;
-        history.push(Entry { want, action, asked: at, told: None });
+        history.push(Entry { want, action, asked: at, told: None, time, ttl_ms });
     }
 
     pub fn told(&mut self, key: &str, want: u32, told: Told, at: u64) -> Result<(), Violation> {
@@ -74,27 +97,31 @@ impl Memory {
                 return Err(Violation::new(Rule::ExactlyOnce, what));
             }
         }
-        if let Some(entry) = found.history.iter_mut().find(|entry| entry.want == want) {
-            entry.told.get_or_insert((at, told));
+        if let Some(entry) = found.history.iter_mut().find(|entry| entry.want == want && entry.told.is_none()) {
+            entry.told = Some((at, told));
+            entry.time.1 = self.time;
         }
         Ok(())
     }
 
     /// Looks at each key on its own: operations on several keys there are none.
-    pub fn judge(&self) -> Result<(u64, u64), Violation> {
-        let (mut checked, mut open) = (0, 0);
+    pub fn judge(&self) -> Result<Judged, Violation> {
+        let mut judged = Judged::default();
         for (name, key) in &self.keys {
-            match linear::check(&key.operations()) {
-                Verdict::Linear => checked += 1,
-                Verdict::TooLong => open += 1,
+            let mut operations = key.operations();
+            match linear::check(&operations) {
+                Verdict::Linear => judged.checked += 1,
+                Verdict::TooLong => judged.open += 1,
                 Verdict::Not => {
                     let lines: Vec<String> = key.history.iter().map(|entry| format!("{entry:?}")).collect();
                     let what = format!("{name} has no order:\n{}", lines.join("\n"));
                     return Err(Violation::new(Rule::Linearizable, what));
                 }
             }
+            let fleeting = operations.iter_mut().map(|one| one.ttl_ms.take()).filter(Option::is_some).count();
+            judged.ended += u64::from(fleeting > 0 && linear::check(&operations) == Verdict::Not);
         }
-        Ok((checked, open))
+        Ok(judged)
     }
 }
 
@@ -128,7 +155,9 @@ impl Key {
                 }
             }
         };
-        Some(Operation { kind, asked: entry.asked, answered: entry.told.map(|(at, _)| at) })
+        let time = (entry.time.0.0, entry.time.1.0);
+        let answered = entry.told.map(|(at, _)| at);
+        Some(Operation { kind, asked: entry.asked, answered, time, ttl_ms: entry.ttl_ms })
     }
 }
 
@@ -139,12 +168,12 @@ mod tests {
     #[test]
     fn a_write_that_was_acknowledged_is_seen() {
         let mut memory = Memory::default();
-        memory.asked("k", 1, Action::Put, 0);
+        memory.asked("k", 1, Action::Put, None, 0);
         memory.told("k", 1, Told::Written { version: 7 }, 10).unwrap();
-        memory.asked("k", 2, Action::Get, 20);
+        memory.asked("k", 2, Action::Get, None, 20);
         memory.told("k", 2, Told::Value(Some((7, 1))), 30).unwrap();
-        assert_eq!(memory.judge(), Ok((1, 0)));
-        memory.asked("k", 3, Action::Get, 40);
+        assert_eq!(memory.judge(), Ok(Judged { checked: 1, ..Judged::default() }));
+        memory.asked("k", 3, Action::Get, None, 40);
         memory.told("k", 3, Told::Value(None), 50).unwrap();
         assert_eq!(memory.judge().unwrap_err().rule, Rule::Linearizable);
     }
@@ -152,9 +181,9 @@ mod tests {
     #[test]
     fn a_write_has_one_version() {
         let mut memory = Memory::default();
-        memory.asked("k", 1, Action::Put, 0);
+        memory.asked("k", 1, Action::Put, None, 0);
         memory.told("k", 1, Told::Written { version: 7 }, 10).unwrap();
-        memory.asked("k", 2, Action::Get, 20);
+        memory.asked("k", 2, Action::Get, None, 20);
         let again = memory.told("k", 2, Told::Value(Some((9, 1))), 30);
         assert_eq!(again.unwrap_err().rule, Rule::ExactlyOnce);
     }
@@ -162,15 +191,37 @@ mod tests {
     #[test]
     fn a_swap_finds_what_it_must() {
         let mut memory = Memory::default();
-        memory.asked("k", 1, Action::Put, 0);
+        memory.asked("k", 1, Action::Put, None, 0);
         memory.told("k", 1, Told::Written { version: 7 }, 10).unwrap();
-        memory.asked("k", 2, Action::Swap { expect: Some(7), writes: true }, 20);
+        memory.asked("k", 2, Action::Swap { expect: Some(7), writes: true }, None, 20);
         memory.told("k", 2, Told::Written { version: 8 }, 30).unwrap();
-        memory.asked("k", 3, Action::Swap { expect: Some(7), writes: false }, 40);
+        memory.asked("k", 3, Action::Swap { expect: Some(7), writes: false }, None, 40);
         memory.told("k", 3, Told::Mismatch { version: Some(8) }, 50).unwrap();
-        assert_eq!(memory.judge(), Ok((1, 0)));
-        memory.asked("k", 4, Action::Swap { expect: None, writes: false }, 60);
+        assert_eq!(memory.judge(), Ok(Judged { checked: 1, ..Judged::default() }));
+        memory.asked("k", 4, Action::Swap { expect: None, writes: false }, None, 60);
         memory.told("k", 4, Told::Deleted { found: false }, 70).unwrap();
         assert_eq!(memory.judge().unwrap_err().rule, Rule::Linearizable);
+    }
+
+    /// It was written between 1,000 and 1,010 of agreed time, for 100 ms.
+    #[test]
+    fn a_write_for_a_time_is_gone_in_time_and_not_before() {
+        let read_at = |time: u64, value| {
+            let mut memory = Memory::default();
+            memory.is_at(Wall(1_000));
+            memory.asked("k", 1, Action::Put, Some(100), 0);
+            memory.is_at(Wall(1_010));
+            memory.told("k", 1, Told::Written { version: 7 }, 10).unwrap();
+            memory.is_at(Wall(time));
+            memory.asked("k", 2, Action::Get, None, 20);
+            memory.told("k", 2, Told::Value(value), 30).unwrap();
+            memory.judge()
+        };
+        let judged = |ended| Ok(Judged { checked: 1, ended, ..Judged::default() });
+        assert_eq!(read_at(1_050, Some((7, 1))), judged(0));
+        assert!(read_at(1_050, None).is_err());
+        assert_eq!(read_at(1_105, None), judged(1));
+        assert_eq!(read_at(1_200, None), judged(1));
+        assert!(read_at(1_200, Some((7, 1))).is_err());
     }
 }

@@ -1,13 +1,15 @@
 //! What is agreed on, as it looks from outside: the order, the words of the members, and what users were told.
 
+mod ballots;
 mod linear;
 mod locks;
 mod memory;
 mod order;
 mod words;
 
+pub use ballots::Ballots;
 pub use locks::{Grant, Locks};
-pub use memory::{Action, Memory, Told};
+pub use memory::{Action, Judged, Memory, Told};
 pub use order::Order;
 pub use words::Words;
 
@@ -19,12 +21,12 @@ pub struct Agreed {
     pub words: Words,
     pub memory: Memory,
     pub locks: Locks,
+    pub ballots: Ballots,
 }
 
 impl Agreed {
-    /// When all is over: what can be judged of the whole alone. How many keys were looked at, and of how many too much
-    /// had been asked at once.
-    pub fn judge(&self) -> Result<(u64, u64), Violation> {
+    /// When all is over: what can be judged of the whole alone.
+    pub fn judge(&self) -> Result<Judged, Violation> {
         self.locks.judge()?;
         self.memory.judge()
     }

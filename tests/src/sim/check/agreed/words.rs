@@ -1,5 +1,6 @@
 use crate::sim::check::{Rule, Violation};
 use mesh_proto::{
+    domain::Epoch,
     id::{Digest, NodeId},
     pbft::{EpochConfig, Message},
 };
@@ -8,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What correct members have signed, across all their lives.
 #[derive(Default)]
 pub struct Words {
-    config: Option<EpochConfig>,
-    said: BTreeMap<(NodeId, Place), Digest>,
+    /// Of the epochs that there are.
+    configs: BTreeMap<Epoch, EpochConfig>,
+    said: BTreeMap<(NodeId, Epoch, Place), Digest>,
     /// Their disks are lost.
     forgot: BTreeSet<NodeId>,
 }
@@ -26,9 +28,14 @@ enum Place {
 }
 
 impl Words {
-    /// There is one epoch in a world.
+    /// There is this epoch.
     pub fn begin(&mut self, config: EpochConfig) {
-        self.config = Some(config);
+        self.configs.insert(config.epoch, config);
+    }
+
+    /// Whether this node was ever a member.
+    pub fn was_member(&self, node: &NodeId) -> bool {
+        self.configs.values().any(|config| config.replica_of(node).is_some())
     }
 
     /// The disk of this node is lost: what it said as a member, nobody knows.
@@ -38,16 +45,16 @@ impl Words {
 
     /// A correct node says something.
     pub fn said(&mut self, node: NodeId, message: &Message) -> Result<(), Violation> {
-        let Some((place, digest)) = self.statement(node, message) else { return Ok(()) };
-        let wrong = |what: String| Err(Violation::new(Rule::NoContradiction, what));
+        let Some((epoch, place, digest)) = self.statement(node, message) else { return Ok(()) };
+        let wrong = |what: String| Err(Violation::new(Rule::NoContradiction, format!("in epoch {}: {what}", epoch.0)));
         // Its own view change of before it may have got back from others, and pass it on as it would another's (seed 70693 of
         // a build in which promises were released too early). Votes travel by themselves: none is said again.
-        let passes_on =
-            matches!(place, Place::ViewChange(_) | Place::NewView(_)) && self.said.get(&(node, place)) == Some(&digest);
+        let passes_on = matches!(place, Place::ViewChange(_) | Place::NewView(_))
+            && self.said.get(&(node, epoch, place)) == Some(&digest);
         if self.forgot.contains(&node) && !passes_on {
             return wrong(format!("{node} says {place:?} {digest} and does not know what it said before"));
         }
-        let first = *self.said.entry((node, place)).or_insert(digest);
+        let first = *self.said.entry((node, epoch, place)).or_insert(digest);
         match first == digest {
             true => Ok(()),
             false => wrong(format!("{node} says {place:?} {digest}, and had said {first}")),
@@ -55,20 +62,22 @@ impl Words {
     }
 
     /// What of it the sender signed itself: of others' it may be a messenger.
-    fn statement(&self, node: NodeId, message: &Message) -> Option<(Place, Digest)> {
-        let config = self.config.as_ref()?;
-        let own = |replica| config.member(replica) == Some(node);
+    fn statement(&self, node: NodeId, message: &Message) -> Option<(Epoch, Place, Digest)> {
+        let own = |epoch, replica| self.configs.get(&epoch).is_some_and(|config| config.member(replica) == Some(node));
+        let primary = |epoch, view| self.configs.get(&epoch).map(|config| config.primary(view));
         match message {
-            Message::PrePrepare(m) => Some((Place::PrePrepare(m.view.get(), m.sequence.get()), m.batch.digest())),
-            Message::Prepare(m) => Some((Place::Prepare(m.view.get(), m.sequence.get()), m.digest)),
-            Message::Commit(m) => Some((Place::Commit(m.view.get(), m.sequence.get()), m.digest)),
-            Message::Checkpoint(m) => Some((Place::Checkpoint(m.sequence.get()), m.digest)),
-            Message::ViewChange(m) if own(m.change.replica) => {
-                Some((Place::ViewChange(m.change.view.get()), m.change.digest()))
+            Message::PrePrepare(m) => {
+                Some((m.epoch, Place::PrePrepare(m.view.get(), m.sequence.get()), m.batch.digest()))
             }
-            Message::NewView(m) if own(config.primary(m.view)) => {
+            Message::Prepare(m) => Some((m.epoch, Place::Prepare(m.view.get(), m.sequence.get()), m.digest)),
+            Message::Commit(m) => Some((m.epoch, Place::Commit(m.view.get(), m.sequence.get()), m.digest)),
+            Message::Checkpoint(m) => Some((m.epoch, Place::Checkpoint(m.sequence.get()), m.digest)),
+            Message::ViewChange(m) if own(m.change.epoch, m.change.replica) => {
+                Some((m.change.epoch, Place::ViewChange(m.change.view.get()), m.change.digest()))
+            }
+            Message::NewView(m) if primary(m.epoch, m.view).is_some_and(|primary| own(m.epoch, primary)) => {
                 let signature = Digest::of("a signature", &[m.signature.as_bytes()]);
-                Some((Place::NewView(m.view.get()), signature))
+                Some((m.epoch, Place::NewView(m.view.get()), signature))
             }
             Message::ViewChange(_)
             | Message::NewView(_)
@@ -90,7 +99,6 @@ impl Words {
 mod tests {
     use super::*;
     use mesh_proto::{
-        domain::Epoch,
         id::NetworkId,
         key::SecretKey,
         pbft::{Change, Phase, ReplicaId, Sequence, View, ViewChange, Vote},

@@ -5,7 +5,10 @@
 //!                          ├─ Node × N    the real Coordinator, Log and Store; the simulated disk, clocks, executors
 //!                          ├─ Network     connections, their delays, cuts and ends
 //!                          ├─ Clients     users who submit, retry, follow, cancel, ask
+//!                          ├─ Patrons     users of the ledger: memory, locks, awards, proposals, votes
 //!                          ├─ nemesis     what goes wrong, and how it ends
+//!                          ├─ Liar, Crook members and gateways that lie; twins, two machines with one key
+//!                          ├─ Steward     has the committee changed
 //!                          └─ Checks      remember everything that was sent, said and on disk, across restarts
 //! ```
 //!

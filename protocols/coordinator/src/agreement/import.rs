@@ -32,6 +32,8 @@ pub struct Fetching {
     import: Import,
     /// Who was asked, and until when an answer is waited for.
     asked: BTreeMap<NodeId, Mono>,
+    /// For how many nodes each was asked last.
+    counts: BTreeMap<NodeId, usize>,
     /// Who sent what does not prove itself, or nothing.
     set_back: BTreeSet<NodeId>,
     /// How often all were set back since something came.
@@ -49,6 +51,7 @@ impl Fetching {
             root,
             import,
             asked: BTreeMap::new(),
+            counts: BTreeMap::new(),
             set_back: BTreeSet::new(),
             rounds: 0,
             again: Mono::default(),
@@ -94,6 +97,7 @@ impl Fetching {
                 break;
             }
             self.asked.insert(member, now + PATIENCE);
+            self.counts.insert(member, question.paths.len());
             questions.push((member, question));
         }
         questions
@@ -121,11 +125,70 @@ impl Fetching {
         }
         let was_asked = self.asked.remove(&from).is_some();
         match self.import.take_all(fetched) {
-            Ok(taken) if taken > 0 => self.rounds = 0,
-            // It has not that state, or sends what was not asked for: others are asked first for a while.
-            Ok(_) if was_asked => drop(self.set_back.insert(from)),
+            Ok(taken) if taken > 0 && self.is_whole(&from, fetched) => self.rounds = 0,
+            // It has not that state, or gives less of it than it could, or what was not asked for: others are asked first for
+            // a while. One that gives a node at a time does not keep this replica at a state that the others have left.
+            Ok(taken) if was_asked || taken > 0 => drop(self.set_back.insert(from)),
             Ok(_) => {}
             Err(_) => drop(self.set_back.insert(from)),
         }
+    }
+
+    /// Whether an answer has all that was asked for, or as much as an answer can have.
+    fn is_whole(&self, from: &NodeId, fetched: &FetchedNodes) -> bool {
+        let bytes: usize = fetched.nodes.iter().map(|node| node.path.0.len() + node.bytes.len() + 16).sum();
+        let asked = self.counts.get(from).copied().unwrap_or(usize::MAX);
+        fetched.nodes.len() >= asked || bytes > limits::FETCHED_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::ledger::Entry;
+
+    fn members() -> Vec<NodeId> {
+        (1..=3).map(|n| NodeId::from_bytes([n; 32])).collect()
+    }
+
+    fn state() -> Map {
+        Map::from_entries((0..3000u32).map(|n| Entry::new(&n.to_le_bytes(), &[&[7; 200]])).collect())
+    }
+
+    /// Fetches from one member that answers as told; the others have nothing. Whether it comes to an end in a minute, and
+    /// whether that is the state.
+    fn fetch(answer: impl Fn(&Map, &FetchNodes) -> FetchedNodes) -> (bool, bool) {
+        let (state, members) = (state(), members());
+        let mut fetching = Fetching::new(Mono(0), Sequence::new(8), state.root(), &Map::new(), 1 << 30);
+        let mut now = Mono(0);
+        while now < Mono(60_000_000) && !fetching.is_complete() && !fetching.is_fruitless() {
+            for (to, question) in fetching.ask(now, &members) {
+                let fetched = match to == members[1] {
+                    true => answer(&state, &question),
+                    false => FetchedNodes { root: question.root, nodes: Vec::new() },
+                };
+                fetching.take(to, &fetched);
+            }
+            now = now + Duration::from_millis(50);
+        }
+        (fetching.is_complete() || fetching.is_fruitless(), fetching.is_complete())
+    }
+
+    #[test]
+    fn a_state_that_one_member_has_is_fetched_from_it() {
+        assert_eq!(fetch(|state, question| state.fetched(question)), (true, true));
+    }
+
+    /// Checklist item 35.
+    #[test]
+    fn who_gives_a_node_at_a_time_does_not_hold_the_rest_up() {
+        let a_little = |state: &Map, question: &FetchNodes| {
+            let mut fetched = state.fetched(question);
+            if question.paths.len() > 1 {
+                fetched.nodes.truncate(1);
+            }
+            fetched
+        };
+        assert_eq!(fetch(a_little), (true, false));
     }
 }

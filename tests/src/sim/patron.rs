@@ -6,10 +6,6 @@ mod motions;
 mod polls;
 
 use super::{
-    check::{
-        Rule, Violation,
-        agreed::{Action, Told},
-    },
     client::Reach,
     council::Council,
     count::Count,
@@ -17,6 +13,7 @@ use super::{
     event::{Event, Slab},
     options::Options,
 };
+use crate::check::{Action, Rule, Told, Violation};
 use mesh_coordinator::{Answer, Command, Refusal, RequestId};
 use mesh_proto::{
     agreement::{Operation, Ran},

@@ -1,9 +1,6 @@
 //! Every execution that ever began, and what came of it.
 
-use super::{
-    task_map::TaskMap,
-    violation::{Rule, Violation},
-};
+use super::{Rule, Violation, task_map::TaskMap};
 use mesh_proto::{
     id::{NodeId, TaskId},
     task::{FailureKind, How, Outcome, Register, Status},

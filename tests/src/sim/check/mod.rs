@@ -10,8 +10,8 @@ mod reigns;
 mod sample;
 mod task_map;
 mod users;
-mod violation;
 
+pub use crate::check::{Rule, Violation};
 pub use agreed::Agreed;
 pub use disks::{Disk, Disks, Record};
 pub use executions::{Causes, Executions};
@@ -21,7 +21,6 @@ pub use registers::{Key, Registers, Write};
 pub use reigns::Reigns;
 pub use task_map::{TaskMap, TaskSet};
 pub use users::{User, Users};
-pub use violation::{Rule, Violation};
 
 use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};

@@ -1,11 +1,6 @@
 //! What every store has said, which it may never take back: not before a crash, not after one.
 
-use super::{
-    disks::Record,
-    registers::Key,
-    task_map::TaskMap,
-    violation::{Rule, Violation},
-};
+use super::{Rule, Violation, disks::Record, registers::Key, task_map::TaskMap};
 use mesh_proto::{
     id::{LogPosition, StoreId, TaskId},
     task::{Ballot, Item, Version},

@@ -7,10 +7,7 @@
 //! another member of both lists cannot be reached, a repeat of a submission can be born a second time. What is found of
 //! such a task is counted and not held against the machines, unless asked for.
 
-use super::{
-    task_map::TaskMap,
-    violation::{Rule, Violation},
-};
+use super::{Rule, Violation, task_map::TaskMap};
 use mesh_proto::{
     id::{NodeId, StoreId, TaskId},
     task::{Ballot, Birth, Ending, Holder, Register, State, Version},

@@ -5,9 +5,9 @@
 //! majority was one too small shows here at once, elsewhere only if the wrong two nodes are cut off in that moment.
 
 use super::{
+    Rule, Violation,
     registers::{Key, Write, is_placement, precedence},
     task_map::TaskMap,
-    violation::{Rule, Violation},
 };
 use mesh_proto::{
     id::{NodeId, StoreId, TaskId},

@@ -1,10 +1,6 @@
 //! What users wanted of tasks and were told about them.
 
-use super::{
-    executions::Causes,
-    task_map::TaskMap,
-    violation::{Rule, Violation},
-};
+use super::{Rule, Violation, executions::Causes, task_map::TaskMap};
 use mesh_proto::{
     id::{Digest, TaskId},
     task::{Birth, Ending, Register},

@@ -1,8 +1,9 @@
 //! Locks, and awards of tasks: the same to the ledger but for their names.
 
 use super::{Held, PRINCIPALS, Patrons, Wish, command};
+use crate::check::Grant;
 use crate::sim::{
-    check::{Rule, Violation, agreed::Grant},
+    check::{Rule, Violation},
     client::Reach,
     count::Count,
 };

@@ -1,19 +1,14 @@
 //! What is agreed on, as it looks from outside: the order, the words of the members, and what users were told.
 
 mod ballots;
-mod linear;
-mod locks;
-mod memory;
 mod order;
 mod words;
 
 pub use ballots::Ballots;
-pub use locks::{Grant, Locks};
-pub use memory::{Action, Judged, Memory, Told};
 pub use order::Order;
 pub use words::Words;
 
-use super::Violation;
+use crate::check::{Judged, Locks, Memory, Violation};
 
 #[derive(Default)]
 pub struct Agreed {

@@ -1,4 +1,4 @@
-use crate::sim::check::{Rule, Violation};
+use crate::check::{Rule, Violation};
 use mesh_proto::{ledger::Fence, time::Wall};
 use std::collections::BTreeMap;
 

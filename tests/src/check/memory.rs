@@ -1,5 +1,5 @@
 use super::linear::{self, Kind, Operation, Verdict};
-use crate::sim::check::{Rule, Violation};
+use crate::check::{Rule, Violation};
 use mesh_proto::time::Wall;
 use std::collections::BTreeMap;
 

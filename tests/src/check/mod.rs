@@ -1,4 +1,5 @@
-//! Checkers of what users are told, wherever their histories come from.
+//! Checkers of what users are told, wherever their histories come from: the simulator's worlds, or real processes under
+//! siege.
 
 pub mod linear;
 mod locks;

@@ -54,6 +54,8 @@ pub enum Rule {
     Linearizable,
     /// A lock has one holder at a time, and its numbers grow.
     OneHolder,
+    /// What was put to the vote is there with its votes, what was decided stands and proves itself.
+    Decisions,
     /// No correct member says two different things in one place, nor is convicted of it; who has lost its disk says
     /// nothing more.
     NoContradiction,
@@ -93,6 +95,7 @@ impl Rule {
             | Self::ExactlyOnce
             | Self::Linearizable
             | Self::OneHolder
+            | Self::Decisions
             | Self::NoContradiction
             | Self::NoForgery
             | Self::Halts

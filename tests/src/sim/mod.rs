@@ -27,7 +27,7 @@ mod council;
 pub mod count;
 mod crook;
 mod describe;
-mod dice;
+pub(crate) mod dice;
 mod event;
 mod execution;
 mod gossip;

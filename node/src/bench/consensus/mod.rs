@@ -4,7 +4,7 @@
 //! An operation is a write of a key of its own to the shared memory. Its time begins when it was due, whoever was late,
 //! and ends with f + 1 equal replies at its gateway.
 
-mod committee;
+pub mod committee;
 mod figures;
 mod gateway;
 mod gateways;

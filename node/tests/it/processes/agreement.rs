@@ -3,6 +3,7 @@
 use super::verbs::{lines, meshd, run};
 use super::{Mesh, until};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -124,14 +125,19 @@ async fn a_committee_of_four_goes_on_without_one_and_says_that_it_cannot_without
         ask(mesh, &[4], at, &["memory", "put", "--namespace", "app", key, "v", "--wait", wait]).await
     };
     assert_eq!(put(&mesh, "before", "30s").await.0, 0);
-    let killed = mesh.net.kill(2);
+    let primary = primary(&mesh, at).await;
+    let left: Vec<usize> = (0..4).filter(|node| *node != primary).collect();
+    let before = figures(&mesh, left[0]).await;
+    assert_eq!(before["mesh_consensus_faults_tolerated"], 1.0, "{before:?}");
+    let killed = mesh.net.kill(primary);
     mesh.check(killed);
     let begun = Instant::now();
     let (code, _, stderr) = put(&mesh, "after", "60s").await;
     assert_eq!(code, 0, "{stderr}");
-    println!("one of four died: the next write took {:?}", begun.elapsed());
+    println!("the primary died: the next write took {:?}", begun.elapsed());
+    moved(&mesh, &before, left[0]).await;
 
-    let killed = mesh.net.kill(3);
+    let killed = mesh.net.kill(left[2]);
     mesh.check(killed);
     let (code, _, stderr) = put(&mesh, "never", "3s").await;
     assert!(code == 75 && stderr.contains("Idempotency-Key"), "{code} {stderr}");
@@ -142,11 +148,40 @@ async fn a_committee_of_four_goes_on_without_one_and_says_that_it_cannot_without
     assert_eq!(ask(&mesh, &[4], at, &stale).await.1, "v");
 
     // With one back it goes on where it was.
-    let (started, whole) = (mesh.net.start(3), mesh.net.wait_answers(3).await);
+    let (started, whole) = (mesh.net.start(left[2]), mesh.net.wait_answers(left[2]).await);
     mesh.check(started);
     mesh.check(whole);
     let (code, _, stderr) = put(&mesh, "again", "60s").await;
     assert_eq!(code, 0, "{stderr}");
+}
+
+/// Of the committee, who leads it as node 0 sees it.
+async fn primary(mesh: &Mesh, at: &Path) -> usize {
+    let status = told(ask(mesh, &[0], at, &["consensus", "status", "--output", "json"]).await);
+    let primary = status[0]["replica"]["primary"].as_str().expect("node 0 is a member").to_owned();
+    let place = mesh.net.nodes().iter().position(|node| node.node == primary);
+    place.expect("a node of the mesh")
+}
+
+async fn figures(mesh: &Mesh, node: usize) -> BTreeMap<String, f64> {
+    let gateways = mesh.check(mesh.net.gateways(&[node]));
+    gateways.metrics(0).await.expect("metrics")
+}
+
+/// A change of view, and the votes of it, are on the metrics of a member that is left; half a second old at most.
+async fn moved(mesh: &Mesh, before: &BTreeMap<String, f64>, node: usize) {
+    let of = |figures: &BTreeMap<String, f64>, event: &str| {
+        figures.get(&format!("mesh_consensus_events_total{{event=\"{event}\"}}")).copied().unwrap_or_default()
+    };
+    until("a view change and its votes are counted", || async {
+        let now = figures(mesh, node).await;
+        let has_moved = |event| of(&now, event) > of(before, event);
+        has_moved("entered_views") && has_moved("votes") && of(&now, "votes") < of(&now, "votes_expected")
+    })
+    .await;
+    // The gateway that asked has its decisions in the histogram.
+    let asked = figures(mesh, 4).await;
+    assert!(asked["mesh_consensus_decision_latency_seconds_count"] >= 2.0, "{asked:?}");
 }
 
 #[tokio::test]

@@ -52,6 +52,6 @@ pub use audit::{Audit, AuditError};
 pub use event::Event;
 pub use ledger::{Applied, Corrupt, Halt, Ledger};
 pub use map::Map;
-pub use quorum::{strong, weak};
+pub use quorum::{needed, strong, tolerant, tolerated, weak};
 pub use rules::Rules;
 pub use validate::{Invalid, validate};

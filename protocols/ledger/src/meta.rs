@@ -52,12 +52,20 @@ pub struct Meta {
 
 impl Meta {
     pub fn is_boundary(&self, index: Index) -> bool {
-        index.0.is_multiple_of(self.rules.checkpoint_interval)
+        index.0.is_multiple_of(self.interval())
+    }
+
+    /// Batches between two boundaries. Under Raft nothing is certified, and a change need not wait: each batch is one.
+    fn interval(&self) -> u64 {
+        match self.engine {
+            Engine::Pbft => self.rules.checkpoint_interval,
+            Engine::Raft => 1,
+        }
     }
 
     /// The first boundary at or after `index`.
     pub fn boundary(&self, index: Index) -> Index {
-        let interval = self.rules.checkpoint_interval;
+        let interval = self.interval();
         Index(index.0.div_ceil(interval).saturating_mul(interval))
     }
 }

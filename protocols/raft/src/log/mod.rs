@@ -1,0 +1,8 @@
+//! The log of entries: openraft's view of the journal.
+
+mod held;
+mod record;
+mod store;
+mod writer;
+
+pub use store::LogStore;

@@ -1,0 +1,5 @@
+mod cluster;
+mod journal;
+mod machine;
+mod snapshots;
+mod storage;

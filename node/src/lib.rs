@@ -16,6 +16,7 @@ pub mod log;
 mod memory;
 pub mod metrics;
 pub mod network;
+pub mod raft;
 pub mod run;
 pub mod steward;
 pub mod store;

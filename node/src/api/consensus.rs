@@ -3,8 +3,7 @@
 use super::{Api, Code, Problem, brain::BrainGone, submission::show_date};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, agreement::AgreementView};
-use mesh_pbft::Quorums;
-use mesh_proto::{agreement::Standing, id::NodeId};
+use mesh_proto::{agreement::Standing, genesis::Engine, id::NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -12,6 +11,9 @@ use utoipa::ToSchema;
 /// How agreement stands, as this node knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConsensusStatus {
+    /// `pbft` or `raft`.
+    #[serde(default)]
+    pub engine: String,
     /// Counts the changes of the committee.
     pub epoch: u64,
     /// Of the committee, how many may lie or be down while it goes on.
@@ -61,17 +63,21 @@ pub struct MemberStanding {
     /// It has stopped for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<bool>,
+    /// Batches that it is behind the furthest of those that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
 }
 
 /// A replica as it sees itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplicaStatus {
+    /// Under Raft the term.
     pub view: u64,
-    /// A peer id.
+    /// A peer id. Under Raft who leads; empty while nobody does.
     pub primary: String,
     pub active: bool,
     pub voting: bool,
-    /// The water marks: numbers that it takes.
+    /// The water marks: numbers that it takes. Under Raft what the last snapshot covers, and the end of the log.
     pub low: u64,
     pub high: u64,
     pub executed: u64,
@@ -111,8 +117,11 @@ impl From<&AgreementView> for ConsensusStatus {
             standing.replica.is_some_and(|replica| replica.active && replica.voting && !replica.halted)
         };
         let active = view.members.iter().filter(|(_, standing)| standing.as_ref().is_some_and(takes_part)).count();
-        let quorum = Quorums::of(view.epoch.members.len()).quorum();
+        let quorum = mesh_ledger::needed(view.engine, view.epoch.members.len());
+        let executed = |standing: &Option<Standing>| standing.as_ref()?.replica.map(|replica| replica.executed.get());
+        let furthest = view.members.iter().filter_map(|(_, standing)| executed(standing)).max().unwrap_or(0);
         Self {
+            engine: name(view.engine).to_owned(),
             epoch: view.epoch.epoch.0,
             faults_tolerated: view.faults_tolerated,
             // Both at most 31.
@@ -121,7 +130,11 @@ impl From<&AgreementView> for ConsensusStatus {
             index: view.index.0,
             under_way: view.under_way,
             warnings: warnings(view),
-            members: view.members.iter().map(|(node, standing)| MemberStanding::new(node, standing.as_ref())).collect(),
+            members: view
+                .members
+                .iter()
+                .map(|(node, standing)| MemberStanding::new(node, standing.as_ref(), furthest))
+                .collect(),
             replica: replica_status(view),
             counters: view.counters.iter().cloned().collect(),
         }
@@ -131,17 +144,28 @@ impl From<&AgreementView> for ConsensusStatus {
 /// What is to be mended in a committee that goes on.
 pub fn warnings(view: &AgreementView) -> Vec<String> {
     let members = view.epoch.members.len();
+    let enough = match view.engine {
+        Engine::Pbft => 4,
+        Engine::Raft => 3,
+    };
     let few = (view.faults_tolerated == 0).then(|| {
         let s = if members == 1 { "" } else { "s" };
         format!(
-            "a committee of {members} member{s} tolerates no fault: add members until there are 4, with `meshd committee add NODE`"
+            "a committee of {members} member{s} tolerates no fault: add members until there are {enough}, with `meshd committee add NODE`"
         )
     });
     few.into_iter().collect()
 }
 
+fn name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Pbft => "pbft",
+        Engine::Raft => "raft",
+    }
+}
+
 impl MemberStanding {
-    fn new(node: &NodeId, standing: Option<&Standing>) -> Self {
+    fn new(node: &NodeId, standing: Option<&Standing>, furthest: u64) -> Self {
         let replica = standing.and_then(|standing| standing.replica);
         Self {
             node: node.to_string(),
@@ -153,6 +177,7 @@ impl MemberStanding {
             executed: replica.map(|replica| replica.executed.get()),
             stable: replica.map(|replica| replica.stable.get()),
             halted: replica.map(|replica| replica.halted),
+            lag: replica.map(|replica| furthest.saturating_sub(replica.executed.get())),
         }
     }
 }
@@ -160,7 +185,7 @@ impl MemberStanding {
 fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
     view.replica.as_ref().map(|replica| ReplicaStatus {
         view: replica.view.get(),
-        primary: replica.primary.to_string(),
+        primary: replica.primary.map(|primary| primary.to_string()).unwrap_or_default(),
         active: replica.is_active,
         voting: replica.is_voting,
         low: replica.low.get(),

@@ -5,6 +5,7 @@ use crate::{
     consensus::Verifiers,
     directory,
     network::{Class, CommandError, NetworkHandle, SendError},
+    raft,
     work::Work,
 };
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub struct Hands {
     /// Cancellations that wait behind records: what is to run in their place must not overtake them.
     pub cancels: AtomicUsize,
     pub verifiers: Verifiers,
+    pub raft: raft::Port,
 }
 
 impl Hands {
@@ -49,6 +51,7 @@ impl Hands {
             }
             Effect::SumUp { sequence, state } => self.sum_up(sequence, state),
             Effect::Verify(snapshot) => self.verifiers.update(snapshot),
+            Effect::Port(effect) => self.raft.carry_out(effect),
             Effect::Halted(why) => {
                 tracing::error!(why, "this node takes no part in agreement any more; all else goes on");
             }

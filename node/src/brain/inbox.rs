@@ -45,6 +45,11 @@ impl Inbox {
         self.control.send(input).await.map_err(|_| Gone)
     }
 
+    /// For what an engine in the body has ordered; waits while the queue is full.
+    pub async fn ordered(&self, input: Input) -> Result<(), Gone> {
+        self.consensus.send(input).await.map_err(|_| Gone)
+    }
+
     /// For what the verifiers' threads have checked; waits while the queue is full.
     pub fn consensus(&self, input: Input) -> Result<(), Gone> {
         self.consensus.blocking_send(input).map_err(|_| Gone)

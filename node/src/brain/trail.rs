@@ -63,6 +63,7 @@ impl Trail {
                 Effect::Persist(Fact::Member(_) | Fact::Introduced | Fact::Agreement(_))
                 | Effect::SumUp { .. }
                 | Effect::Verify(_)
+                | Effect::Port(_)
                 | Effect::Halted(_)
                 | Effect::Send { .. }
                 | Effect::Dial { .. }

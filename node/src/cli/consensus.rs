@@ -35,14 +35,13 @@ fn show(status: &ConsensusStatus) -> String {
         status.faults_tolerated,
     );
     text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
+    let reign = reign(status);
     if let Some(replica) = &status.replica {
         let what = if replica.voting { "a member" } else { "follows" };
+        let primary = if replica.primary.is_empty() { "nobody".to_owned() } else { short_node(&replica.primary) };
         text += &format!(
-            "\nreplica    {what}, view {} under {}, batch {}, state of {} bytes",
-            replica.view,
-            short_node(&replica.primary),
-            replica.executed,
-            replica.state_bytes
+            "\nreplica    {what}, {reign} {} under {primary}, batch {}, state of {} bytes",
+            replica.view, replica.executed, replica.state_bytes
         );
         if let Some(why) = &replica.halted {
             text += &format!("\nhalted     {why}");
@@ -50,12 +49,17 @@ fn show(status: &ConsensusStatus) -> String {
     }
     for (at, member) in status.members.iter().enumerate() {
         let head = if at == 0 { "members   " } else { "          " };
-        text += &format!("\n{head} {}  {}", short_node(&member.node), stands(member));
+        text += &format!("\n{head} {}  {}", short_node(&member.node), stands(member, reign));
     }
     text
 }
 
-fn stands(member: &MemberStanding) -> String {
+/// What the reign of one member over the order is called.
+fn reign(status: &ConsensusStatus) -> &'static str {
+    if status.engine == "raft" { "term" } else { "view" }
+}
+
+fn stands(member: &MemberStanding, reign: &str) -> String {
     let (Some(view), Some(executed)) = (member.view, member.executed) else {
         return if member.answered { "has no replica" } else { "does not answer" }.to_string();
     };
@@ -63,9 +67,11 @@ fn stands(member: &MemberStanding) -> String {
         (Some(true), ..) => "halted",
         (_, Some(true), Some(true)) => "takes part",
         (_, _, Some(false)) => "follows",
+        _ if reign == "term" => "knows no leader",
         _ => "changes the view",
     };
-    format!("{state}, view {view}, batch {executed}")
+    let behind = member.lag.filter(|lag| *lag > 0).map(|lag| format!(", {lag} behind")).unwrap_or_default();
+    format!("{state}, {reign} {view}, batch {executed}{behind}")
 }
 
 #[cfg(test)]
@@ -82,7 +88,7 @@ mod tests {
     #[test]
     fn a_member_is_shown_as_it_says_that_it_stands() {
         let silent = MemberStanding { node: "n".into(), ..MemberStanding::default() };
-        assert_eq!(stands(&silent), "does not answer");
+        assert_eq!(stands(&silent, "view"), "does not answer");
         let up = MemberStanding {
             answered: true,
             view: Some(2),
@@ -91,8 +97,13 @@ mod tests {
             voting: Some(true),
             ..silent
         };
-        assert_eq!(stands(&up), "takes part, view 2, batch 9");
-        assert_eq!(stands(&MemberStanding { active: Some(false), ..up.clone() }), "changes the view, view 2, batch 9");
-        assert_eq!(stands(&MemberStanding { halted: Some(true), ..up }), "halted, view 2, batch 9");
+        assert_eq!(stands(&up, "view"), "takes part, view 2, batch 9");
+        let late = MemberStanding { active: Some(false), lag: Some(3), ..up.clone() };
+        assert_eq!(stands(&late, "term"), "knows no leader, term 2, batch 9, 3 behind");
+        assert_eq!(
+            stands(&MemberStanding { active: Some(false), ..up.clone() }, "view"),
+            "changes the view, view 2, batch 9"
+        );
+        assert_eq!(stands(&MemberStanding { halted: Some(true), ..up }, "view"), "halted, view 2, batch 9");
     }
 }

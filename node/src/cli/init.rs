@@ -1,7 +1,7 @@
 //! `meshd init`.
 
-use clap::Args;
-use mesh_proto::genesis::NetworkName;
+use clap::{Args, ValueEnum};
+use mesh_proto::genesis::{Engine, NetworkName};
 use serde::Serialize;
 
 use super::Failure;
@@ -14,9 +14,29 @@ pub(super) struct Init {
     /// What people call the network: 1 to 64 of a-z 0-9 - _ .
     #[arg(long, default_value = "mesh")]
     name: NetworkName,
+    /// How the committee agrees, for as long as the network is there: `pbft` with f of 3f + 1 members that may lie, or
+    /// `raft` with f of 2f + 1 that may be down, for machines that trust each other.
+    #[arg(long, value_enum, default_value_t = Ordering::Pbft)]
+    engine: Ordering,
     /// Let anybody join without an invitation.
     #[arg(long)]
     open: bool,
+}
+
+/// An engine, as it is named on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Ordering {
+    Pbft,
+    Raft,
+}
+
+impl From<Ordering> for Engine {
+    fn from(ordering: Ordering) -> Self {
+        match ordering {
+            Ordering::Pbft => Self::Pbft,
+            Ordering::Raft => Self::Raft,
+        }
+    }
 }
 
 /// What was made, or joined. Ids as text: their own form is bytes, for the wire.
@@ -52,7 +72,7 @@ impl Init {
     pub(super) fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let config = global.load(Vec::new())?.config;
         let dir = DataDir::lock(&config.node.data_dir)?;
-        let identity = identity::init(&dir, self.name.clone(), self.open, now())?;
+        let identity = identity::init_on(&dir, self.name.clone(), self.engine.into(), self.open, now())?;
         Ok(output.put(&Membership::of(&identity, &dir), Membership::text)?)
     }
 }

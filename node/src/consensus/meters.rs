@@ -95,6 +95,7 @@ mod tests {
         [4, 40, 60_000].map(Duration::from_millis).into_iter().for_each(|took| latencies.note(took));
         let epoch = EpochConfig::genesis((1..=4).map(|n| NodeId::from_bytes([n; 32]))).unwrap();
         let view = AgreementView {
+            engine: mesh_proto::genesis::Engine::Pbft,
             epoch: Arc::new(epoch),
             faults_tolerated: 1,
             index: Index(7),

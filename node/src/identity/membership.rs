@@ -78,6 +78,17 @@ pub fn genesis(dir: &Path) -> Result<Option<Genesis>, IdentityError> {
 /// Makes a key, if there is none, and a network of which this node is the maker and so far the only member. Durable
 /// when it returns.
 pub fn init(dir: &DataDir, name: NetworkName, open: bool, now: Wall) -> Result<Identity, IdentityError> {
+    init_on(dir, name, Engine::Pbft, open, now)
+}
+
+/// The same on this engine.
+pub fn init_on(
+    dir: &DataDir,
+    name: NetworkName,
+    engine: Engine,
+    open: bool,
+    now: Wall,
+) -> Result<Identity, IdentityError> {
     if let Some((genesis, _)) = read_membership(dir.path())? {
         return Err(IdentityError::AlreadyMember { path: dir.path().to_owned(), network: genesis.name });
     }
@@ -85,7 +96,7 @@ pub fn init(dir: &DataDir, name: NetworkName, open: bool, now: Wall) -> Result<I
     let maker = key.node_id();
     let nonce = *durable::random()?;
     let committee = Founders::alone(maker);
-    let genesis = Genesis { name, nonce, maker, engine: Engine::Pbft, open, created: now, committee };
+    let genesis = Genesis { name, nonce, maker, engine, open, created: now, committee };
     let credential = Credential::of_maker(&key, &genesis, now);
     write_membership(dir, &genesis, &credential)?;
     Ok(Identity { key, genesis, credential })

@@ -25,6 +25,6 @@ pub use api_token::ApiToken;
 pub use bootstrap::read_bootstrap;
 pub use data_dir::DataDir;
 pub use error::IdentityError;
-pub use membership::{Identity, InviteTerms, genesis, init, invite, join};
+pub use membership::{Identity, InviteTerms, genesis, init, init_on, invite, join};
 pub use peers::{KnownPeer, Peers};
 pub use place::default_data_dir;

@@ -15,5 +15,7 @@ mod places;
 mod pump;
 mod readiness;
 
+pub(crate) use places::Places;
+
 pub use node::{API_ADDRESS, Node, Options, StartError};
 pub use parts::entries;

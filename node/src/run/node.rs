@@ -21,6 +21,7 @@ use crate::{
     log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
     network::{self, NetworkIdentity},
+    raft,
     work::{Replicas, Work},
 };
 use libp2p::Multiaddr;
@@ -37,7 +38,8 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
 };
 
 /// What a node is started with.
@@ -82,6 +84,7 @@ pub struct Node {
     network: network::NetworkHandle,
     background: Background,
     brain: BrainHandle,
+    engine: (oneshot::Sender<()>, JoinHandle<()>),
 }
 
 /// What goes on beside, until this is dropped. A start that fails drops it before the network: its end is no failure then.
@@ -186,6 +189,12 @@ impl Node {
             config.exec.in_place,
         );
 
+        // The engine, on a network where one makes the order.
+        let (port, of_engine) = raft::Port::new(network.clone(), inbox.clone(), runtime.clone());
+        let serving = raft::serve(&network, of_engine.slot.clone());
+        let me = identity.key.node_id();
+        let engine = raft::Service::new(me, store, dir.file("raft"), parts::log_config(config), of_engine);
+
         // The threads.
         let (speak, asked_to_speak) = watch::channel(0);
         let hands = Hands {
@@ -197,6 +206,7 @@ impl Node {
             speak,
             cancels: Default::default(),
             verifiers,
+            raft: port,
         };
         let state = LogState::default();
         for unknown in [&state.headroom, &state.free] {
@@ -233,6 +243,9 @@ impl Node {
         let pump = pump::events(events, inbox.clone(), doors, own, unready.clone(), gossip, Arc::clone(&is_over));
         let mut background = Background { tasks: Vec::new(), is_over };
         background.push(runtime.spawn(pump));
+        background.extend(serving.map(|serving| runtime.spawn(serving)));
+        let (stop_engine, stop) = oneshot::channel();
+        let engine = (stop_engine, runtime.spawn(engine.run(stop)));
         background.push(runtime.spawn(peers::remember(
             network.clone(),
             Arc::clone(&dir),
@@ -306,7 +319,7 @@ impl Node {
             tracing::info!(%address, "metrics and probes are answered here, too");
         }
         parts::write_api_address(&dir, served.address())?;
-        Ok(Self { dir, served, threads, network, background, brain })
+        Ok(Self { dir, served, threads, network, background, brain, engine })
     }
 
     /// Where the API listens.
@@ -326,8 +339,15 @@ impl Node {
 
     /// Takes no more requests, ends what runs, and leaves a disk from which the next start goes on. Blocks.
     pub fn stop(self) {
-        let Self { dir, served, threads, network, background, brain } = self;
+        let Self { dir, served, threads, network, background, brain, engine: (stop_engine, engine) } = self;
         served.close();
+        // While the brain is there that executes what it has begun.
+        if stop_engine.send(()).is_ok() {
+            let until = std::time::Instant::now() + Duration::from_secs(3);
+            while !engine.is_finished() && std::time::Instant::now() < until {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        }
         drop(background);
         drop(brain);
         let ended = std::thread::spawn(move || threads.stop());

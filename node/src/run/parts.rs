@@ -138,7 +138,7 @@ pub fn network_config(config: &Config, bootstrap: Vec<Multiaddr>) -> network::Co
         max_unadmitted: section.max_unadmitted as usize,
         admission_timeout: section.admission_timeout.get(),
         idle_timeout: section.idle_timeout.get(),
-        stream_protocols: vec![crate::blob::PROTOCOL, super::logs::PROTOCOL],
+        stream_protocols: vec![crate::blob::PROTOCOL, super::logs::PROTOCOL, crate::raft::PROTOCOL],
         ..network::Config::default()
     }
 }
@@ -168,7 +168,7 @@ pub fn executor_config(config: &Config, dir: &DataDir) -> Result<ExecutorConfig,
             exec.limits.memory_bytes = Some(config.exec.memory.bytes());
             exec.writable = config.exec.writable.iter().map(|path| directory(path)).collect::<Result<_, _>>()?;
             // Who holds these is this node, and knows what others submitted.
-            let secrets = ["key", "api-token", "log", "store.redb"].map(|name| dir.file(name));
+            let secrets = ["key", "api-token", "log", "raft", "store.redb"].map(|name| dir.file(name));
             exec.hidden = secrets.into_iter().filter(|path| path.exists()).collect();
             Some(exec)
         }

@@ -16,6 +16,7 @@ use crate::{
 };
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
+    genesis::Engine,
     id::NodeId,
     ledger::{Committee, Query, Row},
 };
@@ -34,7 +35,8 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// Until the node stops.
 pub async fn run(api: Api, config: sections::Committee) {
-    let patience = Patience { stay: config.stay.get(), gone_after: config.gone_after.get() };
+    let (stay, gone_after) = (config.stay.get(), config.gone_after.get());
+    let patience = Patience { stay, gone_after, engine: Engine::Pbft };
     let period = (patience.stay.min(patience.gone_after) / 4).clamp(LOOK.0, LOOK.1);
     let mut steward =
         Steward { api, patience, period, presence: Presence::default(), wanted: None, passed_over: BTreeMap::new() };
@@ -64,7 +66,8 @@ struct Steward {
 
 impl Steward {
     async fn turn(&mut self) -> Result<(), Problem> {
-        let Some(rank) = self.rank() else { return Ok(()) };
+        let Some((rank, engine)) = self.rank() else { return Ok(()) };
+        self.patience.engine = engine;
         let nodes = self.nodes().await?;
         let committee = self.committee().await?;
         let Some(step) = plan::next(&committee, &nodes, self.patience) else {
@@ -81,11 +84,11 @@ impl Steward {
         Ok(())
     }
 
-    /// Which of the committee this node is, if it is.
-    fn rank(&self) -> Option<usize> {
+    /// Which of the committee this node is, if it is, and how they agree.
+    fn rank(&self) -> Option<(usize, Engine)> {
         let me = self.api.ports.signer.node();
-        let epoch = (self.api.ports.last_status)()?.agreement?.epoch;
-        epoch.members.iter().position(|member| *member == me)
+        let view = (self.api.ports.last_status)()?.agreement?;
+        Some((view.epoch.members.iter().position(|member| *member == me)?, view.engine))
     }
 
     async fn nodes(&mut self) -> Result<BTreeMap<NodeId, Seen>, Problem> {

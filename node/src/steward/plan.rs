@@ -2,7 +2,7 @@
 //! come together under one change.
 
 use super::presence::{Reach, Seen};
-use mesh_proto::{id::NodeId, ledger::Committee, limits};
+use mesh_proto::{genesis::Engine, id::NodeId, ledger::Committee, limits};
 use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,13 @@ pub struct Patience {
     pub stay: Duration,
     /// Out of reach for so long: it is replaced.
     pub gone_after: Duration,
+    /// What the committee's size comes to.
+    pub engine: Engine,
 }
 
 /// The next change, if one is called for.
 ///
-/// A committee is to have 3f + 1 members, as many as there are reliable nodes for, at most as many as was agreed on; the
+/// A committee is to have 3f + 1 members, under Raft 2f + 1, as many as there are reliable nodes for, at most as many as was agreed on; the
 /// sizes between are only passed through. Whoever fails is replaced, the new one coming first, so that not even for one
 /// epoch fewer faults are tolerated; without another it keeps its seat, since it may come back.
 pub fn next(committee: &Committee, nodes: &BTreeMap<NodeId, Seen>, patience: Patience) -> Option<Step> {
@@ -43,21 +45,18 @@ pub fn next(committee: &Committee, nodes: &BTreeMap<NodeId, Seen>, patience: Pat
     };
     let mut candidates = nodes.iter().filter(may_sit).map(|(node, _)| *node);
     let reliable = seats - failed.len() + candidates.clone().count();
+    let tolerant = |members| mesh_ledger::tolerant(patience.engine, members);
     let goal = tolerant(reliable.min(usize::from(committee.auto.max)));
+    let tolerates = mesh_ledger::tolerated(patience.engine, seats) > 0;
     match failed.first() {
         // One or two more than need be, of whom one has failed: as many faults are tolerated without it.
-        Some(failed) if seats > 4 && tolerant(seats) != seats => Some(Step::Remove(*failed)),
+        Some(failed) if tolerates && tolerant(seats) != seats => Some(Step::Remove(*failed)),
         // There is no room for another first.
         Some(failed) if seats >= limits::FOUNDERS => candidates.next().map(|_| Step::Remove(*failed)),
-        Some(_) if seats >= 4 && tolerant(seats) == seats => candidates.next().map(Step::Add),
+        Some(_) if tolerates && tolerant(seats) == seats => candidates.next().map(Step::Add),
         _ if seats < goal => candidates.next().map(Step::Add),
         _ => None,
     }
-}
-
-/// The most members of so many that are 3f + 1.
-fn tolerant(nodes: usize) -> usize {
-    nodes.saturating_sub(1) / 3 * 3 + 1
 }
 
 #[cfg(test)]
@@ -68,7 +67,8 @@ mod tests {
         ledger::{Auto, Index, Pending, Seat},
     };
 
-    const PATIENCE: Patience = Patience { stay: Duration::from_secs(60), gone_after: Duration::from_secs(600) };
+    const PATIENCE: Patience =
+        Patience { stay: Duration::from_secs(60), gone_after: Duration::from_secs(600), engine: Engine::Pbft };
 
     fn node(number: u8) -> NodeId {
         NodeId::from_bytes([number; 32])
@@ -91,10 +91,15 @@ mod tests {
 
     /// All changes until there is none, each in effect before the next.
     fn grown(members: &[u8], nodes: &BTreeMap<NodeId, Seen>, max: u8) -> (Vec<Step>, usize) {
+        grown_on(Engine::Pbft, members, nodes, max)
+    }
+
+    fn grown_on(engine: Engine, members: &[u8], nodes: &BTreeMap<NodeId, Seen>, max: u8) -> (Vec<Step>, usize) {
+        let patience = Patience { engine, ..PATIENCE };
         let mut committee = committee(members);
         committee.auto.max = max;
         let mut steps = Vec::new();
-        while let Some(step) = next(&committee, nodes, PATIENCE) {
+        while let Some(step) = next(&committee, nodes, patience) {
             assert!(steps.len() < 40, "it never ends: {steps:?}");
             match step {
                 Step::Add(node) => committee.seats.push(Seat { node, store: None }),
@@ -114,6 +119,16 @@ mod tests {
         assert_eq!(grown(&[1], &there(1..=20), 4).1, 4);
         // Where it stopped on the way because somebody went away it goes on.
         assert_eq!(grown(&[1, 2], &there(1..=4), 7).1, 4);
+    }
+
+    #[test]
+    fn under_raft_it_grows_to_three_and_five_and_mends_itself() {
+        for (nodes, size) in [(1, 1), (2, 1), (3, 3), (4, 3), (5, 5), (6, 5), (7, 7), (9, 7)] {
+            assert_eq!(grown_on(Engine::Raft, &[1], &there(1..=nodes), 7).1, size, "of {nodes}");
+        }
+        let silent = but(&there(1..=4), 3, Reach::Silent, 600);
+        let steps = [Step::Add(node(4)), Step::Remove(node(3))];
+        assert_eq!(grown_on(Engine::Raft, &[1, 2, 3], &silent, 7), (steps.to_vec(), 3));
     }
 
     #[test]

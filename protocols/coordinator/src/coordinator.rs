@@ -176,6 +176,7 @@ impl Coordinator {
             Input::SummedUp { sequence, root } => {
                 self.with_agreement(effects, |agreement, asked| agreement.summed_up(now, sequence, &root, asked));
             }
+            Input::Port(input) => self.with_agreement(effects, |agreement, asked| agreement.port(now, input, asked)),
             Input::Command { request, command } => self.command(now, request, command, effects),
             Input::Executed { task, attempt, outcome } => {
                 self.with_tasks(now, effects, |tasks, cx| tasks.executed(cx, task, attempt, outcome));

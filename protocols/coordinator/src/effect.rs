@@ -1,4 +1,4 @@
-use crate::{Answer, ControlMessage, Fact, RequestId};
+use crate::{Answer, ControlMessage, Fact, RequestId, agreement::PortEffect};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
@@ -55,6 +55,8 @@ pub enum Effect {
     },
     /// What the verifiers of consensus messages go by from now on.
     Verify(Arc<mesh_pbft::Snapshot>),
+    /// Of the engine that makes the order, where one in the body does.
+    Port(PortEffect),
     /// Agreement has stopped on this node, for good; all else goes on.
     Halted(String),
     /// Say something of this node under a higher incarnation than this, by `Input::Me`.

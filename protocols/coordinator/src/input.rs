@@ -1,4 +1,4 @@
-use crate::{Command, ControlMessage, RequestId};
+use crate::{Command, ControlMessage, RequestId, agreement::PortInput};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{Digest, NodeId, StoreId, TaskId},
@@ -40,6 +40,8 @@ pub enum Input {
     ///
     /// [`Effect::SumUp`]: crate::Effect::SumUp
     SummedUp { sequence: Sequence, root: Digest },
+    /// What the engine says that makes the order, where one in the body does.
+    Port(PortInput),
     /// What a user asks, by the API. Answers name the request.
     Command { request: RequestId, command: Command },
     /// An execution of this node ended; its outputs are durable where the outcome says.

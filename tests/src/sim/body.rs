@@ -136,6 +136,7 @@ impl World {
                 Effect::Send { after: LogPosition::START, .. }
                 | Effect::SumUp { .. }
                 | Effect::Verify(_)
+                | Effect::Port(_)
                 | Effect::Halted(_) => self.perform(node, effect),
                 effect => {
                     let after = after(&effect).unwrap_or(body.persisted);
@@ -305,6 +306,8 @@ impl World {
             },
             Effect::SumUp { sequence, state } => self.sum_up(node, sequence, state),
             Effect::Verify(snapshot) => self.verify_by(node, snapshot),
+            // Committees here agree by pBFT.
+            Effect::Port(_) => {}
             Effect::Halted(why) => self.halted(node, &why),
             Effect::Execute { birth, attempt, .. } => self.execute(node, &birth, attempt),
             Effect::Cancel { task, attempt } => self.cancel(node, task, attempt),
@@ -509,6 +512,7 @@ fn after(effect: &Effect) -> Option<LogPosition> {
         | Effect::Disconnect { .. }
         | Effect::SumUp { .. }
         | Effect::Verify(_)
+        | Effect::Port(_)
         | Effect::Halted(_)
         | Effect::Speak { .. } => None,
     }

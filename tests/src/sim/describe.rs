@@ -72,6 +72,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Executed { task, attempt, .. } => 11 ^ digest_task(task) ^ u64::from(*attempt),
         Input::Disk { room } => 12 + u64::from(*room),
         Input::Consensus(verified) => 14 ^ u64::from(verified.from().as_bytes()[0]) << 8,
+        Input::Port(_) => 16,
         Input::SummedUp { sequence, root } => 15 ^ sequence.get() << 8 ^ u64::from(root.as_bytes()[0]) << 48,
     }
 }
@@ -87,6 +88,7 @@ pub fn digest_effect(effect: &Effect) -> u64 {
         Effect::SumUp { sequence, .. } => 32 ^ sequence.get() << 8,
         Effect::Verify(snapshot) => 33 ^ snapshot.config().epoch.0 << 8,
         Effect::Halted(_) => 34,
+        Effect::Port(_) => 35,
         Effect::Answer { request, answers, .. } => 24 ^ request.0 << 16 ^ (answers.len() as u64) << 8,
         Effect::Execute { birth, attempt, .. } => 25 ^ digest_task(&birth.task) ^ u64::from(*attempt),
         Effect::Cancel { task, attempt } => 26 ^ digest_task(task) ^ u64::from(*attempt),
@@ -128,7 +130,7 @@ pub fn input(input: &Input, names: &Names) -> String {
             format!("{}: {}", name(&verified.from(), names), shorten(&format!("{verified:?}"), names))
         }
         Input::SummedUp { sequence, root } => format!("summed up {sequence}: {root}"),
-        Input::Restarted | Input::Paused { .. } | Input::Disk { .. } => format!("{input:?}"),
+        Input::Restarted | Input::Paused { .. } | Input::Disk { .. } | Input::Port(_) => format!("{input:?}"),
     }
 }
 
@@ -151,6 +153,7 @@ pub fn effect(effect: &Effect, names: &Names) -> String {
         }
         Effect::SumUp { sequence, .. } => format!("sum up {sequence}"),
         Effect::Verify(_) => "verify".into(),
+        Effect::Port(effect) => format!("{effect:?}"),
         Effect::Halted(why) => format!("halted: {why}"),
         Effect::Answer { request, answers, after } => {
             let answers: Vec<String> = answers.iter().map(|one| answer(one, names)).collect();

@@ -12,7 +12,8 @@ pub struct Tracing {
     /// `text` for people, `json` for programs, one object a line. Default: text.
     pub format: LogFormat,
     /// Levels by target, as `RUST_LOG` has them. Default: info; of Kademlia errors only,
-    /// for it warns each five minutes that a node alone has nobody to ask.
+    /// for it warns each five minutes that a node alone has nobody to ask; of openraft nothing, for it says each request
+    /// to a node that is down to be an error, and the node itself says what ends it.
     pub filter: String,
 }
 
@@ -29,7 +30,7 @@ pub enum LogFormat {
 
 impl Default for Tracing {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info,libp2p_kad=error".to_owned() }
+        Self { format: LogFormat::Text, filter: "info,libp2p_kad=error,openraft=off".to_owned() }
     }
 }
 

@@ -5,17 +5,19 @@ use super::{
     fact::{Batch, Fact, PIECE},
     pages::Pages,
 };
-use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, audit};
+use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, Rules, audit};
 use mesh_pbft::{Body, Execution, Membership};
 use mesh_proto::{
     agreement::{AllRan, Operation, Ran},
     codec,
+    genesis::Genesis,
     id::Digest,
     ledger::{self, Checked, Command, Entry, Index, Pending},
     limits,
     merkle::Path,
-    pbft::{self, EpochConfig, Request, Sequence},
+    pbft::{self, EpochConfig, Operations, Request, Sequence},
     task::Octets,
+    time::Wall,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +28,7 @@ use std::{
 const RAN_BYTES: usize = 8 * 1024 * 1024;
 
 pub struct Keeper {
-    genesis: mesh_proto::genesis::Genesis,
+    genesis: Genesis,
     ledger: Ledger,
     /// Executed since the last checkpoint.
     since: Vec<Batch>,
@@ -49,7 +51,7 @@ pub struct Executed {
 }
 
 impl Keeper {
-    pub fn new(genesis: mesh_proto::genesis::Genesis, rules: mesh_ledger::Rules) -> Self {
+    pub fn new(genesis: Genesis, rules: Rules) -> Self {
         let ledger = Ledger::genesis(&genesis, rules);
         let held = ledger.snapshot();
         Self {
@@ -62,6 +64,13 @@ impl Keeper {
             unread: Vec::new(),
             coming: Vec::new(),
         }
+    }
+
+    /// Of a state that others keep on the disk; without one that of the network's birth.
+    pub fn lent(genesis: Genesis, rules: Rules, map: Option<Map>) -> Result<Self, Corrupt> {
+        let lent = Self::new(genesis, rules);
+        let ledger = map.map(Ledger::open).transpose()?;
+        Ok(Self { ledger: ledger.unwrap_or(lent.ledger), held: Map::new(), ..lent })
     }
 
     pub fn ledger(&self) -> &Ledger {
@@ -83,7 +92,12 @@ impl Keeper {
             requests: requests.iter().map(|body| body.digest).collect(),
             bodies: bodies.collect(),
         });
-        self.run(*sequence, *time, requests)
+        self.run(*sequence, *time, requests.iter().map(|body| &body.request.operations))
+    }
+
+    /// The same where others keep the order: nothing is remembered of it.
+    pub fn order(&mut self, sequence: Sequence, time: Wall, requests: &[Operations]) -> Result<Executed, Halt> {
+        self.run(sequence, time, requests.iter())
     }
 
     /// The state behind a checkpoint's number: kept until it is released, and named to be summed up.
@@ -188,7 +202,8 @@ impl Keeper {
                 let request = request.ok_or_else(|| format!("request {digest} of batch {sequence} is in no record"))?;
                 found.push(Body { digest, request });
             }
-            self.run(sequence, time, &found).map_err(|halt| halt.to_string())?;
+            let bodies = found.iter().map(|body| &body.request.operations);
+            self.run(sequence, time, bodies).map_err(|halt| halt.to_string())?;
         }
         self.checkpoint(sequence).map_err(|halt| halt.to_string())?;
         self.hold(sequence);
@@ -204,10 +219,15 @@ impl Keeper {
 
     // Executing.
 
-    fn run(&mut self, sequence: Sequence, time: mesh_proto::time::Wall, bodies: &[Body]) -> Result<Executed, Halt> {
+    fn run<'a>(
+        &mut self,
+        sequence: Sequence,
+        time: Wall,
+        bodies: impl Iterator<Item = &'a Operations>,
+    ) -> Result<Executed, Halt> {
         self.fill(Sequence::new(sequence.get().saturating_sub(1)))?;
         let mut commands = Vec::new();
-        let read: Vec<Vec<Slot>> = bodies.iter().map(|body| self.slots(&body.request, &mut commands)).collect();
+        let read: Vec<Vec<Slot>> = bodies.map(|operations| self.slots(operations, &mut commands)).collect();
         let applied = self.ledger.apply(Index(sequence.get()), time, &commands)?;
         let mut ran = applied.outcomes.into_iter();
         let outcomes = read.into_iter().map(|slots| {
@@ -238,10 +258,10 @@ impl Keeper {
         Ok(())
     }
 
-    fn slots(&self, request: &Request, commands: &mut Vec<Checked>) -> Vec<Slot> {
+    fn slots(&self, operations: &Operations, commands: &mut Vec<Checked>) -> Vec<Slot> {
         let mut slots = Vec::new();
         let mut queries = 0;
-        for bytes in request.operations.iter() {
+        for bytes in operations.iter() {
             slots.push(match Operation::decode(bytes) {
                 Ok(Operation::Command(command)) => match self.check(*command) {
                     Some(checked) => {

@@ -9,18 +9,22 @@ mod import;
 mod keeper;
 mod latencies;
 mod pages;
+mod port;
 mod seat;
+mod ticks;
 mod view;
 
 pub use fact::{Batch, Fact};
 pub use latencies::Latencies;
 pub use pages::{PAGE_KEY, Pages};
+pub use port::{Begin, EngineStanding, Executed, Ordered, PortEffect, PortInput};
 pub use seat::SeatEffect;
 pub use view::{AgreementView, ReplicaView};
 
 use crate::RequestId;
 use follower::Follower;
 use gateway::{Gateway, Wish};
+use keeper::Keeper;
 use mesh_ledger::{Ledger, Map, Rules};
 use mesh_pbft::{ClientConfig, Recipient, Snapshot, Verified, Verifier};
 use mesh_proto::{
@@ -30,14 +34,14 @@ use mesh_proto::{
     genesis::{Engine, Genesis},
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
-    ledger::{self, Body, Command, CommandId, FetchNodes, Index},
-    limits,
-    pbft::{self, EpochCertificate, EpochConfig, EpochConfigError, Message, Sequence},
+    ledger::{self, FetchNodes, Index},
+    pbft::{EpochCertificate, EpochConfig, EpochConfigError, Message, Sequence},
     task::Octets,
     time::{Mono, Now},
 };
+use port::Port;
 use seat::Seat;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// What agreement is made with.
 #[derive(Clone, Debug)]
@@ -51,9 +55,6 @@ pub struct Setup {
     pub rules: Rules,
 }
 
-/// How long a member waits before it asks for a tick that another may have asked for, times its number.
-const TICK_STEP: Duration = Duration::from_millis(150);
-
 /// Of this node.
 pub struct Agreement {
     setup: Setup,
@@ -62,6 +63,8 @@ pub struct Agreement {
     store: StoreId,
     /// A replica, of a member or of who follows.
     seat: Option<Seat>,
+    /// Where an engine in the body makes the order: then there is no replica, and no request of the gateway's.
+    port: Option<Port>,
     follower: Follower,
     gateway: Gateway,
     /// Checks what this node says to itself: replicas and clients take nothing else.
@@ -109,6 +112,7 @@ pub enum Asked {
     },
     Verify(Arc<Snapshot>),
     Halted(String),
+    Port(PortEffect),
 }
 
 impl Agreement {
@@ -122,7 +126,9 @@ impl Agreement {
             false => None,
         };
         let epoch = Arc::new(epoch);
+        let port = (setup.genesis.engine == Engine::Raft).then(|| Port::new(setup.clone()));
         Ok(Self {
+            port,
             network,
             me,
             store,
@@ -146,6 +152,10 @@ impl Agreement {
     /// What the store holds: the pages of a state, and the facts that go with it, in their order.
     pub fn load<'a>(&mut self, pages: &[(Digest, Octets)], facts: impl Iterator<Item = &'a [u8]>) {
         self.has_history = true;
+        if let Some(port) = &mut self.port {
+            let facts = facts.filter_map(|bytes| codec::decode(bytes, Fact::LIMIT).ok());
+            return facts.for_each(|fact| port.note(&fact));
+        }
         if let Err(why) = self.load_state(pages) {
             self.broken.get_or_insert(why);
             return;
@@ -169,6 +179,9 @@ impl Agreement {
 
     pub fn apply(&mut self, fact: Fact) {
         self.has_history = true;
+        if let Some(port) = &mut self.port {
+            return port.note(&fact);
+        }
         // What comes behind a gap means nothing.
         if self.broken.is_some() {
             return;
@@ -222,6 +235,9 @@ impl Agreement {
     /// The least facts from which all follows beside the state that is held, and what makes the store's pages those of
     /// that state.
     pub fn take_changes(&mut self) -> Option<(Vec<Fact>, Pages)> {
+        if let Some(port) = &self.port {
+            return Some((port.retell()?, Pages::default()));
+        }
         let seat = self.seat.as_mut()?;
         Some((seat.retell(), seat.keeper.take_pages()))
     }
@@ -232,6 +248,9 @@ impl Agreement {
     pub fn restarted(&mut self, now: Now, alone: bool, asked: &mut Vec<Asked>) {
         // What a crash cut off comes to nothing.
         self.piece = Vec::new();
+        if let Some(port) = &mut self.port {
+            port.restarted(alone, self.gateway.epoch(), asked);
+        }
         // A founder whose disk is new may have voted from another one.
         let is_lost = self.seat.is_some() && !self.has_history && !alone;
         if is_lost && let Ok(epoch) = first_epoch(&self.setup) {
@@ -252,7 +271,10 @@ impl Agreement {
 
     /// From now on this node has a replica.
     pub fn follow(&mut self, now: Now, asked: &mut Vec<Asked>) {
-        if self.seat.is_some() || self.setup.genesis.engine != Engine::Pbft {
+        if let Some(port) = &mut self.port {
+            return port.follow(asked);
+        }
+        if self.seat.is_some() {
             return;
         }
         let Ok(seat) = self.seat_or_begin() else { return };
@@ -309,17 +331,39 @@ impl Agreement {
         self.refresh(now, asked);
     }
 
+    /// What an engine in the body says.
+    pub fn port(&mut self, now: Now, input: PortInput, asked: &mut Vec<Asked>) {
+        let Some(port) = &mut self.port else { return };
+        if let Some(epoch) = port.handle(now, input, asked) {
+            self.gateway.set_epoch(now, &Arc::new(epoch));
+        }
+        self.refresh(now, asked);
+    }
+
     /// Takes an operation of a user; `false` if too much waits.
     pub fn order(&mut self, request: RequestId, index: u32, operation: &Operation) -> bool {
-        self.gateway.ask(Some((request, index)), operation)
+        self.ask(Some((request, index)), operation)
+    }
+
+    fn ask(&mut self, user: Option<(RequestId, u32)>, operation: &Operation) -> bool {
+        match &mut self.port {
+            Some(port) => port.ask(user, operation),
+            None => self.gateway.ask(user, operation),
+        }
     }
 
     pub fn leave(&mut self, request: RequestId) {
-        self.gateway.leave(request);
+        match &mut self.port {
+            Some(port) => port.leave(request),
+            None => self.gateway.leave(request),
+        }
     }
 
     /// Sends what users have asked since the last flush.
     pub fn flush(&mut self, now: Now, asked: &mut Vec<Asked>) {
+        if let Some(port) = &mut self.port {
+            return port.flush(now.mono, asked);
+        }
         let mut wishes = Vec::new();
         self.gateway.flush(now, &mut wishes);
         self.grant(now, wishes, asked);
@@ -351,7 +395,12 @@ impl Agreement {
     pub fn heard_epoch(&mut self, from: NodeId, epoch: Epoch, asked: &mut Vec<Asked>) {
         let known = self.seat.as_ref().map_or(self.epoch(), |seat| seat.replica.snapshot().config().epoch);
         if epoch > known {
-            asked.push(Asked::Ask { to: from, question: Question::Epochs(known) });
+            // Where members trust each other, nobody proves it.
+            let question = match &self.port {
+                Some(_) => Question::Ledger(ledger::Query::Committee),
+                None => Question::Epochs(known),
+            };
+            asked.push(Asked::Ask { to: from, question });
         }
     }
 
@@ -382,6 +431,11 @@ impl Agreement {
             Reply::Nodes(fetched) => {
                 self.with_seat(now, asked, |seat, effects| seat.fetched(now, from, &fetched, effects));
             }
+            Reply::Ledger(Some(answer)) if self.port.is_some() => {
+                if let Some(epoch) = port::committee_in(&answer) {
+                    self.gateway.set_epoch(now, &Arc::new(epoch));
+                }
+            }
             Reply::Standing(_) | Reply::Ledger(_) | Reply::Certified(_) => {}
         }
         self.refresh(now, asked);
@@ -398,22 +452,28 @@ impl Agreement {
 
     /// What the ledger says here, if there is one.
     pub fn look(&self, query: &ledger::Query) -> Option<ledger::Answer> {
-        self.seat.as_ref().map(|seat| seat.keeper.ledger().answer(query))
+        self.ledger().map(|ledger| ledger.answer(query))
     }
 
     pub fn standing(&self) -> Standing {
-        let replica = self.seat.as_ref().map(Seat::standing);
+        let replica = match &self.port {
+            Some(port) => port.standing(),
+            None => self.seat.as_ref().map(Seat::standing),
+        };
         Standing { store: self.store, epoch: self.epoch(), replica }
     }
 
     /// The last batch that is known to be executed: what a new command is born at.
     pub fn index(&self) -> Index {
-        let own = self.seat.as_ref().map_or(Index::GENESIS, |seat| seat.keeper.ledger().index());
-        self.gateway.index().max(own)
+        let own = self.ledger().map_or(Index::GENESIS, Ledger::index);
+        self.port.as_ref().map_or(self.gateway.index(), Port::index).max(own)
     }
 
     pub fn ledger(&self) -> Option<&Ledger> {
-        self.seat.as_ref().map(|seat| seat.keeper.ledger())
+        match &self.port {
+            Some(port) => port.ledger(),
+            None => self.seat.as_ref().map(|seat| seat.keeper.ledger()),
+        }
     }
 
     fn nodes(&self, fetch: &FetchNodes) -> ledger::FetchedNodes {
@@ -494,7 +554,10 @@ impl Agreement {
         if let Some(seat) = &self.seat {
             self.gateway.set_epoch(now, seat.replica.snapshot().config());
         }
-        self.tick_at = self.seat.as_ref().and_then(|seat| self.next_tick(now, seat));
+        if let Some(port) = &mut self.port {
+            port.seat(self.gateway.epoch(), asked);
+        }
+        self.tick_at = self.next_tick(now);
         let snapshot = match &self.seat {
             Some(seat) => Arc::clone(seat.replica.snapshot()),
             None if self.told.config() == self.gateway.epoch() => return,
@@ -504,46 +567,6 @@ impl Agreement {
             self.told = Arc::clone(&snapshot);
             self.loopback.update(Arc::clone(&snapshot));
             asked.push(Asked::Verify(snapshot));
-        }
-    }
-
-    /// Has it kept in the ledger, for people and for a decision about the member. All that caught it say so under one id.
-    /// Two view changes of a wide window are too long for that, and stay with those that have them.
-    fn accuse(&mut self, evidence: &pbft::Evidence) {
-        let epoch = self.gateway.epoch();
-        let accused = epoch.member(evidence.replica).filter(|_| epoch.epoch == evidence.epoch);
-        let proof = codec::encode(evidence);
-        let (Some(accused), true, Ok(principal)) = (accused, proof.len() <= limits::EVIDENCE_BYTES, "meshd".parse())
-        else {
-            return;
-        };
-        let evidence = ledger::Evidence { accused, proof: proof.into() };
-        let id = CommandId { principal, key: evidence.digest().as_bytes().as_slice().into(), born: self.index() };
-        let command = Command { id, body: Body::Evidence(evidence) };
-        // With so much waiting, it is said again after the next start.
-        self.gateway.ask(None, &Operation::Command(Box::new(command)));
-    }
-
-    /// When this member asks for a tick: something ends that somebody may see. The first of the committee asks first.
-    fn next_tick(&self, now: Now, seat: &Seat) -> Option<Mono> {
-        let number = seat.replica.standing().id.filter(|_| seat.halted().is_none())?;
-        let turn = TICK_STEP * number.index() as u32;
-        let left = (seat.keeper.ledger().next_expiry()? + turn).since(now.wall).min(Duration::from_secs(60));
-        // Looked at again when more is due: a clock may be set.
-        Some((now.mono + left).max(self.tick_pause))
-    }
-
-    fn tick(&mut self, now: Now) {
-        // Asked for again if nothing comes of it.
-        self.tick_pause = now.mono + Duration::from_secs(1);
-        self.ticks += 1;
-        let key = [now.wall.0.to_le_bytes(), self.ticks.to_le_bytes()].concat();
-        let Ok(principal) = "meshd".parse() else { return };
-        let id = CommandId { principal, key: key.into(), born: self.index() };
-        let command = Command { id, body: Body::Tick };
-        if !self.gateway.ask(None, &Operation::Command(Box::new(command))) {
-            // With so much waiting time goes on by itself.
-            self.ticks -= 1;
         }
     }
 }

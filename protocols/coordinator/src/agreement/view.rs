@@ -1,6 +1,7 @@
 use super::{Agreement, Latencies};
 use mesh_proto::{
     agreement::Standing,
+    genesis::Engine,
     id::{Digest, NodeId},
     ledger::Index,
     pbft::{EpochConfig, Sequence, View},
@@ -11,8 +12,9 @@ use std::sync::Arc;
 /// How agreement stands, as one node knows it; also while nothing can be agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgreementView {
+    pub engine: Engine,
     pub epoch: Arc<EpochConfig>,
-    /// Of the committee, how many may lie or be down while it goes on.
+    /// Of the committee, how many may lie or be down while it goes on; under Raft, how many may be down.
     pub faults_tolerated: u32,
     /// The last batch that is known to be executed.
     pub index: Index,
@@ -30,7 +32,8 @@ pub struct AgreementView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaView {
     pub view: View,
-    pub primary: NodeId,
+    /// Under Raft there is none until one is elected.
+    pub primary: Option<NodeId>,
     pub is_active: bool,
     pub is_voting: bool,
     pub low: Sequence,
@@ -50,14 +53,15 @@ impl Agreement {
     /// Without what the others say.
     pub fn view(&self) -> AgreementView {
         let epoch = Arc::clone(self.gateway.epoch());
-        let faults = mesh_pbft::Quorums::of(epoch.members.len()).faulty();
-        let replica = self.seat.as_ref().map(|seat| {
+        let engine = self.setup.genesis.engine;
+        let faults = mesh_ledger::tolerated(engine, epoch.members.len());
+        let seat = self.seat.as_ref().map(|seat| {
             let standing = seat.replica.standing();
             let ledger = seat.keeper.ledger();
             let state = ledger.snapshot();
             ReplicaView {
                 view: standing.view,
-                primary: standing.primary,
+                primary: Some(standing.primary),
                 is_active: standing.is_active,
                 is_voting: standing.is_voting,
                 low: standing.low,
@@ -71,11 +75,16 @@ impl Agreement {
                 state_entries: state.len(),
             }
         });
+        let (replica, under_way, latencies) = match &self.port {
+            Some(port) => (port.view(), port.under_way(), port.latencies()),
+            None => (seat, self.gateway.under_way(), self.gateway.latencies()),
+        };
         AgreementView {
+            engine,
             faults_tolerated: u32::try_from(faults).unwrap_or(u32::MAX),
             index: self.index(),
-            under_way: self.gateway.under_way() as u64,
-            latencies: self.gateway.latencies().clone(),
+            under_way: under_way as u64,
+            latencies: latencies.clone(),
             replica,
             members: Vec::new(),
             counters: self.counters(),

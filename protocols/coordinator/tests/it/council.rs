@@ -282,7 +282,8 @@ impl Council {
                 none => *none = Some(Verifier::new(snapshot)),
             },
             Effect::Halted(why) => self.halted.push((at, why)),
-            Effect::Execute { .. }
+            Effect::Port(_)
+            | Effect::Execute { .. }
             | Effect::Cancel { .. }
             | Effect::Dial { .. }
             | Effect::Disconnect { .. }

@@ -211,6 +211,7 @@ impl World {
                 | Effect::Announce { .. }
                 | Effect::SumUp { .. }
                 | Effect::Verify(_)
+                | Effect::Port(_)
                 | Effect::Halted(_)
                 | Effect::Speak { .. } => {}
             }

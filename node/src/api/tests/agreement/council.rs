@@ -254,6 +254,7 @@ impl Council {
             (*node, (at + 1 < epoch.members.len()).then_some(standing))
         };
         AgreementView {
+            engine: self.0.genesis.engine,
             faults_tolerated: u32::from(epoch.members.len() >= 4),
             index: self.index(),
             under_way: 2,

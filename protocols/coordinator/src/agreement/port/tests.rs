@@ -1,0 +1,186 @@
+use super::*;
+use mesh_proto::{
+    agreement::{AllRan, Ran},
+    codec,
+    genesis::{Engine, Founders, Genesis},
+    key::SecretKey,
+    ledger::{Body, Command, CommandId, Done, Outcome, Query},
+};
+
+const NOW: Now = Now { mono: Mono(1_000_000), wall: Wall(1_800_000_000_000) };
+
+fn setup(founders: &[u8]) -> Setup {
+    let node = |n: &u8| SecretKey::from_bytes(&[*n; 32]).node_id();
+    let genesis = Genesis {
+        name: "lab".parse().unwrap(),
+        nonce: [0; 32],
+        maker: node(&founders[0]),
+        engine: Engine::Raft,
+        open: false,
+        created: Wall(1),
+        committee: Founders::new(founders.iter().map(node).collect()).unwrap(),
+    };
+    Setup {
+        genesis,
+        key: std::sync::Arc::new(SecretKey::from_bytes(&[1; 32])),
+        replica: mesh_pbft::Config::default(),
+        client: mesh_pbft::ClientConfig::default(),
+        rules: mesh_ledger::Rules::default(),
+    }
+}
+
+fn committee(setup: &Setup) -> EpochConfig {
+    EpochConfig::genesis(setup.genesis.committee.iter().copied()).unwrap()
+}
+
+fn put(key: &[u8], value: &[u8]) -> Operation {
+    let id = CommandId { principal: "user".parse().unwrap(), key: key.into(), born: Index::GENESIS };
+    let (namespace, at) = ("app".parse().unwrap(), "k".parse().unwrap());
+    let body = Body::MemoryPut { namespace, key: at, value: value.into(), ttl_ms: None };
+    Operation::Command(Box::new(Command { id, body }))
+}
+
+fn effects(asked: Vec<Asked>) -> Vec<PortEffect> {
+    let effects = asked.into_iter().filter_map(|asked| match asked {
+        Asked::Port(effect) => Some(effect),
+        _ => None,
+    });
+    effects.collect()
+}
+
+fn packed(operations: &[Operation]) -> Operations {
+    let bytes: Vec<Vec<u8>> = operations.iter().map(Operation::encode).collect();
+    Operations::pack(bytes.iter().map(|bytes| &bytes[..])).unwrap()
+}
+
+fn decoded(outcome: &[u8]) -> Vec<Ran> {
+    codec::decode::<AllRan>(outcome, 1 << 24).unwrap().0
+}
+
+#[test]
+fn an_engine_begins_by_what_this_disk_is() {
+    let begin = |port: &mut Port, alone: bool, committee: &EpochConfig| {
+        let mut asked = Vec::new();
+        port.restarted(alone, committee, &mut asked);
+        let begun = effects(asked).into_iter().find_map(|effect| match effect {
+            PortEffect::Run(begin) => Some(begin),
+            _ => None,
+        });
+        begun
+    };
+    let own = setup(&[1]);
+    assert_eq!(begin(&mut Port::new(own.clone()), true, &committee(&own)), Some(Begin::Found));
+    // Its key made the network, and somebody was in it: another disk may have promised in its name.
+    assert_eq!(begin(&mut Port::new(own.clone()), false, &committee(&own)), None);
+    let others = setup(&[2]);
+    let mut port = Port::new(others.clone());
+    assert_eq!(begin(&mut port, true, &committee(&others)), None);
+    let mut asked = Vec::new();
+    port.follow(&mut asked);
+    assert!(matches!(effects(asked)[..], [PortEffect::Run(Begin::Join { had: false })]));
+    // The disk that had one goes on with it.
+    port.note(&Fact::Follows);
+    assert_eq!(begin(&mut port, false, &committee(&others)), Some(Begin::Resume));
+    assert_eq!(port.retell(), Some(vec![Fact::Follows]));
+}
+
+#[test]
+fn what_is_ordered_is_executed_once_and_the_state_goes_back_with_it() {
+    let mut port = Port::new(setup(&[1]));
+    let mut asked = Vec::new();
+    port.handle(NOW, PortInput::Install(None), &mut asked);
+    assert!(matches!(asked.first(), Some(Asked::Persist(Fact::Follows))), "an engine was here");
+    let batch = |index, operations: &[Operation]| Ordered {
+        index: Index(index),
+        time: NOW.wall,
+        requests: vec![packed(operations)],
+    };
+    // Entries of the engine's own lie between.
+    let entries = vec![
+        Ordered { index: Index(1), time: Wall(0), requests: Vec::new() },
+        batch(2, &[put(b"1", b"one"), put(b"2", b"two")]),
+        batch(4, &[put(b"1", b"one")]),
+        batch(5, &[Operation::Query(Query::Get { namespace: "app".parse().unwrap(), key: "k".parse().unwrap() })]),
+    ];
+    let mut asked = Vec::new();
+    port.handle(NOW, PortInput::Ordered(entries), &mut asked);
+    let Some(PortEffect::Executed(Ok(executed))) = effects(asked).pop() else { panic!("nothing was executed") };
+    assert_eq!(executed.outcomes.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 1, 1]);
+    let first = decoded(&executed.outcomes[1][0]);
+    assert!(matches!(first[..], [Ran::Outcome(Outcome::Done(Done::Written { .. })), Ran::Outcome(_)]), "{first:?}");
+    assert_eq!(decoded(&executed.outcomes[2][0])[0], first[0], "the repeat is answered as it was");
+    let ledger = port.ledger().unwrap();
+    assert_eq!((ledger.index(), ledger.root()), (Index(5), executed.state.root()));
+    let mut again = Port::new(setup(&[1]));
+    again.handle(NOW, PortInput::Install(Some(executed.state.clone())), &mut Vec::new());
+    assert_eq!(again.ledger().unwrap().root(), executed.state.root());
+    // What comes out of order was not agreed on: nothing more is executed.
+    let mut asked = Vec::new();
+    port.handle(NOW, PortInput::Ordered(vec![batch(3, &[put(b"9", b"late")])]), &mut asked);
+    assert!(asked.iter().any(|asked| matches!(asked, Asked::Halted(_))));
+    assert!(matches!(effects(asked).pop(), Some(PortEffect::Executed(Err(_)))));
+    assert!(port.standing().unwrap().halted);
+}
+
+#[test]
+fn a_gateway_sends_a_few_requests_at_once_and_answers_by_ticket() {
+    let mut gateway = Gateway::default();
+    let user = |index| Some((RequestId(7), index));
+    let mut wishes = Vec::new();
+    for index in 0..600 {
+        assert!(gateway.ask(user(index), &put(&index.to_be_bytes(), b"v")));
+    }
+    let query = Operation::Query(Query::Committee);
+    assert!(gateway.ask(user(600), &query) && gateway.ask(user(601), &put(b"last", b"v")));
+    gateway.flush(NOW.mono, &mut wishes);
+    let sizes: Vec<usize> = wishes
+        .iter()
+        .map(|wish| match wish {
+            Wish::Order { operations, .. } => operations.iter().count(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sizes, [512, 88, 1, 1], "a question goes alone");
+    assert_eq!(gateway.under_way(), 602);
+    // The user of what waits is gone, and so is what waits; what was sent goes on.
+    gateway.leave(RequestId(7));
+    assert_eq!(gateway.under_way(), 602);
+    let mut answers = Vec::new();
+    gateway.answered(NOW.mono, 3, Index(9), &codec::encode(&AllRan(vec![Ran::Refused])), &mut answers);
+    assert_eq!((answers.len(), gateway.under_way(), gateway.index()), (0, 601, Index(9)));
+
+    let mut gateway = Gateway::default();
+    for number in 0..10u64 {
+        assert!(gateway.ask(Some((RequestId(number), 0)), &query));
+    }
+    let mut wishes = Vec::new();
+    gateway.flush(NOW.mono, &mut wishes);
+    assert_eq!(wishes.len(), 8);
+    let ran = Ran::Refused;
+    let mut answers = Vec::new();
+    gateway.answered(NOW.mono, 2, Index(4), &codec::encode(&AllRan(vec![ran.clone()])), &mut answers);
+    assert_eq!(answers, [Wish::Answer { request: RequestId(1), index: 0, at: Index(4), ran: ran.clone() }]);
+    // Twice is once, and what nobody understands is an answer too.
+    gateway.answered(NOW.mono, 2, Index(4), &[], &mut answers);
+    gateway.answered(NOW.mono, 1, Index(5), &[0xff], &mut answers);
+    assert_eq!(answers[1..], [Wish::Answer { request: RequestId(0), index: 0, at: Index(5), ran }]);
+    let mut wishes = Vec::new();
+    gateway.flush(NOW.mono, &mut wishes);
+    assert_eq!(wishes.len(), 2, "as many as were answered");
+    assert_eq!(gateway.latencies().count(), 2);
+}
+
+#[test]
+fn the_committee_is_told_once_for_each() {
+    let setup = setup(&[1, 2]);
+    let (mut port, first) = (Port::new(setup.clone()), committee(&setup));
+    let seats = |asked: Vec<Asked>| effects(asked).len();
+    let mut asked = Vec::new();
+    port.seat(&first, &mut asked);
+    port.seat(&first, &mut asked);
+    assert_eq!(seats(asked), 1);
+    let later = EpochConfig { epoch: Epoch(1), ..first };
+    let mut asked = Vec::new();
+    port.seat(&later, &mut asked);
+    assert_eq!(seats(asked), 1);
+}

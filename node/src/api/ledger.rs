@@ -13,7 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mesh_coordinator::{Answer, Command};
-use mesh_ledger::{Audit, Rules};
+use mesh_ledger::{Audit, AuditError, Rules};
+use mesh_proto::genesis::Engine;
 use mesh_proto::id::NodeId;
 use mesh_proto::ledger::{Bundle, Index, ProposalId, ProposalState, Query};
 use serde::Deserialize;
@@ -37,12 +38,16 @@ pub struct Wanted {
     responses(
         (status = 200, content_type = "application/octet-stream"), (status = 404, description = "No such proposal", body = Problem),
         (status = 409, description = "Not decided yet", body = Problem),
-        (status = 501, description = "No committee", body = Problem),
+        (status = 501, description = "No committee, or one that certifies nothing", body = Problem),
         (status = 503, description = "No checkpoint holds it yet, and too few members are there for another", body = Problem)
     )
 )]
 pub async fn bundle(State(api): State<Api>, asker: Asker, Params(wanted): Params<Wanted>) -> Result<Response, Problem> {
     let errand = Errand::new(&api, asker, wanted.wait.as_deref(), PATIENCE)?;
+    let engine = (api.ports.last_status)().and_then(|status| status.agreement).map(|view| view.engine);
+    if engine == Some(Engine::Raft) {
+        return Err(Problem::new(Code::NotCertified, AuditError::Engine.to_string()));
+    }
     let subject = match &wanted.proposal {
         Some(text) => Subject::decision(&errand, text).await?,
         None => Subject::STATE,

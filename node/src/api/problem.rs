@@ -57,6 +57,8 @@ pub enum Code {
     NoQuorum,
     /// This network has no committee.
     NoAgreement,
+    /// Members of this network's committee trust each other, and certify nothing.
+    NotCertified,
     /// This node's clock is ahead of agreed time by more than it allows.
     ClockAhead,
     /// The key of the shared memory holds another version.
@@ -131,7 +133,7 @@ impl Code {
             Self::Unavailable | Self::Busy | Self::NoQuorum | Self::ClockAhead | Self::TooMany | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::NoAgreement => StatusCode::NOT_IMPLEMENTED,
+            Self::NoAgreement | Self::NotCertified => StatusCode::NOT_IMPLEMENTED,
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -156,6 +158,7 @@ impl Code {
             Self::Busy => "No room now",
             Self::NoQuorum => "Too few of the committee answered",
             Self::NoAgreement => "No committee",
+            Self::NotCertified => "Nothing is certified",
             Self::ClockAhead => "Clock ahead",
             Self::Mismatch => "Another version is there",
             Self::Full => "The ledger is full",

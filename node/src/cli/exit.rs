@@ -154,7 +154,8 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::MethodNotAllowed
             | Code::Conflict
             | Code::TooOld
-            | Code::NoAgreement => USAGE,
+            | Code::NoAgreement
+            | Code::NotCertified => USAGE,
             Code::Cancelled
             | Code::Mismatch
             | Code::Decided

@@ -36,7 +36,7 @@ pub(super) fn make(dir: &Path, count: usize, options: &Options) -> Result<State,
         let data = DataDir::lock(&data_dir)?;
         let node = match &first {
             None => {
-                let identity = identity::init(&data, network_name()?, false, now)?;
+                let identity = identity::init_on(&data, network_name()?, options.engine, false, now)?;
                 let token = ApiToken::load_or_create(&data)?;
                 write_token(&dir.join(TOKEN), &token)?;
                 let node = identity.key.node_id();

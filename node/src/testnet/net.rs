@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use mesh_proto::genesis::Engine;
 use rustix::process::Signal;
 
 use super::state::{NodeState, State};
@@ -25,6 +26,8 @@ pub struct Options {
     pub log: Option<String>,
     /// More of every node's `meshd.toml`: whole sections that are none of `network`, `api`, `exec` and `tracing`.
     pub more: String,
+    /// How their committee agrees. Default: pBFT.
+    pub engine: Engine,
     /// How long to wait for the nodes to find each other. Default: 60 s.
     pub patience: Duration,
     /// The nodes outlive this process. Default: false.
@@ -65,6 +68,7 @@ impl Options {
             slots: None,
             log: None,
             more: String::new(),
+            engine: Engine::Pbft,
             patience: Duration::from_secs(60),
             detached: false,
             held_back: 0,

@@ -20,6 +20,7 @@ mod one_dies;
 mod orphans;
 mod out_dir;
 mod ports;
+mod raft;
 mod tryout;
 mod unique;
 mod verbs;

@@ -10,6 +10,7 @@ mod keeper;
 mod latencies;
 mod pages;
 mod port;
+mod queue;
 mod seat;
 mod ticks;
 mod view;

@@ -93,15 +93,15 @@ fn what_was_displaced_is_asked_again() {
     let sent = desk.flush();
     assert_eq!(sent.len(), 1);
     desk.ask(2, &command(2));
-    let waiting_bytes = desk.gateway.waiting_bytes;
+    let waiting_bytes = desk.gateway.queue.bytes();
     let (number, request) = (sent[0].number, Digest::from_bytes([3; 32]));
     let wishes = desk.answer(&Answered { number, request, outcome: executed(vec![Ran::Refused; 2]) });
     assert!(wishes.is_empty(), "{wishes:?}");
     assert_eq!(desk.gateway.under_way(), 3);
-    assert!(desk.gateway.waiting_bytes > waiting_bytes);
+    assert!(desk.gateway.queue.bytes() > waiting_bytes);
 
     let again = desk.flush();
-    assert_eq!((again.len(), desk.gateway.waiting_bytes), (1, 0));
+    assert_eq!((again.len(), desk.gateway.queue.bytes()), (1, 0));
     assert!(again[0].number > number);
     let operations: Vec<Vec<u8>> = again[0].operations.iter().map(<[u8]>::to_vec).collect();
     assert_eq!(operations, [0, 1, 2].map(|key| command(key).encode()));
@@ -124,7 +124,7 @@ fn what_nobody_waits_for_is_not_asked_again() {
     desk.gateway.leave(RequestId(7));
     let (number, request) = (sent[0].number, Digest::from_bytes([3; 32]));
     desk.answer(&Answered { number, request, outcome: Outcome::Forgotten });
-    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (0, 0));
+    assert_eq!((desk.gateway.under_way(), desk.gateway.queue.bytes()), (0, 0));
 }
 
 /// Who asks again and again while nothing can be agreed on takes no more room than one that asks once.
@@ -134,11 +134,11 @@ fn what_waits_for_who_is_gone_is_dropped_and_what_was_sent_goes_on() {
     desk.ask(0, &command(0));
     assert_eq!(desk.flush().len(), 1);
     assert!(desk.gateway.ask(Some((RequestId(8), 0)), &command(1)));
-    let bytes = desk.gateway.waiting_bytes;
+    let bytes = desk.gateway.queue.bytes();
     for key in 2..100 {
         desk.ask(1, &command(key));
         desk.gateway.leave(RequestId(7));
-        assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (2, bytes));
+        assert_eq!((desk.gateway.under_way(), desk.gateway.queue.bytes()), (2, bytes));
     }
 }
 
@@ -153,9 +153,9 @@ fn a_command_is_ordered_once_for_all_who_ask() {
     desk.ask(1, &command(1));
     desk.ask(2, &Operation::Command(other));
     let sent = desk.flush();
-    assert_eq!((sent.len(), sent[0].operations.iter().count(), desk.gateway.users), (1, 2, 3));
+    assert_eq!((sent.len(), sent[0].operations.iter().count(), desk.gateway.queue.users()), (1, 2, 3));
     (3..1000).for_each(|index| desk.ask(index, &command(1)));
-    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (2, 0));
+    assert_eq!((desk.gateway.under_way(), desk.gateway.queue.bytes()), (2, 0));
 
     let (number, request) = (sent[0].number, sent[0].digest());
     let first = Ran::Outcome(mesh_proto::ledger::Outcome::Done(mesh_proto::ledger::Done::Kept));
@@ -170,7 +170,7 @@ fn a_command_is_ordered_once_for_all_who_ask() {
         .collect();
     assert_eq!(told.len(), 1000);
     assert!(told.iter().all(|(index, ran)| *ran == if *index == 2 { Ran::Refused } else { first.clone() }));
-    assert_eq!((desk.gateway.users, desk.gateway.asked.len()), (0, 0));
+    assert!(desk.gateway.queue.is_idle());
 
     desk.ask(0, &command(1));
     assert_eq!(desk.flush().len(), 1, "what came of it is not remembered here");
@@ -207,19 +207,19 @@ fn a_question_is_ordered_once_for_all_who_asked_before_it_left() {
     assert_eq!(told[0], 2);
     told.sort_unstable();
     assert_eq!(told, [0, 1, 2, 3]);
-    assert_eq!((desk.gateway.users, desk.gateway.asked.len()), (0, 0));
+    assert!(desk.gateway.queue.is_idle());
 }
 
 /// However often one command is asked again, who waits for it takes a bounded room.
 #[test]
 fn who_waits_is_bounded() {
     let mut desk = Desk::new();
-    for index in 0..USERS as u32 {
+    for index in 0..crate::agreement::queue::USERS as u32 {
         desk.ask(index, &command(1));
     }
     assert!(!desk.gateway.ask(Some((RequestId(8), 0)), &command(1)));
     desk.gateway.leave(RequestId(7));
-    assert_eq!((desk.gateway.users, desk.gateway.under_way()), (0, 0));
+    assert_eq!((desk.gateway.queue.users(), desk.gateway.under_way()), (0, 0));
     desk.ask(0, &command(1));
 }
 
@@ -232,9 +232,9 @@ fn what_the_client_refuses_waits_on() {
     let first = RequestNumber::starting(NOW.wall);
     desk.gateway.client = Some(Client::new(ClientConfig::default(), NETWORK, Arc::new(key(100)), narrow, first));
     (0..3).for_each(|index| desk.ask(index, &command(index)));
-    let bytes = desk.gateway.waiting_bytes;
+    let bytes = desk.gateway.queue.bytes();
     assert!(desk.flush().is_empty());
-    assert_eq!((desk.gateway.under_way(), desk.gateway.waiting_bytes), (3, bytes));
+    assert_eq!((desk.gateway.under_way(), desk.gateway.queue.bytes()), (3, bytes));
 
     desk.gateway.client = None;
     let sent = desk.flush();
@@ -259,7 +259,7 @@ fn what_comes_while_a_request_is_under_way_waits_a_moment_for_more() {
     desk.gateway.flush(at(Mono(held_until.0 - 1)), &mut wishes);
     assert!(wishes.is_empty());
     desk.gateway.flush(at(held_until), &mut wishes);
-    assert_eq!((wishes.len(), desk.gateway.held_until, desk.gateway.waiting.len()), (1, None, 0));
+    assert_eq!((wishes.len(), desk.gateway.held_until, desk.gateway.queue.len()), (1, None, 0));
 
     // A question is not held, nor what fills a request, nor anything once nothing is under way.
     desk.ask(3, &Operation::Query(Query::Committee));

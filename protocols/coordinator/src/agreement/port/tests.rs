@@ -151,7 +151,8 @@ fn a_gateway_sends_a_few_requests_at_once_and_answers_by_ticket() {
 
     let mut gateway = Gateway::default();
     for number in 0..10u64 {
-        assert!(gateway.ask(Some((RequestId(number), 0)), &query));
+        let (namespace, key) = ("app".parse().unwrap(), format!("key-{number}").parse().unwrap());
+        assert!(gateway.ask(Some((RequestId(number), 0)), &Operation::Query(Query::Get { namespace, key })));
     }
     let mut wishes = Vec::new();
     gateway.flush(NOW.mono, &mut wishes);

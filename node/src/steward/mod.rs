@@ -68,8 +68,8 @@ impl Steward {
     async fn turn(&mut self) -> Result<(), Problem> {
         let Some((rank, engine)) = self.rank() else { return Ok(()) };
         self.patience.engine = engine;
-        let nodes = self.nodes().await?;
-        let committee = self.committee().await?;
+        let (committee, serial) = self.committee().await?;
+        let nodes = self.nodes(&committee).await?;
         let Some(step) = plan::next(&committee, &nodes, self.patience) else {
             self.wanted = None;
             return Ok(());
@@ -80,7 +80,7 @@ impl Steward {
         if looks <= rank {
             return Ok(());
         }
-        self.take(step).await;
+        self.take(step, serial).await;
         Ok(())
     }
 
@@ -91,13 +91,14 @@ impl Steward {
         Some((view.epoch.members.iter().position(|member| *member == me)?, view.engine))
     }
 
-    async fn nodes(&mut self) -> Result<BTreeMap<NodeId, Seen>, Problem> {
+    async fn nodes(&mut self, committee: &Committee) -> Result<BTreeMap<NodeId, Seen>, Problem> {
         let Some(Answer::Members(members)) = self.api.ports.brain.ask(Command::Members).await?.one().await else {
             return Err(BrainGone.into());
         };
         let now = Instant::now();
         // A change may have been waited for since the last look.
-        let mut nodes = self.presence.look(now, self.period * 4 + WITHIN, &members);
+        let seats: Vec<NodeId> = committee.seats.iter().map(|seat| seat.node).collect();
+        let mut nodes = self.presence.look(now, self.period * 4 + WITHIN, &members, &seats);
         let again_after = self.patience.stay;
         self.passed_over.retain(|_, at| now.saturating_duration_since(*at) < again_after);
         for node in self.passed_over.keys() {
@@ -108,33 +109,36 @@ impl Steward {
         Ok(nodes)
     }
 
-    async fn committee(&self) -> Result<Committee, Problem> {
+    /// And behind how many motions it is so.
+    async fn committee(&self) -> Result<(Committee, u64), Problem> {
         let rows = look(&self.api, Query::Committee).await?.rows;
         let found = rows.into_iter().find_map(|row| match row {
-            Row::Committee { committee, .. } => Some(committee),
+            Row::Committee { committee, serial, .. } => Some((committee, serial)),
             _ => None,
         });
         found.ok_or_else(Problem::unforeseen)
     }
 
-    async fn take(&mut self, step: Step) {
+    /// Signed for the point that it was planned at: where the ledger has moved since, the next look plans anew.
+    async fn take(&mut self, step: Step, serial: u64) {
         let wish = match step {
             Step::Add(node) => Wish::Add(node),
             Step::Remove(node) => Wish::Remove(node),
         };
         let errand = Asker::of_the_node().and_then(|asker| Errand::new(&self.api, asker, None, WITHIN));
         let made = match errand {
-            Ok(errand) => carry_out(&errand, wish).await,
+            Ok(errand) => carry_out(&errand, wish, Some(serial)).await,
             Err(problem) => Err(problem),
         };
         match (made, step) {
             (Ok(Changed { state, committee, .. }), _) => {
                 tracing::info!(?step, state, members = committee.members.len(), "the committee is changed");
             }
-            // Others have yet to come to the same.
-            (Err(problem), _) if problem.code == Code::Already => {}
-            // Without a quorum nothing is anybody's fault.
-            (Err(problem), Step::Add(node)) if problem.code != Code::NoQuorum => {
+            // Others have yet to come to the same, or came first with something else.
+            (Err(problem), _) if matches!(problem.code, Code::Already | Code::Overtaken | Code::Pending) => {
+                tracing::debug!(?step, %problem, "the committee is looked at again");
+            }
+            (Err(problem), Step::Add(node)) if plan::is_its_fault(problem.code) => {
                 tracing::info!(%node, %problem, "not taken into the committee");
                 self.passed_over.insert(node, Instant::now());
             }

@@ -2,6 +2,7 @@
 //! come together under one change.
 
 use super::presence::{Reach, Seen};
+use crate::api::Code;
 use mesh_proto::{genesis::Engine, id::NodeId, ledger::Committee, limits};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,8 +25,8 @@ pub struct Patience {
 
 /// The next change, if one is called for.
 ///
-/// A committee is to have 3f + 1 members, under Raft 2f + 1, as many as there are reliable nodes for, at most as many as was agreed on; the
-/// sizes between are only passed through. Whoever fails is replaced, the new one coming first, so that not even for one
+/// A committee is to have 3f + 1 members, under Raft 2f + 1, as many as there are reliable nodes for, at most as many as was
+/// agreed on; the sizes between are only passed through. Whoever fails is replaced, the new one coming first, so that not even for one
 /// epoch fewer faults are tolerated; without another it keeps its seat, since it may come back.
 pub fn next(committee: &Committee, nodes: &BTreeMap<NodeId, Seen>, patience: Patience) -> Option<Step> {
     if !committee.auto.on || committee.pending.is_some() {
@@ -59,19 +60,50 @@ pub fn next(committee: &Committee, nodes: &BTreeMap<NodeId, Seen>, patience: Pat
     }
 }
 
+/// Whether a candidate that was not taken in brought it on itself, so that another is to be tried before it. That others
+/// came first, that there is no quorum or no room, or that this node stops, is nothing against it.
+pub fn is_its_fault(code: Code) -> bool {
+    matches!(
+        code,
+        // It does not answer or follow, or its replica has stopped.
+        Code::Unavailable | Code::Conflict
+        // The ledger has revoked it or lets nobody in by its credential, does not know it, or knows another disk of it; or it
+        // is of a build that is too old.
+        | Code::Forbidden | Code::NotMember | Code::SecondIdentity | Code::Unsupported
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steward::presence::Presence;
+    use mesh_coordinator::MemberView;
     use mesh_proto::{
         domain::Epoch,
+        id::StoreId,
         ledger::{Auto, Index, Pending, Seat},
     };
+    use std::time::Instant;
 
     const PATIENCE: Patience =
         Patience { stay: Duration::from_secs(60), gone_after: Duration::from_secs(600), engine: Engine::Pbft };
 
     fn node(number: u8) -> NodeId {
         NodeId::from_bytes([number; 32])
+    }
+
+    fn there_in_table(number: u8) -> MemberView {
+        MemberView {
+            node: node(number),
+            store: StoreId(1),
+            role: "full".into(),
+            state: "alive".into(),
+            addresses: Vec::new(),
+            name: None,
+            zone: None,
+            load: None,
+            heard_ms: None,
+        }
     }
 
     fn committee(members: &[u8]) -> Committee {
@@ -154,6 +186,32 @@ mod tests {
         assert_eq!(next(&committee(&[1, 2, 3, 4]), &alone, PATIENCE), None, "it may come back");
         let a_while = but(&there(1..=5), 4, Reach::Silent, 599);
         assert_eq!(next(&committee(&[1, 2, 3, 4]), &a_while, PATIENCE), None);
+    }
+
+    #[test]
+    fn a_seat_that_no_table_names_is_failed_once_it_was_missed_for_long_enough() {
+        let (mut presence, begin, pause) = (Presence::default(), Instant::now(), Duration::from_secs(10_000));
+        let members: Vec<MemberView> = [1, 2, 3, 5].map(there_in_table).into();
+        let seats = [1, 2, 3, 4].map(node);
+        let mut at = |second: u64| {
+            let nodes = presence.look(begin + Duration::from_secs(second), pause, &members, &seats);
+            next(&committee(&[1, 2, 3, 4]), &nodes, PATIENCE)
+        };
+        assert_eq!((at(0), at(599)), (None, None), "it may be told of yet");
+        assert_eq!(at(600), Some(Step::Add(node(5))));
+        let nodes = presence.look(begin + Duration::from_secs(601), pause, &members, &[1, 2, 3, 4, 5].map(node));
+        assert_eq!(next(&committee(&[1, 2, 3, 4, 5]), &nodes, PATIENCE), Some(Step::Remove(node(4))));
+    }
+
+    #[test]
+    fn only_what_a_candidate_is_or_does_itself_is_held_against_it() {
+        use Code::*;
+        for code in [Unavailable, Conflict, Forbidden, NotMember, SecondIdentity, Unsupported] {
+            assert!(is_its_fault(code), "{code:?}");
+        }
+        for code in [Pending, TooMany, Overtaken, Already, ShuttingDown, NoQuorum, NotEntitled, Busy, Full, TooOld] {
+            assert!(!is_its_fault(code), "{code:?}");
+        }
     }
 
     #[test]

@@ -30,25 +30,37 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// What the member table says now. Between two looks this process must not have stood still for longer than `pause`:
+    /// What the member table says now. One of the `seats` that it does not name is silent from when it was first missed: a
+    /// node that lost its disk may never hear of it. Between two looks this process must not have stood still for longer than `pause`:
     /// else it begins anew, since it has heard nobody meanwhile.
-    pub fn look(&mut self, now: Instant, pause: Duration, members: &[MemberView]) -> BTreeMap<NodeId, Seen> {
+    pub fn look(
+        &mut self,
+        now: Instant,
+        pause: Duration,
+        members: &[MemberView],
+        seats: &[NodeId],
+    ) -> BTreeMap<NodeId, Seen> {
         if self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > pause) {
             self.since.clear();
         }
-        let mut seen = BTreeMap::new();
-        let mut since = BTreeMap::new();
-        for member in members {
+        let named = members.iter().map(|member| {
             let reach = match member.state.as_str() {
                 "self" | "alive" => Reach::There,
                 "left" | "forgotten" => Reach::Gone,
                 _ => Reach::Silent,
             };
-            let before = self.since.get(&member.node).filter(|(before, _)| *before == reach);
+            (member.node, reach, member.role == "full")
+        });
+        let is_missing = |seat: &&NodeId| members.iter().all(|member| member.node != **seat);
+        let missing = seats.iter().filter(is_missing).map(|seat| (*seat, Reach::Silent, false));
+        let mut seen = BTreeMap::new();
+        let mut since = BTreeMap::new();
+        for (node, reach, is_full) in named.chain(missing) {
+            let before = self.since.get(&node).filter(|(before, _)| *before == reach);
             let begun = before.map_or(now, |(_, begun)| *begun);
-            since.insert(member.node, (reach, begun));
+            since.insert(node, (reach, begun));
             let lasts = now.saturating_duration_since(begun);
-            seen.insert(member.node, Seen { reach, lasts, is_full: member.role == "full" });
+            seen.insert(node, Seen { reach, lasts, is_full });
         }
         self.since = since;
         seen
@@ -79,7 +91,7 @@ mod tests {
         let (mut presence, begin, pause) = (Presence::default(), Instant::now(), Duration::from_secs(3));
         let mut lasts = |second: u64, state: &str| {
             let now = begin + Duration::from_secs(second);
-            let seen = presence.look(now, pause, &[member(state)]);
+            let seen = presence.look(now, pause, &[member(state)], &[]);
             seen[&NodeId::from_bytes([1; 32])].lasts.as_secs()
         };
         assert_eq!((lasts(0, "alive"), lasts(1, "alive"), lasts(3, "alive")), (0, 1, 3));

@@ -83,23 +83,27 @@ pub async fn change(
         ChangeRequest::Remove(node) => Wish::Remove(resolve_seat(&errand, &node).await?),
         ChangeRequest::Auto(auto) => Wish::Auto(Auto { on: auto.on, max: auto.max }),
     };
-    let changed = carry_out(&errand, wish).await?;
+    let changed = carry_out(&errand, wish, None).await?;
     let status = if changed.state == DONE { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(changed)))
 }
 
-/// Makes it so, as far as this node can.
-pub async fn carry_out(errand: &Errand<'_>, wish: Wish) -> Result<Changed, Problem> {
+/// Makes it so, as far as this node can. `planned`: only while as many motions are in force as when it was found to be
+/// called for; what another brought about meanwhile may call for something else.
+pub async fn carry_out(errand: &Errand<'_>, wish: Wish, planned: Option<u64>) -> Result<Changed, Problem> {
     let seen = see(errand).await?;
     if wish.is_met(&seen) {
         return Ok(done(&seen));
+    }
+    if planned.is_some_and(|serial| serial != seen.serial) {
+        return Err((&Rejection::Overtaken { serial: seen.serial }).into());
     }
     let change = match wish {
         Wish::Add(node) => Change::CommitteeAdd(recruit(errand, node).await?),
         Wish::Remove(node) => Change::CommitteeRemove(node),
         Wish::Auto(auto) => Change::CommitteeAuto(auto),
     };
-    match moved(errand, &wish, change).await? {
+    match moved(errand, &wish, change, planned).await? {
         Some((signed, needed)) => {
             let committee = CommitteeInfo::from(&see(errand).await?);
             Ok(Changed { state: "seconded".to_string(), signed: Some(signed), needed: Some(needed), committee })
@@ -141,10 +145,18 @@ async fn resolve_seat(errand: &Errand<'_>, text: &str) -> Result<NodeId, Problem
 }
 
 /// Signs it and has it ordered. The signatures and how many there must be, if there must be more.
-async fn moved(errand: &Errand<'_>, wish: &Wish, change: Change) -> Result<Option<(u8, u8)>, Problem> {
+async fn moved(
+    errand: &Errand<'_>,
+    wish: &Wish,
+    change: Change,
+    planned: Option<u64>,
+) -> Result<Option<(u8, u8)>, Problem> {
     loop {
-        let seen = see(errand).await?;
-        let motion = errand.api.ports.signer.motion(Motion { serial: seen.serial, change });
+        let serial = match planned {
+            Some(serial) => serial,
+            None => see(errand).await?.serial,
+        };
+        let motion = errand.api.ports.signer.motion(Motion { serial, change });
         let rejection = match errand.step(Body::Motion(motion)).await? {
             Outcome::Done(Done::Seconded { signed, needed }) => return Ok(Some((signed, needed))),
             Outcome::Done(_) => return Ok(None),
@@ -152,7 +164,7 @@ async fn moved(errand: &Errand<'_>, wish: &Wish, change: Change) -> Result<Optio
         };
         let is_over = match rejection {
             // Another's motion came first, or waits for a checkpoint.
-            Rejection::Overtaken { .. } | Rejection::Pending => !errand.pause(PERIOD).await?,
+            Rejection::Overtaken { .. } | Rejection::Pending if planned.is_none() => !errand.pause(PERIOD).await?,
             // By another who asked for the same.
             Rejection::Already => {
                 return if wish.is_met(&see(errand).await?) { Ok(None) } else { Err(signed_before()) };

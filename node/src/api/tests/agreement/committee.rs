@@ -2,7 +2,13 @@ use super::{
     super::{ask, request},
     Council, node,
 };
+use crate::api::{
+    Code,
+    committee::change::{Wish, carry_out},
+    order::{Asker, Errand},
+};
 use axum::http::StatusCode;
+use std::time::Duration;
 
 fn change(body: &str) -> axum::http::Request<axum::body::Body> {
     request("POST", "/v1/committee?wait=2s", body.to_owned())
@@ -77,4 +83,23 @@ async fn the_committee_is_told_how_far_to_grow() {
     for body in [r#"{"auto":{"on":true,"max":0}}"#, r#"{"auto":{"on":true}}"#, "{}", r#"{"add":"a","remove":"b"}"#] {
         assert_eq!(ask(&api, change(body)).await.1["code"], "malformed", "{body}");
     }
+}
+
+/// As the steward asks.
+#[tokio::test]
+async fn what_was_planned_before_another_motion_came_is_not_signed_anew() {
+    let council = Council::of(4);
+    let (first, second) = (council.api(1), council.api(2));
+    let at = async |serial| {
+        let errand = Errand::new(&second, Asker::of_the_node().unwrap(), None, Duration::from_secs(5)).unwrap();
+        carry_out(&errand, Wish::Remove(node(3)), Some(serial)).await
+    };
+    assert_eq!(at(7).await.unwrap_err().code, Code::Overtaken, "of a ledger that this is not");
+    assert_eq!(at(0).await.unwrap().state, "seconded");
+    // The maker's signature is enough, and what was gathered under the serial of before is gone.
+    let (status, _) = ask(&first, change(r#"{"auto":{"on":false,"max":5}}"#)).await;
+    assert_eq!(status, StatusCode::OK);
+    let ordered = council.ids().len();
+    assert_eq!(at(0).await.unwrap_err().code, Code::Overtaken);
+    assert_eq!(council.ids().len(), ordered, "nothing was signed");
 }

@@ -108,6 +108,12 @@ pub enum Refusal {
     #[serde(rename = "f")]
     #[error("this node was forgotten by an operator: `meshd join` with a token made since")]
     Forgotten,
+    #[serde(rename = "r")]
+    #[error("this node was revoked by the network: `meshd join` with a token made since")]
+    Revoked,
+    #[serde(rename = "n")]
+    #[error("whoever invited this node may not invite, or no more: `meshd join` with a token of one that may")]
+    NotInviter,
     #[serde(rename = "v")]
     #[error("no wire version in common: it speaks {0}; upgrade the older of the two")]
     Version(WireVersions),
@@ -186,8 +192,9 @@ impl From<&CredentialError> for Refusal {
             CredentialError::FromTheFuture { .. } => Self::Clock,
             CredentialError::NotThisPeer { .. } => Self::NotThisPeer,
             CredentialError::Forgotten { .. } => Self::Forgotten,
+            CredentialError::Revoked { .. } => Self::Revoked,
+            CredentialError::UnknownInviter(_) => Self::NotInviter,
             CredentialError::WrongNetwork
-            | CredentialError::UnknownInviter(_)
             | CredentialError::InvitationSignature(_)
             | CredentialError::GrantSignature(_)
             | CredentialError::RoleRaised { .. }

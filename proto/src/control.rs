@@ -77,6 +77,9 @@ pub struct Heartbeat {
     /// Of the committee that the sender knows.
     #[serde(rename = "e")]
     pub epoch: Epoch,
+    /// How many motions are in force in the sender's ledger; none from who has no ledger.
+    #[serde(rename = "m")]
+    pub serial: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
-//! What lets a node in: a chain from the key that may invite, over an invitation key, to the node's own key.
+//! What lets a node in: a chain from a key that may invite (the maker's, and those that the ledger names), over an invitation key, to the node's own key.
 //!
 //! ```text
-//! genesis.maker --signs--> Invitation(key, role, expires) --signs--> Grant(node, role, issued)
+//! an inviter    --signs--> Invitation(key, role, expires) --signs--> Grant(node, role, issued)
 //! ```
 //!
 //! The invitation's private key travels in the token, so the joining node signs its own grant, with the inviter
@@ -93,6 +93,41 @@ pub struct Member {
     pub invited: Wall,
 }
 
+/// What a credential is checked against: the network's birth, and whose invitations into it are good. Who was named in
+/// the genesis invites until the ledger says otherwise (a trust anchor, as RFC 5280 has it).
+pub trait TrustAnchors {
+    fn genesis(&self) -> &Genesis;
+
+    /// Whether this invitation, by whoever signed it, lets in who used it so. `newcomer`: it is not a member yet.
+    fn may_invite(&self, invitation: &Invitation, grant: &Grant, newcomer: bool) -> bool;
+}
+
+/// At a network's birth its maker invites, and nobody else.
+impl TrustAnchors for Genesis {
+    fn genesis(&self) -> &Genesis {
+        self
+    }
+
+    fn may_invite(&self, invitation: &Invitation, _: &Grant, _: bool) -> bool {
+        invitation.inviter == self.maker
+    }
+}
+
+/// Takes any inviter: for who cannot know yet what the ledger says, which is whoever joins and looks at its own token or
+/// credential. Those who let it in know.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyInviter<'a>(pub &'a Genesis);
+
+impl TrustAnchors for AnyInviter<'_> {
+    fn genesis(&self) -> &Genesis {
+        self.0
+    }
+
+    fn may_invite(&self, _: &Invitation, _: &Grant, _: bool) -> bool {
+        true
+    }
+}
+
 /// What the verifier knows of the node already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -102,6 +137,8 @@ pub enum Standing {
     Newcomer,
     /// Taken out by an operator: a newcomer again, and by an invitation that was issued later.
     Forgotten { at: Wall },
+    /// Taken out by a motion of the ledger, on the same terms.
+    Revoked { at: Wall },
 }
 
 /// Why a credential is not good here.
@@ -133,6 +170,8 @@ pub enum CredentialError {
     NotOpen,
     #[error("invited at {invited}, and forgotten since, at {at}")]
     Forgotten { invited: Wall, at: Wall },
+    #[error("invited at {invited}, and revoked by the ledger since, at {at}")]
+    Revoked { invited: Wall, at: Wall },
 }
 
 impl Credential {
@@ -187,7 +226,17 @@ impl Credential {
     }
 
     /// Checks the credential of a member that is known; whom it speaks of is for the caller to compare.
-    pub fn verify(&self, genesis: &Genesis, now: Wall) -> Result<Member, CredentialError> {
+    pub fn verify<A: TrustAnchors + ?Sized>(&self, anchors: &A, now: Wall) -> Result<Member, CredentialError> {
+        self.check(anchors, false, now)
+    }
+
+    fn check<A: TrustAnchors + ?Sized>(
+        &self,
+        anchors: &A,
+        newcomer: bool,
+        now: Wall,
+    ) -> Result<Member, CredentialError> {
+        let genesis = anchors.genesis();
         let network = genesis.network_id();
         if self.grant().unverified().network != NetworkTag::of(&network) {
             return Err(CredentialError::WrongNetwork);
@@ -195,7 +244,12 @@ impl Credential {
         let member = match self {
             Self::Maker(grant) => own(grant, genesis.maker, &network)?,
             Self::Open(grant) => open(grant, genesis, &network)?,
-            Self::Invited { invitation, grant } => invited(invitation, grant, genesis, &network, now)?,
+            Self::Invited { invitation, grant } => {
+                if !anchors.may_invite(invitation.unverified(), grant.unverified(), newcomer) {
+                    return Err(CredentialError::UnknownInviter(invitation.unverified().inviter));
+                }
+                invited(invitation, grant, &network, now)?
+            }
         };
         not_ahead(self.grant().unverified().issued, now)?;
         Ok(member)
@@ -228,14 +282,14 @@ impl Credential {
     }
 
     /// [`verify`](Self::verify) for who is at the other end of a connection.
-    pub fn verify_peer(
+    pub fn verify_peer<A: TrustAnchors + ?Sized>(
         &self,
-        genesis: &Genesis,
+        anchors: &A,
         peer: NodeId,
         standing: Standing,
         now: Wall,
     ) -> Result<Member, CredentialError> {
-        let member = self.verify(genesis, now)?;
+        let member = self.check(anchors, standing != Standing::Known, now)?;
         if member.node != peer {
             return Err(CredentialError::NotThisPeer { credential: member.node, peer });
         }
@@ -245,7 +299,10 @@ impl Credential {
             Standing::Forgotten { at } if member.invited <= at => {
                 return Err(CredentialError::Forgotten { invited: member.invited, at });
             }
-            Standing::Newcomer | Standing::Forgotten { .. } => {}
+            Standing::Revoked { at } if member.invited <= at => {
+                return Err(CredentialError::Revoked { invited: member.invited, at });
+            }
+            Standing::Newcomer | Standing::Forgotten { .. } | Standing::Revoked { .. } => {}
         }
         match self {
             Self::Invited { invitation, .. } => invitation.unverified().check_expiry(now)?,
@@ -262,9 +319,10 @@ impl Credential {
 }
 
 impl Invitation {
-    /// Checks inviter, signature and dates of an invitation that was not used yet.
+    /// Checks signature and dates of an invitation that was not used yet. Whether the inviter may invite is for those who
+    /// let its user in.
     pub fn verify(certificate: &Certificate<Self>, genesis: &Genesis, now: Wall) -> Result<(), CredentialError> {
-        let invitation = signed_by_inviter(certificate, genesis, &genesis.network_id())?;
+        let invitation = signed_invitation(certificate, &genesis.network_id())?;
         not_ahead(invitation.issued, now)?;
         invitation.check_expiry(now)
     }
@@ -328,11 +386,10 @@ fn self_signed(grant: &Certificate<Grant>, network: &NetworkId) -> Result<Member
 fn invited(
     invitation: &Certificate<Invitation>,
     grant: &Certificate<Grant>,
-    genesis: &Genesis,
     network: &NetworkId,
     now: Wall,
 ) -> Result<Member, CredentialError> {
-    let invitation = signed_by_inviter(invitation, genesis, network)?;
+    let invitation = signed_invitation(invitation, network)?;
     let grant = signed_grant(invitation, grant, network)?;
     not_ahead(invitation.issued, now)?;
     match invitation.member_until {
@@ -354,18 +411,6 @@ fn signed_grant<'a>(
         return Err(CredentialError::MadeAfterExpiry { expires: invitation.expires, issued: grant.issued });
     }
     Ok(grant)
-}
-
-fn signed_by_inviter<'a>(
-    certificate: &'a Certificate<Invitation>,
-    genesis: &Genesis,
-    network: &NetworkId,
-) -> Result<&'a Invitation, CredentialError> {
-    let inviter = certificate.unverified().inviter;
-    if inviter != genesis.maker {
-        return Err(CredentialError::UnknownInviter(inviter));
-    }
-    signed_invitation(certificate, network)
 }
 
 fn signed_invitation<'a>(

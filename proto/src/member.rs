@@ -16,9 +16,8 @@ use crate::{
     bounded,
     certificate::{Certificate, Certified},
     codec::{self, DecodeError},
-    credential::{Credential, CredentialError, Member},
+    credential::{Credential, CredentialError, Member, TrustAnchors},
     domain::Domain,
-    genesis::Genesis,
     id::{NetworkId, NodeId, StoreId},
     key::SecretKey,
     label::Label,
@@ -174,11 +173,11 @@ impl MemberEntry {
     }
 
     /// Checks signature and credential: three signatures, 120 µs. The verified value is from its signer.
-    pub fn verify(self, genesis: &Genesis, now: Wall) -> Result<Verified<Self>, MemberError> {
-        let network = genesis.network_id();
+    pub fn verify<A: TrustAnchors + ?Sized>(self, anchors: &A, now: Wall) -> Result<Verified<Self>, MemberError> {
+        let network = anchors.genesis().network_id();
         let signer = match &self {
-            Self::Present(presence) => present_signer(presence, genesis, &network, now)?.node,
-            Self::Forgotten(tombstone) => forgetter(tombstone, genesis, &network, now)?.node,
+            Self::Present(presence) => present_signer(presence, anchors, &network, now)?.node,
+            Self::Forgotten(tombstone) => forgetter(tombstone, anchors, &network, now)?.node,
         };
         Ok(Verified::signed_by(signer, self))
     }
@@ -214,21 +213,21 @@ impl Certified for Tombstone {
     const DOMAIN: Domain = Domain::Tombstone;
 }
 
-fn present_signer(
+fn present_signer<A: TrustAnchors + ?Sized>(
     presence: &Certificate<Presence>,
-    genesis: &Genesis,
+    anchors: &A,
     network: &NetworkId,
     now: Wall,
 ) -> Result<Member, MemberError> {
     // Known, not a newcomer: the entry comes from a member, after somebody let the node in.
-    let member = presence.unverified().credential.verify(genesis, now)?;
+    let member = presence.unverified().credential.verify(anchors, now)?;
     presence.verify(member.node, network).map_err(|_| MemberError::Signature(member.node))?;
     Ok(member)
 }
 
-fn forgetter(
+fn forgetter<A: TrustAnchors + ?Sized>(
     tombstone: &Certificate<Tombstone>,
-    genesis: &Genesis,
+    anchors: &A,
     network: &NetworkId,
     now: Wall,
 ) -> Result<Member, MemberError> {
@@ -238,7 +237,7 @@ fn forgetter(
         return Err(MemberError::FromTheFuture { at, now });
     }
     // As of its date: a tombstone outlives the membership of who made it.
-    let by = tombstone.unverified().by.verify(genesis, at)?;
+    let by = tombstone.unverified().by.verify(anchors, at)?;
     if by.role != Role::Full {
         return Err(MemberError::MayNotForget { by: by.node, role: by.role });
     }

@@ -8,7 +8,7 @@ use crate::{
     address::Addresses,
     certificate::Certificate,
     codec,
-    credential::{Credential, CredentialError, Invitation},
+    credential::{AnyInviter, Credential, CredentialError, Invitation},
     genesis::Genesis,
     id::Digest,
     key::SecretKey,
@@ -163,7 +163,7 @@ impl Token {
             }
             None => Credential::in_open_network(node, &self.genesis, role.unwrap_or(Role::Worker), now),
         };
-        credential.verify(&self.genesis, now).map_err(TokenError::Invitation)?;
+        credential.verify(&AnyInviter(&self.genesis), now).map_err(TokenError::Invitation)?;
         Ok(credential)
     }
 

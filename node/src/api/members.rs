@@ -16,6 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 pub trait Membership: Send + Sync + 'static {
     /// Takes a node out of the member table for good, mesh-wide; the network's maker only by `force`.
     fn forget(&self, node: NodeId, force: bool) -> BoxFuture<'_, Result<(), ForgetError>>;
+
+    /// Whether the ledger has revoked it, as far as this node has heard.
+    fn is_revoked(&self, node: NodeId) -> bool;
+
+    /// Whether it made the network.
+    fn is_maker(&self, node: NodeId) -> bool;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +50,7 @@ pub struct MemberRow {
     pub store: String,
     /// `full worker relay client`
     pub role: String,
-    /// `self alive silent left forgotten`
+    /// `self alive silent left forgotten revoked`
     pub state: String,
     pub addresses: Vec<String>,
     /// What its operator calls it (`node.name`).
@@ -83,10 +89,22 @@ pub struct PeerView {
 #[utoipa::path(get, path = "/v1/members", tag = "mesh", responses((status = 200, body = Vec<MemberRow>)))]
 pub async fn list(State(api): State<Api>) -> Result<Json<Vec<MemberRow>>, Problem> {
     match api.ports.brain.ask(Command::Members).await?.one().await {
-        Some(Answer::Members(members)) => Ok(Json(members.iter().map(MemberRow::from).collect())),
+        Some(Answer::Members(members)) => Ok(Json(members.iter().map(|member| row(&api, member)).collect())),
         _ => Err(BrainGone.into()),
     }
 }
+
+/// Who was revoked is out of the table like one that was forgotten, and another matter for people.
+fn row(api: &Api, member: &MemberView) -> MemberRow {
+    let row = MemberRow::from(member);
+    match row.state == FORGOTTEN && api.ports.membership.is_revoked(member.node) {
+        true => MemberRow { state: REVOKED.to_string(), ..row },
+        false => row,
+    }
+}
+
+const FORGOTTEN: &str = "forgotten";
+const REVOKED: &str = "revoked";
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

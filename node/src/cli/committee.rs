@@ -85,7 +85,8 @@ async fn change(client: &Client, output: Output, request: &ChangeRequest, wait: 
     Ok(output.put(&changed, said)?)
 }
 
-fn said(changed: &Changed) -> String {
+/// How far a change has come.
+pub(super) fn said(changed: &Changed) -> String {
     match (changed.signed, changed.needed) {
         (Some(signed), Some(needed)) => format!(
             "signed by {signed} of the {needed} members that must: ask the same of {} more, each through its own node",

@@ -11,7 +11,7 @@ use super::Failure;
 use super::output::Output;
 use super::settings::{Global, now};
 use crate::config::Span;
-use crate::identity::{self, Identity, InviteTerms};
+use crate::identity::{self, Identity, InviteTerms, Roll};
 
 #[derive(Debug, Args)]
 pub(super) struct Invite {
@@ -52,7 +52,8 @@ impl Invite {
             valid_for: self.expires.get(),
             bootstrap: Addresses::new(bootstrap.clone()).map_err(|error| Failure::Usage(error.to_string()))?,
         };
-        let token = identity::invite(&identity, terms, now)?.to_text().to_string();
+        let roll = Roll::load(&config.node.data_dir)?;
+        let token = identity::invite(&identity, roll.as_ref(), terms, now)?.to_text().to_string();
         let expires_in_ms = u64::try_from(self.expires.get().as_millis()).unwrap_or(u64::MAX);
         let printed = Printed { token, role: self.role.as_str(), expires_in_ms, bootstrap };
         Ok(output.put(&printed, |printed| printed.token.clone())?)

@@ -1,15 +1,19 @@
-//! `meshd member list|forget`.
+//! `meshd member list|forget|revoke`.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use super::committee::said;
+use super::ordering::{Route, millis};
 use super::output::Output;
 use super::results::escape;
 use super::settings::Global;
+use crate::api::committee::change::{Changed, DONE};
 use crate::api::members::MemberRow;
 use crate::client::Ask;
+use crate::config::Span;
 use crate::testnet::length;
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +23,8 @@ pub(super) enum Member {
     List,
     /// Take a member out for good: one whose machine will not come back.
     Forget(Forget),
+    /// Take a member out by agreement: one that is not to be trusted any more.
+    Revoke(Revoke),
 }
 
 #[derive(Debug, Args)]
@@ -28,6 +34,18 @@ pub(super) struct Forget {
     /// Even if it is the network's maker: nobody can be invited after that.
     #[arg(long)]
     force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    /// The member: its peer id, or the last 8 characters or more.
+    node: String,
+    /// Even if it is the network's maker.
+    #[arg(long)]
+    force: bool,
+    /// How long to wait until the change is in effect.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    wait: Span,
 }
 
 impl Member {
@@ -52,6 +70,15 @@ impl Member {
                 drop(client.send(&Ask::delete(format!("/v1/members/{}{query}", escape(node)))).await?);
                 let said = serde_json::json!({ "node": node, "forgotten": true });
                 Ok(output.put(&said, |_| format!("{node} is no member any more"))?)
+            }
+            Self::Revoke(Revoke { node, force, wait }) => {
+                let route =
+                    Route::new(&format!("/v1/members/{}/revoke", escape(node))).and("wait", &millis(wait.get()));
+                let route = if *force { route.and("force", "true") } else { route };
+                let changed: Changed = client.ask(&Ask::post(route)).await?;
+                Ok(output.put(&changed, |changed| {
+                    if changed.state == DONE { format!("{node} is revoked") } else { said(changed) }
+                })?)
             }
         }
     }

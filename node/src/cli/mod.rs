@@ -13,6 +13,7 @@ mod examples;
 mod exit;
 mod init;
 mod invite;
+mod inviter;
 mod job;
 mod join;
 mod ledger;
@@ -86,6 +87,9 @@ enum Verb {
     /// Look at who belongs to the network, or take somebody out.
     #[command(subcommand)]
     Member(member::Member),
+    /// Look at whose invitations are good, or change it.
+    #[command(subcommand)]
+    Inviter(inviter::Inviter),
     /// Store and fetch bytes by their hash.
     #[command(subcommand)]
     Blob(blob::Blob),
@@ -157,6 +161,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Status(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Member(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Inviter(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Blob(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Memory(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Propose(verb) => connect::block_on(verb.run(&cli.global, output)),

@@ -2,14 +2,14 @@
 //! of what others say about members.
 
 use crate::{
-    identity::Identity,
+    identity::{Anchors, Identity, Roll},
     network::{self, Verdict},
 };
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
     codec,
-    credential::{self, Credential},
+    credential::{self, Credential, CredentialError},
     genesis::Genesis,
     id::{Digest, NetworkId, NodeId, StoreId},
     key::SecretKey,
@@ -40,6 +40,8 @@ struct Shared {
     genesis: Genesis,
     members: RwLock<BTreeMap<NodeId, Known>>,
     verified: Mutex<HashMap<Digest, Member>>,
+    /// What the ledger said last; none before its first motion is known.
+    roll: RwLock<Option<Arc<Roll>>>,
 }
 
 struct Known {
@@ -50,7 +52,33 @@ struct Known {
 
 impl Directory {
     pub fn new(genesis: Genesis) -> Self {
-        Self(Arc::new(Shared { genesis, members: RwLock::default(), verified: Mutex::default() }))
+        let (members, verified, roll) = Default::default();
+        Self(Arc::new(Shared { genesis, members, verified, roll }))
+    }
+
+    /// What the ledger says from now on.
+    pub fn set_roll(&self, roll: Arc<Roll>) {
+        *self.0.roll.write().unwrap_or_else(PoisonError::into_inner) = Some(roll);
+        // What was good by the former one need not be.
+        self.remembered().clear();
+    }
+
+    /// What the ledger said last.
+    pub fn roll(&self) -> Option<Arc<Roll>> {
+        self.0.roll.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the ledger revoked it, if it did.
+    pub fn revoked(&self, node: NodeId) -> Option<Wall> {
+        self.roll()?.revoked(node)
+    }
+
+    /// Whether a member's own entry is good by what the ledger says now; also where there is none.
+    pub fn is_good(&self, node: NodeId) -> bool {
+        self.credential(node).is_none_or(|credential| {
+            network::Directory::judge_credential(self, &self.0.genesis, &credential, node, super::brain::clock::wall())
+                .is_ok()
+        })
     }
 
     /// Which network it is the table of.
@@ -130,9 +158,15 @@ impl Directory {
         if let Some(member) = self.remembered().get(&digest) {
             return Ok(member.clone());
         }
-        let verified = entry.verify(&self.0.genesis, super::brain::clock::wall())?;
+        let roll = self.roll();
+        let anchors = Anchors { genesis: &self.0.genesis, roll: roll.as_deref() };
+        let verified = entry.verify(&anchors, super::brain::clock::wall())?;
         let member = member_of(verified.get(), bytes.clone());
         let mut remembered = self.remembered();
+        // Another came meanwhile: it was not checked by that one.
+        if self.roll().map(|roll| roll.serial()) != roll.map(|roll| roll.serial()) {
+            return Ok(member);
+        }
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
@@ -147,12 +181,27 @@ impl Directory {
 
 impl network::Directory for Directory {
     fn standing(&self, node: NodeId) -> credential::Standing {
+        let revoked = self.revoked(node);
         let members = self.0.members.read().unwrap_or_else(PoisonError::into_inner);
-        match members.get(&node).map(|known| known.rank) {
-            Some(Rank { is_forgotten: true, dated, .. }) => credential::Standing::Forgotten { at: dated },
-            Some(Rank { is_forgotten: false, .. }) => credential::Standing::Known,
-            None => credential::Standing::Newcomer,
+        match (members.get(&node).map(|known| known.rank), revoked) {
+            // The table may not have it yet.
+            (Some(rank), Some(at)) if rank.dated <= at => credential::Standing::Revoked { at },
+            (None, Some(at)) => credential::Standing::Revoked { at },
+            (Some(Rank { is_forgotten: true, dated, .. }), _) => credential::Standing::Forgotten { at: dated },
+            (Some(Rank { is_forgotten: false, .. }), _) => credential::Standing::Known,
+            (None, None) => credential::Standing::Newcomer,
         }
+    }
+
+    fn judge_credential(
+        &self,
+        genesis: &Genesis,
+        credential: &Credential,
+        peer: NodeId,
+        now: Wall,
+    ) -> Result<credential::Member, CredentialError> {
+        let roll = self.roll();
+        credential.verify_peer(&Anchors { genesis, roll: roll.as_deref() }, peer, self.standing(peer), now)
     }
 
     fn welcome(&self) -> Vec<MemberEntry> {
@@ -184,7 +233,7 @@ pub fn own_entry(key: &SecretKey, genesis: &Genesis, presence: Presence) -> Memb
     member_of(&entry, bytes)
 }
 
-/// Whether an entry would be good at another time.
+/// Whether an entry would be good at another time, or by another word of the ledger.
 fn is_about_time(error: &MemberError) -> bool {
     use credential::CredentialError as Error;
     match error {
@@ -192,8 +241,29 @@ fn is_about_time(error: &MemberError) -> bool {
         MemberError::FromTheFuture { .. } => true,
         MemberError::Credential(error) => matches!(
             error,
-            Error::InvitationExpired { .. } | Error::MembershipEnded { .. } | Error::FromTheFuture { .. }
+            Error::InvitationExpired { .. }
+                | Error::MembershipEnded { .. }
+                | Error::FromTheFuture { .. }
+                // By what another knows of the ledger it may be good.
+                | Error::UnknownInviter(_)
         ),
+    }
+}
+
+/// A node that the ledger has revoked, as the table has it: out, like one that was forgotten, and until an invitation of
+/// later. Each node finds it in the ledger for itself, so it is told to nobody.
+pub fn revoked(node: NodeId, at: Wall) -> Member {
+    Member {
+        node,
+        store: StoreId(0),
+        role: Role::Client,
+        standing: Standing::Forgotten,
+        dated: at,
+        incarnation: u64::MAX,
+        addresses: Vec::new(),
+        name: None,
+        zone: None,
+        entry: Octets::default(),
     }
 }
 

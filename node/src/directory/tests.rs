@@ -15,7 +15,7 @@ fn two() -> (Identity, Identity, [TempDir; 2]) {
     let maker = identity::init(&maker, "gossip".parse().unwrap(), false, now).unwrap();
     let (role, bootstrap) = (mesh_proto::role::Role::Worker, Addresses::default());
     let terms = InviteTerms { role, valid_for: Duration::from_secs(60), bootstrap };
-    let token = identity::invite(&maker, terms, now).unwrap().to_text().to_string();
+    let token = identity::invite(&maker, None, terms, now).unwrap().to_text().to_string();
     let joiner = identity::join(&joiner, &token, None, now).unwrap();
     (maker, joiner, dirs)
 }
@@ -114,4 +114,57 @@ fn who_has_a_disk_is_counted_while_it_stays_a_member() {
     let left = Presence { left: true, ..presence(&joiner, 6) };
     directory.note(&own_entry(&joiner.key, &joiner.genesis, left));
     assert_eq!(directory.holders_beside(me), 0, "it left, and says so");
+}
+
+#[test]
+fn whom_the_ledger_revoked_is_a_member_no_more_and_whom_it_lets_invite_invites() {
+    use mesh_proto::ledger::Row;
+    let (maker, joiner, _dirs) = two();
+    let directory = Directory::new(maker.genesis.clone());
+    let (node, now) = (joiner.key.node_id(), crate::brain::clock::wall());
+    directory.note(&says(&joiner, 5));
+    let admitted = |credential: &Credential| {
+        network::Directory::judge_credential(&directory, &maker.genesis, credential, credential.node(), now)
+    };
+    let named = |key, serial, revoked: Option<Wall>| {
+        let (role, invited) = (mesh_proto::role::Role::Worker, joiner.credential.invited());
+        let member = revoked.map(|_| Row::Member { node, role, invited, until: None, revoked, seated: false });
+        let inviter = Row::Inviter { key, uses: None, until: None, governs: false };
+        Roll::new(serial, &member.into_iter().chain([inviter]).collect::<Vec<_>>())
+    };
+    assert!(admitted(&joiner.credential).is_ok());
+    let at = joiner.credential.invited();
+    directory.set_roll(Arc::new(named(maker.key.node_id(), 1, Some(at))));
+    // Before the brain has it in its table, and when it has.
+    for _ in 0..2 {
+        assert_eq!(network::Directory::standing(&directory, node), credential::Standing::Revoked { at });
+        assert_eq!(admitted(&joiner.credential), Err(CredentialError::Revoked { invited: at, at }));
+        assert!(!directory.is_good(node) || directory.credential(node).is_none());
+        directory.note(&revoked(node, at));
+    }
+    assert_eq!(directory.judge(&says(&joiner, 6).entry), (Verdict::Ignore, None));
+    let again = invited_again(&maker, &joiner, Wall(at.0 + 1));
+    assert!(admitted(&again.credential).is_ok(), "invited since");
+
+    // Another key invites, and the maker's no more.
+    let inviter = SecretKey::from_bytes(&[11; 32]);
+    let terms = InvitationTerms {
+        role: mesh_proto::role::Role::Worker,
+        issued: now,
+        expires: now + Duration::from_secs(60),
+        member_until: None,
+    };
+    let invitation = SecretKey::from_bytes(&[12; 32]);
+    let token = Token::invite(&inviter, maker.genesis.clone(), Addresses::default(), invitation, terms).unwrap();
+    let newcomer = SecretKey::from_bytes(&[13; 32]);
+    let credential = token.credential(&newcomer, None, now).unwrap();
+    let unknown = |key: &SecretKey| Err(CredentialError::UnknownInviter(key.node_id()));
+    assert_eq!(admitted(&credential), unknown(&inviter));
+    let entry =
+        own_entry(&newcomer, &maker.genesis, Presence { credential: credential.clone(), ..presence(&joiner, 1) });
+    assert_eq!(directory.judge(&entry.entry), (Verdict::Ignore, None), "nobody's fault: by another word it is good");
+    directory.set_roll(Arc::new(named(inviter.node_id(), 2, None)));
+    assert!(admitted(&credential).is_ok());
+    assert_eq!(directory.judge(&entry.entry).0, Verdict::Accept);
+    assert_eq!(admitted(&again.credential), unknown(&maker.key));
 }

@@ -95,7 +95,9 @@ pub enum IdentityError {
         invited: NetworkName,
     },
     /// `invite` on a node whose invitations nobody would honour.
-    #[error("this node did not make network {network}; only {maker}, which did, can invite")]
+    #[error(
+        "this node may not invite into network {network}: {maker} may, which made it, and who is named by the ledger"
+    )]
     NotTheMaker {
         /// The network.
         network: NetworkName,

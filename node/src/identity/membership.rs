@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mesh_proto::address::Addresses;
-use mesh_proto::credential::{Credential, Member};
+use mesh_proto::credential::{AnyInviter, Credential, Member};
 use mesh_proto::genesis::{Engine, Founders, Genesis, NetworkName};
 use mesh_proto::key::SecretKey;
 use mesh_proto::role::Role;
@@ -12,7 +12,7 @@ use mesh_proto::time::Wall;
 use mesh_proto::token::{InvitationTerms, Token};
 use mesh_proto::{codec, limits};
 
-use super::{DataDir, IdentityError, bootstrap, data_dir, durable, key};
+use super::{DataDir, IdentityError, Roll, bootstrap, data_dir, durable, key};
 
 const GENESIS: &str = "genesis";
 const CREDENTIAL: &str = "credential";
@@ -64,9 +64,10 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Who the credential says this node is, if it is good at `now`.
+    /// Who the credential says this node is, if it is good at `now`. Whether who invited it may do so, the others judge: this
+    /// node cannot know it before it is among them.
     pub fn member(&self, now: Wall) -> Result<Member, mesh_proto::credential::CredentialError> {
-        self.credential.verify(&self.genesis, now)
+        self.credential.verify(&AnyInviter(&self.genesis), now)
     }
 }
 
@@ -102,13 +103,15 @@ pub fn init_on(
     Ok(Identity { key, genesis, credential })
 }
 
-/// Makes a token by which another machine can join, without this node's further help. Changes nothing on disk.
-pub fn invite(identity: &Identity, terms: InviteTerms, now: Wall) -> Result<Token, IdentityError> {
+/// Makes a token by which another machine can join, without this node's further help. Changes nothing on disk. `roll`: what
+/// is known of the ledger, which says who may; before its first word the network's maker.
+pub fn invite(identity: &Identity, roll: Option<&Roll>, terms: InviteTerms, now: Wall) -> Result<Token, IdentityError> {
     let Identity { key, genesis, .. } = identity;
     if genesis.open {
         return Ok(Token::to_open_network(genesis.clone(), terms.bootstrap)?);
     }
-    if key.node_id() != genesis.maker {
+    let may_invite = roll.map_or(key.node_id() == genesis.maker, |roll| roll.invites(key.node_id()));
+    if !may_invite {
         return Err(IdentityError::NotTheMaker { network: genesis.name.clone(), maker: genesis.maker });
     }
     let invitation_key = SecretKey::from_bytes(&*durable::random()?);

@@ -5,6 +5,7 @@
 //! format      the version of this layout                            bootstrap   addresses from the invite token
 //! key         ed25519 secret, mode 0600                             api-token   what HTTP clients must show, mode 0600
 //! genesis     the network's birth record                            credential  what let this node in
+//! roll        what the ledger said of members and inviters
 //! ```
 //!
 //! A credential is written last: where there is one, the rest is on disk. Everything is synced, file and directory,
@@ -20,6 +21,7 @@ mod key;
 mod membership;
 mod peers;
 mod place;
+mod roll;
 
 pub use api_token::ApiToken;
 pub use bootstrap::read_bootstrap;
@@ -28,3 +30,4 @@ pub use error::IdentityError;
 pub use membership::{Identity, InviteTerms, genesis, init, init_on, invite, join};
 pub use peers::{KnownPeer, Peers};
 pub use place::default_data_dir;
+pub use roll::{Anchors, Roll};

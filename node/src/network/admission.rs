@@ -4,7 +4,7 @@ use libp2p::StreamProtocol;
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
-    credential::{Credential, Member, Standing},
+    credential::{Credential, CredentialError, Member, Standing},
     genesis::Genesis,
     id::{NetworkId, NodeId, StoreId},
     limits,
@@ -22,8 +22,19 @@ pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/mesh/admit/1");
 
 /// What the node's member table says; asked for each admission, from the network's tasks. Must not block.
 pub trait Directory: Send + Sync + 'static {
-    /// Whether the node joined before, as somebody saw, and whether an operator forgot it since.
+    /// Whether the node joined before, as somebody saw, and whether an operator forgot it or the ledger revoked it since.
     fn standing(&self, node: NodeId) -> Standing;
+
+    /// Whether a credential lets this peer in. Default by the genesis alone.
+    fn judge_credential(
+        &self,
+        genesis: &Genesis,
+        credential: &Credential,
+        peer: NodeId,
+        now: Wall,
+    ) -> Result<Member, CredentialError> {
+        credential.verify_peer(genesis, peer, self.standing(peer), now)
+    }
 
     /// Members for a newcomer to begin with, best first.
     fn welcome(&self) -> Vec<MemberEntry>;
@@ -154,8 +165,7 @@ impl Admission {
 
     fn judge(&self, peer: NodeId, credential: &Credential, versions: WireVersions) -> Result<(Member, u16), Refusal> {
         let version = versions.common(WireVersions::OURS).ok_or(Refusal::Version(WireVersions::OURS))?;
-        let standing = self.directory.standing(peer);
-        let member = credential.verify_peer(&self.genesis, peer, standing, now()).map_err(|error| {
+        let member = self.directory.judge_credential(&self.genesis, credential, peer, now()).map_err(|error| {
             tracing::debug!(%peer, %error, "a credential is not good");
             Refusal::from(&error)
         })?;

@@ -67,6 +67,14 @@ impl Membership for NodeMembership {
             }
         })
     }
+
+    fn is_revoked(&self, node: NodeId) -> bool {
+        self.directory.revoked(node).is_some()
+    }
+
+    fn is_maker(&self, node: NodeId) -> bool {
+        node == self.genesis.maker
+    }
 }
 
 #[cfg(test)]

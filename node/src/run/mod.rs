@@ -14,6 +14,7 @@ mod peers;
 mod places;
 mod pump;
 mod readiness;
+mod roll;
 
 pub(crate) use places::Places;
 

@@ -17,7 +17,7 @@ use crate::{
     consensus::{self, Verifiers},
     directory::Directory,
     executor::{self, Executors},
-    identity::{ApiToken, DataDir, Identity, IdentityError, Peers, read_bootstrap},
+    identity::{ApiToken, DataDir, Identity, IdentityError, Peers, Roll, read_bootstrap},
     log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
     network::{self, NetworkIdentity},
@@ -130,6 +130,9 @@ impl Node {
         let identity = Identity::load(dir.path(), clock::wall())?;
         let token = ApiToken::load_or_create(&dir)?;
         let directory = Directory::new(identity.genesis.clone());
+        if let Some(roll) = Roll::load(dir.path())? {
+            directory.set_roll(Arc::new(roll));
+        }
 
         // The brain, from the disk.
         let (remembered, skipped) = Peers::load(dir.path())?;
@@ -263,6 +266,15 @@ impl Node {
         let logs = super::logs::serve(&network, &work, metrics.registry_mut());
         background.extend(logs.map(|serving| runtime.spawn(serving)));
         background.push(runtime.spawn(super::blobs::collect(blobs.clone(), brain.clone())));
+        let roll = super::roll::RollKeeper {
+            brain: brain.clone(),
+            inbox: inbox.clone(),
+            directory: directory.clone(),
+            network: network.clone(),
+            dir: Arc::clone(&dir),
+            meters: meters.clone(),
+        };
+        background.push(runtime.spawn(roll.run()));
         background.push(runtime.spawn(super::admission::admit(brain.clone(), identity.credential.clone())));
 
         // The API, last: whoever asks finds a whole node.

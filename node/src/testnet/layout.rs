@@ -47,7 +47,7 @@ pub(super) fn make(dir: &Path, count: usize, options: &Options) -> Result<State,
                 let bootstrap = Addresses::new(vec![address.clone()])
                     .map_err(|error| TestnetError::State { path: dir.into(), error: error.to_string() })?;
                 let terms = InviteTerms { role: Role::Full, valid_for: Duration::from_secs(3600), bootstrap };
-                let invitation = identity::invite(inviter, terms, now)?.to_text().to_string();
+                let invitation = identity::invite(inviter, None, terms, now)?.to_text().to_string();
                 let identity = identity::join(&data, &invitation, None, now)?;
                 write_token(&data.file(TOKEN), token)?;
                 identity.key.node_id()

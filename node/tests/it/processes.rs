@@ -21,6 +21,7 @@ mod orphans;
 mod out_dir;
 mod ports;
 mod raft;
+mod revoked;
 mod tryout;
 mod unique;
 mod verbs;

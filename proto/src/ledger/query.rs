@@ -89,6 +89,16 @@ pub enum Query {
         #[serde(rename = "m")]
         limit: u16,
     },
+    #[serde(rename = "n")]
+    Member(NodeId),
+    /// The keys that may invite.
+    #[serde(rename = "I")]
+    Inviters {
+        #[serde(rename = "a", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        after: Option<NodeId>,
+        #[serde(rename = "m")]
+        limit: u16,
+    },
     /// Against one node.
     #[serde(rename = "e")]
     Evidence(NodeId),
@@ -158,6 +168,9 @@ pub enum Row {
         node: NodeId,
         #[serde(rename = "r")]
         role: Role,
+        /// When its invitation was issued.
+        #[serde(rename = "v")]
+        invited: Wall,
         #[serde(rename = "u", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         until: Option<Wall>,
         #[serde(rename = "x", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
@@ -165,6 +178,20 @@ pub enum Row {
         /// Whether it has a seat in the committee.
         #[serde(rename = "s")]
         seated: bool,
+    },
+    #[serde(rename = "i")]
+    Inviter {
+        #[serde(rename = "k")]
+        key: NodeId,
+        /// How many it may still let in. Any number if missing.
+        #[serde(rename = "n", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        uses: Option<u32>,
+        /// Invitations of later are not good.
+        #[serde(rename = "u", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        until: Option<Wall>,
+        /// Its signature alone carries a motion.
+        #[serde(rename = "g")]
+        governs: bool,
     },
     #[serde(rename = "e")]
     Evidence(Evidence),

@@ -1,12 +1,14 @@
 use crate::sample::{DAY, accepted, invitation, invited_credential, key, maker_credential, network, open_genesis};
 use mesh_proto::{
+    address::Addresses,
     certificate::Certificate,
-    credential::{Credential, CredentialError, Invitation, Member, Standing},
+    credential::{Credential, CredentialError, Grant, Invitation, Member, Standing, TrustAnchors},
     fuzz::{NOW, known_genesis},
     genesis::Genesis,
     limits,
     role::Role,
     time::Wall,
+    token::{InvitationTerms, Token},
 };
 use std::time::Duration;
 
@@ -38,6 +40,48 @@ fn an_expired_invitation_lets_no_newcomer_in() {
     assert_eq!(peer(now), Err(CredentialError::InvitationExpired { expires, now }));
     let late = Credential::by_invitation(invitation(None), &key(100), &known_genesis(), node, Role::Worker, now);
     assert_eq!(late.verify(&known_genesis(), now), Err(CredentialError::MadeAfterExpiry { expires, issued: now }));
+}
+
+/// What the ledger says of its inviters.
+struct Named {
+    genesis: Genesis,
+    inviters: Vec<u8>,
+}
+
+impl TrustAnchors for Named {
+    fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    fn may_invite(&self, invitation: &Invitation, grant: &Grant, newcomer: bool) -> bool {
+        let named = self.inviters.iter().any(|number| key(*number).node_id() == invitation.inviter);
+        named || !newcomer && grant.node == key(2).node_id()
+    }
+}
+
+#[test]
+fn who_may_invite_is_asked_of_who_knows_it() {
+    let terms = InvitationTerms { role: Role::Worker, issued: NOW, expires: NOW + DAY, member_until: None };
+    let token = Token::invite(&key(5), known_genesis(), Addresses::default(), key(100), terms).unwrap();
+    let by_another = token.credential(&key(2), None, NOW).unwrap();
+    let named = |inviters: &[u8]| Named { genesis: known_genesis(), inviters: inviters.to_vec() };
+    let (node, newcomer) = (key(2).node_id(), Standing::Newcomer);
+    let unknown = |number| Err(CredentialError::UnknownInviter(key(number).node_id()));
+    assert_eq!(by_another.verify_peer(&known_genesis(), node, newcomer, NOW), unknown(5));
+    assert_eq!(by_another.verify_peer(&named(&[1]), node, newcomer, NOW), unknown(5));
+    assert!(by_another.verify_peer(&named(&[1, 5]), node, newcomer, NOW).is_ok());
+    // The maker's own key may be removed.
+    assert_eq!(invited_credential(2).verify_peer(&named(&[5]), node, newcomer, NOW), unknown(1));
+    assert!(invited_credential(2).verify_peer(&named(&[5]), node, Standing::Known, NOW).is_ok());
+    assert_eq!(maker_credential().verify(&named(&[]), NOW).map(|maker| maker.node), Ok(key(1).node_id()));
+}
+
+#[test]
+fn a_revoked_node_needs_an_invitation_of_later() {
+    let node = key(2).node_id();
+    let at = |at| invited_credential(2).verify_peer(&known_genesis(), node, Standing::Revoked { at }, NOW);
+    assert_eq!(at(NOW), Err(CredentialError::Revoked { invited: NOW, at: NOW }));
+    assert!(at(Wall(NOW.0 - 1)).is_ok());
 }
 
 #[test]

@@ -177,6 +177,8 @@ fn queries() -> Vec<(&'static str, Query)> {
         ("ledger-query-awards", Query::Awards { after: Some(task()), limit: 10 }),
         ("ledger-query-committee", Query::Committee),
         ("ledger-query-members", Query::Members { after: None, limit: 10 }),
+        ("ledger-query-member", Query::Member(node(2))),
+        ("ledger-query-inviters", Query::Inviters { after: Some(node(1)), limit: 10 }),
         ("ledger-query-evidence", Query::Evidence(node(4))),
     ]
 }
@@ -193,7 +195,11 @@ fn answers() -> Vec<(&'static str, Vec<Row>)> {
     let removing = Committee { pending: Some(Pending::Remove(node(2))), ..committee.clone() };
     let raising = Committee { pending: Some(Pending::Version(2)), ..committee.clone() };
     let committee = |committee| Row::Committee { committee, version: 1, serial: 3 };
-    let member = |until, revoked, seated| Row::Member { node: node(2), role: Role::Full, until, revoked, seated };
+    let member = |until, revoked, seated| {
+        let (node, role, invited) = (node(2), Role::Full, NOW);
+        Row::Member { node, role, invited, until, revoked, seated }
+    };
+    let inviter = |uses, until, governs| Row::Inviter { key: node(1), uses, until, governs };
     let evidence = Evidence { accused: node(4), proof: octets(b"one thing and another") };
     let opened =
         Row::Proposal { id: proposal().id(&network()), proposal: Box::new(proposal()), standing: proof().standing };
@@ -208,6 +214,7 @@ fn answers() -> Vec<(&'static str, Vec<Row>)> {
         ("ledger-answer-claims", vec![Row::Claim { claim: lock(), held: claimed() }]),
         ("ledger-answer-committee", vec![committee(removing), committee(raising)]),
         ("ledger-answer-members", vec![member(None, None, true), member(Some(NOW), Some(NOW), false)]),
+        ("ledger-answer-inviters", vec![inviter(None, None, true), inviter(Some(3), Some(NOW), false)]),
         ("ledger-answer-evidence", vec![Row::Evidence(evidence)]),
     ]
 }

@@ -111,6 +111,8 @@ fn replies() -> Vec<Sample> {
         refused("admit-not-this-peer", Refusal::NotThisPeer),
         refused("admit-bad-credential", Refusal::BadCredential),
         refused("admit-forgotten", Refusal::Forgotten),
+        refused("admit-revoked", Refusal::Revoked),
+        refused("admit-not-inviter", Refusal::NotInviter),
         refused("admit-version", Refusal::Version(WireVersions { oldest: 3, newest: 4 })),
         refused("admit-busy", Refusal::Busy { retry_ms: 1500 }),
     ]

@@ -58,7 +58,7 @@ pub fn control() -> Vec<Sample> {
     [
         (
             "control-heartbeat",
-            ControlMessage::Heartbeat(Heartbeat { slots: 8, running: 3, queued: 40, epoch: Epoch(2) }),
+            ControlMessage::Heartbeat(Heartbeat { slots: 8, running: 3, queued: 40, epoch: Epoch(2), serial: 3 }),
         ),
         ("control-digests", ControlMessage::Digests((0..64).map(|part| u64::MAX - part).collect())),
         ("control-marks", ControlMessage::Marks(Marks { parts: vec![0, 63], marks, last: true, answer: false })),

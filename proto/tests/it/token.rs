@@ -72,11 +72,12 @@ fn an_expired_token_says_so() {
 }
 
 #[test]
-fn only_the_maker_invites() {
+fn whether_who_invites_may_is_for_those_who_let_in() {
     let terms = InvitationTerms { role: Role::Full, issued: NOW, expires: NOW + DAY, member_until: None };
     let token = Token::invite(&key(2), known_genesis(), addresses(0), key(100), terms).unwrap();
-    let error = TokenError::Invitation(CredentialError::UnknownInviter(key(2).node_id()));
-    assert_eq!(parse(&token.to_text()).unwrap_err(), error);
+    let credential = parse(&token.to_text()).unwrap().credential(&key(3), None, NOW).unwrap();
+    let error = CredentialError::UnknownInviter(key(2).node_id());
+    assert_eq!(credential.verify(&known_genesis(), NOW), Err(error));
 }
 
 #[test]

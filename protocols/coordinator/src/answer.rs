@@ -139,6 +139,9 @@ pub struct StatusView {
     pub disk_has_room: bool,
     /// Without what others say of themselves; none in a network without agreement.
     pub agreement: Option<AgreementView>,
+    /// How many motions are in force in the ledgers of this node and of those that are connected, as each of them says:
+    /// rested on by nobody, but a reason to ask the committee.
+    pub serials: Vec<(NodeId, u64)>,
     /// Counters since the start, by name.
     pub counters: Vec<(String, u64)>,
 }

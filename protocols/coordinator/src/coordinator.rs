@@ -8,7 +8,7 @@ use crate::{
     scan::Scans,
     tables::PassOn,
 };
-use mesh_membership::{Member, Members};
+use mesh_membership::{Member, Members, Standing};
 use mesh_proto::{
     codec::DecodeError,
     domain::Epoch,
@@ -60,6 +60,8 @@ pub struct Coordinator {
     /// The store does not know yet that this node is introduced.
     newly_introduced: bool,
     pub(crate) has_room: bool,
+    /// Motions in force, as those say that are connected: [`crate::StatusView::serials`].
+    serials: BTreeMap<NodeId, u64>,
     pub(crate) agreement: Option<Agreement>,
     /// Of agreement, as the store gave them back.
     pub(crate) pages: Vec<(Digest, Octets)>,
@@ -84,6 +86,7 @@ impl Coordinator {
             news: BTreeMap::new(),
             newly_introduced: false,
             has_room: true,
+            serials: BTreeMap::new(),
             // A genesis with founders that no committee can have is refused before it becomes a network.
             agreement: config.agreement.clone().and_then(|setup| Agreement::new(setup, config.me.store).ok()),
             pages: Vec::new(),
@@ -150,6 +153,7 @@ impl Coordinator {
             Input::Down { node } => {
                 let changed = self.members.down(now, node);
                 self.queries.gone(node);
+                self.serials.remove(&node);
                 self.with_tasks(now, effects, |tasks, cx| {
                     tasks.down(cx, node);
                     if let Some(member) = changed {
@@ -327,6 +331,11 @@ impl Coordinator {
     }
 
     fn up(&mut self, now: Now, node: NodeId, store: StoreId, effects: &mut Vec<Effect>) {
+        // It was let in a moment before it was known to be out.
+        if self.members.get(&node).is_some_and(|member| member.standing == Standing::Forgotten) {
+            effects.push(Effect::Disconnect { node });
+            return;
+        }
         self.members.up(now, node, store);
         let Some(member) = self.members.get(&node).cloned() else { return };
         // One of the two begins; a newcomer does not wait for the other.
@@ -344,8 +353,9 @@ impl Coordinator {
     fn control(&mut self, now: Now, from: NodeId, message: ControlMessage, effects: &mut Vec<Effect>) {
         self.members.heard(now, from);
         match message {
-            ControlMessage::Heartbeat(Heartbeat { slots, running, queued, epoch }) => {
+            ControlMessage::Heartbeat(Heartbeat { slots, running, queued, epoch, serial }) => {
                 self.tasks.load_of(from, Load { slots, running, queued });
+                self.note_serial(from, serial);
                 self.with_agreement(effects, |agreement, asked| agreement.heard_epoch(from, epoch, asked));
             }
             ControlMessage::Digests(theirs) => self.on_digests(from, &theirs),
@@ -420,7 +430,26 @@ impl Coordinator {
         let totals = self.tasks.totals();
         let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
         let epoch = self.agreement.as_ref().map_or_else(Epoch::default, Agreement::epoch);
-        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued, epoch }
+        let serial = self.own_serial();
+        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued, epoch, serial }
+    }
+
+    /// How many motions are in force in the ledger here, if there is one.
+    fn own_serial(&self) -> u64 {
+        self.agreement.as_ref().and_then(Agreement::ledger).map_or(0, mesh_ledger::Ledger::serial)
+    }
+
+    /// Only of who is connected: nobody else's word grows this.
+    fn note_serial(&mut self, from: NodeId, serial: u64) {
+        if serial > 0 && self.members.is_connected(&from) {
+            self.serials.insert(from, serial);
+        }
+    }
+
+    /// How many motions are in force by the word of each, this node's own ledger first.
+    pub(crate) fn told_serials(&self) -> Vec<(NodeId, u64)> {
+        let own = Some((self.node(), self.own_serial())).filter(|(_, serial)| *serial > 0);
+        own.into_iter().chain(self.serials.iter().map(|(node, serial)| (*node, *serial))).collect()
     }
 
     fn command(&mut self, now: Now, request: RequestId, command: Command, effects: &mut Vec<Effect>) {

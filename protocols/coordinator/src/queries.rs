@@ -312,6 +312,7 @@ impl Coordinator {
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
             agreement: self.agreement.as_ref().map(Agreement::view),
+            serials: self.told_serials(),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }

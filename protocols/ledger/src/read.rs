@@ -2,7 +2,10 @@
 
 use crate::{
     Ledger,
-    execute::{members::Member, memory},
+    execute::{
+        members::{Inviter, Member},
+        memory,
+    },
     key,
     state::{State, record},
 };
@@ -64,6 +67,13 @@ impl Ledger {
             Query::Members { after, limit } => {
                 let after = after.map(|node| key::node(key::MEMBER, &node));
                 rows.list(state, &[key::MEMBER], after, *limit, |entry| member_row(state, entry));
+            }
+            Query::Member(node) => {
+                rows.one(state.map.entry(&key::node(key::MEMBER, node)).and_then(|entry| member_row(state, entry)));
+            }
+            Query::Inviters { after, limit } => {
+                let after = after.map(|node| key::node(key::INVITER, &node));
+                rows.list(state, &[key::INVITER], after, *limit, inviter_row);
             }
             Query::Evidence(accused) => {
                 let below = key::node(key::EVIDENCE, accused);
@@ -198,6 +208,12 @@ fn claim_row(entry: &Entry) -> Option<Row> {
 
 fn member_row(state: &State, entry: &Entry) -> Option<Row> {
     let node = key::node_of(entry.key())?;
-    let Member { role, until, revoked, .. } = record(entry.value());
-    Some(Row::Member { node, role, until, revoked, seated: state.committee.seat(&node).is_some() })
+    let Member { role, invited, until, revoked, .. } = record(entry.value());
+    Some(Row::Member { node, role, invited, until, revoked, seated: state.committee.seat(&node).is_some() })
+}
+
+fn inviter_row(entry: &Entry) -> Option<Row> {
+    let key = key::node_of(entry.key())?;
+    let Inviter { uses, until, governs } = record(entry.value());
+    Some(Row::Inviter { key, uses, until, governs })
 }

@@ -1,5 +1,6 @@
 use super::{
     CommitteeInfo,
+    inviters::{Inviter, inviters},
     recruit::recruit,
     show::see,
     view::{AutoInfo, Seen},
@@ -12,7 +13,7 @@ use crate::api::{
 use axum::{Json, extract::State, http::StatusCode};
 use mesh_proto::{
     id::NodeId,
-    ledger::{Auto, Body, Change, Done, Motion, Outcome, Rejection},
+    ledger::{Auto, Body, Change, Done, Motion, Outcome, Query, Rejection, Row},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -24,6 +25,12 @@ use utoipa::{IntoParams, ToSchema};
 pub struct Waiting {
     /// How long to wait until the change is in effect. Default 60s.
     wait: Option<String>,
+}
+
+impl Waiting {
+    pub fn wait(&self) -> Option<&str> {
+        self.wait.as_deref()
+    }
 }
 
 /// One change.
@@ -52,9 +59,9 @@ pub struct Changed {
 }
 
 /// The state of a change that is in effect.
-const DONE: &str = "done";
+pub const DONE: &str = "done";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at the ledger.
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -92,7 +99,7 @@ pub async fn change(
 /// called for; what another brought about meanwhile may call for something else.
 pub async fn carry_out(errand: &Errand<'_>, wish: Wish, planned: Option<u64>) -> Result<Changed, Problem> {
     let seen = see(errand).await?;
-    if wish.is_met(&seen) {
+    if wish.is_met(errand, &seen).await? {
         return Ok(done(&seen));
     }
     if planned.is_some_and(|serial| serial != seen.serial) {
@@ -102,6 +109,9 @@ pub async fn carry_out(errand: &Errand<'_>, wish: Wish, planned: Option<u64>) ->
         Wish::Add(node) => Change::CommitteeAdd(recruit(errand, node).await?),
         Wish::Remove(node) => Change::CommitteeRemove(node),
         Wish::Auto(auto) => Change::CommitteeAuto(auto),
+        Wish::Revoke(node) => Change::Revoke(node),
+        Wish::Invites(inviter) => inviter.change(),
+        Wish::InvitesNoMore(key) => Change::InviterRemove(key),
     };
     match moved(errand, &wish, change, planned).await? {
         Some((signed, needed)) => {
@@ -118,15 +128,25 @@ pub enum Wish {
     Add(NodeId),
     Remove(NodeId),
     Auto(Auto),
+    /// That it is a member no more; its seat is another matter.
+    Revoke(NodeId),
+    Invites(Inviter),
+    InvitesNoMore(NodeId),
 }
 
 impl Wish {
-    fn is_met(&self, seen: &Seen) -> bool {
-        match self {
+    async fn is_met(&self, errand: &Errand<'_>, seen: &Seen) -> Result<bool, Problem> {
+        Ok(match self {
             Self::Add(node) => seen.committee.seat(node).is_some(),
             Self::Remove(node) => seen.committee.seat(node).is_none(),
             Self::Auto(auto) => seen.committee.auto == *auto,
-        }
+            Self::Revoke(node) => {
+                let rows = errand.query(Query::Member(*node)).await?.rows;
+                rows.iter().any(|row| matches!(row, Row::Member { revoked: Some(_), .. }))
+            }
+            Self::Invites(inviter) => inviters(errand).await?.contains(inviter),
+            Self::InvitesNoMore(key) => inviters(errand).await?.iter().all(|inviter| inviter.key != *key),
+        })
     }
 }
 
@@ -167,7 +187,8 @@ async fn moved(
             Rejection::Overtaken { .. } | Rejection::Pending if planned.is_none() => !errand.pause(PERIOD).await?,
             // By another who asked for the same.
             Rejection::Already => {
-                return if wish.is_met(&see(errand).await?) { Ok(None) } else { Err(signed_before()) };
+                let is_met = wish.is_met(errand, &see(errand).await?).await?;
+                return if is_met { Ok(None) } else { Err(signed_before()) };
             }
             _ => true,
         };
@@ -185,7 +206,7 @@ fn signed_before() -> Problem {
 async fn in_effect(errand: &Errand<'_>, wish: &Wish) -> Result<Changed, Problem> {
     loop {
         let seen = see(errand).await?;
-        if wish.is_met(&seen) {
+        if wish.is_met(errand, &seen).await? {
             return Ok(done(&seen));
         }
         if !errand.pause(PERIOD).await? {

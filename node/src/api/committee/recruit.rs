@@ -44,8 +44,9 @@ pub async fn recruit(errand: &Errand<'_>, node: NodeId) -> Result<Seat, Problem>
 async fn introduce(errand: &Errand<'_>, node: NodeId) -> Result<(), Problem> {
     let Some(credential) = (errand.api.ports.credential)(node) else { return Ok(()) };
     match errand.step(Body::Admit(Box::new(credential))).await? {
-        // It was let in in time, and the invitation is over: what the ledger knows of it decides.
-        Outcome::Done(_) | Outcome::Rejected(Rejection::Expired) => Ok(()),
+        // It was let in in time, and the invitation is over, or who made it may invite no more: what the ledger knows of it
+        // decides.
+        Outcome::Done(_) | Outcome::Rejected(Rejection::Expired | Rejection::NotInviter) => Ok(()),
         Outcome::Rejected(rejection) => Err((&rejection).into()),
     }
 }

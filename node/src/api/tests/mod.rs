@@ -183,4 +183,12 @@ impl Membership for NoMembership {
         };
         futures::future::ready(forgotten).boxed()
     }
+
+    fn is_revoked(&self, _: NodeId) -> bool {
+        false
+    }
+
+    fn is_maker(&self, node: NodeId) -> bool {
+        node == NODE
+    }
 }

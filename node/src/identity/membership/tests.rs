@@ -27,7 +27,7 @@ fn token(identity: &Identity) -> String {
 fn token_of(identity: &Identity, now: Wall) -> String {
     let bootstrap = Addresses::new(vec!["/dns4/a.example/tcp/7440".to_owned()]).unwrap();
     let terms = InviteTerms { role: Role::Worker, valid_for: HOUR, bootstrap };
-    invite(identity, terms, now).unwrap().to_text().to_string()
+    invite(identity, None, terms, now).unwrap().to_text().to_string()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_token_is_all_that_another_machine_needs() {
 
 fn invite_from(identity: &Identity) -> Result<Token, IdentityError> {
     let terms = InviteTerms { role: Role::Worker, valid_for: HOUR, bootstrap: Addresses::default() };
-    invite(identity, terms, NOW)
+    invite(identity, None, terms, NOW)
 }
 
 #[test]

@@ -50,7 +50,8 @@ impl Inside {
     fn join_in(&self, dir: &TempDir) -> Identity {
         let bootstrap = Addresses::new(vec![self.address()]).unwrap();
         let terms = InviteTerms { role: Role::Full, valid_for: Duration::from_secs(3600), bootstrap };
-        let token = identity::invite(&self.identity, terms, meshd::brain::clock::wall()).unwrap().to_text().to_string();
+        let token =
+            identity::invite(&self.identity, None, terms, meshd::brain::clock::wall()).unwrap().to_text().to_string();
         identity::join(&data(dir), &token, None, meshd::brain::clock::wall()).unwrap()
     }
 

@@ -81,7 +81,7 @@ async fn two_on_one_wire_find_each_other_without_an_address() {
     let maker = identity::init(&one, "wire".parse().unwrap(), false, now).unwrap();
     let (role, bootstrap) = (Role::Full, Addresses::default());
     let terms = InviteTerms { role, valid_for: Duration::from_secs(600), bootstrap };
-    let token = identity::invite(&maker, terms, now).unwrap().to_text().to_string();
+    let token = identity::invite(&maker, None, terms, now).unwrap().to_text().to_string();
     identity::join(&two, &token, None, now).unwrap();
     drop((one, two));
 

@@ -81,11 +81,12 @@ fn any_marks() -> impl Strategy<Value = Marks> {
 }
 
 fn any_message() -> impl Strategy<Value = ControlMessage> {
-    let heartbeat = any::<(u32, u32, u32, u64)>().prop_map(|(slots, running, queued, epoch)| Heartbeat {
+    let heartbeat = any::<(u32, u32, u32, u64, u64)>().prop_map(|(slots, running, queued, epoch, serial)| Heartbeat {
         slots,
         running,
         queued,
         epoch: Epoch(epoch),
+        serial,
     });
     prop_oneof![
         heartbeat.prop_map(ControlMessage::Heartbeat),

@@ -17,6 +17,7 @@ struct Few {
     connected: BTreeSet<(usize, usize)>,
     announced: Vec<(usize, Member)>,
     asked_to_speak: Vec<(usize, u64)>,
+    disconnected: Vec<(usize, NodeId)>,
     answers: BTreeMap<(usize, u64), Vec<Answer>>,
     facts: BTreeMap<usize, Vec<Fact>>,
     entries_sent: usize,
@@ -65,6 +66,7 @@ impl Few {
             connected: BTreeSet::new(),
             announced: Vec::new(),
             asked_to_speak: Vec::new(),
+            disconnected: Vec::new(),
             answers: BTreeMap::new(),
             facts: BTreeMap::new(),
             entries_sent: 0,
@@ -119,6 +121,7 @@ impl Few {
                 }
                 Effect::Announce { member, .. } => self.announced.push((at, member)),
                 Effect::Speak { above } => self.asked_to_speak.push((at, above)),
+                Effect::Disconnect { node } => self.disconnected.push((at, node)),
                 Effect::Answer { request, answers, .. } => {
                     self.answers.entry((at, request.0)).or_default().extend(answers);
                 }
@@ -306,4 +309,50 @@ fn a_change_is_announced_once_and_not_sent_to_each() {
     // What gossip did not bring to the others, they find by themselves.
     few.run(120_000);
     assert!((0..5).all(|at| few.incarnation(at, 2) == Some(7)));
+}
+
+/// It was let in, and forgotten or revoked before the brain heard of the connection.
+#[test]
+fn who_is_out_does_not_stay_connected() {
+    let mut few = Few::new(2);
+    few.inboxes[0].push(Input::Member(Member {
+        standing: Standing::Forgotten,
+        dated: Wall(5),
+        entry: Octets::default(),
+        ..entry(1, 0)
+    }));
+    few.run(1);
+    few.disconnected.clear();
+    few.announced.clear();
+    few.connect(0, 1);
+    few.run(1);
+    assert_eq!(few.disconnected, vec![(0, id(1))]);
+    assert!(!few.brains[0].members().is_connected(&id(1)));
+    assert!(few.announced.iter().all(|(_, member)| member.node != id(1)), "what the ledger says is told to nobody");
+    // Invited since.
+    few.inboxes[0].push(Input::Member(Member { dated: Wall(6), ..entry(1, 7) }));
+    few.inboxes[0].push(Input::Up { node: id(1), store: StoreId(1) });
+    few.run(1);
+    assert!(few.brains[0].members().is_connected(&id(1)));
+}
+
+#[test]
+fn what_others_say_of_their_ledgers_is_kept_while_they_are_there() {
+    let mut few = Few::new(2);
+    let heartbeat = |serial| {
+        let message = ControlMessage::Heartbeat(mesh_coordinator::Heartbeat { serial, ..Default::default() });
+        Input::Control { from: id(1), message }
+    };
+    let serials = |few: &mut Few| match few.ask(0, 1, Command::Status).remove(0) {
+        Answer::Status(status) => status.serials,
+        other => panic!("{other:?}"),
+    };
+    few.inboxes[0].push(heartbeat(3));
+    assert_eq!(serials(&mut few), vec![], "of nobody who is not connected");
+    few.inboxes[0].push(Input::Member(entry(1, 0)));
+    few.inboxes[0].push(Input::Up { node: id(1), store: StoreId(1) });
+    few.inboxes[0].extend([heartbeat(3), heartbeat(4)]);
+    assert_eq!(serials(&mut few), vec![(id(1), 4)]);
+    few.inboxes[0].push(Input::Down { node: id(1) });
+    assert_eq!(serials(&mut few), vec![]);
 }

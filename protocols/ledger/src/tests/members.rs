@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn member(world: &World, number: u8) -> Option<(Role, Option<Wall>, Option<Wall>, bool)> {
     let rows = world.ledger.answer(&Query::Members { after: None, limit: 100 }).rows;
     rows.into_iter().find_map(|row| match row {
-        Row::Member { node: at, role, until, revoked, seated } if at == node(number) => {
+        Row::Member { node: at, role, until, revoked, seated, .. } if at == node(number) => {
             Some((role, until, revoked, seated))
         }
         _ => None,

@@ -139,6 +139,15 @@ fn all_else_that_is_asked() {
     let Row::Committee { committee, version, serial } = ask(Query::Committee).remove(0) else { panic!() };
     assert_eq!((&committee, version, serial), (world.ledger.committee(), 1, 0));
     assert_eq!(ask(Query::Members { after: None, limit: 2 }).len(), 2);
+    let of_all = ask(Query::Members { after: None, limit: 9 });
+    for row in &of_all {
+        let Row::Member { node, .. } = row else { panic!("{row:?}") };
+        assert_eq!(ask(Query::Member(*node)), vec![row.clone()]);
+    }
+    assert_eq!(ask(Query::Member(node(99))), vec![]);
+    let maker = Row::Inviter { key: world.genesis.maker, uses: None, until: None, governs: true };
+    assert_eq!(ask(Query::Inviters { after: None, limit: 9 }), vec![maker]);
+    assert_eq!(ask(Query::Inviters { after: Some(world.genesis.maker), limit: 9 }), vec![]);
     assert_eq!(ask(Query::Evidence(node(1))), vec![]);
 }
 

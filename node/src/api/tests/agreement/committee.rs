@@ -85,6 +85,25 @@ async fn the_committee_is_told_how_far_to_grow() {
     }
 }
 
+#[tokio::test]
+async fn who_is_revoked_loses_its_seat_first_and_does_not_come_back() {
+    let council = Council::of(4);
+    let revoke = |query: &str| request("POST", &format!("/v1/members/{}/revoke?{query}", node(4)), "");
+    let (second, third) = (council.api(2), council.api(3));
+    let (status, seconded) = ask(&second, revoke("wait=5s")).await;
+    assert_eq!((status, &seconded["state"]), (StatusCode::ACCEPTED, &"seconded".into()), "{seconded}");
+    let (status, changed) = ask(&third, revoke("wait=5s")).await;
+    assert_eq!((status, &changed["state"]), (StatusCode::OK, &"done".into()), "{changed}");
+    assert_eq!(changed["committee"]["members"].as_array().unwrap().len(), 3);
+    // It is so: nothing is moved.
+    let serial = changed["committee"]["serial"].clone();
+    assert_eq!(ask(&second, revoke("wait=5s")).await.1["committee"]["serial"], serial);
+    let (status, problem) = ask(&third, add(4)).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &"forbidden".into()), "{problem}");
+    let (status, problem) = ask(&council.api(6), request("POST", &format!("/v1/members/{}/revoke", node(5)), "")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &"not_entitled".into()), "{problem}");
+}
+
 /// As the steward asks.
 #[tokio::test]
 async fn what_was_planned_before_another_motion_came_is_not_signed_anew() {

@@ -240,6 +240,7 @@ impl Council {
             outbox: 0,
             disk_has_room: true,
             agreement: Some(self.view()),
+            serials: Vec::new(),
             counters: Vec::new(),
         }
     }

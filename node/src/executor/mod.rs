@@ -27,12 +27,13 @@ mod input;
 mod logs;
 mod outcome;
 mod pool;
-mod protocol;
+pub(crate) mod protocol;
 mod run;
 
 pub use allow::{AllowError, Allowed};
 pub use config::{ConfigError, ExecConfig, ExecutorConfig};
 pub use guard::guard_main;
+pub(crate) use guard::{kill_marked, lock};
 pub use logs::{LogChunk, Stream};
 pub use outcome::{Containment, Failure, Level, OutDir, Outcome, Output, Status};
 pub use pool::{Executor, ExecutorEvent, Executors, RunError};

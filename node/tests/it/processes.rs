@@ -13,6 +13,7 @@ mod in_place;
 mod interrupted;
 mod lan;
 mod ledger;
+mod locks;
 mod lost_node;
 mod many;
 mod names;

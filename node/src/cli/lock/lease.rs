@@ -8,6 +8,7 @@ use crate::api::locks::hold::{Renewing, Taking};
 use crate::cli::ordering::{Route, drawn, millis};
 use crate::cli::results::escape;
 use crate::client::{Ask, Client, ClientError};
+use crate::executor::lock::{self, Until};
 use crate::testnet::length;
 
 /// A lock that is held.
@@ -18,6 +19,8 @@ pub(super) struct Lease<'a> {
     fence: u64,
     /// Before the last grant was asked for: the lease is not over before this and its length.
     asked: Instant,
+    /// The same, by the clock that counts the time that the machine slept.
+    asked_awake: Duration,
 }
 
 /// Between two tries.
@@ -36,12 +39,13 @@ impl<'a> Lease<'a> {
         let path = format!("/v1/locks/{}", escape(name));
         let until = Instant::now() + wait;
         let request = Taking { lease_ms: whole_ms(lease), holder: None };
-        let (mut key, mut asked) = (drawn(), Instant::now());
+        let (mut key, mut asked, mut asked_awake) = (drawn(), Instant::now(), lock::now());
         loop {
             let route = Route::new(&path).and("wait", &millis(TRY));
             let error = match client.ask::<Granted>(&Ask::post(route).key(&key).json(&request)).await {
                 Ok(granted) => {
-                    let mut taken = Self { client, path: path.clone(), lease, fence: granted.fence, asked };
+                    let mut taken =
+                        Self { client, path: path.clone(), lease, fence: granted.fence, asked, asked_awake };
                     // The grant may be that of an early try, and most of its time over.
                     if asked.elapsed() < lease / 3 || taken.renew(TRY).await.is_ok() {
                         return Ok(taken);
@@ -59,7 +63,7 @@ impl<'a> Lease<'a> {
             sleep(PAUSE).await;
             // Under the same key the same answer comes back: wanted where it was not heard, and nowhere else.
             if !is_unknown {
-                (key, asked) = (drawn(), Instant::now());
+                (key, asked, asked_awake) = (drawn(), Instant::now(), lock::now());
             }
         }
     }
@@ -69,19 +73,29 @@ impl<'a> Lease<'a> {
         self.fence
     }
 
-    /// Renews it until it is lost; then says why.
-    pub(super) async fn keep(&mut self) -> String {
+    /// Until when the command may run, which is to be gone before anybody else is let in: a tenth of the lease before its
+    /// end, for clocks of another pace. It is asked to end before that, by a grace or a fifth of the lease.
+    pub(super) fn until(&self) -> Until {
+        let (asked, killed) = ends(self.lease);
+        Until { asked: self.asked_awake + asked, killed: self.asked_awake + killed }
+    }
+
+    /// Renews it until it is lost, and tells of each renewal; then says why.
+    pub(super) async fn keep(&mut self, mut renewed: impl FnMut(Until)) -> String {
         let third = self.lease / 3;
         let mut due = self.asked + third;
         loop {
-            let over = self.asked + self.lease;
+            let over = self.asked + ends(self.lease).0;
             sleep_until(due.min(over)).await;
             let now = Instant::now();
             if now >= over {
                 return format!("it was not renewed within {}", length(self.lease));
             }
             match timeout_at(over.min(now + third), self.renew(third.min(TRY))).await {
-                Ok(Ok(())) => due = self.asked + third,
+                Ok(Ok(())) => {
+                    due = self.asked + third;
+                    renewed(self.until());
+                }
                 Ok(Err(error)) if !error.is_worth_a_retry() => return error.to_string(),
                 Ok(Err(_)) | Err(_) => due = Instant::now() + PAUSE,
             }
@@ -89,11 +103,11 @@ impl<'a> Lease<'a> {
     }
 
     async fn renew(&mut self, wait: Duration) -> Result<(), ClientError> {
-        let asked = Instant::now();
+        let (asked, asked_awake) = (Instant::now(), lock::now());
         let request = Renewing { fence: self.fence, lease_ms: whole_ms(self.lease) };
         let route = Route::new(&self.path).and("wait", &millis(wait));
         self.client.ask::<Granted>(&Ask::put(route).json(&request)).await?;
-        self.asked = asked;
+        (self.asked, self.asked_awake) = (asked, asked_awake);
         Ok(())
     }
 
@@ -110,10 +124,31 @@ impl<'a> Lease<'a> {
     }
 }
 
+/// From when a grant was asked for to when a command is asked to end, and to when it is killed.
+fn ends(lease: Duration) -> (Duration, Duration) {
+    let killed = lease - lease / 10;
+    (killed - lock::GRACE.min(lease / 5), killed)
+}
+
 fn is_refused(error: &ClientError, code: Code) -> bool {
     matches!(error, ClientError::Refused(problem) if problem.code == code)
 }
 
 fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_gone_before_its_lease_is_over_and_outlives_a_renewal_that_comes_late() {
+        for ms in [100, 1_000, 5_000, 15_000, 86_400_000] {
+            let lease = Duration::from_millis(ms);
+            let (asked, killed) = ends(lease);
+            assert!(asked < killed && killed < lease && asked > lease / 3 * 2, "{lease:?}: {asked:?}, {killed:?}");
+        }
+        assert_eq!(ends(Duration::from_secs(15)), (Duration::from_millis(11_500), Duration::from_millis(13_500)));
+    }
 }

@@ -2,10 +2,11 @@
 //!
 //! A lock is a lease in agreed time. The command runs while the lease holds by this machine's clock, counted from before
 //! the grant was asked for, so that it ends here before anybody else is let in; when the lease is lost the command is
-//! ended. What it writes elsewhere is guarded by the fence that it carries: a machine that was stopped meanwhile does not
-//! know that its time is over.
+//! ended. A guard between sees to that (`executor::lock`): also where this process is killed or stopped. What the command
+//! writes elsewhere is guarded by the fence that it carries: a machine that was stopped meanwhile does not know that its
+//! time is over.
 
-mod group;
+mod held;
 mod lease;
 
 use clap::Args;
@@ -15,7 +16,8 @@ use super::exit::FAILED;
 use super::settings::Global;
 use super::signals::Signals;
 use crate::config::Span;
-use group::Group;
+use crate::executor::lock::{ToHolder, shares_terminal};
+use held::{Ended, Held};
 use lease::Lease;
 
 #[derive(Debug, Args)]
@@ -41,9 +43,10 @@ impl Lock {
             taken = Lease::take(&client, &self.name, self.lease.get(), self.wait.get()) => taken?,
             code = signals.next() => return Err(Failure::Ended(code)),
         };
-        let code = match Group::start(&self.words, lease.fence()) {
-            Ok(group) => hold(group, &mut lease, &mut signals).await,
-            Err(error) => Err(Failure::Usage(format!("cannot run {}: {error}", self.words[0]))),
+        let code = match Held::start(&self.words, lease.fence(), lease.until()).await {
+            Ok(Ok(held)) => Ok(hold(held, &mut lease, &mut signals).await),
+            Ok(Err(why)) => Err(Failure::Usage(format!("cannot run {}: {why}", self.words[0]))),
+            Err(error) => Err(Failure::Stream(error)),
         };
         lease.release().await;
         match code? {
@@ -54,18 +57,51 @@ impl Lock {
 }
 
 /// Runs the command to its end, or ends it when the lock is lost or the user wants it. Its exit code.
-async fn hold(mut group: Group, lease: &mut Lease<'_>, signals: &mut Signals) -> Result<u8, Failure> {
-    tokio::select! {
-        ended = group.ended() => Ok(ended?),
-        lost = lease.keep() => {
-            eprintln!("meshd: the lock is lost, and the command ended: {lost}");
-            // Whatever the command makes of its end, it did not run under the lock to it.
-            Ok(group.end().await?.max(FAILED))
+async fn hold(mut held: Held, lease: &mut Lease<'_>, signals: &mut Signals) -> u8 {
+    let shares_terminal = shares_terminal();
+    let (line, mut hearing) = held.split();
+    let ended = {
+        let mut lost = std::pin::pin!(lease.keep(|until| line.tell(&ToHolder::Until(until))));
+        loop {
+            tokio::select! {
+                biased;
+                ended = hearing.ended() => break Over::Ended(ended),
+                why = &mut lost => break Over::Lost(why),
+                code = signals.next() => match code {
+                    // The command has heard it, too, and may want to go on.
+                    INTERRUPTED if shares_terminal => {}
+                    code => break Over::Wanted(code),
+                },
+            }
         }
-        code = signals.next() => {
+    };
+    match ended {
+        Over::Ended(Ended { code, by_lease: false }) => code,
+        // This process was stopped meanwhile, or could not tell its guard.
+        Over::Ended(Ended { code, by_lease: true }) => lost(code, "it was not renewed in time"),
+        Over::Lost(why) => {
+            let Ended { code, .. } = held.end().await;
+            lost(code, &why)
+        }
+        Over::Wanted(code) => {
             // How the command takes its end is not what the user wants to know: that it was the user's doing is.
-            group.end().await?;
-            Ok(code)
+            held.end().await;
+            code
         }
     }
 }
+
+enum Over {
+    Ended(Ended),
+    Lost(String),
+    Wanted(u8),
+}
+
+/// Whatever the command makes of its end, it did not run under the lock to it.
+fn lost(code: u8, why: &str) -> u8 {
+    eprintln!("meshd: the lock is lost, and the command ended: {why}");
+    code.max(FAILED)
+}
+
+/// As the exit code of who ends by it.
+const INTERRUPTED: u8 = 130;

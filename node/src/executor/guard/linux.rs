@@ -149,21 +149,8 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "500") {
         eprintln!("meshd guard: oom_score_adj: {error}");
     }
-    // SAFETY: `set` is initialized by sigemptyset before use and lives through the calls; descriptors are made fresh
-    // and owned by nobody else. Signals that would end the guard are blocked: only meshd ends it.
-    let children = unsafe {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
-        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
-        check(fd)?;
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
-            libc::sigaddset(set.as_mut_ptr(), signal);
-        }
-        let children = OwnedFd::from_raw_fd(fd);
-        check(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()))?;
-        children
-    };
+    // Signals that would end the guard are blocked: only meshd ends it.
+    let children = children(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP])?;
     let last_pid = std::fs::File::open("/proc/loadavg").ok();
     let stack = vec![0; STACK_BYTES / 16];
     // For what is executed below: the guard keeps what it has.
@@ -180,6 +167,25 @@ fn settle(level: Level, outer_pid: i32) -> io::Result<Guard> {
         fence: None,
         capabilities: capabilities::for_commands()?,
     })
+}
+
+/// Readable when a child has ended. `deaf`: signals that this process does not hear from here on.
+fn children(deaf: &[c_int]) -> io::Result<OwnedFd> {
+    // SAFETY: `set` is initialized by sigemptyset before use and lives through the calls; descriptors are made fresh
+    // and owned by nobody else.
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        check(fd)?;
+        let children = OwnedFd::from_raw_fd(fd);
+        for signal in deaf {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        check(libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()))?;
+        Ok(children)
+    }
 }
 
 /// Puts the guard before its commands in the line for a CPU: among the hundreds of processes of a fork bomb it would
@@ -201,6 +207,57 @@ fn step_forward(level: Level) -> c_int {
 }
 
 const STACK_BYTES: usize = 64 << 10;
+
+/// Makes this process, which shares the terminal of who started it, the keeper of what it starts: it adopts every orphan,
+/// and hears no signal by which a terminal or a user ends or stops it. Readable when a process of it has ended.
+pub fn hold() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })?;
+    let deaf = [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGPIPE,
+    ];
+    children(&deaf)
+}
+
+/// Whether this process's group is the one that a terminal at its standard input speaks to.
+pub fn is_in_foreground() -> bool {
+    // SAFETY: takes no pointers; without a terminal it is no group's number.
+    let spoken_to = unsafe { libc::tcgetpgrp(0) };
+    spoken_to == rustix::process::getpgrp().as_raw_nonzero().get()
+}
+
+/// A descriptor that who started this process left open for it.
+pub fn adopt(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers; says whether it is open, and sees to it that nobody inherits it further.
+    check(unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: open, and nobody in this process owns it: it has just been started, and knows of 0, 1 and 2 besides.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Starts a command in this process's session, group and directory; the kernel kills it when this process dies. Its pid.
+pub fn spawn_held(mut command: std::process::Command) -> io::Result<i32> {
+    use std::os::unix::process::CommandExt;
+    let parent = rustix::process::getpid();
+    // SAFETY: runs in the child between fork and exec: two system calls, and nothing that allocates or locks.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            // It may have died before.
+            match rustix::process::getppid() {
+                now if now == Some(parent) => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            }
+        });
+    }
+    Ok(command.spawn()?.id() as i32)
+}
 
 /// A command to start.
 pub struct Command<'a> {
@@ -341,11 +398,7 @@ impl Guard {
 
     /// Forgets that children ended; to be called before [`wait_any`] until it finds none.
     pub fn clear(&self) {
-        let mut buffer = [0; 256];
-        // Empty is as good as cleared.
-        if let Err(rustix::io::Errno::INTR) = rustix::io::read(&self.children, &mut buffer) {
-            self.clear();
-        }
+        clear(&self.children);
     }
 
     /// The last pid given out where the guard is: the difference of two is how many processes and threads were made
@@ -438,6 +491,15 @@ fn lay_down(kept: CapabilitySets) -> bool {
             unsafe { *libc::__errno_location() = error.raw_os_error() };
             false
         }
+    }
+}
+
+/// Forgets that children ended.
+pub fn clear(children: &OwnedFd) {
+    let mut buffer = [0; 256];
+    // Empty is as good as cleared.
+    if let Err(rustix::io::Errno::INTR) = rustix::io::read(children, &mut buffer) {
+        clear(children);
     }
 }
 

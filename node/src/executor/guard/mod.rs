@@ -10,6 +10,7 @@ mod directory;
 #[cfg(target_os = "linux")]
 mod fence;
 mod job;
+pub mod lock;
 mod sink;
 mod tree;
 
@@ -27,7 +28,7 @@ pub(super) use directory::remove;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-pub(super) use tree::kill_marked;
+pub(crate) use tree::kill_marked;
 
 /// The first argument that makes this binary a guard.
 pub(super) const GUARD_ARGUMENT: &str = "__guard";
@@ -43,7 +44,11 @@ pub(super) const HIDDEN: &str = "hide=";
 #[must_use]
 pub fn guard_main() -> Option<i32> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != GUARD_ARGUMENT {
+    let first = arguments.next()?;
+    if first == lock::LOCK_ARGUMENT {
+        return Some(lock::run(arguments));
+    }
+    if first != GUARD_ARGUMENT {
         return None;
     }
     let level = arguments.next().and_then(|word| word.to_str().and_then(Level::from_word));

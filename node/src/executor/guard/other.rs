@@ -39,6 +39,39 @@ pub fn enter(level: Level, _: &[PathBuf]) -> io::Result<Entered> {
     Ok(Entered::Guard(Guard { level, outer_pid, children: children.into(), _quiet: quiet }))
 }
 
+/// There are no subreapers here: what leaves the command's process group escapes.
+pub fn hold() -> io::Result<OwnedFd> {
+    let (children, quiet) = UnixStream::pair()?;
+    // As in [`enter`]: nothing is ever written, and the end of the process closes it.
+    std::mem::forget(quiet);
+    Ok(children.into())
+}
+
+/// Whether this process's group is the one that a terminal at its standard input speaks to.
+pub fn is_in_foreground() -> bool {
+    // SAFETY: takes no pointers; without a terminal it is no group's number.
+    let spoken_to = unsafe { libc::tcgetpgrp(0) };
+    spoken_to == rustix::process::getpgrp().as_raw_nonzero().get()
+}
+
+/// A descriptor that who started this process left open for it.
+pub fn adopt(descriptor: std::os::fd::RawFd) -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes no pointers.
+    if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: open, and nobody in this process owns it: it has just been started, and knows of 0, 1 and 2 besides.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Starts a command in a process group of its own. Its pid.
+pub fn spawn_held(mut command: std::process::Command) -> io::Result<i32> {
+    Ok(command.process_group(0).spawn()?.id() as i32)
+}
+
+pub fn clear(_: &OwnedFd) {}
+
 pub struct Command<'a> {
     pub program: &'a Path,
     pub argv: &'a [String],

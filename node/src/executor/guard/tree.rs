@@ -75,7 +75,7 @@ pub fn kill_round(level: Level, leader: Option<i32>, reaped: bool) {
 
 /// Kills every process whose environment carries `mark`: what remains when a guard without a namespace of its own was
 /// killed. Returns how many there were.
-pub(in crate::executor) fn kill_marked(mark: &str) -> usize {
+pub(crate) fn kill_marked(mark: &str) -> usize {
     let mark = mark.as_bytes();
     let marked = |pid: &i32| {
         std::fs::read(format!("/proc/{pid}/environ"))

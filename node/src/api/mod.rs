@@ -34,7 +34,7 @@ mod signer;
 pub mod submission;
 pub mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod view;
 
 pub use access::{Hosts, Principal, Tokens};

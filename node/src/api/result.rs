@@ -267,6 +267,7 @@ fn failure_name(kind: FailureKind) -> &'static str {
         FailureKind::Lost => "lost",
         FailureKind::Cancelled => "cancelled",
         FailureKind::BadTask => "bad_task",
+        FailureKind::GivenBack => "given_back",
     }
 }
 

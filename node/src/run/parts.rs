@@ -54,7 +54,7 @@ pub fn signer(identity: &Identity) -> KeySigner {
 /// In the name of the nodes, as the admission to the ledger.
 pub fn awards(brain: BrainHandle, identity: &Identity) -> Awards {
     let principal = "meshd".parse().expect("a name of five letters is a name");
-    Awards::new(brain, identity.key.node_id(), principal)
+    Awards::new(Arc::new(brain), identity.key.node_id(), principal)
 }
 
 fn agreement_setup(identity: &Identity) -> mesh_coordinator::agreement::Setup {

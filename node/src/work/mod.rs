@@ -13,12 +13,13 @@ mod running;
 pub use award::Awards;
 pub use replicas::{AssureError, Replicas, nearest_first};
 
-use running::RunningSet;
+use award::AwardError;
+use running::{Loss, RunningSet};
 
 use crate::{
     blob::BlobStore,
     brain::Inbox,
-    executor::{ExecutorEvent, Executors, Outcome as Ran, Run, RunError},
+    executor::{ExecutorEvent, Executors, Failure, Outcome as Ran, Run, RunError, Status as RanStatus},
 };
 use mesh_coordinator::Input;
 use mesh_proto::{
@@ -133,28 +134,38 @@ impl Work {
                 self.start_expected(Run { fence, ..run });
             }
             Err(error) => {
-                self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string()));
+                let kind = match &error {
+                    AwardError::NotNow(_) => FailureKind::GivenBack,
+                    AwardError::Refused(_) | AwardError::Rejected(_) => FailureKind::CannotStart,
+                };
+                self.ended(task, attempt, Outcome::failed(kind, error.to_string()));
             }
         }
     }
 
-    /// Keeps an award for as long as its execution goes on. Where it is lost the execution dies first, and the driver hears
-    /// of it then: another attempt may wait for the award already.
+    /// Keeps an award until what came of its execution is durable. Where it is lost before that the execution dies first, and
+    /// the driver hears of it then: another attempt may wait for the award already. What has ended by itself until then ran
+    /// under the award to its end, and is a result, however long it takes to keep it.
     async fn hold(self, mut award: award::Award, task: TaskId, attempt: u32) {
-        let over = self.0.running.over((task, attempt));
+        let mut over = std::pin::pin!(self.0.running.over((task, attempt)));
         let lost = tokio::select! {
             // What came of it counts, if both come at once.
             biased;
-            () = over => None,
+            () = &mut over => None,
             why = award.keep() => Some(why),
         };
-        if let Some(why) = lost {
-            tracing::warn!(%task, attempt, why, "a task that is to run once at a time is stopped");
-            self.cancel(task, attempt);
-            // Its processes may be dying still: nobody else gets it before the lease is over.
-            return self.ended(task, attempt, Outcome::failed(FailureKind::Lost, why));
+        let Some(why) = lost else { return award.release().await };
+        match self.0.running.lose((task, attempt), &why, || self.0.executors.cancel(task, attempt)) {
+            Loss::Unstarted => self.ended(task, attempt, Outcome::failed(FailureKind::GivenBack, why)),
+            Loss::Stopping => {
+                tracing::warn!(%task, attempt, why, "a task that is to run once at a time is stopped");
+                over.await;
+            }
+            Loss::Finished => {
+                tracing::debug!(%task, attempt, why, "it had ended under its award");
+                over.await;
+            }
         }
-        award.release().await;
     }
 
     /// Unless it was cancelled meanwhile.
@@ -217,6 +228,11 @@ impl Work {
 
     /// Small outputs go into the record as they are; the rest is made durable first.
     fn finish(&self, task: TaskId, attempt: u32, ran: Ran) {
+        if let Some(why) = self.0.running.finished((task, attempt))
+            && ran.status == RanStatus::Failed(Failure::Cancelled)
+        {
+            return self.ended(task, attempt, Outcome::failed(FailureKind::GivenBack, why));
+        }
         if let Some(outcome) = outcome::all_inline(&ran) {
             self.ended(task, attempt, outcome);
             return;

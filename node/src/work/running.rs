@@ -25,6 +25,21 @@ struct Running {
     preparing: Option<AbortHandle>,
     /// Who waits for the end. Dropped with this, which is what they hear.
     awaited: Vec<oneshot::Sender<Infallible>>,
+    /// Its processes are gone, and what they left is being kept.
+    finished: bool,
+    /// Why it was stopped, where its award was lost.
+    lost: Option<String>,
+}
+
+/// What is to be done where the award of an execution is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It waited for a slot, and does not start any more.
+    Unstarted,
+    /// It is being stopped: its end says that it was for this.
+    Stopping,
+    /// It ended while it had the award: what came of it counts.
+    Finished,
 }
 
 impl RunningSet {
@@ -65,6 +80,33 @@ impl RunningSet {
         }
         if let Some(Running { preparing: Some(preparing), .. }) = running.remove(&key) {
             preparing.abort();
+        }
+    }
+
+    /// Its processes are gone; why it was stopped, if its award was lost.
+    pub fn finished(&self, key: Key) -> Option<String> {
+        let mut all = self.lock();
+        let running = all.get_mut(&key)?;
+        running.finished = true;
+        running.lost.clone()
+    }
+
+    /// Its award is lost: `stop` ends it if it runs, and says so.
+    pub fn lose(&self, key: Key, why: &str, stop: impl FnOnce() -> bool) -> Loss {
+        let mut all = self.lock();
+        let Some(running) = all.get_mut(&key).filter(|running| !running.finished) else { return Loss::Finished };
+        running.lost = Some(why.to_owned());
+        if stop() {
+            return Loss::Stopping;
+        }
+        match running.preparing.as_ref().filter(|preparing| !preparing.is_finished()) {
+            Some(preparing) => {
+                preparing.abort();
+                all.remove(&key);
+                Loss::Unstarted
+            }
+            // Its end is on its way here.
+            None => Loss::Finished,
         }
     }
 
@@ -133,6 +175,36 @@ mod tests {
         set.expect(KEY);
         set.cancel(KEY, || false);
         cancelled.await;
+    }
+
+    #[test]
+    fn what_ended_under_its_award_is_not_stopped_when_the_award_is_lost_while_it_is_kept() {
+        let set = RunningSet::default();
+        set.expect(KEY);
+        assert_eq!(set.start(KEY, || ()), Some(()));
+        assert_eq!(set.finished(KEY), None);
+        assert_eq!(set.lose(KEY, "it is lost", || panic!("stopped")), Loss::Finished);
+        assert_eq!(set.finished(KEY), None, "nothing is held against it");
+        // Whatever its end is when it was stopped for that.
+        set.ended(KEY);
+        set.expect(KEY);
+        assert_eq!(set.lose(KEY, "it is lost", || true), Loss::Stopping);
+        assert_eq!(set.finished(KEY).as_deref(), Some("it is lost"));
+        // Between its end and the word of it.
+        set.ended(KEY);
+        set.expect(KEY);
+        assert_eq!(set.lose(KEY, "it is lost", || false), Loss::Finished);
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_slot_does_not_start_without_its_award() {
+        let set = RunningSet::default();
+        set.expect(KEY);
+        let waiting = tokio::spawn(std::future::pending::<()>());
+        set.prepared_by(KEY, waiting.abort_handle());
+        assert_eq!(set.lose(KEY, "it is lost", || false), Loss::Unstarted);
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        assert_eq!(set.start(KEY, || panic!("started")), None::<()>);
     }
 
     #[test]

@@ -81,13 +81,17 @@ pub enum FailureKind {
     /// What was asked for is refused by every node: a variable that no task may set, arguments that no command can have.
     #[serde(rename = "b")]
     BadTask,
+    /// It did not run, or not to its end, and neither the task nor the executor is to blame: it could not be awarded to a
+    /// node, or no more.
+    #[serde(rename = "g")]
+    GivenBack,
 }
 
 impl FailureKind {
     /// Whether another node might do better. What the task itself does wrong it does wrong everywhere.
     pub fn is_worth_another_node(self) -> bool {
         match self {
-            Self::NotAllowed | Self::CannotStart | Self::InputUnavailable | Self::Lost => true,
+            Self::NotAllowed | Self::CannotStart | Self::InputUnavailable | Self::Lost | Self::GivenBack => true,
             Self::TimeLimit
             | Self::OutputTooLarge
             | Self::ResourceLimit

@@ -294,6 +294,9 @@ impl Tasks {
         let (fault, why) = match &outcome.status {
             Status::Exit(code) => (Fault::Program, format!("exited with code {code}")),
             Status::Signal(signal) => (Fault::Program, format!("killed by signal {signal}")),
+            Status::Failed(failure) if failure.kind == FailureKind::GivenBack => {
+                (Fault::Nobody, failure.message.clone())
+            }
             Status::Failed(failure) if failure.kind.is_worth_another_node() => (Fault::Node, failure.message.clone()),
             Status::Failed(failure) => (Fault::Program, failure.message.clone()),
         };

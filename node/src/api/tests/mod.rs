@@ -1,7 +1,7 @@
 //! The API against a scripted brain, by requests as a client would send them.
 
 mod access;
-mod agreement;
+pub mod agreement;
 mod brain;
 mod jobs;
 mod lists;

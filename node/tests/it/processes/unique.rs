@@ -69,3 +69,42 @@ async fn a_task_that_is_to_run_once_at_a_time_waits_until_the_one_of_a_frozen_no
     assert!(fences.is_sorted(), "{fences:?}");
     assert_eq!(stdout.trim(), fences[1].to_string());
 }
+
+#[tokio::test]
+async fn what_waits_for_an_award_without_a_quorum_holds_no_slot_and_is_not_given_up() {
+    let mut mesh = Mesh::up_with(4, |options| options.slots = Some(1)).await;
+    let here = tempfile::tempdir().unwrap();
+    let at = here.path();
+    // Node 0 made the network and is its committee.
+    let killed = mesh.net.kill(0);
+    mesh.check(killed);
+    let mut tasks = Vec::new();
+    let busy = async |mesh: &Mesh| {
+        let mut busy = 0;
+        for node in 1..4 {
+            busy += mesh.net.status(node).await.map_or(0, |status| status.running);
+        }
+        busy
+    };
+    let begun = Instant::now();
+    while busy(&mesh).await < 3 {
+        assert!(begun.elapsed() < PATIENCE, "{} tasks, and a slot is free", tasks.len());
+        let words = ["submit", "--unique", "--exec", "--detach", "--", "true"];
+        let (code, task, stderr) = run(meshd(&mesh, &[1], at, &words)).await;
+        assert_eq!(code, 0, "{stderr}");
+        tasks.push(task.trim().to_owned());
+    }
+    let begun = Instant::now();
+    let (code, _, stderr) =
+        run(meshd(&mesh, &[1], at, &["submit", "--exec", "--priority", "critical", "--deadline", "80s", "--", "true"]))
+            .await;
+    assert_eq!(code, 0, "after {:?}: {stderr}", begun.elapsed());
+    println!("{} tasks waited for awards; another one ran after {:?}", tasks.len(), begun.elapsed());
+
+    let back = mesh.net.start(0);
+    mesh.check(back);
+    for task in &tasks {
+        let (code, _, stderr) = run(meshd(&mesh, &[1], at, &["task", "result", "--wait", task])).await;
+        assert_eq!(code, 0, "{task}: {stderr}");
+    }
+}

@@ -326,6 +326,20 @@ fn a_task_that_loses_its_executors_is_given_up_as_poison() {
 }
 
 #[test]
+fn an_execution_that_came_to_nothing_through_nobodys_fault_is_tried_again_without_end() {
+    let mut node = Node::born(0, &retrying(0));
+    for _ in 0..12 {
+        let (number, executor) = current(&node);
+        node.hear(executor, report(number, failure(FailureKind::GivenBack)));
+        node.pass_ms(20_000);
+        confirm(&mut node);
+        assert_eq!(current(&node).0, number + 1);
+    }
+    let Some((_, register)) = node.copy() else { panic!("nothing held") };
+    assert!(register.failed.iter().all(|failed| failed.fault == Fault::Nobody), "{:?}", register.failed);
+}
+
+#[test]
 fn what_is_given_back_is_tried_elsewhere_without_end_and_counts_against_nothing() {
     // The driver's own queue is full as well.
     let mut node = Node::with(0, Config { queue_max: 0, ..Config::default() });

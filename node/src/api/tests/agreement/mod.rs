@@ -8,4 +8,4 @@ mod memory;
 mod order;
 mod proposals;
 
-use council::{Council, node};
+pub use council::{Council, node};

@@ -19,6 +19,7 @@ mod name;
 mod node;
 mod outcome;
 mod proposal;
+mod put;
 mod query;
 mod support;
 mod vote;
@@ -38,6 +39,7 @@ pub use name::{LockName, MemoryKey, Name, NameError, Namespace, Pattern, Princip
 pub use node::{Branch, Child, Entry, Node, NodeError, branch_digest, common_prefix, page_digest, slot};
 pub use outcome::{Done, Outcome, Rejection};
 pub use proposal::{Decision, Electorate, Proposal, ProposalId, ProposalState, Propose, Standing, Tally, Threshold};
+pub use put::Put;
 pub use query::{Answer, Query, Row};
 pub use support::{SignedSupport, Support};
 pub use vote::{Choice, SignedVote, Vote};

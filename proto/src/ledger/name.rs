@@ -35,13 +35,18 @@ pub struct NameError {
 
 impl<const MAX: usize> Name<MAX> {
     pub fn new(text: &str) -> Result<Self, NameError> {
+        match Self::is_name(text) {
+            true => Ok(Self(text.into())),
+            false => Err(NameError { text: text.chars().take(80).collect(), max: MAX }),
+        }
+    }
+
+    /// Whether [`Name::new`] takes it.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
         // Most are plain ASCII, and need no decoding to tell.
         let plain = text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
-        let controls = !plain && text.chars().any(char::is_control);
-        if text.is_empty() || text.len() > MAX || controls {
-            return Err(NameError { text: text.chars().take(80).collect(), max: MAX });
-        }
-        Ok(Self(text.into()))
+        !text.is_empty() && text.len() <= MAX && (plain || !text.chars().any(char::is_control))
     }
 
     #[must_use]

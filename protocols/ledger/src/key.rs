@@ -2,7 +2,7 @@
 
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
-    ledger::{Claim, Index, LockName, MemoryKey, Namespace, ProposalId},
+    ledger::{Claim, Index, LockName, ProposalId},
     time::Wall,
 };
 
@@ -29,19 +29,14 @@ pub const EXPIRY: u8 = b'y';
 /// Decided proposals, oldest decision first.
 pub const DECIDED: u8 = b'z';
 
-pub fn memory(namespace: &Namespace, key: &MemoryKey) -> Vec<u8> {
-    let mut bytes = memory_prefix(namespace, "");
-    bytes.extend_from_slice(key.as_str().as_bytes());
-    bytes
-}
-
-/// Names have no control characters, so the zero ends the namespace.
-pub fn memory_prefix(namespace: &Namespace, prefix: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(2 + namespace.as_str().len() + prefix.len() + 24);
+/// Of a namespace and a key in it, or what keys there begin with. Names have no control characters, so the zero ends the
+/// namespace.
+pub fn memory(namespace: &str, key: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2 + namespace.len() + key.len());
     bytes.push(MEMORY);
-    bytes.extend_from_slice(namespace.as_str().as_bytes());
+    bytes.extend_from_slice(namespace.as_bytes());
     bytes.push(0);
-    bytes.extend_from_slice(prefix.as_bytes());
+    bytes.extend_from_slice(key.as_bytes());
     bytes
 }
 

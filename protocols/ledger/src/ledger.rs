@@ -4,26 +4,35 @@ use crate::{
     expiry, key,
     meta::Meta,
     state::State,
-    window::{Ran, Seen, Window},
+    window::{self, Mark, Ran, Seen, Window},
 };
 use mesh_proto::{
     codec,
     genesis::Genesis,
     id::Digest,
     ledger::{
-        Auto, Body, Checked, Committee, Entry, Fence, Index, NEWEST_VERSION, Outcome, Proposal, Seat, SignedVote,
+        Auto, Body, Checked, Committee, Entry, Fence, Index, NEWEST_VERSION, Outcome, Proposal, Put, Seat, SignedVote,
         Standing,
     },
     limits,
     time::Wall,
 };
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// The state machine. See the crate's description for how to hold it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(crate) state: State,
     window: Window,
+}
+
+/// A command of a batch.
+#[derive(Clone, Debug)]
+pub enum Order<'a> {
+    /// The one of which there are many, as a look at it. It carries no signature that would have to be checked.
+    Put(Put<'a>),
+    Command(Cow<'a, Checked>),
 }
 
 /// What came of a batch.
@@ -51,6 +60,24 @@ pub enum Halt {
 #[error("the entry {key} is not one of a ledger's state")]
 pub struct Corrupt {
     pub key: String,
+}
+
+impl<'a> From<&'a Checked> for Order<'a> {
+    fn from(command: &'a Checked) -> Self {
+        match Put::of(command.get()) {
+            Some(put) => Self::Put(put),
+            None => Self::Command(Cow::Borrowed(command)),
+        }
+    }
+}
+
+impl Order<'_> {
+    fn mark(&self) -> Mark {
+        match self {
+            Self::Put(put) => Mark::of_put(put),
+            Self::Command(command) => Mark::of(command.get()),
+        }
+    }
 }
 
 impl Ledger {
@@ -111,6 +138,12 @@ impl Ledger {
 
     /// Executes the batch with this number, whose agreed time this is. Time that goes back stands still.
     pub fn apply(&mut self, index: Index, time: Wall, batch: &[Checked]) -> Result<Applied, Halt> {
+        let batch: Vec<Order<'_>> = batch.iter().map(Order::from).collect();
+        self.execute(index, time, &batch)
+    }
+
+    /// [`Ledger::apply`] of commands that may lie where they came.
+    pub fn execute(&mut self, index: Index, time: Wall, batch: &[Order<'_>]) -> Result<Applied, Halt> {
         let last = self.state.meta.index;
         if index != last.next() {
             return Err(Halt::OutOfOrder { last, found: index });
@@ -125,7 +158,9 @@ impl Ledger {
         state.meta.index = index;
         state.meta.time = state.meta.time.max(time);
         expiry::observable(state);
-        let outcomes = batch.iter().map(|command| self.run(command)).collect();
+        let mut marks: Vec<Mark> = batch.iter().map(Order::mark).collect();
+        self.window.look(&mut marks);
+        let outcomes = batch.iter().zip(&marks).map(|(order, mark)| self.run(order, mark)).collect();
         let state = &mut self.state;
         state.graves.clear();
         self.window.commit(state);
@@ -137,17 +172,21 @@ impl Ledger {
         Ok(Applied { outcomes, events: std::mem::take(&mut state.events) })
     }
 
-    fn run(&mut self, command: &Checked) -> Outcome {
-        let command = command.get();
+    fn run(&mut self, order: &Order<'_>, mark: &Mark) -> Outcome {
         // Any replica may ask for it, again and again: there is nothing to remember.
-        if command.body == Body::Tick {
-            return execute::run(&mut self.state, command);
+        if let Order::Command(command) = order
+            && command.get().body == Body::Tick
+        {
+            return execute::run(&mut self.state, command.get());
         }
-        match self.window.see(&self.state, command) {
+        match self.window.see(&self.state, mark) {
             Seen::Answered(outcome) => outcome,
-            Seen::New(ticket) => {
-                let outcome = execute::run(&mut self.state, command);
-                self.window.remember(ticket, outcome.clone());
+            Seen::New => {
+                let outcome = match order {
+                    Order::Put(put) => execute::put(&mut self.state, put),
+                    Order::Command(command) => execute::run(&mut self.state, command.get()),
+                };
+                self.window.remember(mark, outcome.clone());
                 outcome
             }
         }
@@ -242,7 +281,7 @@ fn is_lawful(entry: &Entry) -> bool {
         key::STANDING => at.len() == 33 && read::<Standing>(value).is_some(),
         key::SUPPORT => key::node_of(at).is_some() && read::<mesh_proto::ledger::Support>(value).is_some(),
         key::VOTE => at.len() == 67 && read::<SignedVote>(value).is_some(),
-        key::WINDOW => at.len() == 11 && read::<Vec<Ran>>(value).is_some(),
+        key::WINDOW => window::place_of(at).is_some() && read::<Vec<Ran>>(value).is_some(),
         key::DEADLINE | key::EXPIRY => empty && key::at_of(at).is_some(),
         key::DECIDED => empty && at.len() == 41,
         _ => false,

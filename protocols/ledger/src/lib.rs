@@ -50,7 +50,7 @@ mod tests;
 
 pub use audit::{Audit, AuditError};
 pub use event::Event;
-pub use ledger::{Applied, Corrupt, Halt, Ledger};
+pub use ledger::{Applied, Corrupt, Halt, Ledger, Order};
 pub use map::Map;
 pub use quorum::{needed, strong, tolerant, tolerated, weak};
 pub use rules::Rules;

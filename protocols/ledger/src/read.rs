@@ -22,13 +22,13 @@ impl Ledger {
         let mut rows = Rows::new();
         match query {
             Query::Get { namespace, key } => {
-                let entry = state.map.entry(&key::memory(namespace, key));
+                let entry = state.map.entry(&key::memory(namespace.as_str(), key.as_str()));
                 rows.one(entry.and_then(|entry| memory_row(state, entry)));
             }
             Query::List { namespace, prefix, after, limit } => {
                 let prefix = prefix.as_ref().map_or("", MemoryKey::as_str);
-                let after = after.as_ref().map(|after| key::memory(namespace, after));
-                let below = key::memory_prefix(namespace, prefix);
+                let after = after.as_ref().map(|after| key::memory(namespace.as_str(), after.as_str()));
+                let below = key::memory(namespace.as_str(), prefix);
                 rows.list(state, &below, after, *limit, |entry| memory_row(state, entry));
             }
             Query::Search { namespace, pattern, after, limit } => {
@@ -146,8 +146,8 @@ fn search(
     after: Option<&MemoryKey>,
     limit: u16,
 ) {
-    let below = key::memory_prefix(namespace, "");
-    let after = after.map(|after| key::memory(namespace, after));
+    let below = key::memory(namespace.as_str(), "");
+    let after = after.map(|after| key::memory(namespace.as_str(), after.as_str()));
     let mut looked = 0;
     state.map.scan(after.as_deref().unwrap_or(&below), |entry| {
         if !entry.key().starts_with(&below) {

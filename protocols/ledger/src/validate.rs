@@ -50,10 +50,7 @@ pub fn validate(command: &Command) -> Result<(), Invalid> {
     }
     match &command.body {
         Body::Propose(propose) => proposal(propose),
-        Body::MemoryPut { ttl_ms, .. } | Body::MemoryCompareAndSwap { ttl_ms, .. } => match ttl_ms {
-            Some(ms) => duration("a time to live", *ms, TTL_MS),
-            None => Ok(()),
-        },
+        Body::MemoryPut { ttl_ms, .. } | Body::MemoryCompareAndSwap { ttl_ms, .. } => put(&command.id.key, *ttl_ms),
         Body::Award { lease_ms, .. } | Body::Lock { lease_ms, .. } | Body::Renew { lease_ms, .. } => {
             duration("a lease", *lease_ms, LEASE_MS)
         }
@@ -70,6 +67,15 @@ pub fn validate(command: &Command) -> Result<(), Invalid> {
         | Body::ActivateVersion(_)
         | Body::Unlock { .. }
         | Body::Tick => Ok(()),
+    }
+}
+
+/// A write to memory, of a command with this key.
+pub fn put(key: &[u8], ttl_ms: Option<u64>) -> Result<(), Invalid> {
+    match (key.is_empty(), ttl_ms) {
+        (true, _) => Err(Invalid::NoKey),
+        (false, Some(ms)) => duration("a time to live", ms, TTL_MS),
+        (false, None) => Ok(()),
     }
 }
 

@@ -7,12 +7,12 @@
 
 use crate::{
     key,
-    places::{Place, Places},
+    places::{LAST, Place, Places},
     state::{State, record},
 };
 use mesh_proto::{
     codec,
-    ledger::{Body, Command, CommandId, Index, Outcome, Rejection},
+    ledger::{Command, CommandId, Index, Outcome, Put, Rejection},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,25 +31,60 @@ pub struct Ran {
     outcome: Outcome,
 }
 
+/// One that is to be forgotten: which it is, and nothing of what came of it.
+#[derive(Deserialize)]
+struct Forgotten {
+    #[serde(with = "serde_id")]
+    id: u128,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     /// Of each remembered id, the entry with its outcome.
     places: Places,
-    /// Of the batch being executed. In order of the ids, so that the state does not depend on the order of commands
-    /// that do not depend on each other.
-    fresh: BTreeMap<u128, Ran>,
+    /// Of the batch being executed, as they ran.
+    fresh: Vec<Ran>,
+    /// Where each id is there. In order of the ids, so that the state does not depend on the order of commands that do
+    /// not depend on each other.
+    order: BTreeMap<u128, usize>,
+}
+
+/// What tells one command from another.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    id: u128,
+    print: u64,
+    born: Index,
+    /// There are places where it may be remembered.
+    has_place: bool,
+}
+
+impl Mark {
+    pub fn of(command: &Command) -> Self {
+        match Put::of(command) {
+            Some(put) => Self::of_put(&put),
+            None => {
+                let CommandId { principal, key, born } = &command.id;
+                let print = fold(0, &codec::encode(&command.body));
+                Self { id: id_of(principal.as_str(), key), print, born: *born, has_place: false }
+            }
+        }
+    }
+
+    /// Without encoding it.
+    pub fn of_put(put: &Put<'_>) -> Self {
+        let Put { principal, id, born, namespace, key, value, ttl_ms } = *put;
+        let lengths = [namespace.len() as u64, key.len() as u64, ttl_ms.unwrap_or(u64::MAX)];
+        let seed = lengths.into_iter().fold(1, mix);
+        let print = [namespace.as_bytes(), key.as_bytes(), value].into_iter().fold(seed, fold);
+        Self { id: id_of(principal, id), print, born, has_place: false }
+    }
 }
 
 /// What the window says of a command before it runs.
 pub enum Seen {
-    New(Ticket),
+    New,
     Answered(Outcome),
-}
-
-/// For what a new command comes to.
-pub struct Ticket {
-    id: u128,
-    print: u64,
 }
 
 impl Window {
@@ -62,39 +97,56 @@ impl Window {
                 places.insert(ran.id, place);
             }
         }
-        Self { places, fresh: BTreeMap::new() }
+        Self { places, fresh: Vec::new(), order: BTreeMap::new() }
     }
 
-    pub fn see(&self, state: &State, command: &Command) -> Seen {
-        let (id, print) = (id_of(&command.id), print_of(&command.body));
-        let ran = match (self.fresh.get(&id), self.places.get(id)) {
-            (Some(ran), _) => Some(ran.clone()),
-            (None, Some((index, part))) => state
-                .get::<Vec<Ran>>(&key::window(index, part))
-                .and_then(|part| part.into_iter().find(|ran| ran.id == id)),
-            (None, None) => None,
+    /// Looks for the commands of a batch, all in one go: each look waits for a line of a large table, and so many waits
+    /// pass at once. Nothing is added to the table while a batch is executed.
+    pub fn look(&self, marks: &mut [Mark]) {
+        for mark in marks {
+            mark.has_place = self.places.get(mark.id).next().is_some();
+        }
+    }
+
+    /// Behind [`Window::look`].
+    pub fn see(&self, state: &State, mark: &Mark) -> Seen {
+        let Mark { id, print, born, has_place } = *mark;
+        let ran = match self.order.get(&id) {
+            Some(at) => self.fresh.get(*at).cloned(),
+            None if has_place => self.find(state, id),
+            None => None,
         };
         match ran {
             Some(ran) if ran.print == print => Seen::Answered(ran.outcome),
             Some(_) => Seen::Answered(Outcome::Rejected(Rejection::Reused)),
-            None if command.id.born < state.meta.floor => {
+            None if born < state.meta.floor => {
                 Seen::Answered(Outcome::Rejected(Rejection::Stale { floor: state.meta.floor }))
             }
             // Else it would not be forgotten in time.
-            None if command.id.born >= state.meta.index => Seen::Answered(Outcome::Rejected(Rejection::Ahead)),
-            None => Seen::New(Ticket { id, print }),
+            None if born >= state.meta.index => Seen::Answered(Outcome::Rejected(Rejection::Ahead)),
+            None => Seen::New,
         }
     }
 
-    pub fn remember(&mut self, ticket: Ticket, outcome: Outcome) {
-        let Ticket { id, print } = ticket;
-        self.fresh.insert(id, Ran { id, print, outcome });
+    /// Of the batches before.
+    fn find(&self, state: &State, id: u128) -> Option<Ran> {
+        self.places.get(id).find_map(|(index, part)| {
+            let part: Vec<Ran> = state.get(&key::window(index, part))?;
+            part.into_iter().find(|ran| ran.id == id)
+        })
+    }
+
+    /// What came of a command that was seen to be new.
+    pub fn remember(&mut self, mark: &Mark, outcome: Outcome) {
+        self.order.insert(mark.id, self.fresh.len());
+        self.fresh.push(Ran { id: mark.id, print: mark.print, outcome });
     }
 
     /// Writes what ran in this batch, and forgets what is too much.
     pub fn commit(&mut self, state: &mut State) {
         let index = state.meta.index;
-        let fresh: Vec<Ran> = std::mem::take(&mut self.fresh).into_values().collect();
+        let (fresh, order) = (std::mem::take(&mut self.fresh), std::mem::take(&mut self.order));
+        let fresh: Vec<&Ran> = order.values().filter_map(|at| fresh.get(*at)).collect();
         state.meta.remembered += fresh.len() as u64;
         // A batch has at most 2^16 commands.
         for (part, ran) in (0u16..).zip(fresh.chunks(PART)) {
@@ -115,9 +167,9 @@ impl Window {
             for entry in
                 state.map.below(&key::window_batch(oldest), usize::MAX).into_iter().cloned().collect::<Vec<_>>()
             {
-                let ran: Vec<Ran> = record(entry.value());
-                for ran in &ran {
-                    self.places.remove(ran.id);
+                let ran: Vec<Forgotten> = record(entry.value());
+                if let Some(place) = place_of(entry.key()) {
+                    ran.iter().for_each(|ran| self.places.remove(ran.id, place));
                 }
                 state.meta.remembered -= ran.len() as u64;
                 state.map.remove(entry.key());
@@ -129,28 +181,15 @@ impl Window {
 }
 
 /// Whose it is and which; not when it was drawn, so that who says that otherwise at each attempt is answered too.
-fn id_of(id: &CommandId) -> u128 {
-    let principal = id.principal.as_str().as_bytes();
-    let mut bytes = Vec::with_capacity(1 + principal.len() + id.key.len());
+fn id_of(principal: &str, key: &[u8]) -> u128 {
+    let mut bytes = Vec::with_capacity(1 + principal.len() + key.len());
     // At most 64.
     bytes.push(principal.len() as u8);
-    bytes.extend_from_slice(principal);
-    bytes.extend_from_slice(&id.key);
+    bytes.extend_from_slice(principal.as_bytes());
+    bytes.extend_from_slice(key);
     let mut half = [0; 16];
     half.copy_from_slice(&blake3::keyed_hash(ID_KEY, &bytes).as_bytes()[..16]);
     u128::from_be_bytes(half)
-}
-
-fn print_of(body: &Body) -> u64 {
-    match body {
-        // The one command of which there are many, without encoding it.
-        Body::MemoryPut { namespace, key, value, ttl_ms } => {
-            let lengths = [namespace.as_str().len() as u64, key.as_str().len() as u64, ttl_ms.unwrap_or(u64::MAX)];
-            let seed = lengths.into_iter().fold(1, mix);
-            [namespace.as_str().as_bytes(), key.as_str().as_bytes(), value].into_iter().fold(seed, fold)
-        }
-        body => fold(0, &codec::encode(body)),
-    }
 }
 
 fn fold(seed: u64, bytes: &[u8]) -> u64 {
@@ -167,8 +206,10 @@ fn mix(sum: u64, word: u64) -> u64 {
     product ^ (product >> 29)
 }
 
-fn place_of(key: &[u8]) -> Option<Place> {
-    Some((key::window_of(key)?, u16::from_be_bytes(key.get(9..11)?.try_into().ok()?)))
+/// Of the key of an entry of the window.
+pub fn place_of(key: &[u8]) -> Option<Place> {
+    let part = u16::from_be_bytes(key.get(9..)?.try_into().ok()?);
+    Some((key::window_of(key)?, part)).filter(|(index, _)| *index <= LAST)
 }
 
 const ID_KEY: &[u8; 32] = b"meshd v1 ledger command id      ";

@@ -5,14 +5,14 @@ use super::{
     fact::{Batch, Fact, PIECE},
     pages::Pages,
 };
-use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, Rules, audit};
+use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, Order, Rules, audit};
 use mesh_pbft::{Body, Execution, Membership};
 use mesh_proto::{
     agreement::{AllRan, Operation, Ran},
     codec,
     genesis::Genesis,
     id::Digest,
-    ledger::{self, Checked, Command, Entry, Index, Pending},
+    ledger::{self, Checked, Command, Entry, Index, Pending, Put},
     limits,
     merkle::Path,
     pbft::{self, EpochConfig, Operations, Request, Sequence},
@@ -20,6 +20,7 @@ use mesh_proto::{
     time::Wall,
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -226,9 +227,9 @@ impl Keeper {
         bodies: impl Iterator<Item = &'a Operations>,
     ) -> Result<Executed, Halt> {
         self.fill(Sequence::new(sequence.get().saturating_sub(1)))?;
-        let mut commands = Vec::new();
-        let read: Vec<Vec<Slot>> = bodies.map(|operations| self.slots(operations, &mut commands)).collect();
-        let applied = self.ledger.apply(Index(sequence.get()), time, &commands)?;
+        let mut orders = Vec::new();
+        let read: Vec<Vec<Slot>> = bodies.map(|operations| self.slots(operations, &mut orders)).collect();
+        let applied = self.ledger.execute(Index(sequence.get()), time, &orders)?;
         let mut ran = applied.outcomes.into_iter();
         let outcomes = read.into_iter().map(|slots| {
             let all = slots.into_iter().map(|slot| match slot {
@@ -258,14 +259,19 @@ impl Keeper {
         Ok(())
     }
 
-    fn slots(&self, operations: &Operations, commands: &mut Vec<Checked>) -> Vec<Slot> {
+    fn slots<'a>(&self, operations: &'a Operations, orders: &mut Vec<Order<'a>>) -> Vec<Slot> {
         let mut slots = Vec::new();
         let mut queries = 0;
         for bytes in operations.iter() {
+            if let Some(put) = Put::read(bytes) {
+                orders.push(Order::Put(put));
+                slots.push(Slot::Command);
+                continue;
+            }
             slots.push(match Operation::decode(bytes) {
                 Ok(Operation::Command(command)) => match self.check(*command) {
                     Some(checked) => {
-                        commands.push(checked);
+                        orders.push(Order::Command(Cow::Owned(checked)));
                         Slot::Command
                     }
                     None => Slot::Forged,

@@ -23,21 +23,20 @@ struct Head {
 
 pub fn put(
     state: &mut State,
-    namespace: &Namespace,
-    key: &MemoryKey,
-    value: &Octets,
+    namespace: &str,
+    key: &str,
+    value: &[u8],
     ttl_ms: Option<u64>,
 ) -> Result<Done, Rejection> {
     let key = key::memory(namespace, key);
     if state.is_full(key.len() + value.len()) {
         return Err(Rejection::Full);
     }
-    let head = head(state, &key);
-    Ok(write(state, &key, head, value, ttl_ms))
+    Ok(write(state, &key, value, ttl_ms))
 }
 
 pub fn delete(state: &mut State, namespace: &Namespace, key: &MemoryKey) -> Done {
-    let key = key::memory(namespace, key);
+    let key = key::memory(namespace.as_str(), key.as_str());
     match head(state, &key) {
         Some(head) => erase(state, &key, head),
         None => Done::Deleted { found: false },
@@ -52,7 +51,7 @@ pub fn compare_and_swap(
     value: Option<&Octets>,
     ttl_ms: Option<u64>,
 ) -> Result<Done, Rejection> {
-    let key = key::memory(namespace, key);
+    let key = key::memory(namespace.as_str(), key.as_str());
     let head = head(state, &key);
     let live = head.filter(|head| !head.is_over(state.now()));
     let agrees = match (expect, live) {
@@ -66,7 +65,7 @@ pub fn compare_and_swap(
     }
     match (value, head) {
         (Some(value), _) if state.is_full(key.len() + value.len()) => Err(Rejection::Full),
-        (Some(value), head) => Ok(write(state, &key, head, value, ttl_ms)),
+        (Some(value), _) => Ok(write(state, &key, value, ttl_ms)),
         (None, Some(head)) => Ok(erase(state, &key, head)),
         (None, None) => Ok(Done::Deleted { found: false }),
     }
@@ -91,20 +90,24 @@ pub fn read_live(entry: &Entry, now: Wall) -> Option<MemoryItem> {
     read(entry).filter(|item| item.expires.is_none_or(|expires| expires > now))
 }
 
-fn write(state: &mut State, key: &[u8], before: Option<Head>, value: &Octets, ttl_ms: Option<u64>) -> Done {
-    let version = match before.map(|head| head.version).or_else(|| state.graves.get(key).copied()) {
-        Some(last) => (last + 1).max(first_version(state.meta.index)),
-        None => first_version(state.meta.index),
-    };
+fn write(state: &mut State, key: &[u8], value: &[u8], ttl_ms: Option<u64>) -> Done {
+    let State { map, meta, graves, .. } = state;
+    let (now, first) = (meta.time, first_version(meta.index));
+    let expires = ttl_ms.map(|ms| now + Duration::from_millis(ms));
+    let (mut version, mut before) = (first, None);
+    map.put_with(key, |entry| {
+        before = entry.and_then(|entry| Head::read(entry.value()));
+        if let Some(last) = before.map(|head| head.version).or_else(|| graves.get(key).copied()) {
+            version = (last + 1).max(first);
+        }
+        Entry::new(key, &[&Head { version, written: now, expires }.encode(), value])
+    });
     if let Some(expires) = before.and_then(|head| head.expires) {
-        state.map.remove(&key::at(key::EXPIRY, expires, key));
+        map.remove(&key::at(key::EXPIRY, expires, key));
     }
-    let expires = ttl_ms.map(|ms| state.now() + Duration::from_millis(ms));
     if let Some(expires) = expires {
-        state.map.put(&key::at(key::EXPIRY, expires, key), &[]);
+        map.put(&key::at(key::EXPIRY, expires, key), &[]);
     }
-    let head = Head { version, written: state.now(), expires };
-    state.map.put(key, &[&head.encode(), value]);
     Done::Written { version }
 }
 

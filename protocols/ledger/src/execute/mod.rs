@@ -9,11 +9,26 @@ pub mod proposals;
 pub mod versions;
 pub mod votes;
 
-use crate::{state::State, validate};
-use mesh_proto::ledger::{Body, Claim, Command, Done, Outcome, Rejection};
+use crate::{
+    state::State,
+    validate::{self, validate},
+};
+use mesh_proto::ledger::{Body, Claim, Command, Done, Outcome, Put, Rejection};
 
 pub fn run(state: &mut State, command: &Command) -> Outcome {
     match execute(state, command) {
+        Ok(done) => Outcome::Done(done),
+        Err(rejection) => Outcome::Rejected(rejection),
+    }
+}
+
+/// What [`run`] does with the command that it is a look at, which is of version 1.
+pub fn put(state: &mut State, put: &Put<'_>) -> Outcome {
+    let ran = match validate::put(put.id, put.ttl_ms) {
+        Ok(()) => memory::put(state, put.namespace, put.key, put.value, put.ttl_ms),
+        Err(_) => Err(Rejection::Invalid),
+    };
+    match ran {
         Ok(done) => Outcome::Done(done),
         Err(rejection) => Outcome::Rejected(rejection),
     }
@@ -30,7 +45,9 @@ fn execute(state: &mut State, command: &Command) -> Result<Done, Rejection> {
         Body::Propose(propose) => proposals::propose(state, &command.id, propose),
         Body::Vote(vote) => votes::vote(state, vote),
         Body::Close(proposal) => proposals::close(state, owner, proposal),
-        Body::MemoryPut { namespace, key, value, ttl_ms } => memory::put(state, namespace, key, value, *ttl_ms),
+        Body::MemoryPut { namespace, key, value, ttl_ms } => {
+            memory::put(state, namespace.as_str(), key.as_str(), value, *ttl_ms)
+        }
         Body::MemoryDelete { namespace, key } => Ok(memory::delete(state, namespace, key)),
         Body::MemoryCompareAndSwap { namespace, key, expect, value, ttl_ms } => {
             memory::compare_and_swap(state, namespace, key, *expect, value.as_ref(), *ttl_ms)

@@ -80,7 +80,12 @@ impl Map {
 
     /// Puts the parts of `value`, one behind the other, at `key`.
     pub fn put(&mut self, key: &[u8], value: &[&[u8]]) {
-        node::put(&mut self.root, Entry::new(key, value));
+        self.put_with(key, |_| Entry::new(key, value));
+    }
+
+    /// Puts in what is made of the entry that is there, if there is one, under the same key: one way down for both.
+    pub fn put_with(&mut self, key: &[u8], make: impl FnOnce(Option<&Entry>) -> Entry) {
+        node::put(&mut self.root, key, make);
     }
 
     /// Whether there was something.

@@ -93,15 +93,18 @@ impl Node {
         }
     }
 
-    /// A key that has as much in common with this one as any below; none where nothing is.
-    fn nearest(&self, key: &[u8]) -> Option<&[u8]> {
+    /// The entry with this key, and how many nibbles the key has in common with those below that it is nearest to.
+    fn look(&self, key: &[u8]) -> (Option<&Entry>, usize) {
         let mut node = self;
         loop {
             match node {
-                Self::Page(page) => return page.iter().next().map(Entry::key),
+                Self::Page(page) => match page.get(key) {
+                    Some(entry) => return (Some(entry), 2 * key.len()),
+                    None => return (None, page.iter().next().map_or(0, |entry| common_prefix(key, entry.key()))),
+                },
                 Self::Branch(branch) => match branch.child(key) {
                     Some(child) => node = child,
-                    None => return Some(branch.sample()),
+                    None => return (None, common_prefix(key, branch.sample())),
                 },
             }
         }
@@ -139,11 +142,13 @@ impl Node {
     }
 }
 
-/// Puts an entry in, or in the place of the one with its key.
-pub(super) fn put(node: &mut Arc<Node>, entry: Entry) {
+/// Puts in what is made of the entry with this key, or of none, under the same key.
+pub(super) fn put(node: &mut Arc<Node>, key: &[u8], make: impl FnOnce(Option<&Entry>) -> Entry) {
     // What it has in common with the nearest key tells at which branch it leaves the others, so that only one key is
     // looked at and not one at each branch: they are all over the memory.
-    let shared = node.nearest(entry.key()).map_or(0, |nearest| common_prefix(entry.key(), nearest));
+    let (before, shared) = node.look(key);
+    let entry = make(before);
+    debug_assert_eq!(entry.key(), key);
     put_below(node, entry, shared);
 }
 

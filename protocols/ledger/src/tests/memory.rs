@@ -1,11 +1,12 @@
 use super::world::{World, delete, done, put, put_for, rejected, swap, version_of};
-use crate::Rules;
+use crate::{Order, Rules};
 use mesh_proto::{
     id::Digest,
-    ledger::{Body, Done, Expect, MemoryItem, Outcome, Query, Rejection, Row},
+    ledger::{Body, Checked, Command, Done, Expect, MemoryItem, Outcome, Query, Rejection, Row},
+    task::Octets,
 };
 use proptest::{collection::vec, prelude::*};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 fn get(world: &World, key: &str) -> Option<MemoryItem> {
     let query = Query::Get { namespace: "swarm".parse().unwrap(), key: key.parse().unwrap() };
@@ -20,6 +21,30 @@ fn value(world: &World, key: &str) -> Option<String> {
 
 fn hash(text: &str) -> Expect {
     Expect::Value(Digest::from_bytes(*blake3::hash(text.as_bytes()).as_bytes()))
+}
+
+/// Whether a replica reads a put in place or as any other command, its state is the same: also what is refused, repeated,
+/// or another command under an id that ran.
+#[test]
+fn a_put_is_the_same_however_it_is_read() {
+    let (mut world, mut other) = (World::new(), World::new());
+    for round in 0..4 {
+        let key = if round % 2 == 0 { "a" } else { "b" };
+        let mut commands = vec![
+            world.command("ada", put(key, "1")),
+            world.command("bob", put_for("c", "2", Some(round * 700))),
+            world.command("ada", put_for("c", "3", Some(0))),
+        ];
+        commands[2].id.key = Octets::default();
+        commands.push(commands[0].clone());
+        commands.push(Command { body: put(key, "other"), ..commands[1].clone() });
+        let commands: Vec<Checked> = commands.into_iter().map(Checked::committed).collect();
+        let orders: Vec<Order<'_>> = commands.iter().map(|command| Order::Command(Cow::Borrowed(command))).collect();
+        let (index, now) = (world.ledger.index().next(), world.now);
+        assert_eq!(world.ledger.apply(index, now, &commands), other.ledger.execute(index, now, &orders));
+        assert_eq!(world.ledger.root(), other.ledger.root());
+        world.pass(1000);
+    }
 }
 
 #[test]

@@ -22,6 +22,13 @@ use std::{
 /// Log bytes after which the store is brought up to date.
 const EVERY: u64 = 64 * 1024 * 1024;
 
+/// So far a replica waits for a moment in which the store need not be given batches that the log has: the latest are told
+/// again with all that is in them, and just before a checkpoint is stable that is as much as the log has since the last.
+const AT_THE_LATEST: u64 = 2 * EVERY;
+
+/// So many batches told again are few: those that were in flight when the checkpoint became stable.
+const FEW_BATCHES: usize = 16;
+
 /// Changed entries after which it is, too: a record that lets go of thousands is small in the log.
 const EVERY_CHANGES: u64 = 250_000;
 
@@ -60,9 +67,13 @@ impl Snapshots {
         Ok((Self { busy, work }, thread))
     }
 
-    /// Whether to take one; if so it must be begun.
-    pub fn is_due(&self, room: &Room) -> bool {
-        let (bytes, changes) = if room.is_short() { (reserve::SHORT, reserve::FEW) } else { (EVERY, EVERY_CHANGES) };
+    /// Whether to take one; if so it must be begun. `retold`: batches that it would have once more, on a replica.
+    pub fn is_due(&self, room: &Room, retold: Option<usize>) -> bool {
+        let every = match retold {
+            Some(batches) if batches > FEW_BATCHES => AT_THE_LATEST,
+            Some(_) | None => EVERY,
+        };
+        let (bytes, changes) = if room.is_short() { (reserve::SHORT, reserve::FEW) } else { (every, EVERY_CHANGES) };
         (room.backlog >= bytes || room.changes >= changes) && !self.busy.swap(true, Ordering::AcqRel)
     }
 
@@ -136,7 +147,7 @@ mod tests {
         let (commits, jobs) = sync_channel(4);
         let (log, stop) = (LogState::default(), Arc::new(AtomicBool::new(false)));
         let (snapshots, thread) = Snapshots::start(store, commits, log.clone(), Arc::clone(&stop)).unwrap();
-        assert!(snapshots.is_due(&roomy(EVERY)));
+        assert!(snapshots.is_due(&roomy(EVERY), None));
         snapshots.begin(AT, vec![(b"key".to_vec(), Some(b"value".to_vec()))], Pages::default());
         Full { log, stop, jobs, snapshots, thread, directory }
     }
@@ -157,7 +168,7 @@ mod tests {
     fn the_store_waits_for_room_and_then_goes_on() {
         let Full { log, jobs, snapshots, thread, directory, .. } = full();
         assert!(jobs.recv_timeout(LOOK * 2).is_err(), "written without room");
-        assert!(!snapshots.is_due(&tight(u64::MAX)), "one at a time");
+        assert!(!snapshots.is_due(&tight(u64::MAX), None), "one at a time");
         log.free.store(u64::MAX, Ordering::Relaxed);
         assert!(matches!(jobs.recv().unwrap(), Job::Release(AT)));
         drop(snapshots);
@@ -178,19 +189,25 @@ mod tests {
         let Full { log, jobs, snapshots, .. } = full();
         log.free.store(u64::MAX, Ordering::Relaxed);
         assert!(matches!(jobs.recv().unwrap(), Job::Release(AT)));
-        let due = |room: Room| {
+        let of_replica = |room: Room, retold| {
             // Until the writer has said that it is done.
             while snapshots.busy.load(Ordering::Acquire) {
                 thread::yield_now();
             }
-            let due = snapshots.is_due(&room);
+            let due = snapshots.is_due(&room, retold);
             snapshots.busy.store(false, Ordering::Release);
             due
         };
+        let due = |room| of_replica(room, None);
         assert!(!due(roomy(EVERY - 1)) && due(roomy(EVERY)));
         let changed = |room, changes| Room { changes, ..room };
         assert!(!due(changed(roomy(0), EVERY_CHANGES - 1)) && due(changed(roomy(0), EVERY_CHANGES)));
         assert!(!due(changed(tight(0), reserve::FEW - 1)) && due(changed(tight(0), reserve::FEW)));
         assert!(!due(tight(reserve::SHORT - 1)) && due(tight(reserve::SHORT)));
+        // A replica waits until few batches are told again, but not for ever, and not where room is short.
+        for (retold, every) in [(0, EVERY), (FEW_BATCHES, EVERY), (FEW_BATCHES + 1, AT_THE_LATEST)] {
+            assert!(!of_replica(roomy(every - 1), Some(retold)) && of_replica(roomy(every), Some(retold)), "{retold}");
+        }
+        assert!(of_replica(tight(reserve::SHORT), Some(usize::MAX)));
     }
 }

@@ -176,7 +176,8 @@ impl Thread {
                 other => self.held.effects.push(other),
             }
         }
-        if self.hand_over() && self.snapshots.is_due(&self.log.room(self.coordinator.changes_len())) {
+        let room = self.log.room(self.coordinator.changes_len());
+        if self.hand_over() && self.snapshots.is_due(&room, self.coordinator.retold_batches()) {
             let (position, changes, pages) = self.coordinator.take_changes();
             // Behind the records that it rests on: the store must never be ahead of the log.
             self.commit(Job::Snapshot(position, changes, pages));

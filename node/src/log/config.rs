@@ -8,7 +8,7 @@ pub const MAX_RECORD: usize = 8 << 20;
 /// Bytes a segment.
 pub const DEFAULT_SEGMENT_SIZE: u64 = 16 << 20;
 /// Free segments that are kept for use.
-pub const DEFAULT_FREE_SEGMENTS: usize = 2;
+pub const DEFAULT_FREE_SEGMENTS: usize = 8;
 
 /// Sizes of a log.
 #[derive(Debug, Clone)]

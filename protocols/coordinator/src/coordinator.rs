@@ -266,6 +266,12 @@ impl Coordinator {
         self.changed_members.len() + usize::from(self.newly_introduced) + self.tasks.shelf().changed_len()
     }
 
+    /// Batches of the committee's order that [`Self::take_changes`] would give once more, as large as they are: few right
+    /// behind a stable checkpoint. None on a node that has no replica.
+    pub fn retold_batches(&self) -> Option<usize> {
+        self.agreement.as_ref().and_then(Agreement::retold)
+    }
+
     /// The entries of the store that changed since the last call, for position [`Self::position`]: `None` is a removal. To
     /// be written together with those that the pages come to, which take a while to find.
     pub fn take_changes(&mut self) -> (LogPosition, Changes, Pages) {

@@ -11,13 +11,14 @@ use crate::config::{Report, Size};
 pub struct Log {
     /// Size of a preallocated segment, a multiple of 512 bytes. May differ from one start to the next. Default: 16MiB.
     pub segment_size: Size,
-    /// Segments kept for use when all that they held is released; more are removed. Default: 2.
+    /// Segments kept for use when all that they held is released; more are removed. A new one is written twice, first with
+    /// zeros, and commits wait for it: the default is what is written between two times that the store catches up. Default: 8.
     pub free_segments: u32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { segment_size: Size::from_mib(16), free_segments: 2 }
+        Self { segment_size: Size::from_mib(16), free_segments: 8 }
     }
 }
 

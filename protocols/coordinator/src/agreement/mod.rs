@@ -233,6 +233,11 @@ impl Agreement {
         self.seat.is_some()
     }
 
+    /// Batches that [`Agreement::take_changes`] would tell again, with all that is in them.
+    pub fn retold(&self) -> Option<usize> {
+        self.seat.as_ref().map(|seat| seat.replica.retold())
+    }
+
     /// The least facts from which all follows beside the state that is held, and what makes the store's pages those of
     /// that state.
     pub fn take_changes(&mut self) -> Option<(Vec<Fact>, Pages)> {

@@ -288,6 +288,11 @@ impl Replica {
         self.durable.retell()
     }
 
+    /// Batches above the stable checkpoint, which [`Replica::retell`] tells with their bodies.
+    pub fn retold(&self) -> usize {
+        self.durable.log.len()
+    }
+
     fn message(&mut self, turn: &mut Turn<'_>, verified: Verified) -> Result<(), Rejection> {
         let Verified { from, message } = verified;
         match message {

@@ -1,6 +1,13 @@
 //! The commit thread: one append and one sync for all that waits, then the effects that rested on it, in order.
 
-use super::{backlog::Backlog, fatal, hands::Hands, reserve, room::Room, snapshot::Snapshots};
+use super::{
+    backlog::Backlog,
+    fatal,
+    hands::{Encoded, Hands},
+    reserve,
+    room::Room,
+    snapshot::Snapshots,
+};
 use crate::{
     api::Pulse,
     log::{Disk, Log},
@@ -140,8 +147,9 @@ pub fn run<D: Disk>(
             appended = Instant::now();
             is_sealed = false;
         }
+        let mut encoded = Encoded::default();
         for effect in waiting.drain(..) {
-            hands.carry_out(effect);
+            hands.carry_out(effect, &mut encoded);
         }
         if let Some(upto) = release {
             backlog.release(log.bytes_since_release());

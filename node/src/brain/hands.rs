@@ -12,8 +12,15 @@ use bytes::Bytes;
 use libp2p::Multiaddr;
 use mesh_coordinator::{ControlMessage, Effect, Input, Message};
 use mesh_ledger::Map;
-use mesh_proto::{codec, id::NodeId, pbft::Sequence};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use mesh_proto::{
+    codec,
+    id::NodeId,
+    pbft::{self, Sequence},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use tokio::{runtime::Handle, sync::watch};
 
 /// Everything that an effect may need.
@@ -31,13 +38,30 @@ pub struct Hands {
     pub raft: raft::Port,
 }
 
+/// The message of the ordering protocol that was encoded last: what goes to several members goes to one behind the other.
+#[derive(Default)]
+pub struct Encoded(Option<(Arc<pbft::Message>, Bytes)>);
+
+impl Encoded {
+    fn of(&mut self, message: &Arc<pbft::Message>) -> Bytes {
+        match &self.0 {
+            Some((last, bytes)) if Arc::ptr_eq(last, message) => bytes.clone(),
+            Some(_) | None => {
+                let bytes = Bytes::from(message.encode());
+                self.0 = Some((Arc::clone(message), bytes.clone()));
+                bytes
+            }
+        }
+    }
+}
+
 impl Hands {
     /// The caller has seen to it that what the effect rests on is on disk.
-    pub fn carry_out(&self, effect: Effect) {
+    pub fn carry_out(&self, effect: Effect, encoded: &mut Encoded) {
         match effect {
             // Appended by the commit thread before anything that rests on it.
             Effect::Persist(_) => {}
-            Effect::Send { to, message, .. } => self.send(to, &message),
+            Effect::Send { to, message, .. } => self.send(to, &message, encoded),
             Effect::Answer { request, answers, .. } => self.waiting.say(request, answers, &self.runtime),
             Effect::Execute { birth, attempt, .. } => self.work.execute(&birth, attempt),
             Effect::Cancel { task, attempt } => {
@@ -61,15 +85,15 @@ impl Hands {
         }
     }
 
-    fn send(&self, to: NodeId, message: &Message) {
-        let (class, bytes) = match message {
-            Message::Task(frame) => (Class::Task, codec::encode_into(Vec::with_capacity(4096), frame)),
+    fn send(&self, to: NodeId, message: &Message, encoded: &mut Encoded) {
+        let (class, bytes): (Class, Bytes) = match message {
+            Message::Task(frame) => (Class::Task, codec::encode_into(Vec::with_capacity(4096), frame).into()),
             // A reply may be large, and heartbeats must not wait behind it.
-            Message::Control(reply @ ControlMessage::Reply { .. }) => (Class::Bulk, codec::encode(reply)),
-            Message::Control(message) => (Class::Control, codec::encode(message)),
-            Message::Consensus(message) => (Class::Consensus, message.encode()),
+            Message::Control(reply @ ControlMessage::Reply { .. }) => (Class::Bulk, codec::encode(reply).into()),
+            Message::Control(message) => (Class::Control, codec::encode(message).into()),
+            Message::Consensus(message) => (Class::Consensus, encoded.of(message)),
         };
-        match self.network.send(to, class, Bytes::from(bytes)) {
+        match self.network.send(to, class, bytes) {
             Ok(()) => {}
             // Its `Down` is on its way to the brain, or has been there: what matters is said again on `Up`.
             Err(SendError::NotConnected) => {}
@@ -109,5 +133,31 @@ impl Hands {
 fn note(result: Result<(), CommandError>) {
     if let Err(error) = result {
         tracing::debug!(%error, "the network did not take a command");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{domain::Epoch, pbft::View};
+
+    #[test]
+    fn a_message_is_encoded_once_for_all_its_receivers() {
+        let status = |view| {
+            Arc::new(pbft::Message::Status(pbft::Status {
+                epoch: Epoch(1),
+                view: View::new(view),
+                active: true,
+                stable: Sequence::ZERO,
+                executed: Sequence::ZERO,
+                wants: false,
+            }))
+        };
+        let (one, other) = (status(1), status(2));
+        let mut encoded = Encoded::default();
+        let [first, second] = [&one, &one].map(|message| encoded.of(message));
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_eq!((&first[..], &encoded.of(&other)[..]), (&one.encode()[..], &other.encode()[..]));
+        assert_eq!(encoded.of(&one)[..], one.encode());
     }
 }

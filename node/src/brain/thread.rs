@@ -3,7 +3,7 @@
 use super::{
     clock,
     commit::{Job, LogState},
-    hands::Hands,
+    hands::{Encoded, Hands},
     inbox::{Outbox, Take, Waited},
     room::Room,
     snapshot::Snapshots,
@@ -154,21 +154,26 @@ impl Thread {
         if Trail::is_on() {
             self.trail.effects(effects);
         }
+        let mut encoded = Encoded::default();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist(fact) => {
-                    self.held.records.push(codec::encode_into(Vec::with_capacity(512), &fact));
+                    self.held.records.push(codec::encode_into(Vec::with_capacity(fact.weight()), &fact));
                     if let Fact::Member(member) = &fact {
                         self.directory.note(member);
                     }
                 }
                 Effect::Send { after: LogPosition::START, .. } | Effect::Announce { after: LogPosition::START, .. } => {
-                    self.hands.carry_out(effect);
+                    self.hands.carry_out(effect, &mut encoded);
                 }
                 // What is asked of an engine rests on nothing of this log.
-                Effect::SumUp { .. } | Effect::Verify(_) | Effect::Port(_) => self.hands.carry_out(effect),
+                Effect::SumUp { .. } | Effect::Verify(_) | Effect::Port(_) => {
+                    self.hands.carry_out(effect, &mut encoded);
+                }
                 // Queued a while ago: it need not wait for what was said since.
-                Effect::Execute { after, .. } if self.may_overtake(after) => self.hands.carry_out(effect),
+                Effect::Execute { after, .. } if self.may_overtake(after) => {
+                    self.hands.carry_out(effect, &mut encoded);
+                }
                 Effect::Cancel { .. } => {
                     self.hands.cancels.fetch_add(1, Ordering::AcqRel);
                     self.held.effects.push(effect);

@@ -77,7 +77,12 @@ pub enum Kind {
 impl Message {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(self)
+        let carried = match self {
+            Self::Request(request) => request.operations.as_bytes().len(),
+            Self::Requests(requests) => requests.iter().map(|request| request.operations.as_bytes().len() + 256).sum(),
+            _ => 0,
+        };
+        codec::encode_into(Vec::with_capacity(512 + carried), self)
     }
 
     /// Reads one. The kind is told from the first bytes, and its limit checked, before anything else is read; only the

@@ -18,4 +18,13 @@ pub enum Fact {
 impl Fact {
     /// Bytes of an encoded record, at most.
     pub const LIMIT: usize = mesh_tasks::Fact::LIMIT + 1024;
+
+    /// About how many bytes the record takes: what its buffer is made with.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Agreement(fact) => fact.weight(),
+            Self::Task(_) | Self::Member(_) | Self::Introduced => 512,
+        }
+    }
 }

@@ -98,6 +98,24 @@ impl Fact {
         pieces.collect()
     }
 
+    /// About how many bytes it takes. Bodies are most of what is written.
+    pub fn weight(&self) -> usize {
+        use mesh_pbft::Fact as Own;
+        match self {
+            Self::Replica(fact) => match &**fact {
+                Own::Accepted { batch, bodies, .. } => {
+                    let digests = batch.as_ref().map_or(0, |batch| batch.requests.len() * 40);
+                    let bodies = bodies.iter().map(|(_, body)| body.operations.as_bytes().len() + 256);
+                    512 + digests + bodies.sum::<usize>()
+                }
+                _ => 1024,
+            },
+            Self::Piece { bytes, .. } => 64 + bytes.len(),
+            Self::Ran { .. } | Self::State(_) => PIECE,
+            Self::StateDropped | Self::Follows => 64,
+        }
+    }
+
     /// Those that are written all the time are bounded by the size of a batch.
     fn may_be_large(&self) -> bool {
         use mesh_pbft::Fact as Own;

@@ -21,7 +21,8 @@ pub enum Effect {
     /// To be executed after all before it; answered by `Input::Executed`.
     Execute(Execution),
     /// The state behind this number is to be readable under it until released, after a crash as well; answered by
-    /// `Input::Checkpointed`. Nothing is executed meanwhile.
+    /// `Input::Checkpointed`. Execution goes on meanwhile, up to the next checkpoint: the state is that of before all
+    /// [`Effect::Execute`] behind this.
     TakeCheckpoint {
         sequence: Sequence,
     },

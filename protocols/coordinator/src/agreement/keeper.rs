@@ -109,10 +109,13 @@ impl Keeper {
         Ok(state)
     }
 
-    /// What was executed since the last checkpoint, in facts that are not too large.
-    pub fn take_since(&mut self) -> Vec<Fact> {
+    /// What was executed from the last checkpoint up to this one, in facts that are not too large. What was executed behind
+    /// it while it was summed up is for the next.
+    pub fn take_since(&mut self, checkpoint: Sequence) -> Vec<Fact> {
         let (mut facts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for batch in std::mem::take(&mut self.since) {
+        let behind = self.since.partition_point(|batch| batch.sequence <= checkpoint);
+        let rest = self.since.split_off(behind);
+        for batch in std::mem::replace(&mut self.since, rest) {
             let bodies = batch.bodies.iter().map(|body| body.operations.as_bytes().len() + 256);
             let weight = batch.requests.len() * 40 + bodies.sum::<usize>();
             if bytes + weight > RAN_BYTES && !part.is_empty() {

@@ -281,7 +281,7 @@ impl Seat {
     /// The fact goes out, behind what it needs to be read again.
     fn persisted(&mut self, fact: mesh_pbft::Fact, effects: &mut Vec<SeatEffect>) {
         if let mesh_pbft::Fact::Checkpoint { summary, .. } = &fact {
-            effects.extend(self.keeper.take_since().into_iter().map(SeatEffect::Persist));
+            effects.extend(self.keeper.take_since(summary.sequence).into_iter().map(SeatEffect::Persist));
             self.keeper.hold(summary.sequence);
         }
         effects.push(SeatEffect::Persist(Fact::Replica(Box::new(fact))));

@@ -35,6 +35,10 @@ pub struct Council {
     pub halted: Vec<(usize, String)>,
     /// Messages of the ordering protocol that were refused at the door.
     pub refused: usize,
+    /// How long it takes to sum up a state.
+    pub sum_up_ms: u64,
+    /// What is being summed up, and when that is done.
+    summing: Vec<(u64, usize, Input)>,
     now: u64,
 }
 
@@ -78,6 +82,8 @@ impl Council {
             answers: BTreeMap::new(),
             halted: Vec::new(),
             refused: 0,
+            sum_up_ms: 0,
+            summing: Vec::new(),
             now: 0,
         };
         council.nodes = (0..n).map(|_| None).collect();
@@ -174,6 +180,7 @@ impl Council {
 
     pub fn kill(&mut self, at: usize) {
         self.nodes[at] = None;
+        self.summing.retain(|(_, of, _)| *of != at);
         for inbox in &mut self.inboxes {
             inbox.push(Input::Down { node: node(at) });
         }
@@ -232,6 +239,8 @@ impl Council {
     fn step(&mut self, at: usize) {
         let now = Now { mono: Mono((self.now + 1000) * 1000), wall: Wall(BEGIN + self.now) };
         let mut inputs = std::mem::take(&mut self.inboxes[at]);
+        let summed = self.summing.extract_if(.., |(due, of, _)| *of == at && *due < self.now);
+        inputs.extend(summed.map(|(_, _, input)| input));
         if let Some(verifier) = &mut self.verifiers[at] {
             for (from, bytes) in std::mem::take(&mut self.frames[at]) {
                 match verifier.decode(from, &bytes) {
@@ -275,7 +284,7 @@ impl Council {
             }
             Effect::SumUp { sequence, state } => {
                 let root: Digest = state.root();
-                self.inboxes[at].push(Input::SummedUp { sequence, root });
+                self.summing.push((self.now + self.sum_up_ms, at, Input::SummedUp { sequence, root }));
             }
             Effect::Verify(snapshot) => match &mut self.verifiers[at] {
                 Some(verifier) => verifier.update(snapshot),

@@ -86,10 +86,9 @@ impl Replica {
     /// The last number that may be accepted: nothing above a checkpoint before the checkpoint's number was executed, and
     /// nothing above one that ends the epoch. So every replica that accepts a number knows of which epoch it is.
     pub(super) fn barrier(&self) -> Sequence {
-        match (&self.next_config, self.checkpointing) {
-            (Some((next, _)), _) => next.start,
-            (None, Some(checkpoint)) => checkpoint,
-            (None, None) => self.durable.config.boundary(self.executed.next()),
+        match &self.next_config {
+            Some((next, _)) => next.start,
+            None => self.durable.config.boundary(self.executed.next()),
         }
     }
 

@@ -8,11 +8,40 @@ use crate::{
 };
 use mesh_proto::{
     id::{Digest, NodeId},
-    pbft::{Checkpoint, Conflict, EpochCertificate, Message, Roots, Sequence, Stable, Summary, View},
+    pbft::{Checkpoint, Conflict, EpochCertificate, EpochConfig, Message, Roots, Sequence, Stable, Summary, View},
+    time::Wall,
 };
 use std::sync::Arc;
 
+/// What a checkpoint's summary will say beside the state, as it was behind its number: execution goes on meanwhile.
+#[derive(Debug)]
+pub struct Summing {
+    sequence: Sequence,
+    time: Wall,
+    table: Table,
+    clients: Roots,
+    /// Of the epoch that begins there, or goes on.
+    config: Arc<EpochConfig>,
+}
+
+impl Summing {
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+}
+
 impl Replica {
+    /// A checkpoint's number was executed, and nothing behind it was given out.
+    pub(super) fn begin_summing(&mut self, turn: &mut Turn<'_>, sequence: Sequence) {
+        assert!(self.summing.is_none() && self.issued == sequence, "one checkpoint is summed up at a time");
+        let next = self.next_config.as_ref().map(|(next, _)| Arc::clone(next));
+        let config = next.unwrap_or_else(|| Arc::clone(&self.durable.config));
+        let clients = self.table.roots();
+        self.summing = Some(Summing { sequence, time: self.time, table: self.table.clone(), clients, config });
+        self.has_passed = true;
+        turn.effects.push(Effect::TakeCheckpoint { sequence });
+    }
+
     /// The caller has summed up its state behind a checkpoint's number.
     pub(super) fn on_checkpointed(
         &mut self,
@@ -20,28 +49,19 @@ impl Replica {
         sequence: Sequence,
         state: Roots,
     ) -> Result<(), Rejection> {
-        if self.checkpointing != Some(sequence) {
+        let Some(summed) = self.summing.take_if(|summing| summing.sequence == sequence) else {
             return Err(Rejection::OutOfTurn(sequence));
-        }
-        self.checkpointing = None;
-        let next = self.next_config.as_ref().map(|(next, _)| Arc::clone(next));
-        let config = next.unwrap_or_else(|| Arc::clone(&self.durable.config));
-        let summary = Summary {
-            sequence,
-            time: self.time,
-            state,
-            clients: self.table.roots(),
-            floor: self.table.floor(),
-            config: config.as_ref().clone(),
         };
+        let Summing { time, table, clients, config, .. } = summed;
+        let summary = Summary { sequence, time, state, clients, floor: table.floor(), config: config.as_ref().clone() };
         let digest = summary.digest();
         let epoch = self.durable.config.epoch;
         let vote = self.id.filter(|_| self.can_vote());
         let vote = vote.map(|id| Checkpoint::sign(&self.key, &self.network, (epoch, id), sequence, digest));
         // At most as large as a table, whatever was answered since.
         let clients = match self.durable.checkpoints.last_key_value() {
-            Some((_, before)) => self.table.changes_since(&before.table),
-            None => self.table.changes_since(&Table::default()),
+            Some((_, before)) => table.changes_since(&before.table),
+            None => table.changes_since(&Table::default()),
         };
         let signature = vote.as_ref().map(|vote| vote.signature);
         self.persist(turn, Fact::Checkpoint { summary: Arc::new(summary), clients, vote: signature });
@@ -51,7 +71,8 @@ impl Replica {
             self.broadcast(turn, Message::Checkpoint(vote));
         }
         self.check_stable(turn, sequence);
-        self.pass_barrier(turn);
+        self.execute(turn);
+        self.try_install(turn);
         Ok(())
     }
 

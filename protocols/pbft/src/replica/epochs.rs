@@ -26,7 +26,8 @@ impl Replica {
         if self.executed < config.start {
             // Answers to what was given out come to nothing: the state of the new epoch replaces this one.
             self.running.clear();
-            (self.issued, self.checkpointing) = (self.executed, None);
+            self.issued = self.executed;
+            self.summing = None;
         }
         self.proposed = config.start;
         self.suspicion.enter(turn.now.mono);
@@ -50,7 +51,7 @@ impl Replica {
         // The state of this very boundary is being summed up: the epoch ends with its checkpoint, and somebody tells of it
         // again. What was executed since the last checkpoint is read again from facts of this epoch, which would be gone
         // before that checkpoint is written (simulator, seed 30).
-        if self.checkpointing.is_some_and(|own| own >= first.summary.sequence) {
+        if self.summing.as_ref().is_some_and(|own| own.sequence() >= first.summary.sequence) {
             return Err(Rejection::OutOfTurn(first.summary.sequence));
         }
         let mut rest = certificates.clone();

@@ -21,12 +21,15 @@ pub struct Running {
 }
 
 impl Replica {
-    /// Gives out all that can be executed. A checkpoint's number is done, and its state summed up, before the next one.
+    /// Gives out all that can be executed. A checkpoint's number is done before the next one; its state is summed up
+    /// beside, and done before the next checkpoint's.
     pub(super) fn execute(&mut self, turn: &mut Turn<'_>) {
-        while self.halted.is_none() && !self.is_installing() && self.checkpointing.is_none() {
+        while self.halted.is_none() && !self.is_installing() {
             let next = self.issued.next();
-            let is_behind_boundary = self.durable.config.is_checkpoint(self.issued) && self.issued > self.executed;
-            if is_behind_boundary || next > self.barrier() {
+            let config = &self.durable.config;
+            let is_behind_boundary = config.is_checkpoint(self.issued) && self.issued > self.executed;
+            let is_second = self.summing.is_some() && config.is_checkpoint(next);
+            if is_behind_boundary || is_second || next > self.barrier() {
                 break;
             }
             let Some(decided) = self.slots.get(&next).and_then(|slot| slot.decided.clone()) else { break };
@@ -38,6 +41,9 @@ impl Replica {
                 break;
             }
             self.issue(turn, next, &batch);
+        }
+        if std::mem::take(&mut self.has_passed) {
+            self.pass_barrier(turn);
         }
     }
 
@@ -149,8 +155,7 @@ impl Replica {
             self.reply(turn, gateway, sequence, outcomes);
         }
         if self.durable.config.is_checkpoint(sequence) {
-            self.checkpointing = Some(sequence);
-            turn.effects.push(Effect::TakeCheckpoint { sequence });
+            self.begin_summing(turn, sequence);
         }
     }
 

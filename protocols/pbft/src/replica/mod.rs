@@ -30,6 +30,7 @@ use crate::{
     verified::{Checked, Verified},
     votes::Votes,
 };
+use checkpoint::Summing;
 use execution::Running;
 use fetch::{Stash, Wants};
 use mesh_proto::{
@@ -92,8 +93,10 @@ pub struct Replica {
     issued: Sequence,
     executed: Sequence,
     running: VecDeque<Running>,
-    /// The state behind this number is being summed up.
-    checkpointing: Option<Sequence>,
+    /// The state behind a number is being summed up.
+    summing: Option<Summing>,
+    /// A checkpoint's number was executed since what waits behind it was looked at.
+    has_passed: bool,
     /// The epoch that begins at the next checkpoint, and since when that is known.
     next_config: Option<(Arc<EpochConfig>, Mono)>,
     last_progress: Mono,
@@ -172,7 +175,8 @@ impl Replica {
             issued: Sequence::ZERO,
             executed: Sequence::ZERO,
             running: VecDeque::new(),
-            checkpointing: None,
+            summing: None,
+            has_passed: false,
             next_config: None,
             last_progress: Mono::default(),
             changes: BTreeMap::new(),

@@ -46,7 +46,7 @@ impl Replica {
         self.executed = self.durable.held();
         self.issued = self.executed;
         self.running.clear();
-        self.checkpointing = None;
+        self.summing = None;
         self.next_config = None;
         let Some(held) = held else { return };
         self.table = held.table;

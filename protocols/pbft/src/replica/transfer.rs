@@ -155,7 +155,7 @@ impl Replica {
 
     /// Once all pieces are here and what runs is done: nothing is executed between this and the answer.
     pub(super) fn try_install(&mut self, turn: &mut Turn<'_>) {
-        let is_busy = !self.running.is_empty() || self.checkpointing.is_some();
+        let is_busy = !self.running.is_empty() || self.summing.is_some();
         let executed = self.executed;
         let Some(transfer) = &mut self.transfer else { return };
         if transfer.target.summary.sequence <= executed {

@@ -35,6 +35,8 @@ pub struct Bench {
     pub change: Option<Membership>,
     /// The caller has not found the digest of its state yet.
     pub is_summing_up: bool,
+    /// Of these numbers.
+    summing: Vec<Sequence>,
     /// How many of the effects the caller has answered.
     served: usize,
 }
@@ -122,6 +124,7 @@ impl Bench {
             facts,
             change: None,
             is_summing_up: false,
+            summing: Vec::new(),
             served: 0,
         };
         bench.note(effects);
@@ -175,16 +178,21 @@ impl Bench {
 
     /// Answers what it asks of its caller, until it asks for nothing.
     pub fn serve(&mut self) {
+        let summed = if self.is_summing_up { Vec::new() } else { std::mem::take(&mut self.summing) };
+        for sequence in summed {
+            self.input(Input::Checkpointed { sequence, state: state() }).unwrap();
+        }
         while self.served < self.effects.len() {
             let effect = self.effects[self.served].clone();
-            if self.is_summing_up && matches!(effect, Effect::TakeCheckpoint { .. }) {
-                break;
-            }
             self.served += 1;
             let input = match effect {
                 Effect::Execute(Execution { sequence, requests, .. }) => {
                     let outcomes = requests.iter().map(|_| Octets::from(&b"ok"[..])).collect();
                     Input::Executed { sequence, outcomes, change: self.change.take() }
+                }
+                Effect::TakeCheckpoint { sequence } if self.is_summing_up => {
+                    self.summing.push(sequence);
+                    continue;
                 }
                 Effect::TakeCheckpoint { sequence } => Input::Checkpointed { sequence, state: state() },
                 Effect::Install { summary } => Input::Installed { sequence: summary.sequence, state: state() },

@@ -1,7 +1,7 @@
 //! Checkpoints, garbage, and catching up.
 
 use super::bench::*;
-use crate::{Alarm, Effect, Fact, Input, Rejection};
+use crate::{Alarm, Effect, Fact, Input, Membership, Rejection};
 use mesh_proto::{
     id::Digest,
     merkle::Tree,
@@ -41,6 +41,32 @@ fn a_quorum_makes_a_checkpoint_stable() {
     assert!(matches!(written[..], [Effect::Persist(Fact::Stable { .. })]));
     assert!(bench.effects.contains(&Effect::Release { below: seq(8), except: None }));
     assert!(bench.replica.retell().iter().all(|fact| !matches!(fact, Fact::Accepted { .. })), "the log is empty");
+}
+
+/// Checklist items 33 and 36: execution goes on while a state is summed up. Nothing of what is executed meanwhile is in
+/// that checkpoint, be it a request or a change of the committee; and the next checkpoint waits.
+#[test]
+fn execution_goes_on_while_a_state_is_summed_up() {
+    let mut bench = Bench::new(1, 4);
+    bench.order((view(0), seq(1)), &[request(1)]);
+    bench.is_summing_up = true;
+    bench.order_up_to(seq(8));
+    bench.change = Some(Membership::Add(bench.node(4)));
+    for n in 9..=16 {
+        bench.order((view(0), seq(n)), &[request(n)]);
+    }
+    assert_eq!(bench.replica.executed(), seq(15));
+    bench.is_summing_up = false;
+    bench.serve();
+    assert_eq!(bench.replica.executed(), seq(16));
+    let mut waited = Bench::new(1, 4);
+    waited.order((view(0), seq(1)), &[request(1)]);
+    waited.order_up_to(seq(8));
+    assert_eq!(bench.own_checkpoint(seq(8)), waited.own_checkpoint(seq(8)));
+    assert_eq!(bench.own_checkpoint(seq(16)).config.members.len(), 5);
+    // What is told of it after a restart is that as well.
+    bench.stabilize(seq(8));
+    assert_eq!(bench.restart().replica.stable(), bench.replica.stable());
 }
 
 /// Checklist item 33: what is signed covers state, clients, time and configuration.

@@ -28,6 +28,8 @@ pub struct Node {
     pub unseen: VecDeque<(usize, Execution)>,
     /// What the caller is asked to do, in order.
     pub jobs: VecDeque<Effect>,
+    /// The snapshot behind this number is taken, and its roots are still to be told.
+    pub summing: Option<Sequence>,
     pub is_working: bool,
     pub is_syncing: bool,
     /// Counts lives: events of an earlier one come to nothing.
@@ -66,6 +68,7 @@ impl Node {
             gated: VecDeque::new(),
             unseen: VecDeque::new(),
             jobs: VecDeque::new(),
+            summing: None,
             is_working: false,
             is_syncing: false,
             life: 0,
@@ -87,6 +90,7 @@ impl Node {
         self.gated.clear();
         self.unseen.clear();
         self.jobs.clear();
+        self.summing = None;
         (self.is_working, self.is_syncing, self.wake) = (false, false, None);
         self.life += 1;
     }

@@ -467,8 +467,17 @@ impl World {
                 Input::Executed { sequence: execution.sequence, outcomes, change }
             }
             Effect::TakeCheckpoint { sequence } => {
-                one.disk.snapshots.insert(sequence, one.app.clone());
-                Input::Checkpointed { sequence, state: one.app.roots() }
+                // Taken at once, and summed up behind what was given out since.
+                if !one.jobs.is_empty() && one.summing != Some(sequence) {
+                    one.disk.snapshots.insert(sequence, one.app.clone());
+                    one.summing = Some(sequence);
+                    one.jobs.push_back(Effect::TakeCheckpoint { sequence });
+                    return self.carry_out(node, Vec::new());
+                }
+                if one.summing.take() != Some(sequence) {
+                    one.disk.snapshots.insert(sequence, one.app.clone());
+                }
+                Input::Checkpointed { sequence, state: one.disk.snapshots[&sequence].roots() }
             }
             Effect::Install { summary } => {
                 let count = summary.state.count;

@@ -23,8 +23,11 @@ pub struct Config {
     pub pace_ceiling: u32,
     /// W: batches that the primary has in flight. Default 8. Larger ones hide the latency of more syncs.
     pub in_flight: u32,
-    /// How long the primary waits for a batch to fill, for each other one that is in flight. Default 2 ms.
+    /// How long the primary waits for a batch to fill, for each other one that is in flight: half of the time that batches
+    /// take from proposal to execution, but no less than this. Default 2 ms.
     pub batch_delay: Duration,
+    /// And no more than this. Default 8 ms: where the network is what takes the time, waiting makes nothing cheaper.
+    pub batch_delay_max: Duration,
     /// How far the time of a fresh proposal may be from the clock. Default 10 s.
     pub time_bound: Duration,
     /// A backup relays a request that the primary has not proposed after this. Default 100 ms.
@@ -70,6 +73,7 @@ impl Default for Config {
             pace_ceiling: 80,
             in_flight: 8,
             batch_delay: Duration::from_millis(2),
+            batch_delay_max: Duration::from_millis(8),
             time_bound: Duration::from_secs(10),
             relay_after: Duration::from_millis(100),
             fetch_after: Duration::from_millis(10),

@@ -151,6 +151,7 @@ impl Replica {
         self.counters.executed += 1;
         self.counters.executed_requests += requests.len() as u64;
         self.note_progress(turn, requests.len());
+        self.note_round(turn, sequence);
         for (gateway, outcomes) in replies {
             self.reply(turn, gateway, sequence, outcomes);
         }

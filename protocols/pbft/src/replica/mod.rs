@@ -46,6 +46,7 @@ use slot::Slot;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 use suspicion::Suspicion;
 use transfer::{Behind, Transfer};
@@ -84,6 +85,8 @@ pub struct Replica {
     wants: Wants,
     /// When the primary last proposed something.
     proposal_seen: Mono,
+    /// How long the batches take that this replica proposes, on the mean of the last.
+    round: Duration,
 
     // Execution.
     table: Table,
@@ -169,6 +172,7 @@ impl Replica {
             stash: Stash::default(),
             wants: Wants::default(),
             proposal_seen: Mono::default(),
+            round: Duration::ZERO,
 
             table: Table::default(),
             time: Wall::default(),

@@ -1,12 +1,12 @@
 //! What the primary does: batches in flight, up to W. Sections 4.2 and 5.
 
 use super::{Replica, Turn};
-use crate::Body;
+use crate::{Body, Config};
 use mesh_proto::{
     pbft::{Batch, Message, PrePrepare, Sequence},
     time::Mono,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Replica {
     /// Proposes as long as there is something to propose and room for it.
@@ -37,7 +37,21 @@ impl Replica {
         let in_flight = u32::try_from(self.proposed.above(self.executed)).unwrap_or(u32::MAX);
         match in_flight == 0 || self.pool.has_batch(&self.durable.config) {
             true => Some(Mono::default()),
-            false => Some(oldest + self.config.batch_delay.saturating_mul(in_flight)),
+            false => Some(oldest + self.batch_delay().saturating_mul(in_flight)),
+        }
+    }
+
+    /// Batches that take long do so, on a busy machine, for what each costs beside what is in it. So of those that take
+    /// long there are to be fewer.
+    fn batch_delay(&self) -> Duration {
+        let Config { batch_delay, batch_delay_max, .. } = self.config;
+        (self.round / 2).min(batch_delay_max).max(batch_delay)
+    }
+
+    /// A batch was executed; what took this primary's own how long moves the mean by an eighth.
+    pub(super) fn note_round(&mut self, turn: &Turn<'_>, sequence: Sequence) {
+        if let Some(slot) = self.slots.get(&sequence).filter(|_| self.is_primary()) {
+            self.round = (self.round * 7 + turn.now.mono.since(slot.since)) / 8;
         }
     }
 

@@ -4,7 +4,7 @@ use super::bench::*;
 use crate::{Config, Effect, Fact, Rejection};
 use mesh_proto::{
     id::Digest,
-    pbft::{Batch, Message},
+    pbft::{Batch, EpochConfig, Message},
     time::Wall,
 };
 use std::{sync::Arc, time::Duration};
@@ -208,6 +208,58 @@ fn the_primary_keeps_to_its_window() {
     let mut backup = Bench::new(1, 4);
     let far = backup.pre_prepare((V0, seq(17)), &Batch::null());
     assert!(matches!(backup.give(0, far), Err(No::Refused(crate::Refusal::Window(_)))));
+}
+
+/// Peers prepare and commit all that was proposed.
+fn finish(bench: &mut Bench) {
+    let proposals = bench.take().into_iter().filter_map(|effect| match effect {
+        Effect::Send { message, .. } => match message.as_ref() {
+            Message::PrePrepare(proposal) => Some((proposal.sequence, proposal.batch.digest())),
+            _ => None,
+        },
+        _ => None,
+    });
+    for (sequence, digest) in proposals {
+        (1..3).for_each(|peer| bench.give(peer, bench.prepare(peer, (V0, sequence), digest)).unwrap());
+        (1..3).for_each(|peer| bench.give(peer, bench.commit(peer, (V0, sequence), digest)).unwrap());
+    }
+    bench.serve();
+}
+
+/// Two requests that come together: the first is proposed at once, and the second when it has waited for as long as this
+/// returns. Both are executed when the first has taken so long.
+fn waited(bench: &mut Bench, took: Duration) -> Duration {
+    let (proposed, begun) = (bench.counters().proposed, bench.now.mono);
+    let step = Duration::from_micros(100);
+    (1..=2).for_each(|next| bench.ask(&request(proposed + next)).unwrap());
+    while bench.counters().proposed < proposed + 2 {
+        assert_eq!(bench.counters().proposed, proposed + 1);
+        bench.wait(step);
+    }
+    let waited = bench.now.mono.since(begun);
+    bench.wait(took.saturating_sub(waited));
+    finish(bench);
+    assert_eq!(bench.replica.executed(), seq(proposed + 2));
+    waited
+}
+
+/// Where batches take long, the primary waits for longer and makes larger ones.
+#[test]
+fn the_primary_waits_as_batches_take() {
+    let epoch = EpochConfig { batch_requests: 64, interval: 200, window: 400, client_window: 64, ..epoch(4) };
+    let mut bench = Bench::with(0, epoch, Config::default(), Vec::new(), false);
+    let ms = Duration::from_millis;
+    assert_eq!(waited(&mut bench, ms(2)), ms(2));
+    for _ in 0..30 {
+        waited(&mut bench, ms(12));
+    }
+    // Half of the mean of what the first and the second of each pair took.
+    let longer = waited(&mut bench, ms(12));
+    assert!(ms(3) < longer && longer < ms(6), "{longer:?}");
+    for _ in 0..20 {
+        waited(&mut bench, ms(200));
+    }
+    assert_eq!(waited(&mut bench, ms(200)), ms(8), "not for ever");
 }
 
 /// Checklist items 15 and 36: nothing above a checkpoint is accepted before the checkpoint's number was executed.

@@ -39,7 +39,7 @@ pub struct Config {
     pub fetch_again: Duration,
     /// Between two status messages while something is unfinished. Default 150 ms.
     pub status_busy: Duration,
-    /// And while nothing is. Default 1 s.
+    /// And while nothing is: what it is for then is a replica that missed all of something and does not know it. Default 3 s.
     pub status_idle: Duration,
     /// One replica is answered at most so often. Default 40 ms.
     pub answer_every: Duration,
@@ -79,7 +79,7 @@ impl Default for Config {
             fetch_after: Duration::from_millis(10),
             fetch_again: Duration::from_millis(100),
             status_busy: Duration::from_millis(150),
-            status_idle: Duration::from_secs(1),
+            status_idle: Duration::from_secs(3),
             answer_every: Duration::from_millis(40),
             answer_slots: 16,
             stall: Duration::from_millis(500),

@@ -3,8 +3,8 @@
 //!
 //! It shares the terminal and the process group of who started it, so that the command has both as it would without a lock,
 //! and is deaf to what a terminal says: Ctrl-C is for the command, and Ctrl-Z, which stops `meshd lock` as well, does not
-//! stop the clock of the lease. In a network of processes that trust each other as a user's do, a guard in a namespace of its
-//! own would be safer yet; but there a command has other process ids than its user sees, and no `sudo`.
+//! stop the clock of the lease. A namespace of its own would hold the command more surely yet; but in one it has other
+//! process ids than its user sees, and no `sudo`.
 
 use super::spawn::{self, Waited};
 use super::tree;

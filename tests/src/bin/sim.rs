@@ -115,7 +115,7 @@ fn one(seed: u64, wanted: &Wanted, trace: bool) -> anyhow::Result<ExitCode> {
 fn at_boundaries(arguments: &Arguments, wanted: &Wanted) -> ExitCode {
     let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
     for seed in seeds {
-        match cut_everywhere(seed, wanted, &Cut::ALL) {
+        match cut_everywhere(seed, wanted, |_| &Cut::ALL) {
             None => {}
             Some(Ok((runs, _))) => println!("seed {seed}: {runs} crashes"),
             Some(Err(report)) => {

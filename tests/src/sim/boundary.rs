@@ -72,9 +72,13 @@ impl World {
     }
 }
 
-/// Cuts one world at every write that its member makes before the world heals, in each of these ways. How often that was,
+/// Cuts one world at every write that its member makes before the world heals, in the ways that are named for it. How often that was,
 /// with what happened in all of them; or the world that failed. None if there is no committee that bears with anything.
-pub fn cut_everywhere(seed: u64, wanted: &Wanted, cuts: &[Cut]) -> Option<Result<(u64, Counts), Box<Report>>> {
+pub fn cut_everywhere(
+    seed: u64,
+    wanted: &Wanted,
+    cuts: impl Fn(u64) -> &'static [Cut],
+) -> Option<Result<(u64, Counts), Box<Report>>> {
     let cut_at = |write, cut| {
         let wanted = Wanted { boundary: Some(Boundary { write, cut }), ..wanted.clone() };
         run(seed, &wanted, Trace::new(None))
@@ -86,7 +90,7 @@ pub fn cut_everywhere(seed: u64, wanted: &Wanted, cuts: &[Cut]) -> Option<Result
     whole.options.council.as_ref().filter(|council| council.size > 1)?;
     let (mut runs, mut counts) = (0, Counts::default());
     for write in 1..=whole.writes {
-        for cut in cuts {
+        for cut in cuts(write) {
             let report = cut_at(Some(write), *cut);
             if report.violation.is_some() {
                 return Some(Err(Box::new(report)));

@@ -34,6 +34,7 @@ struct State {
     own: VecDeque<u32>,
     held: VecDeque<(u64, u64)>,
     ballots: VecDeque<Ballot>,
+    proposals: u32,
     last_proposal: Option<Instant>,
     last_commit: Instant,
     history: History,
@@ -55,8 +56,9 @@ const WISHES: u32 = 100;
 const LOCKS: u64 = 4;
 /// Own keys, held locks and proposals that are remembered to be asked for again.
 const REMEMBERED: usize = 256;
-/// Between two proposals: the ledger keeps 4,096 that are decided.
+/// Between two proposals, and so many in all: the ledger keeps 4,096 that are decided, and they are counted in the end.
 const PROPOSAL: Duration = Duration::from_millis(1_000);
+const PROPOSALS: u32 = 4_000;
 
 impl Desk {
     /// For at most so many operations: all of them are in memory when they are judged.
@@ -70,6 +72,7 @@ impl Desk {
             own: VecDeque::new(),
             held: VecDeque::new(),
             ballots: VecDeque::new(),
+            proposals: 0,
             last_proposal: None,
             last_commit: Instant::now(),
             history,
@@ -82,6 +85,11 @@ impl Desk {
     /// In microseconds since the beginning.
     pub fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// As much was asked as may be: nobody wants anything more.
+    pub fn is_spent(&self) -> bool {
+        self.state.borrow().next >= self.most
     }
 
     /// Nothing more is begun.
@@ -250,9 +258,10 @@ impl State {
     fn ballot(&mut self, nodes: usize, dice: &mut Dice) -> Wish {
         if self.ballots.is_empty() || dice.chance(100) {
             let is_soon = self.last_proposal.is_some_and(|last| last.elapsed() < PROPOSAL);
-            if is_soon {
+            if is_soon || self.proposals >= PROPOSALS {
                 return self.own(dice);
             }
+            self.proposals += 1;
             self.last_proposal = Some(Instant::now());
             return Wish::Propose;
         }

@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Nemesis<'_> {
-    /// Strikes until the time is over, or until nothing is agreed on any more, and lets all nodes run.
+    /// Strikes until the time is over, the users have asked all they may, or nothing is agreed on any more, and lets all
+    /// nodes run.
     pub async fn run(&mut self, until: Instant) -> Result<(), TestnetError> {
         let mut last = Instant::now();
         loop {
@@ -102,7 +103,8 @@ impl Nemesis<'_> {
         }
     }
 
-    /// Waits until something was agreed on that nobody knew at `since`: all nodes are let run.
+    /// Waits until something was agreed on that nobody knew at `since`: all nodes are let run. False where there is nothing
+    /// to wait for.
     async fn something_is_agreed_on(&mut self, since: Instant) -> bool {
         let begun = Instant::now();
         while self.desk.last_commit() <= since {
@@ -111,7 +113,7 @@ impl Nemesis<'_> {
                 self.desk.note(&Line::Stuck { at: self.desk.now(), ms });
                 return false;
             }
-            if self.somebody_died() {
+            if self.desk.is_spent() || self.somebody_died() {
                 return false;
             }
             tokio::time::sleep(LOOK).await;

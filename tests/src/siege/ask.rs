@@ -39,20 +39,27 @@ pub struct Asking {
     pub seed: u64,
     /// Whom locks are for, whichever node is asked: a repeat must be the same command.
     pub holder: String,
-    /// How long the committee is waited for in one attempt.
+}
+
+/// How one attempt is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// A batch that was told of before the operation's key was drawn.
+    pub born: Option<u64>,
+    /// How long the node waits for the committee.
     pub wait: Duration,
 }
 
 /// The room of all keys.
 pub const NAMESPACE: &str = "siege";
 /// Beyond what the node waits for: it may be frozen, and say nothing.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(500);
 
 impl Asking {
-    /// Asks once, at one node. `born` is a batch that was told of before the operation's key was drawn.
-    pub async fn attempt(&self, client: &Client, operation: &Operation, born: Option<u64>) -> Heard {
-        let attempt = self.ask(client, operation, born);
-        match tokio::time::timeout(self.wait + GRACE, attempt).await {
+    /// Asks once, at one node.
+    pub async fn attempt(&self, client: &Client, operation: &Operation, terms: Terms) -> Heard {
+        let attempt = self.ask(client, operation, terms);
+        match tokio::time::timeout(terms.wait + GRACE, attempt).await {
             Ok(Ok((told, index))) => Heard::Told(told, index),
             Ok(Err(error)) => Heard::of(&operation.wish, &error),
             Err(_) => Heard::Lost,
@@ -63,10 +70,10 @@ impl Asking {
         &self,
         client: &Client,
         operation: &Operation,
-        born: Option<u64>,
+        terms: Terms,
     ) -> Result<(Told, Option<u64>), ClientError> {
-        let wait = format!("wait={}ms", self.wait.as_millis());
-        let terms = born.map_or_else(|| wait.clone(), |born| format!("{wait}&born={born}"));
+        let wait = format!("wait={}ms", terms.wait.as_millis());
+        let terms = terms.born.map_or_else(|| wait.clone(), |born| format!("{wait}&born={born}"));
         let id = format!("{:x}-{}", self.seed, operation.number);
         let memory = |key: &str| format!("/v1/memory/{NAMESPACE}/{key}?{terms}");
         let written = |Written { version, index }| (Told::Written { version }, Some(index));

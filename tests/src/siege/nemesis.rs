@@ -33,9 +33,9 @@ impl Nemesis<'_> {
     /// Strikes until the time is over, the users have asked all they may, or nothing is agreed on any more, and lets all
     /// nodes run.
     pub async fn run(&mut self, until: Instant) -> Result<(), TestnetError> {
-        let mut last = Instant::now();
+        let (mut last, mut whole) = (Instant::now(), Instant::now());
         loop {
-            if !self.something_is_agreed_on(last).await {
+            if !self.something_is_agreed_on(whole).await {
                 return Ok(());
             }
             let next = (last + self.every).max(Instant::now());
@@ -49,6 +49,7 @@ impl Nemesis<'_> {
             }
             last = next;
             self.strike().await?;
+            whole = Instant::now();
         }
     }
 

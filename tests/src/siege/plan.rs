@@ -58,8 +58,6 @@ pub enum SiegeError {
 
 /// Operations of one siege: all of them are in memory when they are judged, some 300 bytes each.
 const MOST_OPERATIONS: u32 = 2_000_000;
-/// How long one attempt waits for the committee.
-const WAIT: Duration = Duration::from_secs(4);
 /// How long nodes have to find each other: many on few cores take their time.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Streams of draws: that of the nemesis, and those of users behind it.
@@ -102,7 +100,7 @@ impl Plan {
         let begun = Instant::now();
         let first_view = watch::primary(&clients).await.map_or(0, |(_, view)| view);
 
-        let asking = Asking { seed: self.seed, holder: net.nodes()[0].node.clone(), wait: WAIT };
+        let asking = Asking { seed: self.seed, holder: net.nodes()[0].node.clone() };
         let users = self.users(&desk, &clients, asking);
         self.strike(&mut net, &desk, &clients).await?;
         self.heal(&mut net).await?;
@@ -137,6 +135,7 @@ impl Plan {
             desk: desk.clone(),
             asking: asking.clone(),
             clients: clients.clone(),
+            avoids: None,
         };
         (0..self.clients).map(|number| tokio::task::spawn_local(user(number).run())).collect()
     }
@@ -144,7 +143,7 @@ impl Plan {
     async fn strike(&self, net: &mut Testnet, desk: &Rc<Desk>, clients: &Rc<Vec<Client>>) -> Result<(), TestnetError> {
         desk.begin();
         let mut dice = Dice::new(self.seed, NEMESIS);
-        let until_all = dice.range(3..=6);
+        let until_all = dice.range(1..=3);
         let (clients, desk) = (clients.clone(), desk.clone());
         let mut nemesis = Nemesis { net, clients, desk, dice, every: self.kill_every, until_all };
         nemesis.run(Instant::now() + self.time).await

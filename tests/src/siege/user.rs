@@ -1,5 +1,5 @@
 use super::{
-    ask::{Asking, Heard},
+    ask::{Asking, Heard, Terms},
     desk::Desk,
     line::{Operation, Outcome, Wish},
 };
@@ -18,10 +18,16 @@ pub struct User {
     pub asking: Rc<Asking>,
     /// One for each node.
     pub clients: Rc<Vec<Client>>,
+    /// A node that did not answer, and until when it is not asked: else all users would soon wait for one that is frozen.
+    pub avoids: Option<(usize, Instant)>,
 }
 
 /// Who was told nothing for so long gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a node is not asked that did not answer.
+const AVOIDED: Duration = Duration::from_secs(2);
+/// Milliseconds that an attempt waits: some users are in a hurry, and are told by another node what the first one did.
+const WAITS: std::ops::RangeInclusive<u64> = 200..=4_000;
 /// Of a thousand attempts that were lost, those behind which the user walks away.
 const WALKS_AWAY: u32 = 30;
 /// Of a thousand operations, those that are asked for through two nodes at once, and those asked for again though it is known
@@ -69,11 +75,16 @@ impl User {
 
     async fn attempt(&mut self, operation: &mut Operation, born: Option<u64>) -> Heard {
         let (one, other) = (self.node(&operation.wish), self.node(&operation.wish));
-        let first = self.asking.attempt(&self.clients[one], operation, born);
+        let terms = self.terms(born);
+        let first = self.asking.attempt(&self.clients[one], operation, terms);
         if !self.dice.chance(TWICE) || matches!(operation.wish, Wish::Get { .. }) {
-            return first.await;
+            let heard = first.await;
+            if matches!(heard, Heard::Lost | Heard::Refused(_)) {
+                self.avoids = Some((one, Instant::now() + AVOIDED));
+            }
+            return heard;
         }
-        let (first, second) = tokio::join!(first, self.asking.attempt(&self.clients[other], operation, born));
+        let (first, second) = tokio::join!(first, self.asking.attempt(&self.clients[other], operation, terms));
         match (first, second) {
             (Heard::Told(told, index), Heard::Told(again, _)) => {
                 operation.again = Some(again);
@@ -90,17 +101,29 @@ impl User {
         if matches!(operation.wish, Wish::Get { .. }) || !self.dice.chance(AGAIN) {
             return;
         }
-        let node = self.node(&operation.wish);
-        if let Heard::Told(again, _) = self.asking.attempt(&self.clients[node], operation, born).await {
+        let (node, terms) = (self.node(&operation.wish), self.terms(born));
+        if let Heard::Told(again, _) = self.asking.attempt(&self.clients[node], operation, terms).await {
             operation.again.get_or_insert(again);
         }
+    }
+
+    fn terms(&mut self, born: Option<u64>) -> Terms {
+        Terms { born, wait: Duration::from_millis(self.dice.spread(WAITS)) }
     }
 
     /// Whom to ask: a vote is signed by who is asked.
     fn node(&mut self, wish: &Wish) -> usize {
         match wish {
             Wish::Vote { node, .. } => *node,
-            _ => self.dice.below(self.clients.len()),
+            _ => {
+                let node = self.dice.below(self.clients.len());
+                match self.avoids {
+                    Some((avoided, until)) if avoided == node && Instant::now() < until => {
+                        (node + 1) % self.clients.len()
+                    }
+                    _ => node,
+                }
+            }
         }
     }
 }

@@ -38,5 +38,6 @@ async fn nothing_that_was_acknowledged_is_lost_or_done_twice_under_fire() {
     };
     println!("{figures}");
     assert!(figures.all.ok > 0 && figures.keys > 0 && figures.grants > 0 && figures.proofs > 0, "{figures}");
+    assert!(figures.too_long * 100 <= figures.keys, "{figures}");
     assert!(figures.faults.contains_key("kill -9 of all") && figures.views > 0, "{figures}");
 }

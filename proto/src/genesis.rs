@@ -46,6 +46,15 @@ pub enum Engine {
     Raft,
 }
 
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pbft => "pbft",
+            Self::Raft => "raft",
+        })
+    }
+}
+
 /// 1 to 64 of `a-z 0-9 - _ .`, so that a name is safe in a path, a label and a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

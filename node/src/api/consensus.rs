@@ -121,7 +121,7 @@ impl From<&AgreementView> for ConsensusStatus {
         let executed = |standing: &Option<Standing>| standing.as_ref()?.replica.map(|replica| replica.executed.get());
         let furthest = view.members.iter().filter_map(|(_, standing)| executed(standing)).max().unwrap_or(0);
         Self {
-            engine: name(view.engine).to_owned(),
+            engine: view.engine.to_string(),
             epoch: view.epoch.epoch.0,
             faults_tolerated: view.faults_tolerated,
             // Both at most 31.
@@ -155,13 +155,6 @@ pub fn warnings(view: &AgreementView) -> Vec<String> {
         )
     });
     few.into_iter().collect()
-}
-
-fn name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Pbft => "pbft",
-        Engine::Raft => "raft",
-    }
 }
 
 impl MemberStanding {

@@ -25,7 +25,12 @@ impl Vote {
     pub(super) async fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let route = self.writing.route(&format!("/v1/proposals/{}/votes", escape(&self.proposal)));
         let request = VoteRequest { choice: self.choice, round: None };
-        let voted: Voted = global.client()?.ask(&Ask::post(route).key(&self.writing.key()).json(&request)).await?;
-        Ok(output.put(&voted, |voted| format!("voted; it is {}", voted.state))?)
+        // It is signed by the node that is asked: another one's would be somebody else's vote.
+        let client = global.client()?.first_alone();
+        let voted: Voted = client.ask(&Ask::post(route).key(&self.writing.key()).json(&request)).await?;
+        Ok(output.put(&voted, |voted| match &voted.voter {
+            Some(voter) => format!("voted, as {voter}; it is {}", voted.state),
+            None => format!("voted; it is {}", voted.state),
+        })?)
     }
 }

@@ -124,6 +124,13 @@ impl Client {
         Self { http, nodes, current: AtomicUsize::new(0), token }
     }
 
+    /// Asks the first node and no other.
+    #[must_use]
+    pub fn first_alone(mut self) -> Self {
+        self.nodes.truncate(1);
+        self
+    }
+
     /// The node that is asked first.
     pub fn node(&self) -> &str {
         &self.nodes[self.current.load(Ordering::Relaxed) % self.nodes.len()]

@@ -26,6 +26,10 @@ pub enum JoinFailure {
     Itself,
     #[error("what listens there is not a mesh node, or speaks an incompatible version: {0}")]
     NotAMeshNode(String),
+    #[error(
+        "it hung up before it said who it is: it is stopping, or not a mesh node, or speaks an incompatible version: {0}"
+    )]
+    HungUp(String),
     #[error("it belongs to another network: use a token of that network, or another address")]
     WrongNetwork,
     #[error("it does not let this node in: {0}")]
@@ -55,6 +59,7 @@ impl JoinFailure {
             Self::WrongPeer { .. } => "wrong_peer",
             Self::Itself => "itself",
             Self::NotAMeshNode(_) => "not_a_mesh_node",
+            Self::HungUp(_) => "hung_up",
             Self::WrongNetwork => "wrong_network",
             Self::Refused(_) => "refused",
             Self::Unacceptable(_) => "unacceptable",
@@ -89,6 +94,7 @@ impl JoinFailure {
             | Self::NoAnswer
             | Self::NoRoute
             | Self::Name(_)
+            | Self::HungUp(_)
             | Self::NoVerdict
             | Self::Limit(_)
             | Self::Broken(_) => false,
@@ -144,7 +150,6 @@ impl JoinFailure {
             }
             _ => {}
         }
-        // A mesh node that does not want us says so behind the handshake; who hangs up within it is none.
         let text = innermost(error);
         let lower = text.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -158,18 +163,10 @@ impl JoinFailure {
             Self::Name(of_query(&text))
         } else if says(&["timed out", "timeout", "time out"]) {
             Self::NoAnswer
-        } else if says(&[
-            "handshake",
-            "noise",
-            "negotiat",
-            "protocol",
-            "multistream",
-            "unexpected end",
-            "eof",
-            "reset",
-            "broken pipe",
-            "closed",
-        ]) {
+        } else if says(&["unexpected end", "eof", "reset", "broken pipe", "closed"]) {
+            // A mesh node that does not want us says so behind the handshake; one that is killed says nothing.
+            Self::HungUp(text)
+        } else if says(&["handshake", "noise", "negotiat", "protocol", "multistream"]) {
             Self::NotAMeshNode(text)
         } else {
             Self::Broken(text)

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub seed: u64,
-    pub engine: &'static str,
+    pub engine: String,
     pub nodes: usize,
     pub clients: usize,
     pub seconds: f64,
@@ -47,7 +47,7 @@ impl Figures {
         };
         Self {
             seed: plan.seed,
-            engine: "pbft",
+            engine: plan.engine.to_string(),
             nodes: plan.nodes,
             clients: plan.clients,
             seconds: round(took.as_secs_f64()),

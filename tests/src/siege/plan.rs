@@ -52,8 +52,6 @@ pub enum SiegeError {
     History(#[from] HistoryError),
     #[error("what is there in the end was not told: {0}")]
     Reading(#[from] ClientError),
-    #[error("this build makes networks that order by pbft alone")]
-    Engine,
 }
 
 /// Operations of one siege: all of them are in memory when they are judged, some 300 bytes each.
@@ -68,9 +66,6 @@ impl Plan {
     /// Sets up, lays siege, reads, judges, and takes down what is not to be looked at. On Linux the nodes end with the
     /// thread that this is run on, which must be one with a runtime of its own.
     pub async fn run(&self) -> Result<Figures, SiegeError> {
-        if self.engine != Engine::Pbft {
-            return Err(SiegeError::Engine);
-        }
         let mut scratch = Scratch::new(self.dir.as_deref(), "meshd-siege")?;
         if self.keep {
             scratch.keep();
@@ -89,6 +84,7 @@ impl Plan {
     async fn lay(&self, dir: &Path, path: &Path) -> Result<Figures, SiegeError> {
         let mut options = Options::new(self.binary.clone());
         options.patience = PATIENCE;
+        options.engine = self.engine;
         let mut net = Testnet::up(&dir.join("net"), self.nodes, &options).await?;
         committee::grow(&net, self.nodes).await?;
         let token = net.token()?;
@@ -111,7 +107,8 @@ impl Plan {
         }
         let took = begun.elapsed();
         let binary = self.binary.clone();
-        let reading = Reading { desk: desk.clone(), clients: clients.clone(), network, binary, dir: dir.to_owned() };
+        let (engine, dir) = (self.engine, dir.to_owned());
+        let reading = Reading { desk: desk.clone(), clients: clients.clone(), engine, network, binary, dir };
         let was_read = reading.run().await;
         let last_view = watch::primary(&clients).await.map_or(0, |(_, view)| view);
         desk.flush()?;
@@ -159,7 +156,7 @@ impl Plan {
     fn describe(&self, network: &str) -> Siege {
         Siege {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            engine: "pbft".to_owned(),
+            engine: self.engine.to_string(),
             network: network.to_owned(),
             seed: self.seed,
             nodes: self.nodes,

@@ -6,6 +6,7 @@ use super::{
     line::{Found, Line, Proof, Proposal, Standing},
     watch,
 };
+use mesh_proto::genesis::Engine;
 use meshd::{
     api::{
         memory::{MemoryRow, list::MemoryPage},
@@ -26,6 +27,7 @@ use tokio::process::Command;
 pub struct Reading {
     pub desk: Rc<Desk>,
     pub clients: Rc<Vec<Client>>,
+    pub engine: Engine,
     pub network: String,
     /// The program whose verb checks proofs.
     pub binary: PathBuf,
@@ -43,7 +45,10 @@ impl Reading {
     pub async fn run(&self) -> Result<(), ClientError> {
         self.memory().await?;
         let proposals = self.proposals().await?;
-        self.proofs(&proposals).await?;
+        // Under Raft nothing is proved.
+        if self.engine == Engine::Pbft {
+            self.proofs(&proposals).await?;
+        }
         self.standings().await?;
         self.desk.note(&Line::End { at: self.desk.now() });
         Ok(())
@@ -126,7 +131,13 @@ impl Reading {
         let standings = loop {
             let all = watch::replicas(&self.clients).await;
             let is_there = |standing: &Standing| standing.checkpoint.is_some_and(|checkpoint| checkpoint >= answered);
-            let all: Vec<Standing> = all.into_iter().map(|(node, replica)| Standing::new(node, replica)).collect();
+            let mut all: Vec<Standing> = all.into_iter().map(|(node, replica)| Standing::new(node, replica)).collect();
+            // Under Raft nothing is certified: they are compared by what each has executed.
+            if self.engine == Engine::Raft {
+                for standing in &mut all {
+                    standing.checkpoint = Some(standing.executed);
+                }
+            }
             let same = |pair: &[Standing]| pair[0].checkpoint == pair[1].checkpoint;
             let is_whole = all.len() == self.clients.len() && all.iter().all(is_there) && all.windows(2).all(same);
             if is_whole || begun.elapsed() > PATIENCE {
@@ -138,8 +149,30 @@ impl Reading {
                 false => self.advance().await?,
             }
         };
-        standings.into_iter().for_each(|standing| self.desk.note(&Line::Standing(standing)));
+        for mut standing in standings {
+            if self.engine == Engine::Raft {
+                standing.digest = Some(self.digest(standing.node).await?);
+            }
+            self.desk.note(&Line::Standing(standing));
+        }
         Ok(())
+    }
+
+    /// Of the memory as a node has it.
+    async fn digest(&self, node: usize) -> Result<String, ClientError> {
+        let (mut hasher, mut after) = (blake3::Hasher::new(), String::new());
+        loop {
+            let path = format!("/v1/memory/{NAMESPACE}?limit=1000&stale=true{after}");
+            let page: MemoryPage = self.clients[node].ask(&Ask::get(path)).await?;
+            for row in &page.items {
+                let found = found(row);
+                hasher.update(format!("{} {} {} {}\n", found.key, found.version, found.write, found.count).as_bytes());
+            }
+            match page.next {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(hasher.finalize().to_hex().to_string()),
+            }
+        }
     }
 
     async fn advance(&self) -> Result<(), ClientError> {

@@ -32,9 +32,12 @@ pub async fn close(
     let errand = Errand::new(&api, asker, voting.wait.as_deref(), PATIENCE)?.born(voting.born);
     let proposal = resolve(&errand, &id).await?;
     match errand.command(Body::Close(proposal)).await? {
-        (Done::Voted(state), at) => {
-            Ok(Json(Voted { proposal: proposal.to_string(), state: state_name(state).to_string(), index: at.0 }))
-        }
+        (Done::Voted(state), at) => Ok(Json(Voted {
+            proposal: proposal.to_string(),
+            state: state_name(state).to_string(),
+            index: at.0,
+            voter: None,
+        })),
         _ => Err(Problem::unforeseen()),
     }
 }

@@ -52,6 +52,9 @@ pub struct Voted {
     /// How it stands with this: `open accepted rejected expired withdrawn`.
     pub state: String,
     pub index: u64,
+    /// Of a vote, whose it is: the peer id of the node that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voter: Option<String>,
 }
 
 /// Votes with the key of this node.
@@ -83,7 +86,8 @@ pub async fn vote(
     let signed = api.ports.signer.vote(Vote { proposal, round, choice: request.choice.into() });
     match errand.command(Body::Vote(signed)).await? {
         (Done::Voted(state), at) => {
-            Ok(Json(Voted { proposal: proposal.to_string(), state: state_name(state).to_string(), index: at.0 }))
+            let voter = Some(api.ports.signer.node().to_string());
+            Ok(Json(Voted { proposal: proposal.to_string(), state: state_name(state).to_string(), index: at.0, voter }))
         }
         _ => Err(Problem::unforeseen()),
     }

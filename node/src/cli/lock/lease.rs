@@ -5,6 +5,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use crate::api::Code;
 use crate::api::locks::Granted;
 use crate::api::locks::hold::{Renewing, Taking};
+use crate::api::node::NodeStatus;
 use crate::cli::ordering::{Route, drawn, millis};
 use crate::cli::results::escape;
 use crate::client::{Ask, Client, ClientError};
@@ -38,11 +39,18 @@ impl<'a> Lease<'a> {
     ) -> Result<Self, ClientError> {
         let path = format!("/v1/locks/{}", escape(name));
         let until = Instant::now() + wait;
-        let request = Taking { lease_ms: whole_ms(lease), holder: None };
+        let mut request = Taking { lease_ms: whole_ms(lease), holder: None };
         let (mut key, mut asked, mut asked_awake) = (drawn(), Instant::now(), lock::now());
         loop {
             let route = Route::new(&path).and("wait", &millis(TRY));
-            let error = match client.ask::<Granted>(&Ask::post(route).key(&key).json(&request)).await {
+            let granted = async {
+                // It is part of what is asked: a try through another node must say the same.
+                if request.holder.is_none() {
+                    request.holder = Some(client.ask::<NodeStatus>(&Ask::get("/v1/status")).await?.node);
+                }
+                client.ask::<Granted>(&Ask::post(route).key(&key).json(&request)).await
+            };
+            let error = match granted.await {
                 Ok(granted) => {
                     let mut taken =
                         Self { client, path: path.clone(), lease, fence: granted.fence, asked, asked_awake };

@@ -106,14 +106,27 @@ async fn nobody_no_answer_and_no_mesh_node_are_told_apart() {
     let web = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = web.local_addr().unwrap().port();
     tokio::spawn(async move {
+        let mut open = Vec::new();
         loop {
             let (stream, _) = web.accept().await.unwrap();
             stream.writable().await.unwrap();
             stream.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            open.push(stream);
         }
     });
     let why = cause_of(network.member(), &format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()).await;
-    assert!(matches!(why, JoinFailure::NotAMeshNode(_)), "{why:?}");
+    assert!(matches!(why, JoinFailure::NotAMeshNode(_)) && why.is_lasting(), "{why:?}");
+
+    // Something that hangs up, as a node does that is killed: it is tried again soon.
+    let dying = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = dying.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            drop(dying.accept().await.unwrap());
+        }
+    });
+    let why = cause_of(network.member(), &format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()).await;
+    assert!(matches!(why, JoinFailure::HungUp(_)) && !why.is_lasting(), "{why:?}");
 
     let why = cause_of(network.member(), &"/dns4/nowhere.invalid/tcp/7440".parse().unwrap()).await;
     assert!(matches!(why, JoinFailure::Name(_)), "{why:?}");

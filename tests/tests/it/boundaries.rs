@@ -16,7 +16,8 @@ const TRACES: [u64; 2] = [24, 17];
 fn a_crash_at_every_write_contradicts_nothing() {
     for (place, seed) in TRACES.into_iter().enumerate() {
         // In turn, and in another turn in each trace.
-        let cuts = |write: u64| std::slice::from_ref(&Cut::ALL[(write as usize + 2 * place) % Cut::ALL.len()]);
+        let all: &'static [Cut] = &Cut::ALL;
+        let cuts = |write: u64| std::slice::from_ref(&all[(write as usize + 2 * place) % all.len()]);
         let wanted =
             Wanted { virtual_time: Some(Duration::from_secs(6)), tasks_per_second: Some(1), ..Wanted::default() };
         let (runs, counts) = match cut_everywhere(seed, &wanted, cuts).expect("a committee") {

@@ -2,6 +2,7 @@ use super::world::{INTERVAL, World, done, index, key, node, rejected, seat};
 use crate::{Event, Halt, Ledger};
 use mesh_proto::{
     domain::Epoch,
+    genesis::Engine,
     id::{NodeId, StoreId},
     ledger::{
         Auto, Body, Change, Done, Index, Motion, NEWEST_VERSION, Outcome, Pending, Rejection, Seat, SignedMotion,
@@ -40,6 +41,24 @@ fn a_change_takes_effect_at_the_end_of_the_checkpoint() {
     assert_eq!(seated(&world), sorted(&[1, 2]));
     assert_eq!(events, vec![Event::CommitteeChanged(committee)]);
     assert_eq!(world.ledger.boundary(), None);
+}
+
+/// Nothing is certified there that a change would have to wait for; and one member's word is enough.
+#[test]
+fn under_raft_a_change_is_in_force_behind_its_own_batch() {
+    let mut world = World::new();
+    world.genesis.engine = Engine::Raft;
+    world.ledger = Ledger::genesis(&world.genesis, *world.ledger.rules());
+    for number in [2, 3] {
+        world.admit(number, Role::Full);
+        let from = world.ledger.index().next().next();
+        let by = number - 1;
+        assert_eq!(world.motion(by, Change::CommitteeAdd(seat(number))), done(Done::Moved { from }));
+        assert!(world.ledger.boundary().is_none() && world.ledger.committee().pending.is_none());
+    }
+    assert_eq!((world.ledger.committee().epoch, seated(&world)), (Epoch(2), sorted(&[1, 2, 3])));
+    assert!(matches!(world.motion(3, Change::CommitteeRemove(node(1))), Outcome::Done(_)));
+    assert_eq!(seated(&world), sorted(&[2, 3]));
 }
 
 #[test]

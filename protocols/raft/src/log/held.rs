@@ -39,8 +39,10 @@ impl Held {
 
     pub fn push(&mut self, entry: Entry, bytes: u64) -> io::Result<()> {
         let index = entry.log_id.index;
-        if let Some(last) = self.last().filter(|last| last.index.checked_add(1) != Some(index)) {
-            return Err(invalid(format!("entry {index} behind entry {}", last.index)));
+        // Where there is none, the first may be any: whether it is right behind what was purged is asked at the start.
+        let last = self.entries.back().map(|last| last.entry.log_id.index);
+        if let Some(last) = last.filter(|last| last.checked_add(1) != Some(index)) {
+            return Err(invalid(format!("entry {index} behind entry {last}")));
         }
         self.bytes += bytes;
         self.entries.push_back(Kept { entry, bytes });

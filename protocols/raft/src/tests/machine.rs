@@ -2,10 +2,13 @@
 
 use crate::machine::{Machine, Ordered, State, Stopped};
 use mesh_proto::{codec, task::Octets};
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 #[derive(Default)]
-pub struct Tape(Mutex<Lines>);
+pub struct Tape(Mutex<Lines>, AtomicUsize);
 
 /// The number of each entry with requests, and its requests.
 #[derive(Clone, Default)]
@@ -19,6 +22,11 @@ impl Tape {
         self.0.lock().unwrap().all.clone()
     }
 
+    /// Entries that came one by one.
+    pub fn executed(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
+    }
+
     pub fn said(&self) -> Vec<String> {
         self.lines().into_iter().map(|(_, line)| String::from_utf8(line).unwrap()).collect()
     }
@@ -28,6 +36,7 @@ impl Machine for Tape {
     type State = Lines;
 
     async fn execute(&self, entries: Vec<Ordered>) -> Result<Vec<Vec<Octets>>, Stopped> {
+        self.1.fetch_add(entries.len(), Ordering::Relaxed);
         let mut lines = self.0.lock().unwrap();
         let mut outcomes = Vec::new();
         for Ordered { index, requests, .. } in entries {

@@ -168,8 +168,10 @@ async fn current(snapshots: &Snapshots) -> Result<Option<Snapshot>, StorageError
     let path = snapshots.path();
     // What it says itself: another may have taken the name since.
     let opened = blocking(move || {
-        let file = fs::File::open(path)?;
+        let mut file = fs::File::open(path)?;
         let meta = Reader::new(file.try_clone()?)?.meta;
+        // Both read from one place in it, and who is given it begins at the start.
+        io::Seek::rewind(&mut file)?;
         Ok((meta, file))
     });
     let (meta, file) = opened.await.map_err(|error| StorageIOError::read_snapshot(Some(known.signature()), &error))?;

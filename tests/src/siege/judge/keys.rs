@@ -18,7 +18,7 @@ pub fn judge(operations: &[Operation], read: Option<(u64, u64)>, found: &[Found]
             continue;
         }
         keys.insert(key);
-        memory.asked(key, operation.number, action, operation.asked);
+        memory.asked(key, operation.number, action, None, operation.asked);
         if let (Some(told), Some(at)) = (operation.told().and_then(seen), operation.answered) {
             memory.told(key, operation.number, told, at)?;
         }
@@ -31,11 +31,12 @@ pub fn judge(operations: &[Operation], read: Option<(u64, u64)>, found: &[Found]
         }
         for key in keys {
             last = last.saturating_add(1);
-            memory.asked(key, last, Action::Get, asked);
+            memory.asked(key, last, Action::Get, None, asked);
             memory.told(key, last, Seen::Value(there.get(key).copied()), answered)?;
         }
     }
-    memory.judge()
+    let judged = memory.judge()?;
+    Ok((judged.checked, judged.open))
 }
 
 /// Each step of a counter was by one swap, and each swap was a step: what is there is as many as were told to be done, and

@@ -54,7 +54,10 @@ impl<M: Machine> Adapter<M> {
     /// Installs the last snapshot, or the beginning.
     pub async fn open(machine: Arc<M>, snapshots: Snapshots) -> io::Result<Self> {
         let (meta, pieces) = match snapshots.current() {
-            Some(_) => read(snapshots.path()).await?,
+            Some(_) => {
+                let path = snapshots.path();
+                blocking(move || read(fs::File::open(path)?)).await?
+            }
             None => (Meta::default(), Vec::new()),
         };
         machine.install(pieces).await.map_err(io::Error::other)?;
@@ -126,16 +129,17 @@ impl<M: Machine> RaftStateMachine<Types> for Adapter<M> {
     ) -> Result<(), StorageError> {
         use tokio::io::AsyncWriteExt as _;
         let failed = |error: io::Error| StorageIOError::write_snapshot(Some(meta.signature()), &error);
-        // What it still holds back is written, and the file is read by its name.
+        // What it still holds back is written.
         snapshot.flush().await.map_err(failed)?;
-        drop(snapshot);
-        let (of, pieces) = read(self.snapshots.coming()).await.map_err(failed)?;
+        let file = snapshot.into_std().await;
+        let again = file.try_clone().map_err(failed)?;
+        let (of, pieces) = blocking(move || read(file)).await.map_err(failed)?;
         if (of.last_log_id, &of.last_membership) != (meta.last_log_id, &meta.last_membership) {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is another one")).into());
         }
         self.machine.install(pieces).await.map_err(|stopped| failed(io::Error::other(stopped)))?;
         let (snapshots, accepted) = (self.snapshots.clone(), meta.clone());
-        blocking(move || snapshots.accept(accepted)).await.map_err(failed)?;
+        blocking(move || snapshots.accept(accepted, again)).await.map_err(failed)?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         Ok(())
@@ -178,12 +182,10 @@ async fn current(snapshots: &Snapshots) -> Result<Option<Snapshot>, StorageError
     Ok(Some(Snapshot { meta, snapshot: Box::new(tokio::fs::File::from_std(file)) }))
 }
 
-async fn read(path: std::path::PathBuf) -> io::Result<(Meta, Vec<Vec<u8>>)> {
-    blocking(move || {
-        let reader = Reader::new(fs::File::open(path)?)?;
-        Ok((reader.meta.clone(), reader.pieces()?))
-    })
-    .await
+fn read(mut file: fs::File) -> io::Result<(Meta, Vec<Vec<u8>>)> {
+    io::Seek::rewind(&mut file)?;
+    let reader = Reader::new(file)?;
+    Ok((reader.meta.clone(), reader.pieces()?))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

@@ -4,6 +4,7 @@
 //! DIR/snapshot         the last one
 //!     snapshot.new     one that is being written here
 //!     snapshot.coming  one that a leader sends
+//!     snapshot.accepted  that one, once it was read
 //! ```
 //!
 //! A file is made whole and synced aside before it takes the name, and the directory is synced behind.
@@ -13,7 +14,7 @@ use mesh_proto::{codec, id::Digest};
 use openraft::EmptyNode;
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -73,10 +74,15 @@ impl Snapshots {
         self.replace(&path, meta)
     }
 
-    /// Takes the one that came, which was read.
-    pub fn accept(&self, meta: Meta) -> io::Result<()> {
-        File::open(self.coming())?.sync_all()?;
-        self.replace(&self.coming(), meta)
+    /// Takes one that came and was read, wherever it lies. Blocks.
+    pub fn accept(&self, meta: Meta, mut came: File) -> io::Result<()> {
+        // One of this node's own may be written at the same time.
+        let path = self.dir.join(ACCEPTED);
+        let mut out = create(&path)?;
+        came.rewind()?;
+        io::copy(&mut came, &mut out)?;
+        out.sync_all()?;
+        self.replace(&path, meta)
     }
 
     fn replace(&self, path: &Path, meta: Meta) -> io::Result<()> {
@@ -163,3 +169,4 @@ fn invalid(what: &str) -> io::Error {
 const CURRENT: &str = "snapshot";
 const NEW: &str = "snapshot.new";
 const COMING: &str = "snapshot.coming";
+const ACCEPTED: &str = "snapshot.accepted";

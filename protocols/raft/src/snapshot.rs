@@ -1,9 +1,9 @@
 //! A state on the disk: what openraft calls its meta data, then the pieces, each behind its length and digest.
 //!
 //! ```text
-//! DIR/snapshot         the last one
-//!     snapshot.new     one that is being written here
-//!     snapshot.coming  one that a leader sends
+//! DIR/snapshot           the last one
+//!     snapshot.new       one that is being written here
+//!     snapshot.coming    one that a leader sends
 //!     snapshot.accepted  that one, once it was read
 //! ```
 //!

@@ -41,6 +41,8 @@ pub struct Config {
     pub status_busy: Duration,
     /// And while nothing is: what it is for then is a replica that missed all of something and does not know it. Default 3 s.
     pub status_idle: Duration,
+    /// And by who has no vote: others send it nothing but what it asks for. Default 1 s.
+    pub status_learner: Duration,
     /// One replica is answered at most so often. Default 40 ms.
     pub answer_every: Duration,
     /// Slots of which a status is answered. Default 16.
@@ -80,6 +82,7 @@ impl Default for Config {
             fetch_again: Duration::from_millis(100),
             status_busy: Duration::from_millis(150),
             status_idle: Duration::from_secs(3),
+            status_learner: Duration::from_secs(1),
             answer_every: Duration::from_millis(40),
             answer_slots: 16,
             stall: Duration::from_millis(500),

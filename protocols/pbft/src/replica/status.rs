@@ -27,6 +27,9 @@ impl Replica {
         let pause = match (self.is_status_urgent, self.wants_something()) {
             (true, _) => self.config.answer_every,
             (false, true) => self.config.status_busy,
+            (false, false) if self.id.is_none() || !self.can_vote() => {
+                self.config.status_idle.min(self.config.status_learner)
+            }
             (false, false) => self.config.status_idle,
         };
         has_others.then(|| self.last_status + pause)

@@ -87,3 +87,13 @@ fn with_nothing_to_do_nothing_is_written() {
     let told = bench.broadcasts().len();
     assert!((18..=21).contains(&told), "{told} messages in a minute");
 }
+
+/// Who has no vote is sent nothing that it does not ask for: it asks more often, or it would be behind by as much.
+#[test]
+fn who_does_not_vote_asks_more_often() {
+    let mut bench = Bench::with(1, epoch(4), crate::Config::default(), Vec::new(), true);
+    bench.take();
+    bench.wait(Duration::from_secs(60));
+    let told = bench.broadcasts().len();
+    assert!((55..=61).contains(&told), "{told} messages in a minute");
+}

@@ -62,11 +62,10 @@ fn an_engine_begins_by_what_this_disk_is() {
     let begin = |port: &mut Port, alone: bool, committee: &EpochConfig| {
         let mut asked = Vec::new();
         port.restarted(alone, committee, &mut asked);
-        let begun = effects(asked).into_iter().find_map(|effect| match effect {
+        effects(asked).into_iter().find_map(|effect| match effect {
             PortEffect::Run(begin) => Some(begin),
             _ => None,
-        });
-        begun
+        })
     };
     let own = setup(&[1]);
     assert_eq!(begin(&mut Port::new(own.clone()), true, &committee(&own)), Some(Begin::Found));

@@ -63,7 +63,8 @@ async fn memory_votes_and_locks_are_had_through_any_node() {
     let id = &id[..8];
     for (node, said) in [(0, "open"), (1, "open"), (2, "open"), (3, "accepted")] {
         let (code, stdout, stderr) = ask(&mesh, &[node], at, &["vote", id, "approve"]).await;
-        assert!(code == 0 && stdout.contains(said), "{node}: {stdout}{stderr}");
+        let voter = &mesh.net.nodes()[node].node;
+        assert!(code == 0 && stdout.contains(said) && stdout.contains(voter), "{node}: {stdout}{stderr}");
     }
     assert_eq!(ask(&mesh, &[4], at, &["vote", id, "reject"]).await.0, 1, "it is decided");
     let shown = told(ask(&mesh, &[1], at, &["proposal", "show", id, "--output", "json"]).await);

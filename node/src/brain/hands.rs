@@ -151,6 +151,7 @@ mod tests {
                 stable: Sequence::ZERO,
                 executed: Sequence::ZERO,
                 wants: false,
+                changes: Vec::new(),
             }))
         };
         let (one, other) = (status(1), status(2));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a replica stands, told to all now and then: others answer with what it lacks. It claims nothing that anybody
 /// rests on, so it is not signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     #[serde(rename = "e")]
@@ -23,4 +23,8 @@ pub struct Status {
     /// It has requests or slots that are not done: whoever has something for it should say it.
     #[serde(rename = "w")]
     pub wants: bool,
+    /// By replica number, the view of the VIEW-CHANGE that it holds of each and that is still to come; 0 is none, and
+    /// nothing is none of all. What it holds need not be sent again. Castro's thesis, section 5.2.
+    #[serde(rename = "c")]
+    pub changes: Vec<View>,
 }

@@ -33,6 +33,7 @@ pub fn all() -> Vec<(&'static str, Message)> {
         stable: Sequence::new(128),
         executed: Sequence::new(130),
         wants: false,
+        changes: vec![View::ZERO, View::new(3)],
     };
     let decided = Decided { epoch: Epoch(0), certificate: Arc::new(committed()), batch: Arc::new(batch()) };
     let fetch = Message::Fetch;

@@ -13,6 +13,9 @@ pub struct Config {
     /// How long the primary may be idle while a request waits, as a part of the timeout: 1 / this. Default 4. Clement et
     /// al., NSDI '09, section 4.
     pub idle_divisor: u32,
+    /// How many time-outs the primary has to bring a change of the committee to the next checkpoint, as long as it executes
+    /// something in each. Default 32: 128 numbers of 31 members on a few cores take seconds.
+    pub change_patience: u32,
     /// The period in which the primary's rate is measured. Default 1 s.
     pub pace_period: Duration,
     /// The rate that is asked of a new primary, of the best of the views before, in percent. Default 50.
@@ -37,7 +40,7 @@ pub struct Config {
     pub fetch_after: Duration,
     /// And asked for again, of the next replica. Default 100 ms.
     pub fetch_again: Duration,
-    /// Between two status messages while something is unfinished. Default 150 ms.
+    /// Between two status messages while something is unfinished and nothing is executed. Default 150 ms.
     pub status_busy: Duration,
     /// And while nothing is: what it is for then is a replica that missed all of something and does not know it. Default 3 s.
     pub status_idle: Duration,
@@ -69,6 +72,7 @@ impl Default for Config {
             timeout_max: Duration::from_secs(30),
             shrink_after: 64,
             idle_divisor: 4,
+            change_patience: 32,
             pace_period: Duration::from_secs(1),
             pace_floor: 50,
             pace_step: 5,

@@ -79,7 +79,7 @@ impl Liar<'_> {
                 new_view(dice, past, &mut message);
                 Message::NewView(Arc::new(if signs { message.signed(self.key, &self.network) } else { message }))
             }
-            Message::Status(status) => Message::Status(standing(dice, *status)),
+            Message::Status(status) => Message::Status(standing(dice, status.clone())),
             Message::Fetch(fetch) => Message::Fetch(question(dice, fetch)),
             Message::Reply(reply) => {
                 let mut reply = mesh_proto::pbft::Reply::clone(reply);
@@ -257,7 +257,12 @@ fn new_view(dice: &mut Dice, past: &Past, message: &mut NewView) {
 }
 
 fn standing(dice: &mut Dice, mut status: Status) -> Status {
-    match dice.below(6) {
+    match dice.below(7) {
+        6 => {
+            // That it holds what it does not, or the other way round.
+            let claimed = (0..dice.below(8)).map(|_| view(dice, status.view)).collect();
+            status.changes = claimed;
+        }
         0 => status.epoch = epoch(dice, status.epoch),
         1 => status.view = view(dice, status.view),
         2 => status.active = !status.active,

@@ -2,10 +2,10 @@
 //! 5.2, and checklist item 34.
 
 use super::{Replica, Turn};
-use crate::Rejection;
+use crate::{Config, Rejection};
 use mesh_proto::{
     id::NodeId,
-    pbft::{Checkpoint, Decided, Message, PrePrepare, Sequence, Status, Vote},
+    pbft::{Checkpoint, Decided, Message, PrePrepare, Sequence, Status, View, Vote},
     time::Mono,
 };
 use std::sync::Arc;
@@ -24,15 +24,17 @@ impl Replica {
     /// When to tell it next; a replica alone tells nobody.
     pub(super) fn status_due(&self) -> Option<Mono> {
         let has_others = self.durable.config.members.iter().any(|member| *member != self.me);
-        let pause = match (self.is_status_urgent, self.wants_something()) {
-            (true, _) => self.config.answer_every,
-            (false, true) => self.config.status_busy,
-            (false, false) if self.id.is_none() || !self.can_vote() => {
-                self.config.status_idle.min(self.config.status_learner)
-            }
-            (false, false) => self.config.status_idle,
+        let Config { answer_every, status_busy, status_idle, status_learner, .. } = self.config;
+        let last = self.last_status;
+        let due = match (self.is_status_urgent, self.wants_something(), self.can_vote()) {
+            (true, ..) => last + answer_every,
+            // Under load something is always unfinished. What comes to its end lacks nothing.
+            (false, true, true) => (last.max(self.last_progress) + status_busy).min(last + status_idle),
+            (false, true, false) => last + status_busy,
+            (false, false, true) => last + status_idle,
+            (false, false, false) => last + status_idle.min(status_learner),
         };
-        has_others.then(|| self.last_status + pause)
+        has_others.then_some(due)
     }
 
     fn status(&self) -> Status {
@@ -43,7 +45,18 @@ impl Replica {
             stable: self.durable.low(),
             executed: self.executed,
             wants: self.wants_something(),
+            changes: self.changes_held(),
         }
+    }
+
+    /// Of each member the view of the VIEW-CHANGE that is held of it.
+    fn changes_held(&self) -> Vec<View> {
+        let Some((last, _)) = self.changes.last_key_value() else { return Vec::new() };
+        let mut held = vec![View::ZERO; last.index() + 1];
+        for (replica, (message, _)) in &self.changes {
+            held[replica.index()] = message.change.view;
+        }
+        held
     }
 
     /// Something is not done: what others have said may have been lost.
@@ -81,12 +94,12 @@ impl Replica {
             self.send(turn, from, Message::Status(own));
         }
         if status.epoch == self.durable.config.epoch {
-            self.help(turn, from, status);
+            self.help(turn, from, &status);
         }
         Ok(())
     }
 
-    fn help(&mut self, turn: &mut Turn<'_>, from: NodeId, status: Status) {
+    fn help(&mut self, turn: &mut Turn<'_>, from: NodeId, status: &Status) {
         if let Some(stable) = &self.durable.stable
             && stable.summary.sequence > status.stable
             && stable.certificate.epoch == status.epoch
@@ -113,19 +126,26 @@ impl Replica {
         }
     }
 
-    /// The NEW-VIEW of the view that is active here, or the own VIEW-CHANGE.
-    fn help_into_view(&self, turn: &mut Turn<'_>, to: NodeId, status: Status) {
-        let lacks = status.view < self.durable.view || status.view == self.durable.view && !status.active;
+    /// The NEW-VIEW of the view that is active here, or the own VIEW-CHANGE if it is not held there: with certificates for
+    /// all open slots it is the largest message there is, and who waits for a view says so often.
+    fn help_into_view(&self, turn: &mut Turn<'_>, to: NodeId, status: &Status) {
+        let view = self.durable.view;
+        let lacks = status.view < view || status.view == view && !status.active;
         if !lacks {
             return;
         }
+        let held = self.id.and_then(|id| status.changes.get(id.index()));
         match &self.durable.standing {
             crate::durable::Standing::Active => {
                 if let Some(entered) = &self.durable.entered {
                     self.send(turn, to, Message::NewView(Arc::clone(&entered.message)));
                 }
             }
-            crate::durable::Standing::Changing(own) => self.send(turn, to, Message::ViewChange(Arc::clone(own))),
+            crate::durable::Standing::Changing(own) => {
+                if held.is_none_or(|held| *held < view) {
+                    self.send(turn, to, Message::ViewChange(Arc::clone(own)));
+                }
+            }
         }
     }
 

@@ -56,9 +56,18 @@ impl Replica {
         }
         // A slot that is proposed, or prepared, and stuck.
         let slot = self.first_proposed();
-        let change = self.next_config.as_ref().map(|(_, since)| *since);
-        let oldest = [self.pool.oldest(), slot, change].into_iter().flatten().min()?;
-        Some(oldest.max(self.suspicion.since) + self.suspicion.timeout)
+        let oldest = [self.pool.oldest(), slot].into_iter().flatten().min();
+        let oldest = oldest.map(|oldest| oldest.max(self.suspicion.since) + self.suspicion.timeout);
+        [oldest, self.change_due()].into_iter().flatten().min()
+    }
+
+    /// When the primary should have brought a known change of the committee on: each number on the way to the checkpoint
+    /// has its time, and all of them together have `change_patience` times as long.
+    fn change_due(&self) -> Option<Mono> {
+        let (_, since) = self.next_config.as_ref()?;
+        let (since, timeout) = ((*since).max(self.suspicion.since), self.suspicion.timeout);
+        let next = since.max(self.last_progress) + timeout;
+        Some(next.min(since + timeout.saturating_mul(self.config.change_patience)))
     }
 
     /// When the primary has been idle for too long: requests wait, there is room for a proposal, and none is in flight.

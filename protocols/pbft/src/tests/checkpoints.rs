@@ -21,6 +21,7 @@ fn status(bench: &Bench, executed: u64, stable: u64) -> Status {
         stable: seq(stable),
         executed: seq(executed),
         wants: true,
+        changes: Vec::new(),
     }
 }
 

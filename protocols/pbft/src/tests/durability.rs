@@ -89,6 +89,7 @@ fn after_a_restart_the_same_words_are_said() {
         stable: seq(0),
         executed: seq(0),
         wants: true,
+        changes: Vec::new(),
     };
     again.take();
     again.give(3, Message::Status(lagging)).unwrap();
@@ -149,6 +150,7 @@ fn a_view_change_is_said_again_in_the_same_words() {
         stable: seq(0),
         executed: seq(0),
         wants: true,
+        changes: Vec::new(),
     };
     again.give(2, Message::Status(behind)).unwrap();
     let peer = again.node(2);
@@ -241,6 +243,7 @@ fn who_lost_its_disk_does_not_vote() {
         stable: seq(0),
         executed: seq(0),
         wants: true,
+        changes: Vec::new(),
     };
     bench.give(2, Message::Status(status)).unwrap();
     let peer = bench.node(2);

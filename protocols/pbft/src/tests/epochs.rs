@@ -91,6 +91,32 @@ fn nothing_above_the_boundary_is_accepted() {
     assert_eq!(bench.replica.executed(), seq(8), "not even with a certificate, which f + 1 liars must have made");
 }
 
+/// Checklist items 22 and 36: many members on few machines take longer than a time-out to come to the checkpoint. As long
+/// as they get on the primary is not left, though not for ever.
+#[test]
+fn a_change_that_gets_on_is_waited_for() {
+    let begun = |pause: u64| {
+        let config = Config { change_patience: 4, ..Config::default() };
+        let mut bench = Bench::with(1, epoch(4), config, Vec::new(), false);
+        let newcomer = bench.node(4);
+        change(&mut bench, Membership::Add(newcomer));
+        for number in 3..8 {
+            bench.wait(Duration::from_millis(pause));
+            if bench.view() != view(0) {
+                return (number, bench);
+            }
+            bench.order((view(0), seq(number)), &[]);
+        }
+        bench.wait(Duration::from_millis(pause));
+        (8, bench)
+    };
+    let (last, bench) = begun(530);
+    assert_eq!((last, bench.view()), (8, view(0)), "3180 ms, and never 800 without progress");
+    assert_eq!(begun(810).0, 3, "it stood still");
+    let (last, bench) = begun(790);
+    assert_eq!((last, bench.view()), (7, view(1)), "3200 ms are enough");
+}
+
 /// Checklist item 36: a change that is under way survives a restart at the boundary.
 #[test]
 fn a_change_survives_a_restart() {
@@ -173,7 +199,15 @@ fn votes_of_another_epoch_are_refused() {
     assert!(matches!(given, Err(No::Refused(crate::Refusal::Epoch { .. } | crate::Refusal::Member(_)))), "{given:?}");
     // It is shown the way to the new epoch.
     bench.take();
-    let status = Status { epoch: Epoch(0), view: view(0), active: true, stable: seq(0), executed: seq(0), wants: true };
+    let status = Status {
+        epoch: Epoch(0),
+        view: view(0),
+        active: true,
+        stable: seq(0),
+        executed: seq(0),
+        wants: true,
+        changes: Vec::new(),
+    };
     bench.give(2, Message::Status(status)).unwrap();
     let peer = bench.node(2);
     let epochs = bench.sent_to(peer).into_iter().find_map(|message| match message {

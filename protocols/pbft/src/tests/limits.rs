@@ -47,12 +47,19 @@ fn what_was_not_asked_for_is_not_kept() {
 fn a_peer_that_asks_without_end_is_answered_now_and_then() {
     let mut bench = Bench::new(1, 4);
     (1..=6).for_each(|n| bench.order((view(0), seq(n)), &[request(n)]));
-    let status =
-        Status { epoch: bench.epoch.epoch, view: view(0), active: true, stable: seq(0), executed: seq(0), wants: true };
+    let status = Status {
+        epoch: bench.epoch.epoch,
+        view: view(0),
+        active: true,
+        stable: seq(0),
+        executed: seq(0),
+        wants: true,
+        changes: Vec::new(),
+    };
     bench.take();
     let mut answered = 0;
     for _ in 0..100 {
-        answered += usize::from(bench.give(3, Message::Status(status)).is_ok());
+        answered += usize::from(bench.give(3, Message::Status(status.clone())).is_ok());
         bench.wait(Duration::from_millis(1));
     }
     assert!(answered <= 3, "{answered}");

@@ -1,11 +1,11 @@
 //! What the verifier lets through.
 
 use super::bench::*;
-use crate::Refusal;
+use crate::{Refusal, Signatures, Verifier};
 use mesh_proto::{
-    domain::Epoch,
-    id::Digest,
-    key::Signature,
+    domain::{Epoch, Statement},
+    id::{Digest, NodeId},
+    key::{BadSignature, Keys, Signature},
     pbft::{Ballots, Change, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
 };
 use std::sync::Arc;
@@ -46,6 +46,57 @@ fn a_second_signature_of_a_statement_is_refused_unchecked() {
     bench.give(2, Message::Prepare(vote.clone())).unwrap();
     let other = Vote { signature: Signature::from_bytes([0; 64]), ..vote };
     assert_eq!(bench.give(2, Message::Prepare(other)), Err(No::Refused(Refusal::Duplicate)));
+}
+
+/// Signatures that are counted.
+#[derive(Default)]
+struct Counted(usize, Keys);
+
+impl Signatures for Counted {
+    fn verify(&mut self, signer: NodeId, statement: &Statement, signature: &Signature) -> Result<(), BadSignature> {
+        self.0 += 1;
+        self.1.verify(signer, statement, signature)
+    }
+}
+
+/// Checklist item 6: a VIEW-CHANGE that comes again costs one hash, however many certificates it has. A committee of 13
+/// once came to rest in views that it never entered: it checked them all day.
+#[test]
+fn a_view_change_that_comes_again_is_not_checked_again() {
+    let bench = Bench::new(1, 4);
+    let mut verifier = Verifier::with(Arc::clone(bench.replica.snapshot()), Counted::default());
+    let certificates = (1..=16).map(|n| bench.prepared(at(n), Digest::from_bytes([n as u8; 32]))).collect();
+    let message = Message::ViewChange(bench.view_change(2, view(1), certificates));
+    verifier.verify(bench.node(2), message.clone()).unwrap();
+    assert_eq!(verifier.signatures().0, 1 + 16 * 3);
+    // More than it remembers of signatures.
+    for n in 0..2000u32 {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&n.to_le_bytes());
+        verifier.verify(bench.node(3), bench.prepare(3, at(1), Digest::from_bytes(digest))).unwrap();
+    }
+    let before = verifier.signatures().0;
+    verifier.verify(bench.node(2), message).unwrap();
+    assert!(verifier.signatures().0 - before <= 1, "the sender's alone");
+}
+
+/// Checklist item 6: what is remembered is enough for all members, also those that came later.
+#[test]
+fn a_larger_committee_is_remembered_whole() {
+    let (small, large) = (Bench::new(0, 4), Bench::new(1, 31));
+    let mut verifier = Verifier::with(Arc::clone(small.replica.snapshot()), Counted::default());
+    verifier.update(Arc::clone(large.replica.snapshot()));
+    let digest = |n: u64| Digest::from_bytes([n as u8; 32]);
+    let votes = |verifier: &mut Verifier<Counted>| {
+        for replica in 2..31 {
+            for n in 1..=16 {
+                verifier.verify(large.node(replica), large.prepare(replica, at(n), digest(n))).unwrap();
+                verifier.verify(large.node(replica), large.commit(replica, at(n), digest(n))).unwrap();
+            }
+        }
+    };
+    (0..3).for_each(|_| votes(&mut verifier));
+    assert_eq!(verifier.signatures().0, 29 * 16 * 2);
 }
 
 /// Checklist items 6 and 39: who sends bad signatures is not listened to for a while, others are.

@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use crate::{Config, Effect, Event, Rejection};
-use mesh_proto::pbft::{Batch, Fetch, Message, Prepared, View, ViewChange};
+use mesh_proto::pbft::{Batch, Fetch, Message, Prepared, Status, View, ViewChange};
 use std::{sync::Arc, time::Duration};
 
 fn own_changes(bench: &Bench) -> Vec<Arc<ViewChange>> {
@@ -94,6 +94,68 @@ fn who_has_left_takes_no_old_votes() {
     for replica in 0..3 {
         bench.give(replica, bench.checkpoint(replica, seq(8), digest)).unwrap();
     }
+}
+
+/// Checklist item 34: a VIEW-CHANGE is sent again to who says that it does not hold it, and to nobody else.
+#[test]
+fn a_view_change_that_is_held_is_not_sent_again() {
+    let mut bench = Bench::new(3, 4);
+    bench.ask(&request(1)).unwrap();
+    bench.wait(Duration::from_millis(900));
+    assert_eq!((bench.view(), bench.is_active()), (view(1), false));
+    let peer = bench.node(2);
+    let mut sent = |at: View, active: bool, changes: Vec<View>| {
+        bench.wait(Duration::from_millis(50));
+        bench.take();
+        let epoch = bench.epoch.epoch;
+        let status = Status { epoch, view: at, active, stable: seq(0), executed: seq(0), wants: true, changes };
+        bench.give(2, Message::Status(status)).unwrap();
+        bench.sent_to(peer).iter().filter(|message| matches!(message, Message::ViewChange(_))).count()
+    };
+    assert_eq!(sent(view(0), true, vec![]), 1);
+    assert_eq!(sent(view(0), true, vec![view(0), view(0), view(0), view(1)]), 0, "not moved by one, but knows");
+    assert_eq!(sent(view(1), false, vec![view(1), view(0), view(1)]), 1);
+    assert_eq!(sent(view(1), false, vec![view(0), view(0), view(1), view(1)]), 0);
+    assert_eq!(sent(view(1), true, vec![]), 0, "has entered it");
+}
+
+/// And each says what it holds.
+#[test]
+fn a_status_names_the_view_changes_that_are_held() {
+    let mut bench = Bench::new(3, 7);
+    call(&mut bench, &[1], view(5), &[]);
+    bench.take();
+    bench.wait(Duration::from_secs(4));
+    let held = |bench: &Bench| {
+        let statuses = bench.broadcasts().into_iter().filter_map(|message| match message {
+            Message::Status(status) => Some(status.changes.clone()),
+            _ => None,
+        });
+        statuses.last()
+    };
+    assert_eq!(held(&bench), Some(vec![view(0), view(5)]));
+    call(&mut bench, &[0, 2], view(7), &[]);
+    bench.take();
+    bench.wait(Duration::from_millis(200));
+    assert_eq!(held(&bench), Some(vec![view(7), view(5), view(7), view(5)]));
+}
+
+/// Checklist item 34: under load something is always unfinished; it is told when nothing comes of it.
+#[test]
+fn who_makes_progress_asks_for_nothing() {
+    let mut bench = Bench::new(1, 4);
+    let statuses =
+        |bench: &Bench| bench.broadcasts().into_iter().filter(|message| matches!(message, Message::Status(_))).count();
+    bench.ask(&request(999)).unwrap();
+    bench.wait(Duration::from_millis(149));
+    bench.take();
+    for number in 1..=7 {
+        bench.order((view(0), seq(number)), &[request(number)]);
+        bench.wait(Duration::from_millis(90));
+    }
+    assert_eq!(statuses(&bench), 0, "in 630 ms");
+    bench.wait(Duration::from_millis(70));
+    assert_eq!(statuses(&bench), 1);
 }
 
 /// Checklist item 24: the view change has the certificate of the highest view for every number that ever prepared.

@@ -70,12 +70,16 @@ impl<C: Signatures> Verifier<C> {
         let digest = change.digest();
         let statement = ViewChange::statement(&snapshot.network, change.epoch, &digest);
         self.signature(member, &statement, &view_change.signature)?;
+        if self.changes.get(&member) == Some(&digest) {
+            return Ok(digest);
+        }
         if let Some(proof) = &change.proof {
             self.stable_ballots(config, proof)?;
         }
         for prepared in &change.prepared {
             self.prepared(config, prepared)?;
         }
+        self.changes.insert(member, digest);
         Ok(digest)
     }
 

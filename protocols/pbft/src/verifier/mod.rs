@@ -13,7 +13,7 @@ use crate::{
 use mesh_proto::{
     codec::DecodeError,
     domain::{Epoch, Statement},
-    id::NodeId,
+    id::{Digest, NodeId},
     key::{BadSignature, Keys, Signature},
     pbft::{
         Checkpoint, EpochCertificate, EpochConfigError, Message, Phase, PrePrepare, Reply, Request, Sequence, View,
@@ -35,6 +35,8 @@ pub struct Verifier<C = Keys> {
     signatures: C,
     /// Bad signatures by connection: who sends many is not listened to until the stable checkpoint moves.
     bad: BTreeMap<NodeId, u32>,
+    /// Of each member the VIEW-CHANGE that was checked last: it comes again, and all of its certificates with it.
+    changes: BTreeMap<NodeId, Digest>,
 }
 
 /// What checks one signature, as [`mesh_proto::key::verify`] does. Another than [`Keys`] is for whoever plays many nodes
@@ -94,14 +96,24 @@ impl<C: Signatures> Verifier<C> {
     #[must_use]
     pub fn with(snapshot: Arc<Snapshot>, signatures: C) -> Self {
         let seen = Seen::new(snapshot.signatures_in_flight());
-        Self { snapshot, seen, signatures, bad: BTreeMap::new() }
+        Self { snapshot, seen, signatures, bad: BTreeMap::new(), changes: BTreeMap::new() }
     }
 
     pub fn update(&mut self, snapshot: Arc<Snapshot>) {
         if snapshot.low > self.snapshot.low {
             self.bad.clear();
         }
+        if snapshot.config.epoch != self.snapshot.config.epoch {
+            self.changes.clear();
+        }
+        // The committee may have grown.
+        self.seen.extend(snapshot.signatures_in_flight());
         self.snapshot = snapshot;
+    }
+
+    /// What checks signatures.
+    pub fn signatures(&self) -> &C {
+        &self.signatures
     }
 
     /// For bytes from the connection to `from`.

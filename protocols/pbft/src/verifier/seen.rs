@@ -22,6 +22,11 @@ impl Seen {
         Self { held: BTreeMap::new(), order: VecDeque::new(), most }
     }
 
+    /// Room for so many, if it is more than there was.
+    pub fn extend(&mut self, most: usize) {
+        self.most = self.most.max(most);
+    }
+
     /// Whether it was checked before.
     pub fn has(&self, signer: NodeId, statement: &Digest, signature: &Signature) -> Result<bool, Refusal> {
         match self.held.get(&(signer, *statement)) {

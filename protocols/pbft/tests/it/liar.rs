@@ -183,7 +183,7 @@ fn lie_about_state(dice: &mut Dice, message: &Arc<Message>) -> Arc<Message> {
             Message::Stable(Arc::new(stable))
         }
         Message::Status(m) => {
-            let mut status = *m;
+            let mut status = m.clone();
             match dice.below(3) {
                 0 => status.executed = status.executed.plus(1000),
                 1 => status.view = status.view.plus(7),

@@ -350,7 +350,7 @@ fn about_state(dice: &mut Dice, said: &Arc<pbft::Message>) -> Arc<pbft::Message>
             pbft::Message::Stable(Arc::new(stable))
         }
         pbft::Message::Status(message) => {
-            let mut status = *message;
+            let mut status = message.clone();
             match dice.below(3) {
                 0 => status.executed = status.executed.plus(1000),
                 1 => status.view = status.view.plus(7),

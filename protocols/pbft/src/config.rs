@@ -35,10 +35,10 @@ pub struct Config {
     pub time_bound: Duration,
     /// A backup relays a request that the primary has not proposed after this. Default 100 ms.
     pub relay_after: Duration,
-    /// Bodies, batches and view changes that are missing are asked for after this: they are mostly on their way.
-    /// Default 10 ms.
+    /// Bodies and batches that are missing are asked for after this: they are mostly on their way. Default 10 ms.
     pub fetch_after: Duration,
-    /// And asked for again, of the next replica. Default 100 ms.
+    /// And asked for again, of the next replica. View changes are asked for after this, and again after twice as long each
+    /// time, up to 32 times. Default 100 ms.
     pub fetch_again: Duration,
     /// Between two status messages while something is unfinished and nothing is executed. Default 150 ms.
     pub status_busy: Duration,

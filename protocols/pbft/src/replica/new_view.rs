@@ -90,7 +90,7 @@ impl Replica {
                 have.insert(*replica, Arc::clone(known));
             }
         }
-        let due = turn.now.mono + self.config.fetch_after;
+        let due = turn.now.mono + self.config.fetch_again;
         // One place for each member: a NEW-VIEW that can never be completed blocks its sender's own alone.
         self.pending_views.insert(primary, PendingView { message, have, due, tries: 0 });
         self.try_enter(turn, primary)
@@ -205,7 +205,8 @@ impl Replica {
         again.iter().for_each(|sequence| self.progress(turn, *sequence));
     }
 
-    /// View changes that are missing are asked for, of the primary first.
+    /// View changes that are missing are asked for, of the primary first. They were sent to all before, and a committee that
+    /// is slow to take them in is not made faster by more of them: each question comes after twice the time.
     pub(super) fn fetch_view_changes(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
         let mut questions = Vec::new();
@@ -213,7 +214,8 @@ impl Replica {
             let missing = pending.message.changes.iter().filter(|(replica, _)| !pending.have.contains_key(replica));
             let view: View = pending.message.view;
             questions.extend(missing.map(|(_, digest)| (*primary, pending.tries, view, *digest)));
-            (pending.due, pending.tries) = (now + self.config.fetch_again, pending.tries.saturating_add(1));
+            let pause = self.config.fetch_again * (1 << (pending.tries + 1).min(5));
+            (pending.due, pending.tries) = (now + pause, pending.tries.saturating_add(1));
         }
         for (primary, tries, view, digest) in questions {
             let first = self.durable.config.member(primary).filter(|_| tries % 2 == 0);

@@ -357,10 +357,15 @@ fn a_view_change_that_did_not_come_is_fetched() {
     bench.give(1, Message::NewView(Arc::new(bench.new_view(&changes)))).unwrap();
     assert!(!bench.is_active());
     bench.take();
-    bench.wait(Duration::from_millis(15));
+    bench.wait(Duration::from_millis(105));
     let primary = bench.node(1);
-    let question = Fetch::ViewChange { view: view(1), digest: changes[2].change.digest() };
-    assert!(bench.sent_to(primary).contains(&&Message::Fetch(question)));
+    let question = Message::Fetch(Fetch::ViewChange { view: view(1), digest: changes[2].change.digest() });
+    assert!(bench.sent_to(primary).contains(&&question));
+    // Again after 200 and 400 ms.
+    bench.wait(Duration::from_millis(600));
+    let asked: usize =
+        (0..3).map(|node| bench.sent_to(bench.node(node)).iter().filter(|m| **m == &question).count()).sum();
+    assert_eq!(asked, 3);
     bench.give(1, Message::ViewChange(Arc::clone(&changes[2]))).unwrap();
     assert!(bench.is_active());
     assert!(bench.effects.contains(&Effect::Event(Event::Entered(view(1)))));

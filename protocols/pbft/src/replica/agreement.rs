@@ -177,6 +177,9 @@ impl Replica {
         let Some(vote) = self.sign_vote(Phase::Commit, (view, sequence), digest) else { return };
         self.persist(turn, Fact::Prepared { certificate: Arc::new(certificate), commit: vote.signature });
         self.counters.prepared += 1;
+        if sequence <= self.issued {
+            self.suspicion.note_again(turn.now.mono);
+        }
         let ballot = Ballot { view, digest, signature: vote.signature };
         self.slot(sequence, turn.now.mono).commits.cast(vote.replica, ballot);
         self.broadcast(turn, Message::Commit(vote));

@@ -13,18 +13,25 @@ pub struct Suspicion {
     pub new_view_due: Option<Mono>,
     /// When the view was entered.
     since: Mono,
+    /// When a number was last executed, or prepared again if it had been.
+    moved: Mono,
     /// Slots with requests that were executed since the last expiry.
     streak: u32,
 }
 
 impl Suspicion {
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, new_view_due: None, since: Mono::default(), streak: 0 }
+        Self { timeout, new_view_due: None, since: Mono::default(), moved: Mono::default(), streak: 0 }
     }
 
     pub fn enter(&mut self, now: Mono) {
         self.since = now;
         self.new_view_due = None;
+    }
+
+    /// A number that was executed before has prepared again: those above it come after it.
+    pub fn note_again(&mut self, now: Mono) {
+        self.moved = now;
     }
 
     fn double(&mut self, most: Duration) {
@@ -37,6 +44,7 @@ impl Replica {
     /// Something was executed that was not before.
     pub(super) fn note_progress(&mut self, turn: &Turn<'_>, requests: usize) {
         self.last_progress = turn.now.mono;
+        self.suspicion.moved = turn.now.mono;
         self.pace.count(requests as u64);
         if requests == 0 {
             return;
@@ -48,14 +56,15 @@ impl Replica {
         }
     }
 
-    /// When the primary is to be left. Executing other requests does not move it: a primary that starves one gateway is
-    /// left as one that starves all.
+    /// When the primary is to be left. Executing other requests does not move what a request has: a primary that starves
+    /// one gateway is left as one that starves all. A number has its time-out from when those before it got on: behind a
+    /// change of view there is a window of them.
     pub(super) fn request_due(&self) -> Option<Mono> {
         if !self.suspects() {
             return None;
         }
         // A slot that is proposed, or prepared, and stuck.
-        let slot = self.first_proposed();
+        let slot = self.first_proposed().map(|since| since.max(self.suspicion.moved));
         let oldest = [self.pool.oldest(), slot].into_iter().flatten().min();
         let oldest = oldest.map(|oldest| oldest.max(self.suspicion.since) + self.suspicion.timeout);
         [oldest, self.change_due()].into_iter().flatten().min()
@@ -66,7 +75,7 @@ impl Replica {
     fn change_due(&self) -> Option<Mono> {
         let (_, since) = self.next_config.as_ref()?;
         let (since, timeout) = ((*since).max(self.suspicion.since), self.suspicion.timeout);
-        let next = since.max(self.last_progress) + timeout;
+        let next = since.max(self.suspicion.moved) + timeout;
         Some(next.min(since + timeout.saturating_mul(self.config.change_patience)))
     }
 

@@ -62,6 +62,29 @@ fn a_slot_that_is_stuck_is_left() {
     assert_eq!(bench.view(), view(1));
 }
 
+/// Checklist item 22: a new view runs a window of numbers again. A large committee on few machines takes longer for that
+/// than a time-out, and once left each view before it was through.
+#[test]
+fn a_view_that_gets_on_with_what_was_executed_is_not_left() {
+    let mut bench = Bench::new(3, 4);
+    bench.order_up_to(seq(7));
+    let null = Batch::null().digest();
+    let known: Vec<Prepared> = (1..=8).map(|n| bench.prepared((view(0), seq(n)), null)).collect();
+    enter(&mut bench, &known);
+    for number in 1..=7 {
+        bench.wait(Duration::from_millis(700));
+        assert_eq!((bench.view(), bench.is_active()), (view(1), true), "at {number}");
+        for replica in [0, 2] {
+            bench.give(replica, bench.prepare(replica, (view(1), seq(number)), null)).unwrap();
+        }
+    }
+    // Number 8, which was not executed, has as long from there, whatever prepares above it.
+    bench.wait(Duration::from_millis(700));
+    assert_eq!((bench.view(), bench.is_active()), (view(1), true));
+    bench.wait(Duration::from_millis(200));
+    assert_eq!(bench.view(), view(2));
+}
+
 /// Votes alone are anybody's: they make no replica leave.
 #[test]
 fn votes_without_a_proposal_suspect_nobody() {

@@ -1,4 +1,4 @@
-use super::{Refusal, Signatures, Verifier};
+use super::{Refusal, Signatures, Verifier, seen::Seen};
 use mesh_proto::{
     domain::Statement,
     id::{Digest, NodeId},
@@ -20,10 +20,19 @@ impl<C: Signatures> Verifier<C> {
         statement: &Statement,
         signature: &Signature,
     ) -> Result<(), Refusal> {
-        let digest = Digest::of("meshd v1 pbft seen", &[statement.as_bytes()]);
-        if !self.seen.has(signer, &digest, signature)? {
+        self.signature_of(signer, (statement, &Seen::digest(statement)), signature)
+    }
+
+    /// Of a statement whose digest is known.
+    fn signature_of(
+        &mut self,
+        signer: NodeId,
+        (statement, digest): (&Statement, &Digest),
+        signature: &Signature,
+    ) -> Result<(), Refusal> {
+        if !self.seen.has(signer, digest, signature)? {
             self.signatures.verify(signer, statement, signature)?;
-            self.seen.note(signer, digest, *signature);
+            self.seen.note(signer, *digest, *signature);
         }
         Ok(())
     }
@@ -39,9 +48,10 @@ impl<C: Signatures> Verifier<C> {
         if ballots.len() < needed {
             return Err(Refusal::TooFewSignatures { found: ballots.len(), needed });
         }
+        let digest = Seen::digest(statement);
         for (replica, signature) in ballots.iter() {
             let member = config.member(*replica).ok_or(Refusal::Certificate)?;
-            self.signature(member, statement, signature)?;
+            self.signature_of(member, (statement, &digest), signature)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 use super::Refusal;
 use mesh_proto::{
+    domain::Statement,
     id::{Digest, NodeId},
     key::Signature,
 };
@@ -20,6 +21,11 @@ pub struct Seen {
 impl Seen {
     pub fn new(most: usize) -> Self {
         Self { held: BTreeMap::new(), order: VecDeque::new(), most }
+    }
+
+    /// What a statement is known by.
+    pub fn digest(statement: &Statement) -> Digest {
+        Digest::of("meshd v1 pbft seen", &[statement.as_bytes()])
     }
 
     /// Room for so many, if it is more than there was.

@@ -81,6 +81,8 @@ impl Bench {
 impl World {
     /// A correct replica is in this epoch.
     pub(super) fn epoch_is(&mut self, config: &Arc<EpochConfig>) {
+        let judged = self.checks.agreed.roll.comes_to(config);
+        self.checks.note(judged);
         if self.steward.epochs.contains_key(&config.epoch) {
             return;
         }
@@ -214,6 +216,7 @@ impl World {
         }
         let sign = |node: &usize| SignedMotion::sign(&self.nodes[*node].key, &self.network_id, motion);
         let signed: Vec<SignedMotion> = signers.iter().map(sign).collect();
+        self.checks.agreed.roll.asks(&motion);
         let mut wants = Vec::new();
         for motion in signed {
             wants.extend(self.have_governed(Body::Motion(motion)));

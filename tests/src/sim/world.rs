@@ -156,6 +156,7 @@ impl World {
         if let Some(council) = &world.options.council {
             world.checks.agreed.words.begin(council.epoch(&world.genesis));
             world.double_words.begin(council.epoch(&world.genesis));
+            world.checks.agreed.roll.begin(council.epoch(&world.genesis));
         }
         world.make_twins();
         world.prepare();

@@ -2,10 +2,12 @@
 
 mod ballots;
 mod order;
+mod roll;
 mod words;
 
 pub use ballots::Ballots;
 pub use order::Order;
+pub use roll::Roll;
 pub use words::Words;
 
 use crate::check::{Judged, Locks, Memory, Violation};
@@ -14,6 +16,7 @@ use crate::check::{Judged, Locks, Memory, Violation};
 pub struct Agreed {
     pub order: Order,
     pub words: Words,
+    pub roll: Roll,
     pub memory: Memory,
     pub locks: Locks,
     pub ballots: Ballots,

@@ -1,12 +1,12 @@
 //! What the verifier lets through.
 
 use super::bench::*;
-use crate::{Refusal, Signatures, Verifier};
+use crate::{Config, Refusal, Signatures, Verifier};
 use mesh_proto::{
     domain::{Epoch, Statement},
     id::{Digest, NodeId},
     key::{BadSignature, Keys, Signature},
-    pbft::{Ballots, Change, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
+    pbft::{Ballots, Change, EpochConfig, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
 };
 use std::sync::Arc;
 
@@ -83,20 +83,21 @@ fn a_view_change_that_comes_again_is_not_checked_again() {
 /// Checklist item 6: what is remembered is enough for all members, also those that came later.
 #[test]
 fn a_larger_committee_is_remembered_whole() {
-    let (small, large) = (Bench::new(0, 4), Bench::new(1, 31));
+    let large = EpochConfig { interval: 16, window: 32, ..epoch(31) };
+    let (small, large) = (Bench::new(0, 4), Bench::with(1, large, Config::default(), Vec::new(), false));
     let mut verifier = Verifier::with(Arc::clone(small.replica.snapshot()), Counted::default());
     verifier.update(Arc::clone(large.replica.snapshot()));
     let digest = |n: u64| Digest::from_bytes([n as u8; 32]);
     let votes = |verifier: &mut Verifier<Counted>| {
         for replica in 2..31 {
-            for n in 1..=16 {
+            for n in 1..=32 {
                 verifier.verify(large.node(replica), large.prepare(replica, at(n), digest(n))).unwrap();
                 verifier.verify(large.node(replica), large.commit(replica, at(n), digest(n))).unwrap();
             }
         }
     };
     (0..3).for_each(|_| votes(&mut verifier));
-    assert_eq!(verifier.signatures().0, 29 * 16 * 2);
+    assert_eq!(verifier.signatures().0, 29 * 32 * 2, "more than what four members need");
 }
 
 /// Checklist items 6 and 39: who sends bad signatures is not listened to for a while, others are.

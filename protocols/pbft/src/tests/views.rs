@@ -1,7 +1,7 @@
 //! Leaving and entering views.
 
 use super::bench::*;
-use crate::{Config, Effect, Event, Rejection};
+use crate::{Config, Effect, Event, Input, Rejection};
 use mesh_proto::pbft::{Batch, Fetch, Message, Prepared, Status, View, ViewChange};
 use std::{sync::Arc, time::Duration};
 
@@ -100,15 +100,22 @@ fn votes_without_a_proposal_suspect_nobody() {
 fn who_has_left_takes_no_old_votes() {
     let mut bench = Bench::new(3, 4);
     let digest = batch(&[request(1)]).digest();
-    bench.ask(&request(1)).unwrap();
-    bench.wait(Duration::from_millis(900));
-    assert!(!bench.is_active());
-    for message in [
+    let old = [
         bench.pre_prepare((view(0), seq(1)), &batch(&[request(1)])),
         bench.prepare(0, (view(0), seq(1)), digest),
         bench.commit(0, (view(0), seq(1)), digest),
-    ] {
+    ];
+    let primary = bench.node(0);
+    let verified = old.clone().map(|message| bench.verifier.verify(primary, message).unwrap());
+    bench.ask(&request(1)).unwrap();
+    bench.wait(Duration::from_millis(900));
+    assert!(!bench.is_active());
+    for message in old {
         assert!(matches!(bench.give(0, message), Err(No::Refused(crate::Refusal::View { .. }))));
+    }
+    // Nor what a verifier let pass that did not know of it yet.
+    for message in verified {
+        assert!(matches!(bench.input(Input::Message(message)), Err(Rejection::View { .. })));
     }
     // Certificates, checkpoints and state do not depend on views.
     bench.give(0, bench.decided(&[0, 1, 2], (view(0), seq(1)), &batch(&[request(1)]))).unwrap();

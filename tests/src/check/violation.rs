@@ -59,7 +59,7 @@ pub enum Rule {
     /// No correct member says two different things in one place, nor is convicted of it; who has lost its disk says
     /// nothing more.
     NoContradiction,
-    /// Each vote is one that its voter cast, and each decision follows from the votes.
+    /// Each vote is one that its voter cast, each decision follows from the votes, and each committee from a motion.
     NoForgery,
     /// No correct replica stops.
     Halts,

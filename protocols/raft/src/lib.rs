@@ -29,6 +29,8 @@ mod batching;
 mod compaction;
 mod config;
 mod engine;
+#[doc(hidden)]
+pub mod fuzz;
 mod journal;
 mod log;
 mod machine;

@@ -91,8 +91,10 @@ pub(crate) struct Piece {
 }
 
 impl Request {
-    /// Bytes of the largest: entries that are read at once, of which the last may be a whole batch, or a piece.
-    pub const LIMIT: usize = 4 * 1024 * 1024;
+    /// Bytes of the largest, checked before anything is decoded: a piece of a snapshot, or entries that are read at once.
+    /// They have half of it. Some members make more of less, an empty request of an entry 48 bytes of one, so what one
+    /// message can have us allocate is some fifty times this.
+    pub const LIMIT: usize = 1024 * 1024;
 
     pub fn order(operations: Operations) -> Self {
         Self(Ask::Order(operations))
@@ -113,8 +115,10 @@ impl Request {
         codec::encode_into(Vec::with_capacity(room), self)
     }
 
+    /// Only the one encoding of it: openraft's own types would pass over entries that they do not know, and over what
+    /// comes twice.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, Self::LIMIT)
+        codec::decode_canonical(bytes, Self::LIMIT)
     }
 }
 
@@ -134,8 +138,9 @@ impl Response {
         codec::encode_into(Vec::with_capacity(256), self)
     }
 
+    /// Only the one encoding of it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, Self::LIMIT)
+        codec::decode_canonical(bytes, Self::LIMIT)
     }
 
     /// Of operations: what came of them and in which batch; else who may lead.

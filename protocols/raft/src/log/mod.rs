@@ -6,3 +6,5 @@ mod store;
 mod writer;
 
 pub use store::LogStore;
+#[cfg(test)]
+pub use store::READ_BYTES;

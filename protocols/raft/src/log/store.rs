@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Bytes of entries that one answer holds, and with it one message to a follower: about an entry's.
-const READ_BYTES: u64 = 128 * 1024;
+pub const READ_BYTES: u64 = 128 * 1024;
 
 /// The log. Clones are the same one.
 #[derive(Clone)]

@@ -1,5 +1,10 @@
 mod cluster;
+mod corpus;
+mod golden;
 mod journal;
 mod machine;
+mod sample;
+mod schema;
 mod snapshots;
 mod storage;
+mod wire;

@@ -170,3 +170,53 @@ fn say(heard: Heard, answer: Result<Response, CallError>) {
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::io::Cursor;
+    use proptest::{collection::vec, prelude::*};
+
+    fn block<T>(work: impl Future<Output = T>) -> T {
+        futures::executor::block_on(work)
+    }
+
+    #[test]
+    fn what_says_that_it_is_too_long_is_not_waited_for() {
+        let mut stream = Cursor::new([&[0, 0, 4, 1][..], &[0; 8]].concat());
+        assert_eq!(block(read(&mut stream, 1024)).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let mut stream = Cursor::new([0xff; 12]);
+        assert_eq!(block(read(&mut stream, Response::LIMIT)).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    proptest! {
+        /// Messages come out as they went in, up to where the stream is cut.
+        #[test]
+        fn messages_come_out_as_they_went_in(sent in vec((any::<u64>(), vec(any::<u8>(), 0..40)), 0..6), cut in 0..60usize) {
+            let mut stream = Cursor::new(Vec::new());
+            for (number, bytes) in &sent {
+                block(write(&mut stream, *number, bytes)).unwrap();
+            }
+            let whole = stream.into_inner();
+            let mut stream = Cursor::new(&whole[..whole.len().saturating_sub(cut)]);
+            let mut came = Vec::new();
+            let ended = loop {
+                match block(read(&mut stream, 40)) {
+                    Ok(message) => came.push(message),
+                    Err(error) => break error,
+                }
+            };
+            prop_assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+            prop_assert!(sent.starts_with(&came) && (cut > 0 || came.len() == sent.len()));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in vec(any::<u8>(), 0..64), short in 0..4usize) {
+            // Half of them with a length that may be true.
+            let mut bytes = bytes;
+            bytes.iter_mut().take(short).for_each(|byte| *byte = 0);
+            let mut stream = Cursor::new(bytes);
+            while block(read(&mut stream, 64)).is_ok() {}
+        }
+    }
+}

@@ -144,7 +144,7 @@ impl Engine {
     }
 
     pub fn standing(&self) -> Standing {
-        Standing::of(&self.raft.metrics().borrow())
+        Standing::of(&self.raft.metrics().borrow(), self.config.heartbeat)
     }
 
     /// Waits until [`Engine::standing`] may say something else; `false` when it never will.

@@ -40,6 +40,8 @@ pub struct Config {
     pub membership: sections::Membership,
     /// How the committee grows and mends itself.
     pub committee: sections::Committee,
+    /// How Raft runs, where that is the engine.
+    pub raft: sections::Raft,
     /// Task records and their copies.
     pub tasks: sections::Tasks,
     /// Host commands.
@@ -60,6 +62,7 @@ impl Config {
             ("log", &self.log),
             ("membership", &self.membership),
             ("committee", &self.committee),
+            ("raft", &self.raft),
             ("tasks", &self.tasks),
             ("exec", &self.exec),
             ("blob", &self.blob),

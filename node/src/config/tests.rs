@@ -142,6 +142,50 @@ fn who_lives_does_not_count_as_silent_by_configuration() {
 }
 
 #[test]
+fn elections_are_not_held_while_a_leader_lives_by_configuration() {
+    let of = |heartbeat: &str, least: &str, most: &str| {
+        environment(&[
+            ("MESHD_RAFT__HEARTBEAT", heartbeat),
+            ("MESHD_RAFT__ELECTION_MIN", least),
+            ("MESHD_RAFT__ELECTION_MAX", most),
+        ])
+    };
+    assert!(load(&of("20ms", "30ms", "40ms")).is_ok());
+    assert!(load(&of("5s", "20s", "60s")).is_ok());
+    for (heartbeat, least, most, expected) in [
+        ("1s", "1s", "3s", "raft.election_min: is not longer than raft.heartbeat, 1s: who follows would stand"),
+        ("200ms", "500ms", "500ms", "raft.election_max: is not longer than raft.election_min, 500ms: all would stand"),
+        ("300ms", "350ms", "599ms", "raft.election_max: is shorter than two heartbeats, 600ms: one that is late"),
+        ("200ms", "350ms", "2m", "raft.election_max: 2m is outside 40ms to 1m"),
+        ("10ms", "350ms", "500ms", "raft.heartbeat: 10ms is outside 20ms to 5s"),
+        ("20500us", "350ms", "500ms", "raft.heartbeat: 20ms500us is no whole number of milliseconds"),
+    ] {
+        let found = problems(&of(heartbeat, least, most));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:#?}");
+    }
+    // A heartbeat alone, against the defaults of the others: the one that does not fit is named, with who gave it.
+    let found = problems(&file("[raft]\nheartbeat = \"1s\""));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("raft.election_min: ") && found[1].starts_with("raft.election_max: "), "{found:#?}");
+}
+
+#[test]
+fn what_raft_keeps_has_bounds() {
+    let found = problems(&file(
+        "[raft]\nsnapshot_bytes = \"512KiB\"\nsnapshot_entries = 10\nkept_log = \"1MiB\"\ninstall_timeout = \"0s\"",
+    ));
+    let keys: Vec<_> = found.iter().filter_map(|problem| problem.split(':').next()).collect();
+    let expected = ["raft.snapshot_bytes", "raft.snapshot_entries", "raft.kept_log", "raft.install_timeout"];
+    assert_eq!(keys, expected, "{found:#?}");
+    let mut sources = file("raft.snapshot_entries = 2000\nraft.kept_log = \"1MiB\"");
+    sources.environment = vec![("MESHD_RAFT__SNAPSHOT_ENTRIES".to_owned(), "3000".to_owned())];
+    let loaded = load(&sources).unwrap();
+    assert_eq!((loaded.config.raft.snapshot_entries, loaded.config.raft.kept_log), (3_000, Size::from_mib(1)));
+    let variable = Origin::Environment("MESHD_RAFT__SNAPSHOT_ENTRIES".to_owned());
+    assert_eq!(loaded.origin("raft.snapshot_entries"), variable);
+}
+
+#[test]
 fn what_types_let_through_is_checked() {
     let mut sources = environment(&[
         ("MESHD_NETWORK__LISTEN", ""),

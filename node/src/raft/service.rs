@@ -2,7 +2,7 @@
 
 use super::{Parts, journal};
 use crate::{
-    brain::{Inbox, clock, fatal},
+    brain::{Inbox, fatal},
     log::LogConfig,
 };
 use mesh_coordinator::{
@@ -259,8 +259,7 @@ const RESIGNED: &str = "resigned";
 const INVITED: Duration = Duration::from_secs(240);
 
 impl Service {
-    /// With everything as `meshd` has it.
-    pub fn new(me: NodeId, store: StoreId, dir: PathBuf, log: LogConfig, parts: Parts) -> Self {
-        Self { me, store, dir, log, config: Config::new(clock::wall), parts }
+    pub fn new(me: NodeId, store: StoreId, dir: PathBuf, log: LogConfig, config: Config, parts: Parts) -> Self {
+        Self { me, store, dir, log, config, parts }
     }
 }

@@ -196,7 +196,8 @@ impl Node {
         let (port, of_engine) = raft::Port::new(network.clone(), inbox.clone(), runtime.clone());
         let serving = raft::serve(&network, of_engine.slot.clone());
         let me = identity.key.node_id();
-        let engine = raft::Service::new(me, store, dir.file("raft"), parts::log_config(config), of_engine);
+        let (log, times) = (parts::log_config(config), parts::raft_config(config));
+        let engine = raft::Service::new(me, store, dir.file("raft"), log, times, of_engine);
 
         // The threads.
         let (speak, asked_to_speak) = watch::channel(0);

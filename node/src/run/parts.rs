@@ -4,7 +4,7 @@ use super::{StartError, node::API_ADDRESS};
 use crate::{
     api::KeySigner,
     blob::BlobConfig,
-    brain::{BrainHandle, LogState},
+    brain::{BrainHandle, LogState, clock},
     config::{Config, Entry, Loaded},
     directory,
     executor::{Allowed, ExecConfig, ExecutorConfig},
@@ -31,6 +31,18 @@ use std::{
 
 pub fn log_config(config: &Config) -> LogConfig {
     LogConfig { segment_size: config.log.segment_size.bytes(), free_segments: config.log.free_segments as usize }
+}
+
+pub fn raft_config(config: &Config) -> mesh_raft::Config {
+    let section = &config.raft;
+    mesh_raft::Config {
+        heartbeat: section.heartbeat.get(),
+        election: (section.election_min.get(), section.election_max.get()),
+        snapshot_after: (section.snapshot_bytes.bytes(), u64::from(section.snapshot_entries)),
+        kept_bytes: section.kept_log.bytes(),
+        install: section.install_timeout.get(),
+        ..mesh_raft::Config::new(clock::wall)
+    }
 }
 
 /// `met`: it has met other members, as the file of peers says, which outlives a lost log.
@@ -227,6 +239,14 @@ mod tests {
     use super::*;
     use crate::config::{FileSource, Sources, load};
 
+    /// All but where the code of its clock lies.
+    fn of_raft(config: &mesh_raft::Config) -> String {
+        fn none() -> Wall {
+            Wall::default()
+        }
+        format!("{:?}", mesh_raft::Config { clock: none, ..config.clone() })
+    }
+
     /// Each part's values are as in its own defaults, and as the file says where it says something.
     #[test]
     fn times_reach_the_parts_that_they_are_for() {
@@ -234,16 +254,20 @@ mod tests {
         let own = [
             format!("{:?}", mesh_membership::Config::default()),
             format!("{:?}", BlobConfig::default()),
+            of_raft(&mesh_raft::Config::new(clock::wall)),
             format!("{:?}", mesh_tasks::Config { slots: default.exec.slots, ..mesh_tasks::Config::default() }),
         ];
         let made = [
             format!("{:?}", membership_config(&default)),
             format!("{:?}", blob_config(&default)),
+            of_raft(&raft_config(&default)),
             format!("{:?}", tasks_config(&default)),
         ];
         assert_eq!(made, own);
 
         let text = "[membership]\nheartbeat = \"1s\"\ntimeout = \"4s\"\n\
+                    [raft]\nheartbeat = \"1s\"\nelection_min = \"2s\"\nelection_max = \"3s\"\nsnapshot_bytes = \"1GiB\"\n\
+                    snapshot_entries = 5000\nkept_log = \"0B\"\ninstall_timeout = \"10m\"\n\
                     [tasks]\nplace_timeout = \"500ms\"\nrepair_delay = \"2m\"\npoison_limit = 7\n\
                     [blob]\nsilent_keep = \"2d\"\nwarm = \"0s\"\npartial_keep = \"5m\"";
         let file = Some(FileSource { path: "meshd.toml".into(), text: text.into() });
@@ -251,6 +275,9 @@ mod tests {
         let (members, tasks, blobs) = (membership_config(&config), tasks_config(&config), blob_config(&config));
         let seconds = Duration::from_secs;
         assert_eq!((members.heartbeat, members.timeout), (seconds(1), seconds(4)));
+        let raft = raft_config(&config);
+        assert_eq!((raft.heartbeat, raft.election), (seconds(1), (seconds(2), seconds(3))));
+        assert_eq!((raft.snapshot_after, raft.kept_bytes, raft.install), ((1 << 30, 5_000), 0, seconds(600)));
         assert_eq!((tasks.place_timeout, tasks.repair_delay), (Duration::from_millis(500), seconds(120)));
         assert_eq!(tasks.poison_limit, 7);
         assert_eq!((blobs.silent_keep, blobs.warm, blobs.partial_keep), (seconds(172_800), seconds(0), seconds(300)));

@@ -8,6 +8,7 @@ mod log;
 mod membership;
 mod network;
 mod node;
+mod raft;
 mod tasks;
 mod tracing;
 
@@ -19,6 +20,7 @@ pub use log::Log;
 pub use membership::Membership;
 pub use network::Network;
 pub use node::Node;
+pub use raft::Raft;
 pub use tasks::Tasks;
 pub use tracing::{LogFormat, Tracing};
 

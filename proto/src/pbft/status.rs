@@ -1,5 +1,5 @@
 use super::{Sequence, View};
-use crate::domain::Epoch;
+use crate::{bounded, domain::Epoch, limits};
 use serde::{Deserialize, Serialize};
 
 /// Where a replica stands, told to all now and then: others answer with what it lacks. It claims nothing that anybody
@@ -25,6 +25,6 @@ pub struct Status {
     pub wants: bool,
     /// By replica number, the view of the VIEW-CHANGE that it holds of each and that is still to come; 0 is none, and
     /// nothing is none of all. What it holds need not be sent again. Castro's thesis, section 5.2.
-    #[serde(rename = "c")]
+    #[serde(rename = "c", deserialize_with = "bounded::list::<_, _, { limits::FOUNDERS }>")]
     pub changes: Vec<View>,
 }

@@ -13,9 +13,10 @@ pub struct Config {
     /// How long the primary may be idle while a request waits, as a part of the timeout: 1 / this. Default 4. Clement et
     /// al., NSDI '09, section 4.
     pub idle_divisor: u32,
-    /// How many time-outs the primary has to bring a change of the committee to the next checkpoint, as long as it executes
-    /// something in each. Default 32: 128 numbers of 31 members on a few cores take seconds.
-    pub change_patience: u32,
+    /// How long the primary may take to bring a change of the committee to the next checkpoint, as long as it executes
+    /// something in each time-out; four time-outs if that is longer. Default 25 s: 128 numbers of 31 members on a few cores
+    /// take seconds.
+    pub change_patience: Duration,
     /// The period in which the primary's rate is measured. Default 1 s.
     pub pace_period: Duration,
     /// The rate that is asked of a new primary, of the best of the views before, in percent. Default 50.
@@ -38,7 +39,7 @@ pub struct Config {
     /// Bodies and batches that are missing are asked for after this: they are mostly on their way. Default 10 ms.
     pub fetch_after: Duration,
     /// And asked for again, of the next replica. View changes are asked for after this, and again after twice as long each
-    /// time, up to 32 times. Default 100 ms.
+    /// time, up to an eighth of the time-out. Default 100 ms.
     pub fetch_again: Duration,
     /// Between two status messages while something is unfinished and nothing is executed. Default 150 ms.
     pub status_busy: Duration,
@@ -72,7 +73,7 @@ impl Default for Config {
             timeout_max: Duration::from_secs(30),
             shrink_after: 64,
             idle_divisor: 4,
-            change_patience: 32,
+            change_patience: Duration::from_secs(25),
             pace_period: Duration::from_secs(1),
             pace_floor: 50,
             pace_step: 5,

@@ -3,7 +3,7 @@
 use super::{Replica, Turn, slot::Offer};
 use crate::{Event, Fact, Plan, Rejection, plan};
 use mesh_proto::{
-    id::Digest,
+    id::{Digest, NodeId},
     key::Signature,
     pbft::{
         Change, Conflict, EpochCertificate, Fetch, Message, NewView, PrePrepare, ReplicaId, Reproposal, Sequence, View,
@@ -205,23 +205,37 @@ impl Replica {
         again.iter().for_each(|sequence| self.progress(turn, *sequence));
     }
 
-    /// View changes that are missing are asked for, of the primary first. They were sent to all before, and a committee that
-    /// is slow to take them in is not made faster by more of them: each question comes after twice the time.
+    /// View changes that are missing are asked for: of the primary, then of their authors, then of all in turn, from the
+    /// third time on of two at once, so that f that do not answer cost no view. They were sent to all before, and a committee
+    /// that is slow to take them in, as its time-out shows, is not made faster by many more of them.
     pub(super) fn fetch_view_changes(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
+        let again = self.config.fetch_again;
+        let longest = again.max(self.suspicion.timeout / 8);
         let mut questions = Vec::new();
         for (primary, pending) in self.pending_views.iter_mut().filter(|(_, pending)| pending.due <= now) {
             let missing = pending.message.changes.iter().filter(|(replica, _)| !pending.have.contains_key(replica));
             let view: View = pending.message.view;
-            questions.extend(missing.map(|(_, digest)| (*primary, pending.tries, view, *digest)));
-            let pause = self.config.fetch_again * (1 << (pending.tries + 1).min(5));
+            questions.extend(missing.map(|(author, digest)| ((*primary, *author), pending.tries, view, *digest)));
+            let pause = (again * (1 << (pending.tries + 1).min(8))).min(longest);
             (pending.due, pending.tries) = (now + pause, pending.tries.saturating_add(1));
         }
-        for (primary, tries, view, digest) in questions {
-            let first = self.durable.config.member(primary).filter(|_| tries % 2 == 0);
-            if let Some(to) = first.or_else(|| self.whom_to_ask(tries / 2)) {
+        for ((primary, author), tries, view, digest) in questions {
+            let first = primary.index();
+            let asked = match tries {
+                0 => vec![self.member_behind(first, 0)],
+                1 => vec![self.member_behind(author.index(), 0)],
+                _ => [2 * tries - 3, 2 * tries - 2].map(|step| self.member_behind(first, step as usize)).into(),
+            };
+            for to in asked.into_iter().flatten() {
                 self.send(turn, to, Message::Fetch(Fetch::ViewChange { view, digest }));
             }
         }
+    }
+
+    /// The member so many places behind one, around the committee.
+    fn member_behind(&self, place: usize, step: usize) -> Option<NodeId> {
+        let members = &self.durable.config.members;
+        members.get((place + step) % members.len()).copied()
     }
 }

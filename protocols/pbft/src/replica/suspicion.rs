@@ -5,6 +5,9 @@ use super::{Replica, Turn};
 use mesh_proto::time::Mono;
 use std::time::Duration;
 
+/// Time-outs in which a new view may run again what was executed.
+const AGAIN: u32 = 3;
+
 #[derive(Debug)]
 pub struct Suspicion {
     /// Doubles with each expiry, and is halved after sustained progress.
@@ -13,25 +16,37 @@ pub struct Suspicion {
     pub new_view_due: Option<Mono>,
     /// When the view was entered.
     since: Mono,
-    /// When a number was last executed, or prepared again if it had been.
+    /// When something was last executed.
     moved: Mono,
+    /// When a number that was executed before last prepared again in the view.
+    again: Mono,
     /// Slots with requests that were executed since the last expiry.
     streak: u32,
 }
 
 impl Suspicion {
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, new_view_due: None, since: Mono::default(), moved: Mono::default(), streak: 0 }
+        Self {
+            timeout,
+            new_view_due: None,
+            since: Mono::default(),
+            moved: Mono::default(),
+            again: Mono::default(),
+            streak: 0,
+        }
     }
 
     pub fn enter(&mut self, now: Mono) {
-        self.since = now;
+        (self.since, self.again) = (now, now);
         self.new_view_due = None;
     }
 
-    /// A number that was executed before has prepared again: those above it come after it.
+    /// A number that was executed before has prepared again: all that is new comes after a window of those. The primary has
+    /// as many time-outs for them, and no more.
     pub fn note_again(&mut self, now: Mono) {
-        self.moved = now;
+        if now <= self.since + self.timeout * AGAIN {
+            self.again = now;
+        }
     }
 
     fn double(&mut self, most: Duration) {
@@ -57,37 +72,43 @@ impl Replica {
     }
 
     /// When the primary is to be left. Executing other requests does not move what a request has: a primary that starves
-    /// one gateway is left as one that starves all. A number has its time-out from when those before it got on: behind a
-    /// change of view there is a window of them.
+    /// one gateway is left as one that starves all. A number has its time-out from when those before it got on.
     pub(super) fn request_due(&self) -> Option<Mono> {
         if !self.suspects() {
             return None;
         }
+        let Suspicion { timeout, moved, again, .. } = self.suspicion;
         // A slot that is proposed, or prepared, and stuck.
-        let slot = self.first_proposed().map(|since| since.max(self.suspicion.moved));
+        let slot = self.first_proposed().map(|since| since.max(moved));
         let oldest = [self.pool.oldest(), slot].into_iter().flatten().min();
-        let oldest = oldest.map(|oldest| oldest.max(self.suspicion.since) + self.suspicion.timeout);
+        let oldest = oldest.map(|oldest| oldest.max(again) + timeout);
         [oldest, self.change_due()].into_iter().flatten().min()
     }
 
     /// When the primary should have brought a known change of the committee on: each number on the way to the checkpoint
-    /// has its time, and all of them together have `change_patience` times as long.
+    /// has its time, and all of them together have `change_patience`, or a few time-outs where these have grown.
     fn change_due(&self) -> Option<Mono> {
         let (_, since) = self.next_config.as_ref()?;
-        let (since, timeout) = ((*since).max(self.suspicion.since), self.suspicion.timeout);
-        let next = since.max(self.suspicion.moved) + timeout;
-        Some(next.min(since + timeout.saturating_mul(self.config.change_patience)))
+        let Suspicion { timeout, moved, again, since: entered, .. } = self.suspicion;
+        let since = (*since).max(entered);
+        let all = self.config.change_patience.max(timeout * 4);
+        Some((since.max(moved).max(again) + timeout).min(since + all))
     }
 
-    /// When the primary has been idle for too long: requests wait, there is room for a proposal, and none is in flight.
+    /// When the primary has been idle for too long: requests wait, there is room for a proposal, and none is in flight. One
+    /// that has proposed nothing new in its view may still be running again what others have long executed.
     pub(super) fn idle_due(&self) -> Option<Mono> {
         let next = self.executed.next();
         let is_blocked = next > self.durable.high() || next > self.barrier() || self.first_proposed().is_some();
         if !self.suspects() || is_blocked {
             return None;
         }
-        let since = self.pool.oldest_unproposed()?.max(self.proposal_seen).max(self.suspicion.since);
-        Some(since + self.suspicion.timeout / self.config.idle_divisor.max(1))
+        let Suspicion { timeout, again, .. } = self.suspicion;
+        let since = self.pool.oldest_unproposed()?.max(self.proposal_seen).max(again);
+        let began_with = self.durable.entered.as_ref().filter(|entered| entered.message.view == self.durable.view);
+        let runs_again = began_with.is_some_and(|entered| !entered.message.proposals.is_empty());
+        let is_first = runs_again && self.proposal_seen <= self.suspicion.since;
+        Some(since + timeout / if is_first { 1 } else { self.config.idle_divisor.max(1) })
     }
 
     /// When the first number that is proposed, or decided, and not executed was proposed. Votes alone are anybody's.

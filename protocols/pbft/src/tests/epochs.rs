@@ -96,7 +96,7 @@ fn nothing_above_the_boundary_is_accepted() {
 #[test]
 fn a_change_that_gets_on_is_waited_for() {
     let begun = |pause: u64| {
-        let config = Config { change_patience: 4, ..Config::default() };
+        let config = Config { change_patience: Duration::from_millis(3200), ..Config::default() };
         let mut bench = Bench::with(1, epoch(4), config, Vec::new(), false);
         let newcomer = bench.node(4);
         change(&mut bench, Membership::Add(newcomer));

@@ -70,15 +70,16 @@ fn a_view_that_gets_on_with_what_was_executed_is_not_left() {
     bench.order_up_to(seq(7));
     let null = Batch::null().digest();
     let known: Vec<Prepared> = (1..=8).map(|n| bench.prepared((view(0), seq(n)), null)).collect();
+    bench.ask(&request(50)).unwrap();
     enter(&mut bench, &known);
     for number in 1..=7 {
-        bench.wait(Duration::from_millis(700));
+        bench.wait(Duration::from_millis(330));
         assert_eq!((bench.view(), bench.is_active()), (view(1), true), "at {number}");
         for replica in [0, 2] {
             bench.give(replica, bench.prepare(replica, (view(1), seq(number)), null)).unwrap();
         }
     }
-    // Number 8, which was not executed, has as long from there, whatever prepares above it.
+    // Number 8, which was not executed, has as long from there, and so has a request that waits.
     bench.wait(Duration::from_millis(700));
     assert_eq!((bench.view(), bench.is_active()), (view(1), true));
     bench.wait(Duration::from_millis(200));
@@ -388,14 +389,17 @@ fn a_view_change_that_did_not_come_is_fetched() {
     assert!(!bench.is_active());
     bench.take();
     bench.wait(Duration::from_millis(105));
-    let primary = bench.node(1);
     let question = Message::Fetch(Fetch::ViewChange { view: view(1), digest: changes[2].change.digest() });
-    assert!(bench.sent_to(primary).contains(&&question));
-    // Again after 200 and 400 ms.
-    bench.wait(Duration::from_millis(600));
-    let asked: usize =
-        (0..3).map(|node| bench.sent_to(bench.node(node)).iter().filter(|m| **m == &question).count()).sum();
-    assert_eq!(asked, 3);
+    let asked = |bench: &Bench| -> Vec<usize> {
+        (0..3).map(|n| bench.sent_to(bench.node(n)).iter().filter(|message| **message == &question).count()).collect()
+    };
+    assert_eq!(asked(&bench), [0, 1, 0], "the primary");
+    bench.wait(Duration::from_millis(100));
+    assert_eq!(asked(&bench), [0, 1, 1], "whose it is");
+    bench.wait(Duration::from_millis(100));
+    assert_eq!(asked(&bench), [0, 1, 2], "and two more, of which this replica is one");
+    bench.wait(Duration::from_millis(100));
+    assert_eq!(asked(&bench), [1, 2, 2]);
     bench.give(1, Message::ViewChange(Arc::clone(&changes[2]))).unwrap();
     assert!(bench.is_active());
     assert!(bench.effects.contains(&Effect::Event(Event::Entered(view(1)))));

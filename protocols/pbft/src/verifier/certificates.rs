@@ -1,4 +1,7 @@
-use super::{Refusal, Signatures, Verifier, seen::Seen};
+use super::{
+    Refusal, Signatures, Verifier,
+    seen::{Known, Seen},
+};
 use mesh_proto::{
     domain::Statement,
     id::{Digest, NodeId},
@@ -13,27 +16,39 @@ use std::sync::Arc;
 use crate::quorum::Quorums;
 
 impl<C: Signatures> Verifier<C> {
-    /// Once for each signature; see `Seen`.
-    pub(super) fn signature(
-        &mut self,
-        signer: NodeId,
-        statement: &Statement,
-        signature: &Signature,
-    ) -> Result<(), Refusal> {
-        self.signature_of(signer, (statement, &Seen::digest(statement)), signature)
+    /// Of the signer's own word to this replica. Each is checked once, and under another signature it is refused unchecked:
+    /// who sends one again and again costs nothing.
+    pub(super) fn spoken(&mut self, from: NodeId, statement: &Statement, signature: &Signature) -> Result<(), Refusal> {
+        let digest = Seen::digest(statement);
+        match self.seen.of(from, &digest, signature) {
+            Known::Otherwise => Err(Refusal::Duplicate),
+            Known::Checked => Ok(()),
+            Known::No => self.check_signature(from, (statement, digest), signature),
+        }
     }
 
-    /// Of a statement whose digest is known.
-    fn signature_of(
+    /// Of a word that somebody else brings, in a certificate or whole, and what the statement is known by. Whoever brings it
+    /// may be correct, and have been given another signature than this replica by a signer that is not: it is checked.
+    pub(super) fn quoted(
         &mut self,
         signer: NodeId,
         (statement, digest): (&Statement, &Digest),
         signature: &Signature,
     ) -> Result<(), Refusal> {
-        if !self.seen.has(signer, digest, signature)? {
-            self.signatures.verify(signer, statement, signature)?;
-            self.seen.note(signer, *digest, *signature);
+        match self.seen.of(signer, digest, signature) {
+            Known::Checked => Ok(()),
+            Known::Otherwise | Known::No => self.check_signature(signer, (statement, *digest), signature),
         }
+    }
+
+    fn check_signature(
+        &mut self,
+        signer: NodeId,
+        (statement, digest): (&Statement, Digest),
+        signature: &Signature,
+    ) -> Result<(), Refusal> {
+        self.signatures.verify(signer, statement, signature)?;
+        self.seen.note(signer, digest, *signature);
         Ok(())
     }
 
@@ -51,7 +66,7 @@ impl<C: Signatures> Verifier<C> {
         let digest = Seen::digest(statement);
         for (replica, signature) in ballots.iter() {
             let member = config.member(*replica).ok_or(Refusal::Certificate)?;
-            self.signature_of(member, (statement, &digest), signature)?;
+            self.quoted(member, (statement, &digest), signature)?;
         }
         Ok(())
     }
@@ -79,7 +94,7 @@ impl<C: Signatures> Verifier<C> {
         }
         let digest = change.digest();
         let statement = ViewChange::statement(&snapshot.network, change.epoch, &digest);
-        self.signature(member, &statement, &view_change.signature)?;
+        self.quoted(member, (&statement, &Seen::digest(&statement)), &view_change.signature)?;
         if self.changes.get(&member) == Some(&digest) {
             return Ok(digest);
         }
@@ -105,7 +120,7 @@ impl<C: Signatures> Verifier<C> {
         self.ballots(config, &statement, &prepared.prepares, quorum - 1)?;
         let member = config.member(primary).ok_or(Refusal::Certificate)?;
         let statement = Vote::statement(Phase::PrePrepare, &network, config.epoch, at, &prepared.digest);
-        self.signature(member, &statement, &prepared.proposal)
+        self.quoted(member, (&statement, &Seen::digest(&statement)), &prepared.proposal)
     }
 
     /// That it is the primary's, names a quorum, and proposes what it signs. What O must be is for the replica, which has
@@ -123,11 +138,12 @@ impl<C: Signatures> Verifier<C> {
             return Err(Refusal::Certificate);
         }
         let primary = config.member(config.primary(new_view.view)).ok_or(Refusal::Certificate)?;
-        self.signature(primary, &new_view.statement(&snapshot.network), &new_view.signature)?;
+        let statement = new_view.statement(&snapshot.network);
+        self.quoted(primary, (&statement, &Seen::digest(&statement)), &new_view.signature)?;
         for (place, proposal) in new_view.proposals.iter().enumerate() {
             let at = (new_view.view, new_view.stable.plus(place as u64 + 1));
             let statement = Vote::statement(Phase::PrePrepare, &snapshot.network, config.epoch, at, &proposal.digest);
-            self.signature(primary, &statement, &proposal.signature)?;
+            self.quoted(primary, (&statement, &Seen::digest(&statement)), &proposal.signature)?;
         }
         Ok(())
     }

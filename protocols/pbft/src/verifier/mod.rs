@@ -20,7 +20,7 @@ use mesh_proto::{
         Vote,
     },
 };
-use seen::Seen;
+use seen::{Known, Seen};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Turns bytes into [`Verified`] messages. Each worker has its own, with its own memory of what it has checked; all are
@@ -64,7 +64,7 @@ pub enum Refusal {
     View { found: View, own: View },
     #[error("number {0} is outside of the window")]
     Window(Sequence),
-    #[error("checked before under another signature")]
+    #[error("said before under another signature")]
     Duplicate,
     #[error("too many bad signatures came from this peer")]
     Muted,
@@ -146,7 +146,7 @@ impl<C: Signatures> Verifier<C> {
 
     fn check(&mut self, from: NodeId, message: Message) -> Result<Checked, Refusal> {
         Ok(match message {
-            Message::Request(request) => Checked::Request(self.request(request)?),
+            Message::Request(request) => Checked::Request(self.request(from, request)?),
             Message::PrePrepare(pre_prepare) => self.pre_prepare(from, pre_prepare)?,
             Message::Prepare(vote) => Checked::Prepare(self.vote(from, Phase::Prepare, vote)?),
             Message::Commit(vote) => Checked::Commit(self.vote(from, Phase::Commit, vote)?),
@@ -168,7 +168,7 @@ impl<C: Signatures> Verifier<C> {
                 Checked::Batch(batch, digest)
             }
             Message::Requests(requests) => {
-                let bodies = requests.into_iter().map(|request| self.request(request));
+                let bodies = requests.into_iter().map(|request| self.request(from, request));
                 Checked::Requests(bodies.collect::<Result<_, _>>()?)
             }
             Message::Decided(decided) => {
@@ -185,16 +185,20 @@ impl<C: Signatures> Verifier<C> {
     }
 
     /// Checklist item 7: whoever brings it, its gateway signed it.
-    fn request(&mut self, request: Arc<Request>) -> Result<Body, Refusal> {
+    fn request(&mut self, from: NodeId, request: Arc<Request>) -> Result<Body, Refusal> {
         if request.operations.as_bytes().len() > self.snapshot.config.request_bytes as usize {
             return Err(Refusal::Limits);
         }
         let digest = request.digest();
         let network = self.snapshot.network;
-        if !self.seen.has(request.gateway, &digest, &request.signature)? {
-            let statement = Request::statement(&network, &digest);
-            self.signatures.verify(request.gateway, &statement, &request.signature)?;
-            self.seen.note(request.gateway, digest, request.signature);
+        match self.seen.of(request.gateway, &digest, &request.signature) {
+            Known::Checked => {}
+            Known::Otherwise if from == request.gateway => return Err(Refusal::Duplicate),
+            Known::Otherwise | Known::No => {
+                let statement = Request::statement(&network, &digest);
+                self.signatures.verify(request.gateway, &statement, &request.signature)?;
+                self.seen.note(request.gateway, digest, request.signature);
+            }
         }
         Ok(Body { digest, request })
     }
@@ -214,7 +218,7 @@ impl<C: Signatures> Verifier<C> {
         let digest = pre_prepare.batch.digest();
         let at = (pre_prepare.view, pre_prepare.sequence);
         let statement = Vote::statement(Phase::PrePrepare, &snapshot.network, pre_prepare.epoch, at, &digest);
-        self.signature(from, &statement, &pre_prepare.signature)?;
+        self.spoken(from, &statement, &pre_prepare.signature)?;
         Ok(Checked::PrePrepare(pre_prepare, digest))
     }
 
@@ -225,7 +229,7 @@ impl<C: Signatures> Verifier<C> {
         snapshot.in_epoch(vote.epoch)?;
         snapshot.in_view(vote.view)?;
         snapshot.in_window(vote.sequence)?;
-        self.signature(from, &vote.own_statement(phase, &snapshot.network), &vote.signature)?;
+        self.spoken(from, &vote.own_statement(phase, &snapshot.network), &vote.signature)?;
         Ok(vote)
     }
 
@@ -239,7 +243,7 @@ impl<C: Signatures> Verifier<C> {
         }
         let (epoch, sequence) = (checkpoint.epoch, checkpoint.sequence);
         let statement = Checkpoint::statement(&snapshot.network, epoch, sequence, &checkpoint.digest);
-        self.signature(from, &statement, &checkpoint.signature)?;
+        self.spoken(from, &statement, &checkpoint.signature)?;
         Ok(checkpoint)
     }
 
@@ -247,7 +251,7 @@ impl<C: Signatures> Verifier<C> {
         let snapshot = Arc::clone(&self.snapshot);
         snapshot.is_of(from, reply.replica)?;
         snapshot.in_epoch(reply.epoch)?;
-        self.signature(from, &reply.statement(&snapshot.network), &reply.signature)?;
+        self.spoken(from, &reply.statement(&snapshot.network), &reply.signature)?;
         Ok(reply)
     }
 

@@ -1,4 +1,3 @@
-use super::Refusal;
 use mesh_proto::{
     domain::Statement,
     id::{Digest, NodeId},
@@ -9,13 +8,23 @@ use std::collections::{BTreeMap, VecDeque};
 /// Signatures that were found to hold, so that each is checked once: a vote comes again inside certificates, a
 /// certificate inside the view changes of many.
 ///
-/// Signing is deterministic, so a correct signer has one signature for a statement. Another one costs no cryptography: it
-/// is refused.
+/// Signing is deterministic, so a correct signer has one signature for a statement. A liar can make others, which hold as
+/// well: what it says itself under another is a repetition, but a correct replica that was told another one quotes that.
 #[derive(Debug)]
 pub struct Seen {
     held: BTreeMap<(NodeId, Digest), Signature>,
     order: VecDeque<(NodeId, Digest)>,
     most: usize,
+}
+
+/// What is known of a statement by its signer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    No,
+    /// Under this signature.
+    Checked,
+    /// Under another one, which holds.
+    Otherwise,
 }
 
 impl Seen {
@@ -33,19 +42,20 @@ impl Seen {
         self.most = self.most.max(most);
     }
 
-    /// Whether it was checked before.
-    pub fn has(&self, signer: NodeId, statement: &Digest, signature: &Signature) -> Result<bool, Refusal> {
+    pub fn of(&self, signer: NodeId, statement: &Digest, signature: &Signature) -> Known {
         match self.held.get(&(signer, *statement)) {
-            None => Ok(false),
-            Some(held) if held == signature => Ok(true),
-            Some(_) => Err(Refusal::Duplicate),
+            None => Known::No,
+            Some(held) if held == signature => Known::Checked,
+            Some(_) => Known::Otherwise,
         }
     }
 
+    /// The first stays.
     pub fn note(&mut self, signer: NodeId, statement: Digest, signature: Signature) {
-        if self.held.insert((signer, statement), signature).is_none() {
+        self.held.entry((signer, statement)).or_insert_with(|| {
             self.order.push_back((signer, statement));
-        }
+            signature
+        });
         while self.order.len() > self.most {
             if let Some(oldest) = self.order.pop_front() {
                 self.held.remove(&oldest);
@@ -64,13 +74,16 @@ mod tests {
         let mut seen = Seen::new(2);
         let (signer, signature) = (NodeId::from_bytes([1; 32]), Signature::from_bytes([1; 64]));
         let statement = |n| Digest::from_bytes([n; 32]);
-        assert_eq!(seen.has(signer, &statement(1), &signature), Ok(false));
+        assert_eq!(seen.of(signer, &statement(1), &signature), Known::No);
         for n in 1..=3 {
             seen.note(signer, statement(n), signature);
         }
-        assert_eq!(seen.has(signer, &statement(3), &signature), Ok(true));
-        assert_eq!(seen.has(signer, &statement(3), &Signature::from_bytes([2; 64])), Err(Refusal::Duplicate));
-        assert_eq!(seen.has(signer, &statement(1), &signature), Ok(false), "forgotten");
+        assert_eq!(seen.of(signer, &statement(3), &signature), Known::Checked);
+        let other = Signature::from_bytes([2; 64]);
+        assert_eq!(seen.of(signer, &statement(3), &other), Known::Otherwise);
+        seen.note(signer, statement(3), other);
+        assert_eq!(seen.of(signer, &statement(3), &signature), Known::Checked, "the first stays");
+        assert_eq!(seen.of(signer, &statement(1), &signature), Known::No, "forgotten");
         assert_eq!(seen.held.len(), 2);
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Init {
 }
 
 /// An engine, as it is named on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Ordering {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Ordering {
     Pbft,
     Raft,
 }

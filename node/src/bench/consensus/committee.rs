@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use mesh_proto::genesis::Engine;
 use serde::Serialize;
 
+use super::operations::NAMESPACE;
 use crate::api::committee::AutoInfo;
 use crate::api::committee::change::{ChangeRequest, Changed};
 use crate::api::consensus::{ConsensusStatus, ReplicaStatus};
+use crate::api::memory::list::MemoryPage;
 use crate::client::{Ask, ClientError};
 use crate::testnet::{Testnet, TestnetError};
 
@@ -23,7 +26,8 @@ pub struct Standing {
     pub node: usize,
     pub view: u64,
     pub executed: u64,
-    /// The last checkpoint, and the digest of the state there.
+    /// The last checkpoint, and the digest of the state there. Under Raft there is none, and the digest is of all that the
+    /// load wrote, as this replica has it.
     pub checkpoint: Option<u64>,
     pub digest: Option<String>,
     /// Why it has stopped for good.
@@ -60,8 +64,19 @@ async fn change(net: &Testnet, request: &ChangeRequest) -> Result<(), TestnetErr
     }
 }
 
-/// The primary, as the first replica that runs and is not it says.
+/// The primary, as the first replica that runs and is not it says; waited for, as under Raft there may be none for a
+/// moment.
 pub async fn primary(net: &Testnet) -> Result<usize, TestnetError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match named(net).await {
+            Err(TestnetError::NotRunning { .. }) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+            said => return said,
+        }
+    }
+}
+
+async fn named(net: &Testnet) -> Result<usize, TestnetError> {
     let mut said = None;
     for node in net.running() {
         let replica = replica(net, node).await?;
@@ -69,26 +84,53 @@ pub async fn primary(net: &Testnet) -> Result<usize, TestnetError> {
         if number.is_some_and(|number| number != node) {
             return number.ok_or(TestnetError::NotRunning { node });
         }
-        said = number;
+        said = said.or(number);
     }
     said.ok_or(TestnetError::NotRunning { node: 0 })
 }
 
-/// Waits until all replicas that run hold the same checkpoint, at `least` or later. Where they stand in the end, whether
-/// they do or not.
-pub async fn agree(net: &Testnet, least: u64) -> Result<Vec<Standing>, TestnetError> {
+/// Waits until all replicas that run hold the same checkpoint, at `least` or later; under Raft, until all have executed
+/// the same batch. Where they stand in the end, whether they do or not: under Raft without digests if not.
+pub async fn agree(net: &Testnet, engine: Engine, least: u64) -> Result<Vec<Standing>, TestnetError> {
     let until = Instant::now() + PATIENCE;
+    let place = |standing: &Standing| match engine {
+        Engine::Pbft => standing.checkpoint,
+        Engine::Raft => Some(standing.executed),
+    };
     loop {
         let mut all = Vec::new();
         for node in net.running() {
             all.push(Standing::of(node, replica(net, node).await?));
         }
-        let is_there = all.iter().all(|standing| standing.checkpoint >= Some(least));
-        let is_same = all.windows(2).all(|pair| pair[0].checkpoint == pair[1].checkpoint);
-        if is_there && is_same || Instant::now() > until {
+        let is_there = all.iter().all(|standing| place(standing) >= Some(least));
+        let is_one = is_there && all.windows(2).all(|pair| place(&pair[0]) == place(&pair[1]));
+        if is_one && engine == Engine::Raft {
+            for standing in &mut all {
+                standing.digest = Some(digest(net, standing.node).await?);
+            }
+        }
+        if is_one || Instant::now() > until {
             return Ok(all);
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Of all that the load wrote, as the replica of this node has it: Raft certifies no state.
+async fn digest(net: &Testnet, node: usize) -> Result<String, TestnetError> {
+    let clients = net.gateways(&[node])?;
+    let (mut hasher, mut after) = (blake3::Hasher::new(), String::new());
+    loop {
+        let ask = Ask::get(format!("/v1/memory/{NAMESPACE}?limit=1000&stale=true{after}"));
+        let page: MemoryPage = clients.client().ask(&ask).await?;
+        for row in &page.items {
+            let value = row.value.as_deref().or(row.value_b64.as_deref()).unwrap_or_default();
+            hasher.update(format!("{} {} {value}\n", row.key, row.version).as_bytes());
+        }
+        match page.next {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(hasher.finalize().to_hex().to_string()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct ConsensusFigures {
     /// Operations that ended well while it was measured.
     pub count: u64,
     pub throughput_per_s: f64,
-    /// From when an operation was due to f + 1 equal replies at its gateway.
+    /// From when an operation was due to f + 1 equal replies at its gateway, under Raft to the leader's answer.
     pub p50_ms: f64,
     pub p90_ms: f64,
     pub p99_ms: f64,
@@ -25,9 +25,9 @@ pub struct ConsensusFigures {
     pub cpu_us_per_op: Option<f64>,
     /// Of all gateways together, with the load that they make.
     pub gateway_cpu_us_per_op: f64,
-    /// Syncs of all replicas' logs.
+    /// Syncs of all replicas' logs. None under Raft, which has a journal beside them.
     pub fsync_per_op: Option<f64>,
-    /// Messages of the ordering protocol that all replicas took from others.
+    /// Messages of the ordering protocol that all replicas took from others. None under Raft, which does not count them.
     pub messages_per_op: Option<f64>,
     /// Operations in a batch of the order.
     pub ops_per_batch: f64,
@@ -44,12 +44,14 @@ pub struct ConsensusFigures {
     pub unanswered: u64,
     /// Keys that were read back and held what was written.
     pub read_back: u64,
-    /// Checkpoints that became stable while it was measured.
-    pub checkpoints: u64,
+    /// Checkpoints that became stable while it was measured. None under Raft, which has none.
+    pub checkpoints: Option<u64>,
+    /// Under Raft terms that began.
     pub view_changes: u64,
     /// From the kill of the primary to the end of the first operation that was due behind it.
     pub first_commit_ms: Option<f64>,
-    /// All replicas that run hold the same state at the end, by the digest of a checkpoint behind the last operation.
+    /// All replicas that run hold the same state at the end, by the digest of a checkpoint behind the last operation; under
+    /// Raft by that of the memory, all having executed the same batch.
     pub digests_equal: bool,
     pub standings: Vec<Standing>,
     /// What is wrong with the run itself.
@@ -67,9 +69,10 @@ pub struct IdleFigures {
     pub durable: bool,
     /// Processor time of a replica, the mean of all.
     pub cpu_ms_per_s_per_replica: f64,
-    /// What all replicas together wrote to their disks, where the system tells, and the syncs of their logs.
+    /// What all replicas together wrote to their disks, where the system tells, and the syncs of their logs. These are
+    /// none under Raft, which has a journal beside them.
     pub written_bytes: Option<u64>,
-    pub fsyncs: f64,
+    pub fsyncs: Option<f64>,
     /// Batches that were ordered meanwhile.
     pub batches: f64,
     pub rss_mib_per_node: f64,
@@ -85,7 +88,8 @@ pub struct ConsensusSettings {
     pub version: &'static str,
     /// Not a release build: its figures say little.
     pub debug_build: bool,
-    pub engine: &'static str,
+    /// `pbft` or `raft`.
+    pub engine: String,
     pub cores: usize,
     /// Of the last minute, before the run and after it: others at work on this machine.
     pub load_before: Option<f64>,
@@ -100,8 +104,8 @@ pub struct ConsensusSettings {
     pub under_way: Option<usize>,
     pub warm_up_s: f64,
     pub seconds: f64,
-    /// Batches between two checkpoints.
-    pub checkpoint_interval: u64,
+    /// Batches between two checkpoints, where there are any.
+    pub checkpoint_interval: Option<u64>,
     pub kill_primary_at_s: Option<f64>,
     pub one_down: bool,
 }
@@ -114,10 +118,11 @@ impl ConsensusFigures {
             None => String::new(),
         };
         format!(
-            "{} operations of {} bytes by {} replicas, {} gateways, rate {} ({} loop){}\n  {:.0}/s   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms   max {:.0} ms\n  CPU-µs an operation: replicas {}, gateways {:.1}   syncs: {}   messages: {}   operations a batch: {:.0}\n  RSS of the largest replica: {:.0} MiB, then {:.0} MiB   checkpoints: {}   view changes: {}{fault}\n  due: {}   refused: {}   rejected: {}   wrong: {}   unanswered: {}   read back: {}   digests: {}{}",
+            "{} operations of {} bytes by {} replicas ({}), {} gateways, rate {} ({} loop){}\n  {:.0}/s   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms   max {:.0} ms\n  CPU-µs an operation: replicas {}, gateways {:.1}   syncs: {}   messages: {}   operations a batch: {:.0}\n  RSS of the largest replica: {:.0} MiB, then {:.0} MiB   checkpoints: {}   view changes: {}{fault}\n  due: {}   refused: {}   rejected: {}   wrong: {}   unanswered: {}   read back: {}   digests: {}{}",
             self.count,
             self.payload_bytes,
             self.replicas,
+            self.settings.engine,
             self.settings.gateways,
             self.settings.rate,
             self.settings.load,
@@ -134,7 +139,7 @@ impl ConsensusFigures {
             self.ops_per_batch,
             self.rss_mib_per_node,
             self.rss_mib_per_node_after,
-            self.checkpoints,
+            self.checkpoints.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             self.view_changes,
             self.due,
             self.refused,
@@ -158,13 +163,14 @@ impl IdleFigures {
     /// For people.
     pub fn text(&self) -> String {
         format!(
-            "{} replicas, idle for {} s{}\n  {:.2} ms of CPU a second and replica   written: {}   syncs: {:.0}   batches: {:.0}\n  RSS of the largest replica: {:.0} MiB   digests: {}{}",
+            "{} replicas ({}), idle for {} s{}\n  {:.2} ms of CPU a second and replica   written: {}   syncs: {}   batches: {:.0}\n  RSS of the largest replica: {:.0} MiB   digests: {}{}",
             self.replicas,
+            self.settings.engine,
             self.settings.seconds,
             not_durable(self.durable),
             self.cpu_ms_per_s_per_replica,
             self.written_bytes.map_or_else(|| "not told".to_owned(), |bytes| format!("{bytes} bytes")),
-            self.fsyncs,
+            or_none(self.fsyncs, 0),
             self.batches,
             self.rss_mib_per_node,
             digests(self.digests_equal),

@@ -72,7 +72,7 @@ impl Gateways {
         Ok(reports)
     }
 
-    /// Has all that was answered covered by a checkpoint, and says by which at the latest.
+    /// Has all that was answered covered by a checkpoint, and says by which at the latest; under Raft by a batch.
     pub async fn settle(&mut self, patience: Duration) -> Result<u64, TestnetError> {
         let Some(gateway) = self.0.first_mut() else { return Ok(0) };
         gateway.tell(&Order::Settle)?;

@@ -2,7 +2,7 @@
 //! ordinary nodes outside of the committee, in each of which a load is offered to the node's own brain.
 //!
 //! An operation is a write of a key of its own to the shared memory. Its time begins when it was due, whoever was late,
-//! and ends with f + 1 equal replies at its gateway.
+//! and ends with f + 1 equal replies at its gateway, under Raft with the leader's answer.
 
 pub mod committee;
 mod figures;
@@ -21,6 +21,7 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mesh_proto::genesis::Engine;
 use tokio::time::sleep_until;
 
 pub use committee::Standing;
@@ -43,6 +44,8 @@ use wire::Load;
 pub struct ConsensusPlan {
     /// The program that all processes run.
     pub binary: PathBuf,
+    /// How the committee agrees.
+    pub engine: Engine,
     pub replicas: usize,
     pub gateways: usize,
     /// Bytes of each value.
@@ -91,6 +94,7 @@ impl ConsensusPlan {
         let scratch = Scratch::new(self.dir.as_deref(), "meshd-bench")?;
         let mut options = Options::new(self.binary.clone());
         options.held_back = gateways;
+        options.engine = self.engine;
         // Many nodes on few cores take their time.
         options.patience = PATIENCE;
         let mut net = Testnet::up(&scratch.path().join("net"), self.replicas + gateways, &options).await?;
@@ -125,7 +129,7 @@ impl ConsensusPlan {
         let after = Sample::closing(net, Some(&gateways)).await?;
         let reports = gateways.reports(PATIENCE).await?;
         let settled = gateways.settle(PATIENCE).await?;
-        let standings = committee::agree(net, settled).await?;
+        let standings = committee::agree(net, self.engine, settled).await?;
         let ran = Ran {
             reports,
             passed: after.since(&before),
@@ -155,7 +159,7 @@ impl ConsensusPlan {
         let before = Sample::opening(net, None).await?;
         tokio::time::sleep(self.measured).await;
         let passed = Sample::closing(net, None).await?.since(&before);
-        let standings = committee::agree(net, 0).await?;
+        let standings = committee::agree(net, self.engine, 0).await?;
         let seconds = self.measured.as_secs_f64();
         let running = net.running().len();
         let settings = self.settings(0, load_before);
@@ -166,7 +170,7 @@ impl ConsensusPlan {
             durable: net.is_on_disk(),
             cpu_ms_per_s_per_replica: round(passed.cpu_per_s.as_secs_f64() * 1e3 / running as f64),
             written_bytes: passed.written_bytes,
-            fsyncs: round(passed.syncs_per_s * seconds),
+            fsyncs: (self.engine == Engine::Pbft).then(|| round(passed.syncs_per_s * seconds)),
             batches: round(passed.batches_per_s * seconds),
             rss_mib_per_node: verdict::mib(passed.resident),
             digests_equal: committee::is_one_state(&standings),
@@ -198,7 +202,7 @@ impl ConsensusPlan {
         ConsensusSettings {
             version: env!("CARGO_PKG_VERSION"),
             debug_build: cfg!(debug_assertions),
-            engine: "pbft",
+            engine: self.engine.to_string(),
             cores: cores(),
             load_before,
             load_after: load_of_machine(),
@@ -212,7 +216,8 @@ impl ConsensusPlan {
             under_way: (self.rate == Rate::Max && gateways > 0).then_some(self.under_way),
             warm_up_s: self.warm_up.as_secs_f64(),
             seconds: self.measured.as_secs_f64(),
-            checkpoint_interval: mesh_ledger::Rules::default().checkpoint_interval,
+            checkpoint_interval: (self.engine == Engine::Pbft)
+                .then(|| mesh_ledger::Rules::default().checkpoint_interval),
             kill_primary_at_s: self.kill_primary_at.map(|at| at.as_secs_f64()),
             one_down: self.one_down,
         }

@@ -4,6 +4,9 @@ use mesh_proto::ledger::{
 };
 use mesh_proto::task::Octets;
 
+/// Where all are written.
+pub const NAMESPACE: &str = "bench";
+
 /// Makes the operations of one gateway, each with a key and a value of its own.
 #[derive(Clone, Debug)]
 pub struct Operations {
@@ -27,7 +30,7 @@ impl Operations {
     pub fn new(payload: usize) -> Result<Self, NameError> {
         let run: u64 = rand::random();
         let filling = (0..payload).map(|_| rand::random()).collect();
-        Ok(Self { namespace: "bench".parse()?, principal: "bench".parse()?, prefix: format!("{run:016x}"), filling })
+        Ok(Self { namespace: NAMESPACE.parse()?, principal: "bench".parse()?, prefix: format!("{run:016x}"), filling })
     }
 
     /// The write with this number. `born` is what is known to be executed.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mesh_proto::genesis::Engine;
+
 use super::committee::{Standing, is_one_state};
 use super::figures::{ConsensusFigures, ConsensusSettings};
 use super::latencies::Latencies;
@@ -38,6 +40,7 @@ impl Ran {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         // What was killed took its figures along.
         let unless_killed = |figure: f64| self.killed.is_none().then(|| per_op(figure));
+        let is_pbft = plan.engine == Engine::Pbft;
         let first_commit =
             self.killed.and_then(|killed| first_end_after(killed, self.reports.iter().map(|report| &report.firsts)));
         let passed = &self.passed;
@@ -55,8 +58,8 @@ impl Ran {
             max_ms: latencies.at(1.0),
             cpu_us_per_op: unless_killed(micros(passed.cpu_per_s)),
             gateway_cpu_us_per_op: per_op(micros(passed.gateways_cpu_per_s)),
-            fsync_per_op: unless_killed(passed.syncs_per_s),
-            messages_per_op: unless_killed(passed.messages_per_s),
+            fsync_per_op: unless_killed(passed.syncs_per_s).filter(|_| is_pbft),
+            messages_per_op: unless_killed(passed.messages_per_s).filter(|_| is_pbft),
             ops_per_batch: if passed.batches_per_s > 0.0 { round(throughput / passed.batches_per_s) } else { 0.0 },
             rss_mib_per_node: mib(self.resident_before),
             rss_mib_per_node_after: mib(passed.resident),
@@ -66,7 +69,7 @@ impl Ran {
             wrong: sum(|report| report.wrong),
             unanswered: sum(|report| report.unanswered),
             read_back: sum(|report| report.read_back),
-            checkpoints: passed.checkpoints,
+            checkpoints: is_pbft.then_some(passed.checkpoints),
             view_changes: passed.view_changes,
             first_commit_ms: first_commit.map(ms),
             digests_equal: is_one_state(&self.standings),
@@ -82,10 +85,9 @@ impl Ran {
 
 fn warnings(figures: &ConsensusFigures, plan: &ConsensusPlan, trouble: Option<String>) -> Vec<String> {
     let mut warnings = of_machine(&figures.settings, figures.durable);
-    if figures.checkpoints < CHECKPOINTS {
+    if let Some(checkpoints) = figures.checkpoints.filter(|checkpoints| *checkpoints < CHECKPOINTS) {
         warnings.push(format!(
-            "{} checkpoints fell into the run, fewer than {CHECKPOINTS}: what they cost is not in it; make --seconds longer",
-            figures.checkpoints
+            "{checkpoints} checkpoints fell into the run, fewer than {CHECKPOINTS}: what they cost is not in it; make --seconds longer"
         ));
     }
     if let Some(why) = trouble {
@@ -101,7 +103,8 @@ fn warnings(figures: &ConsensusFigures, plan: &ConsensusPlan, trouble: Option<St
         warnings.push("nothing that was due behind the kill of the primary ended".to_owned());
     }
     if !figures.digests_equal {
-        warnings.push("the replicas do not hold one state at one checkpoint: see `standings`".to_owned());
+        let place = if plan.engine == Engine::Raft { "batch" } else { "checkpoint" };
+        warnings.push(format!("the replicas do not hold one state at one {place}: see `standings`"));
     }
     warnings
 }

@@ -12,7 +12,7 @@ pub enum Order {
     Reach { members: usize, answering: usize },
     /// Offer this load, and wait for its last answers.
     Offer(Load),
-    /// Write until a checkpoint holds all that was answered before.
+    /// Write until a checkpoint holds all that was answered before; under Raft, until that is executed.
     Settle,
 }
 
@@ -37,7 +37,7 @@ pub struct Load {
 pub enum Word {
     Reached,
     Offered(Box<Report>),
-    /// From this batch on a checkpoint holds it all.
+    /// This batch is behind it all, and under pBFT that of a checkpoint.
     Settled {
         index: u64,
     },

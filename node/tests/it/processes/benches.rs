@@ -52,8 +52,33 @@ async fn bench_consensus_counts_what_was_agreed_on_and_compares_the_replicas() {
     assert_eq!(figures["standings"].as_array().map(Vec::len), Some(3), "{figures}");
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "something is left");
 
+    assert_eq!(figures["settings"]["engine"], "pbft", "{figures}");
+
     let mut alone = std::process::Command::new(env!("CARGO_BIN_EXE_meshd"));
     alone.args(["bench", "gateway", "--data-dir"]).arg(dir.path()).stdin(std::process::Stdio::null());
     let (code, _, stderr) = run(alone).await;
     assert!(code == 2 && stderr.contains("bench consensus"), "{code} {stderr}");
+}
+
+#[tokio::test]
+async fn bench_consensus_measures_raft_as_well() {
+    let _turn = super::TURN.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["bench", "consensus", "--engine", "raft", "--rate", "200", "--seconds", "6", "--warm-up", "1"];
+    let more = ["--gateways", "1", "--kill-primary-at", "2", "--output", "json", "--dir"];
+    let mut bench = std::process::Command::new(env!("CARGO_BIN_EXE_meshd"));
+    bench.args(words).args(more).arg(dir.path());
+    let (code, stdout, stderr) = run(bench).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let figures = &lines(&stdout)[0];
+    let number = |key: &str| figures[key].as_f64().unwrap_or_else(|| panic!("no {key}: {figures}"));
+    assert_eq!((&figures["settings"]["engine"], &figures["replicas"]), (&"raft".into(), &3.into()), "{figures}");
+    assert_eq!((number("due"), number("wrong"), number("unanswered")), (1200.0, 0.0, 0.0), "{figures}");
+    assert!(number("count") > 0.0 && number("read_back") > 0.0 && number("view_changes") >= 1.0, "{figures}");
+    assert!(number("first_commit_ms") > 0.0 && figures["checkpoints"].is_null(), "{figures}");
+    let standings = figures["standings"].as_array().expect("standings");
+    let said = |key: &str| standings.iter().map(|standing| standing[key].clone()).collect::<Vec<_>>();
+    assert!(standings.len() == 2 && said("executed")[0] == said("executed")[1], "{figures}");
+    assert!(said("digest")[0].is_string() && said("digest")[0] == said("digest")[1], "{figures}");
+    assert_eq!(figures["digests_equal"], true, "{figures}");
 }

@@ -3,7 +3,7 @@
 use super::{Api, Code, Problem, brain::BrainGone, submission::show_date};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, agreement::AgreementView};
-use mesh_proto::{agreement::Standing, genesis::Engine, id::NodeId};
+use mesh_proto::{agreement::Standing, genesis::Engine, id::NodeId, pbft::View};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -30,6 +30,10 @@ pub struct ConsensusStatus {
     /// What is to be mended, though it goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// A peer id: who orders now. On a node without a replica as members in reach say, f + 1 of them at least; missing
+    /// where it is not known, and there always under Raft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
     /// This node's replica, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<ReplicaStatus>,
@@ -113,9 +117,6 @@ pub async fn consensus(State(api): State<Api>) -> Result<Json<ConsensusStatus>, 
 
 impl From<&AgreementView> for ConsensusStatus {
     fn from(view: &AgreementView) -> Self {
-        let takes_part = |standing: &Standing| {
-            standing.replica.is_some_and(|replica| replica.active && replica.voting && !replica.halted)
-        };
         let active = view.members.iter().filter(|(_, standing)| standing.as_ref().is_some_and(takes_part)).count();
         let quorum = mesh_ledger::needed(view.engine, view.epoch.members.len());
         let executed = |standing: &Option<Standing>| standing.as_ref()?.replica.map(|replica| replica.executed.get());
@@ -135,10 +136,33 @@ impl From<&AgreementView> for ConsensusStatus {
                 .iter()
                 .map(|(node, standing)| MemberStanding::new(node, standing.as_ref(), furthest))
                 .collect(),
+            primary: primary(view).map(|node| node.to_string()),
             replica: replica_status(view),
             counters: view.counters.iter().cloned().collect(),
         }
     }
+}
+
+/// By this node's replica, else by the highest view that f + 1 members say they take part in: one of these is honest, and
+/// none of the others can name a later one.
+fn primary(view: &AgreementView) -> Option<NodeId> {
+    if let Some(replica) = &view.replica {
+        return replica.primary;
+    }
+    // What members say of a term does not tell who leads in it.
+    if view.engine == Engine::Raft {
+        return None;
+    }
+    let of_now = view.members.iter().filter_map(|(_, standing)| standing.as_ref());
+    let of_now = of_now.filter(|standing| standing.epoch == view.epoch.epoch && takes_part(standing));
+    let mut views: Vec<View> = of_now.filter_map(|standing| Some(standing.replica?.view)).collect();
+    views.sort_unstable_by(|one, other| other.cmp(one));
+    let reached = views.get(mesh_ledger::weak(view.engine, view.epoch.members.len()) - 1)?;
+    view.epoch.member(view.epoch.primary(*reached))
+}
+
+fn takes_part(standing: &Standing) -> bool {
+    standing.replica.is_some_and(|replica| replica.active && replica.voting && !replica.halted)
 }
 
 /// What is to be mended in a committee that goes on.
@@ -192,4 +216,57 @@ fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
         state_bytes: replica.state_bytes,
         state_entries: replica.state_entries,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{
+        agreement::ReplicaStanding,
+        domain::Epoch,
+        id::StoreId,
+        ledger::Index,
+        pbft::{EpochConfig, Sequence},
+    };
+    use std::sync::Arc;
+
+    fn node(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 32])
+    }
+
+    /// Of a node without a replica; of each member the view that it says it takes part in.
+    fn view(engine: Engine, said: &[Option<u64>]) -> AgreementView {
+        let members = (1..).take(said.len()).map(node);
+        let epoch = EpochConfig::genesis(members.clone()).unwrap();
+        let standing = |view: u64| {
+            let (view, executed, stable) = (View::new(view), Sequence::new(9), Sequence::ZERO);
+            let replica = ReplicaStanding { view, active: true, voting: true, executed, stable, halted: false };
+            Standing { store: StoreId(1), epoch: Epoch(0), replica: Some(replica) }
+        };
+        AgreementView {
+            engine,
+            faults_tolerated: 1,
+            index: Index(9),
+            under_way: 0,
+            latencies: Default::default(),
+            replica: None,
+            members: members.zip(said.iter().map(|view| view.map(standing))).collect(),
+            counters: Vec::new(),
+            epoch: Arc::new(epoch),
+        }
+    }
+
+    #[test]
+    fn the_primary_is_named_by_f_and_one_members_where_there_is_no_replica() {
+        let named = |said: &[Option<u64>]| primary(&view(Engine::Pbft, said));
+        assert_eq!(named(&[Some(1), Some(1), Some(1), None]), Some(node(2)));
+        assert_eq!(named(&[Some(1), Some(2), Some(2), Some(2)]), Some(node(3)), "one is behind");
+        assert_eq!(named(&[Some(1), Some(1), Some(1), Some(1_000_002)]), Some(node(2)), "one alone names nobody");
+        assert_eq!(named(&[None, None, None, Some(3)]), None);
+        assert_eq!(named(&[Some(0)]), Some(node(1)));
+        assert_eq!(primary(&view(Engine::Raft, &[Some(1); 3])), None);
+        let mut late = view(Engine::Pbft, &[Some(1); 4]);
+        late.members.iter_mut().for_each(|(_, standing)| standing.as_mut().unwrap().epoch = Epoch(7));
+        assert_eq!(primary(&late), None, "of another committee");
+    }
 }

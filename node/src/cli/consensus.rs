@@ -6,7 +6,7 @@ use super::Failure;
 use super::output::Output;
 use super::settings::Global;
 use super::task::short_node;
-use crate::api::consensus::{ConsensusStatus, MemberStanding};
+use crate::api::consensus::{ConsensusStatus, MemberStanding, ReplicaStatus};
 use crate::client::Ask;
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +36,9 @@ fn show(status: &ConsensusStatus) -> String {
     );
     text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
     let reign = reign(status);
+    if let Some(primary) = status.primary.as_deref().filter(|_| status.replica.is_none()) {
+        text += &format!("\nprimary    {}, as members say", short_node(primary));
+    }
     if let Some(replica) = &status.replica {
         let what = if replica.voting { "a member" } else { "follows" };
         let primary = if replica.primary.is_empty() { "nobody".to_owned() } else { short_node(&replica.primary) };
@@ -43,6 +46,7 @@ fn show(status: &ConsensusStatus) -> String {
             "\nreplica    {what}, {reign} {} under {primary}, batch {}, state of {} bytes",
             replica.view, replica.executed, replica.state_bytes
         );
+        text += &marks(status, replica);
         if let Some(why) = &replica.halted {
             text += &format!("\nhalted     {why}");
         }
@@ -52,6 +56,23 @@ fn show(status: &ConsensusStatus) -> String {
         text += &format!("\n{head} {}  {}", short_node(&member.node), stands(member, reign));
     }
     text
+}
+
+/// What bounds the order at this replica, and what it has been through.
+fn marks(status: &ConsensusStatus, replica: &ReplicaStatus) -> String {
+    let ReplicaStatus { low, high, .. } = replica;
+    if status.engine == "raft" {
+        return format!("\nlog        to entry {high}; the last snapshot covers {low}");
+    }
+    let checkpoint = match (replica.checkpoint, &replica.digest) {
+        (Some(checkpoint), Some(digest)) => format!("{checkpoint}, of state {}", digest.get(..16).unwrap_or(digest)),
+        (Some(checkpoint), None) => checkpoint.to_string(),
+        (None, _) => "none yet".to_owned(),
+    };
+    let changes = status.counters.get("entered_views").copied().unwrap_or_default();
+    format!(
+        "\nmarks      batches above {low}, up to {high}\ncheckpoint {checkpoint}\nviews      {changes} changes since the start"
+    )
 }
 
 /// What the reign of one member over the order is called.
@@ -83,6 +104,29 @@ mod tests {
         let status = ConsensusStatus { warnings: vec!["too few".into()], ..ConsensusStatus::default() };
         assert!(show(&status).contains("\nwarning    too few"), "{}", show(&status));
         assert!(!show(&ConsensusStatus::default()).contains("warning"));
+    }
+
+    #[test]
+    fn what_a_replica_is_bounded_by_is_shown() {
+        let (low, high, checkpoint) = (128, 384, Some(256));
+        let digest = Some("0123456789abcdef0123".to_owned());
+        let replica = ReplicaStatus { low, high, checkpoint, digest, ..ReplicaStatus::default() };
+        let counters = [("entered_views".to_owned(), 2)].into();
+        let status = ConsensusStatus { replica: Some(replica), counters, ..ConsensusStatus::default() };
+        let text = show(&status);
+        assert!(text.contains("\nmarks      batches above 128, up to 384\n"), "{text}");
+        assert!(text.contains("\ncheckpoint 256, of state 0123456789abcdef\n"), "{text}");
+        assert!(text.contains("\nviews      2 changes since the start"), "{text}");
+        let raft = show(&ConsensusStatus { engine: "raft".into(), ..status });
+        assert!(raft.contains("\nlog        to entry 384; the last snapshot covers 128"), "{raft}");
+        assert!(!raft.contains("checkpoint"), "{raft}");
+    }
+
+    #[test]
+    fn the_primary_is_shown_without_a_replica() {
+        let status = ConsensusStatus { primary: Some("12D3KooWabcdefgh".into()), ..ConsensusStatus::default() };
+        assert!(show(&status).contains("\nprimary    "), "{}", show(&status));
+        assert!(!show(&ConsensusStatus::default()).contains("primary"));
     }
 
     #[test]

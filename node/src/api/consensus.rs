@@ -18,6 +18,9 @@ pub struct ConsensusStatus {
     pub epoch: u64,
     /// Of the committee, how many may lie or be down while it goes on.
     pub faults_tolerated: u32,
+    /// Of those that say that they take part now, how many more may fail before nothing can be agreed on.
+    #[serde(default)]
+    pub faults_tolerated_now: u32,
     /// How many of it agree on something, and how many say that they take part now.
     pub quorum: u32,
     pub active: u32,
@@ -119,15 +122,17 @@ impl From<&AgreementView> for ConsensusStatus {
     fn from(view: &AgreementView) -> Self {
         let active = view.members.iter().filter(|(_, standing)| standing.as_ref().is_some_and(takes_part)).count();
         let quorum = mesh_ledger::needed(view.engine, view.epoch.members.len());
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let executed = |standing: &Option<Standing>| standing.as_ref()?.replica.map(|replica| replica.executed.get());
         let furthest = view.members.iter().filter_map(|(_, standing)| executed(standing)).max().unwrap_or(0);
         Self {
             engine: view.engine.to_string(),
             epoch: view.epoch.epoch.0,
             faults_tolerated: view.faults_tolerated,
-            // Both at most 31.
-            quorum: u32::try_from(quorum).unwrap_or(u32::MAX),
-            active: u32::try_from(active).unwrap_or(u32::MAX),
+            faults_tolerated_now: number(active.saturating_sub(quorum)),
+            // All at most 31.
+            quorum: number(quorum),
+            active: number(active),
             index: view.index.0,
             under_way: view.under_way,
             warnings: warnings(view),
@@ -246,6 +251,7 @@ mod tests {
         AgreementView {
             engine,
             faults_tolerated: 1,
+            reachable: 0,
             index: Index(9),
             under_way: 0,
             latencies: Default::default(),
@@ -254,6 +260,17 @@ mod tests {
             counters: Vec::new(),
             epoch: Arc::new(epoch),
         }
+    }
+
+    #[test]
+    fn what_may_fail_now_is_what_takes_part_beyond_a_quorum() {
+        let left = |engine, said: &[Option<u64>]| ConsensusStatus::from(&view(engine, said)).faults_tolerated_now;
+        assert_eq!(left(Engine::Pbft, &[Some(0); 4]), 1);
+        assert_eq!(left(Engine::Pbft, &[Some(0), Some(0), None, Some(0)]), 0);
+        assert_eq!(left(Engine::Pbft, &[Some(0), None, None, None]), 0, "it has stopped already");
+        assert_eq!(left(Engine::Pbft, &[Some(0); 1]), 0);
+        assert_eq!(left(Engine::Raft, &[Some(0); 3]), 1);
+        assert_eq!(left(Engine::Raft, &[Some(0), Some(0), Some(0), None, Some(0)]), 1);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Consensus {
 
 fn show(status: &ConsensusStatus) -> String {
     let mut text = format!(
-        "epoch      {}\nexecuted   batch {}, as far as this node knows\nunder way  {}\nquorum     {} of {} members; {} say that they take part, {} may fail",
+        "epoch      {}\nexecuted   batch {}, as far as this node knows\nunder way  {}\nquorum     {} of {} members; {} say that they take part\nfaults     {} tolerated; {} more may fail now",
         status.epoch,
         status.index,
         status.under_way,
@@ -33,6 +33,7 @@ fn show(status: &ConsensusStatus) -> String {
         status.members.len(),
         status.active,
         status.faults_tolerated,
+        status.faults_tolerated_now,
     );
     text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
     let reign = reign(status);
@@ -98,6 +99,12 @@ fn stands(member: &MemberStanding, reign: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_fail_and_what_may_fail_now_are_told_apart() {
+        let status = ConsensusStatus { faults_tolerated: 2, faults_tolerated_now: 1, ..ConsensusStatus::default() };
+        assert!(show(&status).contains("\nfaults     2 tolerated; 1 more may fail now"), "{}", show(&status));
+    }
 
     #[test]
     fn what_is_to_be_mended_is_shown() {

@@ -18,6 +18,11 @@ pub fn encode(view: &AgreementView, encoder: &mut DescriptorEncoder<'_>) -> Resu
                 "Members of the committee that may be down or lie while it goes on",
                 u64::from(view.faults_tolerated),
             ),
+            (
+                "mesh_consensus_faults_tolerated_now",
+                "Members of the committee in reach of this node beyond those that must take part",
+                u64::from(view.faults_left()),
+            ),
             ("mesh_consensus_index", "The last batch that this node knows to be executed", view.index.0),
             ("mesh_consensus_operations", "Operations of this node's users without an outcome", view.under_way),
         ],
@@ -98,6 +103,7 @@ mod tests {
             engine: mesh_proto::genesis::Engine::Pbft,
             epoch: Arc::new(epoch),
             faults_tolerated: 1,
+            reachable: 3,
             index: Index(7),
             under_way: 2,
             latencies,
@@ -112,6 +118,7 @@ mod tests {
         for line in [
             "mesh_consensus_members 4",
             "mesh_consensus_faults_tolerated 1",
+            "mesh_consensus_faults_tolerated_now 0",
             "mesh_consensus_index 7",
             "mesh_consensus_operations 2",
             "mesh_consensus_decision_latency_seconds_count 3",

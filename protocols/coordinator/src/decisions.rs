@@ -129,7 +129,7 @@ impl Coordinator {
     }
 
     /// Members of the committee that can be talked to, but for this node.
-    fn committee_in_reach(&self) -> Vec<NodeId> {
+    pub(crate) fn committee_in_reach(&self) -> Vec<NodeId> {
         let committee = self.agreement.as_ref().map_or(&[][..], Agreement::committee);
         committee.iter().copied().filter(|node| self.members.is_connected(node)).collect()
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     Answer, ControlMessage, Coordinator, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine, TaskView,
-    agreement::Agreement,
+    agreement::AgreementView,
     lists::Listing,
     scan::{Asker, Wanted},
 };
@@ -253,14 +253,24 @@ impl Coordinator {
     }
 
     fn agreement_view(&self, replies: &BTreeMap<NodeId, QueryReply>) -> Answer {
-        let Some(agreement) = &self.agreement else { return Answer::Looked(None) };
-        let mut view = agreement.view();
+        let (Some(agreement), Some(mut view)) = (&self.agreement, self.agreement_now()) else {
+            return Answer::Looked(None);
+        };
         let standing = |node: &NodeId| match *node == self.node() {
             true => Some(agreement.standing()),
             false => replies.get(node).and_then(stands),
         };
         view.members = agreement.committee().iter().map(|node| (*node, standing(node))).collect();
         Answer::Agreement(Box::new(view))
+    }
+
+    fn agreement_now(&self) -> Option<AgreementView> {
+        let mut view = self.agreement.as_ref()?.view();
+        let me = view.epoch.members.contains(&self.node());
+        let votes = view.replica.as_ref().is_some_and(|replica| replica.is_voting && replica.halted.is_none());
+        let reachable = self.committee_in_reach().len() + usize::from(me && votes);
+        view.reachable = u32::try_from(reachable).unwrap_or(u32::MAX);
+        Some(view)
     }
 
     /// What this node itself knows of a task.
@@ -311,7 +321,7 @@ impl Coordinator {
             slots: self.config.tasks.slots,
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
-            agreement: self.agreement.as_ref().map(Agreement::view),
+            agreement: self.agreement_now(),
             serials: self.told_serials(),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }

@@ -108,6 +108,11 @@ async fn a_committee_of_four_goes_on_without_one_and_says_that_it_cannot_without
     let mut mesh = Mesh::up(5).await;
     let here = tempfile::tempdir().unwrap();
     let at = here.path();
+    let faults = async |mesh: &Mesh, node: usize| {
+        let figures = figures(mesh, node).await;
+        (figures["mesh_consensus_faults_tolerated"], figures["mesh_consensus_faults_tolerated_now"])
+    };
+    assert_eq!(faults(&mesh, 0).await, (0.0, 0.0));
     for node in 1..=3 {
         let id = mesh.net.nodes()[node].node.clone();
         let changed = told(ask(&mesh, &[0], at, &["committee", "add", &id, "--output", "json"]).await);
@@ -134,14 +139,20 @@ async fn a_committee_of_four_goes_on_without_one_and_says_that_it_cannot_without
     })
     .await;
     let left: Vec<usize> = (0..4).filter(|node| *node != primary).collect();
+    // Inside of the committee and outside.
+    for node in [left[0], 4] {
+        until("one may fail", || async { faults(&mesh, node).await == (1.0, 1.0) }).await;
+    }
     let before = figures(&mesh, left[0]).await;
-    assert_eq!(before["mesh_consensus_faults_tolerated"], 1.0, "{before:?}");
     let killed = mesh.net.kill(primary);
     mesh.check(killed);
     let begun = Instant::now();
     let (code, _, stderr) = put(&mesh, "after", "60s").await;
     assert_eq!(code, 0, "{stderr}");
     println!("the primary died: the next write took {:?}", begun.elapsed());
+    for node in [left[0], 4] {
+        until("none more may fail", || async { faults(&mesh, node).await == (1.0, 0.0) }).await;
+    }
     moved(&mesh, &before, left[0]).await;
     // Of three that are expected each decision has two votes, as one is dead.
     let then = figures(&mesh, left[0]).await;
@@ -160,6 +171,7 @@ async fn a_committee_of_four_goes_on_without_one_and_says_that_it_cannot_without
     let status = told(ask(&mesh, &[4], at, &["consensus", "status", "--output", "json"]).await);
     assert_eq!((&status[0]["quorum"], status[0]["members"].as_array().map(Vec::len)), (&3.into(), Some(4)));
     assert!(status[0]["active"].as_u64().is_some_and(|active| active < 3), "{status:?}");
+    assert_eq!((&status[0]["faults_tolerated"], &status[0]["faults_tolerated_now"]), (&1.into(), &0.into()));
     let stale = ["memory", "get", "--namespace", "app", "after", "--stale"];
     // Node 4 follows, and is behind for a moment.
     until("the own ledger has it", || async { ask(&mesh, &[4], at, &stale).await == (0, "v".into(), String::new()) })

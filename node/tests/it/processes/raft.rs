@@ -296,6 +296,7 @@ async fn without_a_quorum_it_is_said_and_members_come_and_go() {
         assert_eq!((&said["quorum"], &said["faults_tolerated"]), (&2.into(), &1.into()), "{said}");
         assert_eq!(said["members"].as_array().map(Vec::len), Some(3), "{said}");
         assert!(said["active"].as_u64().is_some_and(|active| active < 2), "{said}");
+        assert_eq!(said["faults_tolerated_now"], 0, "{said}");
     }
     let stale = ["memory", "get", "--namespace", "app", "before", "--stale"];
     assert_eq!(ask(&mesh, &[3], at, &stale).await.1, "v");

@@ -16,6 +16,8 @@ pub struct AgreementView {
     pub epoch: Arc<EpochConfig>,
     /// Of the committee, how many may lie or be down while it goes on; under Raft, how many may be down.
     pub faults_tolerated: u32,
+    /// Members of the committee that this node can talk to, itself included where it may vote.
+    pub reachable: u32,
     /// The last batch that is known to be executed.
     pub index: Index,
     /// Operations of this node's users without an outcome.
@@ -49,8 +51,17 @@ pub struct ReplicaView {
     pub state_entries: u64,
 }
 
+impl AgreementView {
+    /// Of those that can be talked to, how many more may fail before nothing can be agreed on.
+    #[must_use]
+    pub fn faults_left(&self) -> u32 {
+        let needed = mesh_ledger::needed(self.engine, self.epoch.members.len());
+        self.reachable.saturating_sub(u32::try_from(needed).unwrap_or(u32::MAX))
+    }
+}
+
 impl Agreement {
-    /// Without what the others say.
+    /// Without what the others say, and whether they can be talked to.
     pub fn view(&self) -> AgreementView {
         let epoch = Arc::clone(self.gateway.epoch());
         let engine = self.setup.genesis.engine;
@@ -82,6 +93,7 @@ impl Agreement {
         AgreementView {
             engine,
             faults_tolerated: u32::try_from(faults).unwrap_or(u32::MAX),
+            reachable: 0,
             index: self.index(),
             under_way: under_way as u64,
             latencies: latencies.clone(),

@@ -275,6 +275,7 @@ fn a_committee_grows_and_shrinks() {
     council.run(1100);
     let Answer::Agreement(view) = &council.answers(4, 5)[0] else { panic!("{:?}", council.answers(4, 5)) };
     assert_eq!((view.epoch.epoch.0, view.faults_tolerated, view.members.len()), (4, 0, 3));
+    assert_eq!((view.reachable, view.faults_left()), (3, 0));
     assert!(view.members.iter().all(|(_, standing)| standing.is_some_and(|standing| standing.replica.is_some())));
     assert!(council.halted.is_empty(), "{:?}", council.halted);
 }

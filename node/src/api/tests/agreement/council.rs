@@ -257,6 +257,7 @@ impl Council {
         AgreementView {
             engine: self.0.genesis.engine,
             faults_tolerated: u32::from(epoch.members.len() >= 4),
+            reachable: epoch.members.len() as u32 - 1,
             index: self.index(),
             under_way: 2,
             latencies: Default::default(),

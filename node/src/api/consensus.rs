@@ -1,5 +1,9 @@
 //! `/v1/consensus`: how agreement stands, also while nothing can be agreed on.
 
+mod evidence;
+
+pub use evidence::EvidenceStatus;
+
 use super::{Api, Code, Problem, brain::BrainGone, submission::show_date};
 use axum::{Json, extract::State};
 use mesh_coordinator::{Answer, Command, agreement::AgreementView};
@@ -37,6 +41,10 @@ pub struct ConsensusStatus {
     /// where it is not known, and there always under Raft.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<String>,
+    /// What the ledger keeps against members of the committee, as this node's has it, else one in reach: two statements
+    /// that a member signed and that contradict each other. None of this is undone by itself, or has a consequence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<EvidenceStatus>,
     /// This node's replica, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<ReplicaStatus>,
@@ -111,7 +119,10 @@ pub struct ReplicaStatus {
 )]
 pub async fn consensus(State(api): State<Api>) -> Result<Json<ConsensusStatus>, Problem> {
     match api.ports.brain.ask(Command::Agreement).await?.one().await {
-        Some(Answer::Agreement(view)) => Ok(Json(ConsensusStatus::from(&*view))),
+        Some(Answer::Agreement(view)) => {
+            let evidence = evidence::of(&api, &view).await;
+            Ok(Json(ConsensusStatus { evidence, ..ConsensusStatus::from(&*view) }))
+        }
         Some(Answer::Refused { why, .. }) => Err((&why).into()),
         Some(_) => Err(Problem::new(Code::NoAgreement, "this network has no agreement")),
         None => Err(BrainGone.into()),
@@ -142,6 +153,7 @@ impl From<&AgreementView> for ConsensusStatus {
                 .map(|(node, standing)| MemberStanding::new(node, standing.as_ref(), furthest))
                 .collect(),
             primary: primary(view).map(|node| node.to_string()),
+            evidence: Vec::new(),
             replica: replica_status(view),
             counters: view.counters.iter().cloned().collect(),
         }
@@ -226,13 +238,7 @@ fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_proto::{
-        agreement::ReplicaStanding,
-        domain::Epoch,
-        id::StoreId,
-        ledger::Index,
-        pbft::{EpochConfig, Sequence},
-    };
+    use mesh_proto::{agreement::ReplicaStanding, domain::Epoch, id::StoreId, ledger::Index, pbft::EpochConfig};
     use std::sync::Arc;
 
     fn node(n: u8) -> NodeId {

@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mesh_coordinator::{ControlMessage, Effect, Input, Message};
+use mesh_coordinator::{Accused, ControlMessage, Effect, Input, Message};
 use mesh_ledger::Map;
 use mesh_proto::{
     codec,
@@ -78,6 +78,12 @@ impl Hands {
             Effect::Port(effect) => self.raft.carry_out(effect),
             Effect::Halted(why) => {
                 tracing::error!(why, "this node takes no part in agreement any more; all else goes on");
+            }
+            Effect::Accused { accused, how: Accused::Caught { kind } } => {
+                tracing::warn!(%accused, kind, "a member of the committee has contradicted itself; the ledger is to keep the proof");
+            }
+            Effect::Accused { accused, how: Accused::Kept { index } } => {
+                tracing::warn!(%accused, batch = index.0, "the ledger keeps proof that a member of the committee has contradicted itself");
             }
             Effect::Speak { above } => {
                 self.speak.send_if_modified(|highest| above > std::mem::replace(highest, above.max(*highest)));

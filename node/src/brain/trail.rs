@@ -65,6 +65,7 @@ impl Trail {
                 | Effect::Verify(_)
                 | Effect::Port(_)
                 | Effect::Halted(_)
+                | Effect::Accused { .. }
                 | Effect::Send { .. }
                 | Effect::Dial { .. }
                 | Effect::Disconnect { .. }

@@ -6,7 +6,7 @@ use super::Failure;
 use super::output::Output;
 use super::settings::Global;
 use super::task::short_node;
-use crate::api::consensus::{ConsensusStatus, MemberStanding, ReplicaStatus};
+use crate::api::consensus::{ConsensusStatus, EvidenceStatus, MemberStanding, ReplicaStatus};
 use crate::client::Ask;
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +36,7 @@ fn show(status: &ConsensusStatus) -> String {
         status.faults_tolerated_now,
     );
     text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
+    text.extend(status.evidence.iter().map(|evidence| format!("\nevidence   {}", convicts(evidence))));
     let reign = reign(status);
     if let Some(primary) = status.primary.as_deref().filter(|_| status.replica.is_none()) {
         text += &format!("\nprimary    {}, as members say", short_node(primary));
@@ -57,6 +58,19 @@ fn show(status: &ConsensusStatus) -> String {
         text += &format!("\n{head} {}  {}", short_node(&member.node), stands(member, reign));
     }
     text
+}
+
+/// What a member is convicted of.
+fn convicts(evidence: &EvidenceStatus) -> String {
+    let EvidenceStatus { accused, kind, epoch, view, index } = evidence;
+    let place = [("view", view), ("batch", index)].into_iter();
+    let place = place.filter_map(|(what, number)| Some(format!(", {what} {}", (*number)?)));
+    format!(
+        "{} signed two {} that contradict each other, epoch {epoch}{}",
+        short_node(accused),
+        kind.replace('_', " "),
+        place.collect::<String>()
+    )
 }
 
 /// What bounds the order at this replica, and what it has been through.
@@ -111,6 +125,22 @@ mod tests {
         let status = ConsensusStatus { warnings: vec!["too few".into()], ..ConsensusStatus::default() };
         assert!(show(&status).contains("\nwarning    too few"), "{}", show(&status));
         assert!(!show(&ConsensusStatus::default()).contains("warning"));
+    }
+
+    #[test]
+    fn each_piece_of_evidence_has_a_line() {
+        let votes = EvidenceStatus {
+            accused: "n".into(),
+            kind: "pre_prepares".into(),
+            epoch: 2,
+            view: Some(3),
+            index: Some(130),
+        };
+        let whole = EvidenceStatus { kind: "new_views".into(), index: None, ..votes.clone() };
+        let text = show(&ConsensusStatus { evidence: vec![votes, whole], ..ConsensusStatus::default() });
+        let said = "signed two pre prepares that contradict each other, epoch 2, view 3, batch 130\n";
+        assert!(text.contains("\nevidence   ") && text.contains(said), "{text}");
+        assert!(text.ends_with("signed two new views that contradict each other, epoch 2, view 3"), "{text}");
     }
 
     #[test]

@@ -123,6 +123,37 @@ impl Evidence {
 }
 
 impl Conflict {
+    /// What contradicts what, for people.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Votes { phase: Phase::PrePrepare, .. } => "pre_prepares",
+            Self::Votes { phase: Phase::Prepare, .. } => "prepares",
+            Self::Votes { phase: Phase::Commit, .. } => "commits",
+            Self::Checkpoints { .. } => "checkpoints",
+            Self::ViewChanges { .. } => "view_changes",
+            Self::NewViews { .. } => "new_views",
+        }
+    }
+
+    /// The view that it is in; none of checkpoints.
+    #[must_use]
+    pub fn view(&self) -> Option<View> {
+        match self {
+            Self::Checkpoints { .. } => None,
+            Self::Votes { .. } | Self::ViewChanges { .. } | Self::NewViews { .. } => Some(self.place().1),
+        }
+    }
+
+    /// The number that it is about; none of what is about a view as a whole.
+    #[must_use]
+    pub fn sequence(&self) -> Option<Sequence> {
+        match self {
+            Self::Votes { .. } | Self::Checkpoints { .. } => Some(self.place().2),
+            Self::ViewChanges { .. } | Self::NewViews { .. } => None,
+        }
+    }
+
     fn place(&self) -> (u8, View, Sequence) {
         match self {
             Self::Votes { phase, view, sequence, .. } => (*phase as u8, *view, *sequence),

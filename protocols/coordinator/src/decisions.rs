@@ -51,6 +51,7 @@ impl Coordinator {
                 Asked::SumUp { sequence, state } => effects.push(Effect::SumUp { sequence, state }),
                 Asked::Verify(snapshot) => effects.push(Effect::Verify(snapshot)),
                 Asked::Halted(why) => effects.push(Effect::Halted(why)),
+                Asked::Accused(accused, how) => effects.push(Effect::Accused { accused, how }),
                 Asked::Port(effect) => effects.push(Effect::Port(effect)),
             }
         }

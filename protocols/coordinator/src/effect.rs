@@ -2,10 +2,20 @@ use crate::{Answer, ControlMessage, Fact, RequestId, agreement::PortEffect};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
+    ledger::Index,
     pbft::Sequence,
     task::{Birth, Frame},
 };
 use std::sync::Arc;
+
+/// How a member is known to have contradicted itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accused {
+    /// This node's replica has both statements; `kind` says of what.
+    Caught { kind: &'static str },
+    /// The proof was judged in this batch, and is in the ledger.
+    Kept { index: Index },
+}
 
 /// Everything that a brain can ask of its body.
 #[derive(Clone, Debug)]
@@ -59,6 +69,11 @@ pub enum Effect {
     Port(PortEffect),
     /// Agreement has stopped on this node, for good; all else goes on.
     Halted(String),
+    /// A member of the committee has contradicted itself: for people to hear.
+    Accused {
+        accused: NodeId,
+        how: Accused,
+    },
     /// Say something of this node under a higher incarnation than this, by `Input::Me`.
     Speak {
         above: u64,

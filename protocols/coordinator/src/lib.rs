@@ -29,7 +29,7 @@ mod tables;
 pub use answer::{Answer, MemberView, Refusal, StatusView, TaskList, TaskView};
 pub use command::{Command, RequestId};
 pub use coordinator::{Changes, Config, Coordinator};
-pub use effect::{Effect, Message};
+pub use effect::{Accused, Effect, Message};
 pub use fact::Fact;
 pub use input::Input;
 pub use mesh_proto::control::{

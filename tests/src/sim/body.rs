@@ -137,7 +137,8 @@ impl World {
                 | Effect::SumUp { .. }
                 | Effect::Verify(_)
                 | Effect::Port(_)
-                | Effect::Halted(_) => self.perform(node, effect),
+                | Effect::Halted(_)
+                | Effect::Accused { .. } => self.perform(node, effect),
                 effect => {
                     let after = after(&effect).unwrap_or(body.persisted);
                     if after > body.persisted {
@@ -309,6 +310,8 @@ impl World {
             // Committees here agree by pBFT.
             Effect::Port(_) => {}
             Effect::Halted(why) => self.halted(node, &why),
+            // Judged where it is persisted.
+            Effect::Accused { .. } => {}
             Effect::Execute { birth, attempt, .. } => self.execute(node, &birth, attempt),
             Effect::Cancel { task, attempt } => self.cancel(node, task, attempt),
             Effect::Dial { node: peer, .. } => {
@@ -514,6 +517,7 @@ fn after(effect: &Effect) -> Option<LogPosition> {
         | Effect::Verify(_)
         | Effect::Port(_)
         | Effect::Halted(_)
+        | Effect::Accused { .. }
         | Effect::Speak { .. } => None,
     }
 }

@@ -89,6 +89,7 @@ pub fn digest_effect(effect: &Effect) -> u64 {
         Effect::Verify(snapshot) => 33 ^ snapshot.config().epoch.0 << 8,
         Effect::Halted(_) => 34,
         Effect::Port(_) => 35,
+        Effect::Accused { accused, .. } => 36 ^ u64::from(accused.as_bytes()[0]) << 8,
         Effect::Answer { request, answers, .. } => 24 ^ request.0 << 16 ^ (answers.len() as u64) << 8,
         Effect::Execute { birth, attempt, .. } => 25 ^ digest_task(&birth.task) ^ u64::from(*attempt),
         Effect::Cancel { task, attempt } => 26 ^ digest_task(task) ^ u64::from(*attempt),
@@ -155,6 +156,7 @@ pub fn effect(effect: &Effect, names: &Names) -> String {
         Effect::Verify(_) => "verify".into(),
         Effect::Port(effect) => format!("{effect:?}"),
         Effect::Halted(why) => format!("halted: {why}"),
+        Effect::Accused { accused, how } => format!("{} is accused: {how:?}", name(accused, names)),
         Effect::Answer { request, answers, after } => {
             let answers: Vec<String> = answers.iter().map(|one| answer(one, names)).collect();
             format!("user {} after {after}: {}", request.0, answers.join("; "))

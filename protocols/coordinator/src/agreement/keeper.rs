@@ -11,7 +11,7 @@ use mesh_proto::{
     agreement::{AllRan, Operation, Ran},
     codec,
     genesis::Genesis,
-    id::Digest,
+    id::{Digest, NodeId},
     ledger::{self, Checked, Command, Entry, Index, Pending, Put},
     limits,
     merkle::Path,
@@ -49,6 +49,8 @@ pub struct Keeper {
 pub struct Executed {
     pub outcomes: Vec<Octets>,
     pub change: Option<Membership>,
+    /// Against whom evidence was kept.
+    pub accused: Vec<NodeId>,
 }
 
 impl Keeper {
@@ -250,7 +252,11 @@ impl Keeper {
             Event::ChangePending(Pending::Remove(node)) => Some(Membership::Remove(*node)),
             _ => None,
         });
-        Ok(Executed { outcomes, change })
+        let accused = applied.events.iter().filter_map(|event| match event {
+            Event::Accused(node) => Some(*node),
+            _ => None,
+        });
+        Ok(Executed { outcomes, change, accused: accused.collect() })
     }
 
     /// A replica does not give out empty batches, and the ledger counts them.

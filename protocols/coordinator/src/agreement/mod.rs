@@ -22,7 +22,7 @@ pub use port::{Begin, EngineStanding, Executed, Ordered, PortEffect, PortInput};
 pub use seat::SeatEffect;
 pub use view::{AgreementView, ReplicaView};
 
-use crate::RequestId;
+use crate::{Accused, RequestId};
 use follower::Follower;
 use gateway::{Gateway, Wish};
 use keeper::Keeper;
@@ -113,6 +113,7 @@ pub enum Asked {
     },
     Verify(Arc<Snapshot>),
     Halted(String),
+    Accused(NodeId, Accused),
     Port(PortEffect),
 }
 
@@ -513,7 +514,8 @@ impl Agreement {
                 SeatEffect::Ask(to, question) => asked.push(Asked::Ask { to, question }),
                 SeatEffect::SumUp { sequence, state } => asked.push(Asked::SumUp { sequence, state }),
                 SeatEffect::EpochBegan(epoch) => self.gateway.set_epoch(now, &epoch),
-                SeatEffect::Caught(evidence) => self.accuse(&evidence),
+                SeatEffect::Caught(evidence) => self.accuse(&evidence, asked),
+                SeatEffect::Accused(accused, index) => asked.push(Asked::Accused(accused, Accused::Kept { index })),
                 SeatEffect::Halted(why) => asked.push(Asked::Halted(why)),
             }
         }

@@ -13,7 +13,7 @@ use mesh_proto::{
     domain::Epoch,
     id::{Digest, NodeId, StoreId},
     key::SecretKey,
-    ledger::{FetchedNodes, Pending},
+    ledger::{FetchedNodes, Index, Pending},
     limits,
     pbft::{EpochCertificate, EpochConfig, EpochConfigError, Evidence, Fetch, Message, Part, Roots, Sequence},
     time::{Mono, Now},
@@ -37,9 +37,14 @@ pub enum SeatEffect {
     Persist(Fact),
     Send(Recipient, Arc<Message>),
     Ask(NodeId, Question),
-    SumUp { sequence: Sequence, state: Map },
+    SumUp {
+        sequence: Sequence,
+        state: Map,
+    },
     EpochBegan(Arc<EpochConfig>),
     Caught(Arc<Evidence>),
+    /// What was brought against a member is in the ledger, since this batch.
+    Accused(NodeId, Index),
     Halted(String),
 }
 
@@ -229,6 +234,8 @@ impl Seat {
                 match self.keeper.execute(&execution, self.replica.accepted(sequence)) {
                     Ok(executed) => {
                         self.check_disk(effects);
+                        let index = Index(sequence.get());
+                        effects.extend(executed.accused.into_iter().map(|node| SeatEffect::Accused(node, index)));
                         let (outcomes, change) = (executed.outcomes, executed.change);
                         Some(Input::Executed { sequence, outcomes, change })
                     }

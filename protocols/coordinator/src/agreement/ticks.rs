@@ -1,6 +1,7 @@
 //! What this node itself has ordered: that agreed time goes on, and evidence against a member.
 
-use super::Agreement;
+use super::{Agreement, Asked};
+use crate::Accused;
 use mesh_proto::{
     agreement::Operation,
     codec,
@@ -16,9 +17,12 @@ const TICK_STEP: Duration = Duration::from_millis(150);
 impl Agreement {
     /// Has it kept in the ledger, for people and for a decision about the member. All that caught it say so under one id.
     /// Two view changes of a wide window are too long for that, and stay with those that have them.
-    pub(super) fn accuse(&mut self, evidence: &pbft::Evidence) {
+    pub(super) fn accuse(&mut self, evidence: &pbft::Evidence, asked: &mut Vec<Asked>) {
         let epoch = self.gateway.epoch();
         let accused = epoch.member(evidence.replica).filter(|_| epoch.epoch == evidence.epoch);
+        if let Some(accused) = accused {
+            asked.push(Asked::Accused(accused, Accused::Caught { kind: evidence.conflict.kind() }));
+        }
         let proof = codec::encode(evidence);
         let (Some(accused), true, Ok(principal)) = (accused, proof.len() <= limits::EVIDENCE_BYTES, "meshd".parse())
         else {

@@ -1,16 +1,17 @@
 //! What users ask of a committee, through any node, while members come, go and come back.
 
 use crate::council::{Council, key, node};
-use mesh_coordinator::{Answer, Command, Fact, Refusal, agreement};
+use mesh_coordinator::{Accused, Answer, Command, Fact, Refusal, agreement};
 use mesh_ledger::Audit;
 use mesh_proto::{
     agreement::{Operation, Ran},
-    id::StoreId,
+    domain::Epoch,
+    id::{Digest, StoreId},
     ledger::{
         self, Body, Bundle, Change, Choice, CommandId, Decision, Done, Electorate, Index, MemoryKey, Motion, Namespace,
         Outcome, ProposalId, Propose, Query, Row, Seat, SignedMotion, SignedVote, Threshold, Vote,
     },
-    pbft::Sequence,
+    pbft::{self, Sequence},
 };
 use std::collections::BTreeSet;
 
@@ -62,6 +63,33 @@ fn executed(council: &Council, at: usize) -> Sequence {
 
 fn standing(council: &Council, at: usize) -> mesh_proto::agreement::ReplicaStanding {
     council.brain(at).agreement().unwrap().standing().replica.unwrap()
+}
+
+/// One that says two things of one place is named to people by whoever has both, and by all that execute the proof.
+#[test]
+fn who_contradicts_itself_is_named_where_it_is_caught_and_where_the_proof_is_kept() {
+    let mut council = Council::new(5, 4);
+    order(&mut council, 4, 1, put(1, "a", b"one"));
+    // Members are numbered in the order of their ids. The last is no primary of the first views.
+    let named = *council.brain(0).agreement().unwrap().committee().last().unwrap();
+    let liar = (0..4).find(|at| node(*at) == named).unwrap();
+    let network = council.network();
+    for said in [1, 2] {
+        let place = (pbft::View::ZERO, Sequence::new(40));
+        let who = (Epoch(0), pbft::ReplicaId::new(3));
+        let digest = Digest::from_bytes([said; 32]);
+        let vote = pbft::Vote::sign(&key(liar), &network, pbft::Phase::Commit, who, place, digest);
+        council.say(liar, (liar + 1) % 4, &pbft::Message::Commit(vote));
+    }
+    council.run_until(20_000, |council| council.accused.len() == 5);
+    let (caught, kept): (Vec<_>, Vec<_>) =
+        council.accused.iter().partition(|(_, _, how)| matches!(how, Accused::Caught { kind: "commits" }));
+    assert!(caught.len() == 1 && caught[0].0 == (liar + 1) % 4, "{:?}", council.accused);
+    assert!(council.accused.iter().all(|(_, accused, _)| *accused == named), "{:?}", council.accused);
+    let who: BTreeSet<usize> = kept.iter().map(|(at, ..)| *at).collect();
+    assert_eq!(who, BTreeSet::from([0, 1, 2, 3]));
+    let kept = council.brain(0).agreement().unwrap().look(&Query::Evidence(named)).unwrap();
+    assert_eq!(kept.rows.len(), 1);
 }
 
 #[test]

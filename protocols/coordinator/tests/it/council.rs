@@ -1,7 +1,7 @@
 //! Brains with keys and a committee, in a world without faults but those that a test makes.
 
 use mesh_coordinator::{
-    Answer, Changes, Command, Config, Coordinator, Effect, Fact, Input, Message, RequestId,
+    Accused, Answer, Changes, Command, Config, Coordinator, Effect, Fact, Input, Message, RequestId,
     agreement::{Pages, Setup},
 };
 use mesh_ledger::Rules;
@@ -12,7 +12,7 @@ use mesh_proto::{
     codec,
     credential::{Credential, Invitation},
     genesis::{Engine, Founders, Genesis},
-    id::{Digest, LogPosition, NodeId, StoreId},
+    id::{Digest, LogPosition, NetworkId, NodeId, StoreId},
     key::SecretKey,
     pbft,
     task::Octets,
@@ -33,6 +33,8 @@ pub struct Council {
     frames: Vec<Vec<(NodeId, Vec<u8>)>>,
     answers: BTreeMap<(usize, u64), Vec<Answer>>,
     pub halted: Vec<(usize, String)>,
+    /// Who heard of whom that it contradicted itself.
+    pub accused: Vec<(usize, NodeId, Accused)>,
     /// Messages of the ordering protocol that were refused at the door.
     pub refused: usize,
     /// How long it takes to sum up a state.
@@ -81,6 +83,7 @@ impl Council {
             frames: vec![Vec::new(); n],
             answers: BTreeMap::new(),
             halted: Vec::new(),
+            accused: Vec::new(),
             refused: 0,
             sum_up_ms: 0,
             summing: Vec::new(),
@@ -218,6 +221,15 @@ impl Council {
     }
 
     /// So many milliseconds.
+    pub fn network(&self) -> NetworkId {
+        self.genesis.network_id()
+    }
+
+    /// What a node says that lies: none here does by itself.
+    pub fn say(&mut self, from: usize, to: usize, message: &pbft::Message) {
+        self.frames[to].push((node(from), pbft::Message::encode(message)));
+    }
+
     pub fn run(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now += 1;
@@ -291,6 +303,7 @@ impl Council {
                 none => *none = Some(Verifier::new(snapshot)),
             },
             Effect::Halted(why) => self.halted.push((at, why)),
+            Effect::Accused { accused, how } => self.accused.push((at, accused, how)),
             Effect::Port(_)
             | Effect::Execute { .. }
             | Effect::Cancel { .. }

@@ -213,6 +213,7 @@ impl World {
                 | Effect::Verify(_)
                 | Effect::Port(_)
                 | Effect::Halted(_)
+                | Effect::Accused { .. }
                 | Effect::Speak { .. } => {}
             }
         }

@@ -9,13 +9,14 @@ use mesh_ledger::{Ledger, Map, Rules};
 use mesh_proto::{
     address::Addresses,
     agreement::{Operation, Ran, ReplicaStanding, Standing},
+    codec,
     credential::Credential,
     domain::Epoch,
     genesis::{Engine, Founders, Genesis},
     id::{NodeId, StoreId},
     key::SecretKey,
-    ledger::{Bundle, Checked, CommandId, Index, ProposalId},
-    pbft::{EpochConfig, Sequence, View},
+    ledger::{self, Body, Bundle, Checked, CommandId, Evidence, Index, ProposalId},
+    pbft::{self, Conflict, EpochConfig, ReplicaId, Sequence, View},
     role::Role,
     time::Wall,
     token::{InvitationTerms, Token},
@@ -109,6 +110,17 @@ impl Council {
     }
 
     /// Batches without anything in them.
+    /// The ledger comes to keep this against a member.
+    pub fn accuse(&self, accused: NodeId, conflict: Conflict) {
+        let (epoch, replica) = (Epoch(0), ReplicaId::new(0));
+        let proof = codec::encode(&pbft::Evidence { epoch, replica, conflict }).into();
+        let id = CommandId { principal: "meshd".parse().unwrap(), key: [7; 32].as_slice().into(), born: self.index() };
+        let body = Body::Evidence(Evidence { accused, proof });
+        let command = ledger::Command { id, body };
+        let checked = Checked::check(command, &self.0.genesis, |_| true).expect("signed");
+        self.batch(&[checked]);
+    }
+
     pub fn fill(&self, batches: u64) {
         (0..batches).for_each(|_| drop(self.batch(&[])));
     }

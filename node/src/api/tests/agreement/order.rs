@@ -3,6 +3,7 @@
 use super::{
     super::{ask, request},
     Council,
+    council::{key, node},
 };
 use crate::api::tasks::submit::IDEMPOTENCY_KEY;
 use axum::{
@@ -10,7 +11,12 @@ use axum::{
     http::{HeaderValue, Request, StatusCode},
 };
 use mesh_coordinator::Refusal;
-use mesh_proto::ledger::Index;
+use mesh_proto::{
+    domain::Epoch,
+    id::{Digest, NetworkId},
+    ledger::Index,
+    pbft::{Conflict, Phase, Sequence, View, Vote},
+};
 
 fn keyed(path: &str, body: &str, key: &str) -> Request<Body> {
     let mut request = request("PUT", path, body.to_owned());
@@ -81,6 +87,27 @@ async fn without_a_quorum_it_is_said_that_a_repeat_is_harmless() {
     assert_eq!((status, &consensus["quorum"], &consensus["active"]), (StatusCode::OK, &3.into(), &3.into()));
     assert_eq!(consensus["members"][3]["answered"], false);
     assert_eq!(consensus["counters"]["view_changes"], 3);
+}
+
+#[tokio::test]
+async fn evidence_against_members_is_shown() {
+    let council = Council::of(4);
+    let api = council.api(1);
+    let (_, consensus) = ask(&api, request("GET", "/v1/consensus", "")).await;
+    assert!(consensus.get("evidence").is_none(), "{consensus}");
+    let (phase, view, sequence) = (Phase::Commit, View::new(3), Sequence::new(130));
+    let said = |byte| {
+        let (network, digest) = (NetworkId::from_bytes([0; 32]), Digest::from_bytes([byte; 32]));
+        let statement = Vote::statement(phase, &network, Epoch(0), (view, sequence), &digest);
+        (digest, key(2).sign(&statement))
+    };
+    let (one, other) = (said(1), said(2));
+    council.accuse(node(2), Conflict::Votes { phase, view, sequence, one, other });
+    let (_, consensus) = ask(&api, request("GET", "/v1/consensus", "")).await;
+    let evidence = serde_json::json!([
+        { "accused": node(2).to_string(), "kind": "commits", "epoch": 0, "view": 3, "index": 130 },
+    ]);
+    assert_eq!(consensus["evidence"], evidence, "{consensus}");
 }
 
 #[tokio::test]

@@ -305,6 +305,7 @@ impl Lie {
             Self::Floods => Count::LieFloods,
             Self::Replays => Count::LieReplays,
             Self::Mutates => Count::LieMutates,
+            Self::SignsTwice => Count::LieSignsTwice,
             Self::Twins => Count::LieTwins,
         }
     }

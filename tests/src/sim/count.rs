@@ -270,6 +270,7 @@ counts! {
     LieFloods "lie.floods",
     LieReplays "lie.replays",
     LieMutates "lie.mutates",
+    LieSignsTwice "lie.signs_twice",
     LieTwins "lie.twins",
     TwinStarted "twin.started",
     TwinCrashed "twin.crashed",

@@ -5,6 +5,7 @@ use super::{
     count::{Count, Counts},
     dice::Dice,
     mutation::Past,
+    nonce,
 };
 use mesh_coordinator::{ControlMessage, Message, QueryReply};
 use mesh_proto::{
@@ -41,6 +42,9 @@ pub enum Lie {
     Replays,
     /// Says what is true but for one field.
     Mutates,
+    /// Says what is true, to each under another signature that holds, and keeps a proposal back now and then, so that it is
+    /// left with all that is signed so.
+    SignsTwice,
     /// Is two machines with one key, each correct by itself. After Twins (Bano et al., OPODIS 2021).
     Twins,
 }
@@ -59,6 +63,9 @@ impl Lie {
         Self::Replays,
     ];
 }
+
+/// Of so many proposals of one that signs twice, one is sent to nobody.
+const KEPT_BACK: u64 = 5;
 
 pub struct Liar<'a> {
     pub lie: Lie,
@@ -98,6 +105,10 @@ impl Liar<'_> {
                 past.remember(dice, &said);
                 vec![(0, changed.map_or_else(|| Arc::clone(&said), Arc::new))]
             }
+            Lie::SignsTwice => match &*said {
+                pbft::Message::PrePrepare(message) if message.sequence.get().is_multiple_of(KEPT_BACK) => Vec::new(),
+                said => vec![(0, Arc::new(nonce::signed_again(self.key, &self.network, dice.next(), said)))],
+            },
             Lie::Twins => vec![(0, Arc::clone(&said))],
         };
         let is_true = matches!(&all[..], [(0, only)] if *only == said);

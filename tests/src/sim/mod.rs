@@ -38,6 +38,7 @@ mod mutation;
 mod nemesis;
 mod network;
 mod node;
+mod nonce;
 pub mod options;
 mod patron;
 mod report;

@@ -3,6 +3,7 @@
 use crate::{
     dice::Dice,
     node::{NETWORK, key},
+    nonce::signed_again,
 };
 use mesh_proto::{
     domain::Epoch,
@@ -27,9 +28,15 @@ pub enum Lie {
     Slow(u64),
     /// Floods everybody with votes that are signed and worth nothing.
     Flood,
+    /// Says what is true, to each under another signature that holds, and keeps a proposal back now and then, so that it is
+    /// left with all that is signed so.
+    SignsTwice,
     /// Says what it is, twice: two correct machines with one key.
     Twin,
 }
+
+/// Of so many proposals of one that signs twice, one is sent to nobody.
+const KEPT_BACK: u64 = 5;
 
 #[derive(Clone, Debug)]
 pub struct Liar {
@@ -54,6 +61,10 @@ impl Liar {
                 _ => vec![(0, Arc::clone(message))],
             },
             Lie::Flood => self.flood(dice, message),
+            Lie::SignsTwice => match message.as_ref() {
+                Message::PrePrepare(m) if m.sequence.get().is_multiple_of(KEPT_BACK) => Vec::new(),
+                m => vec![(0, Arc::new(signed_again(&self.key(), &NETWORK, dice.roll(), m)))],
+            },
             Lie::Twin => vec![(0, Arc::clone(message))],
         }
     }

@@ -5,6 +5,7 @@ mod checker;
 mod dice;
 mod liar;
 mod node;
+mod nonce;
 mod scenarios;
 mod seeds;
 mod world;

@@ -37,7 +37,7 @@ fn four_replicas_agree_on_one_order() {
     assert!(!world.events.contains_key("LeftFor"), "{:?}", world.events);
 }
 
-/// Same seed, same world.
+/// Checklist item 14: same seed, same world.
 #[test]
 fn a_world_repeats_itself() {
     let run = || {
@@ -60,6 +60,24 @@ fn a_silent_primary_is_left() {
     offer(&mut world, 10, 5);
     settle(&mut world, 10_000);
     assert!(world.events["Entered"] >= 3, "{:?}", world.events);
+}
+
+/// Checklist item 25: whoever signs has any number of signatures of what it says. A primary that signs its proposal to
+/// each backup with another one makes certificates of one thing that differ, and stops nobody by that.
+#[test]
+fn a_primary_that_signs_twice_is_left() {
+    for kept_back in [true, false] {
+        let mut world = World::new(10, 4, 2);
+        let primary = primary(&world);
+        world.corrupt(primary, Lie::SignsTwice);
+        offer(&mut world, 3, 10);
+        if !kept_back {
+            world.corrupt(primary, Lie::Silent);
+        }
+        offer(&mut world, 10, 10);
+        settle(&mut world, 20_000);
+        assert!(world.events["Entered"] >= 3, "{:?}", world.events);
+    }
 }
 
 /// Checklist item 31: a primary that stays just inside the time-outs does not set the pace. At least half of the
@@ -205,7 +223,7 @@ fn a_committee_grows_from_one_to_seven_and_shrinks() {
     assert_eq!(world.nodes[0].replica.as_ref().unwrap().chain().len(), 9);
 }
 
-/// Twins of one key on both sides of changing partitions (Bano et al., OPODIS 2021), sampled.
+/// Checklist item 40: twins of one key on both sides of changing partitions (Bano et al., OPODIS 2021), sampled.
 #[test]
 fn twins_on_both_sides_of_every_partition() {
     let mut caught = 0;
@@ -235,7 +253,7 @@ fn twins_on_both_sides_of_every_partition() {
 /// Two liars of seven, of every kind.
 #[test]
 fn two_of_seven_lie() {
-    let lies = [Lie::Equivocate, Lie::Views, Lie::Transfer, Lie::Flood, Lie::Twin];
+    let lies = [Lie::Equivocate, Lie::Views, Lie::Transfer, Lie::Flood, Lie::Twin, Lie::SignsTwice];
     for (seed, lie) in lies.into_iter().enumerate() {
         let mut world = World::new(seed as u64, 7, 2);
         world.corrupt(0, lie);

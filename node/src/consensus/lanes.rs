@@ -188,6 +188,7 @@ mod tests {
         assert!(place(1) <= 44, "members take every other turn: {order:?}");
     }
 
+    /// Checklist item 39: what a flood does not get in waits at its sender.
     #[test]
     fn a_full_lane_makes_its_own_peer_wait() {
         let lanes = Lanes::default();

@@ -49,7 +49,7 @@ fn a_message_has_one_encoding() {
     }
 }
 
-/// Checklist item 38: sizes follow from n and L, and are checked before anything is decoded.
+/// Checklist items 6 and 38: sizes follow from n and L, and are checked before anything is decoded.
 #[test]
 fn what_is_too_large_is_refused_unread() {
     for (name, message) in all() {
@@ -95,6 +95,7 @@ fn the_largest_view_changes_fit() {
     }
 }
 
+/// Checklist item 38: as above, of what gateways ask for.
 #[test]
 fn the_largest_requests_batches_and_entries_fit() {
     let config = known_epoch();
@@ -205,6 +206,7 @@ fn a_request_is_signed_whole() {
     assert!(check(&good, &NetworkId::from_bytes([1; 32])).is_err());
 }
 
+/// Checklist item 2: every field that is acted on is signed.
 #[test]
 fn every_field_of_a_reply_and_a_summary_counts() {
     let good = reply();

@@ -12,6 +12,7 @@ use std::time::Duration;
 /// Worlds with a committee of four, of whom one is slow, or two machines; short, as each is run once for every write.
 const TRACES: [u64; 2] = [24, 17];
 
+/// Checklist item 20: whichever write it was.
 #[test]
 fn a_crash_at_every_write_contradicts_nothing() {
     for (place, seed) in TRACES.into_iter().enumerate() {

@@ -1,9 +1,11 @@
 //! Rules that hold for the whole tree and that no compiler checks. Each is a function from the tree to its findings,
 //! and beside each stands a sample that it must find something in: a rule that finds nothing anywhere is broken.
 
+mod checklist;
 mod docs;
 mod layering;
 mod metrics;
+mod mutants;
 mod names;
 mod paths;
 mod purity;

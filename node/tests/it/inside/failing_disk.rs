@@ -22,6 +22,7 @@ use std::{
 
 const INSIDE: &str = "inside::failing_disk::inside";
 
+/// Checklist item 20: what may not be on the disk is not spoken of any more.
 #[tokio::test]
 async fn a_disk_that_fails_ends_the_process_and_says_why() {
     let _turn = TURN.lock().await;

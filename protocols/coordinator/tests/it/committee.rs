@@ -280,7 +280,8 @@ fn who_is_given_a_seat_without_having_followed_takes_it() {
     assert!(council.halted.is_empty(), "{:?}", council.halted);
 }
 
-/// A follower becomes a member; the committee of one grows to four while it serves, and shrinks again.
+/// Checklist item 37: a follower becomes a member; the committee of one grows to four while it serves, and shrinks
+/// again.
 #[test]
 fn a_committee_grows_and_shrinks() {
     let mut council = Council::new(6, 1);
@@ -371,7 +372,7 @@ fn a_fact_that_no_record_holds_is_in_several() {
     assert!(council.halted.is_empty(), "{:?}", council.halted);
 }
 
-/// The end of a checkpoint may be the very batch in which a change is ordered.
+/// Checklist item 37: the end of a checkpoint may be the very batch in which a change is ordered.
 #[test]
 fn a_change_in_any_batch_of_a_checkpoint_reaches_both_ledger_and_order() {
     for place in 0..8 {
@@ -399,7 +400,7 @@ fn a_change_in_any_batch_of_a_checkpoint_reaches_both_ledger_and_order() {
     }
 }
 
-/// A seat is of a disk: who comes back with another one follows, and never votes.
+/// Checklist item 21: a seat is of a disk: who comes back with another one follows, and never votes.
 #[test]
 fn a_member_that_lost_its_disk_follows_and_votes_no_more() {
     let mut council = Council::new(6, 1);
@@ -424,7 +425,7 @@ fn a_member_that_lost_its_disk_follows_and_votes_no_more() {
     assert!(council.halted.is_empty(), "{:?}", council.halted);
 }
 
-/// Who begins to follow when the founders are gone finds the committee of today.
+/// Checklist item 37: who begins to follow when the founders are gone finds the committee of today.
 #[test]
 fn a_follower_finds_a_committee_without_the_founder() {
     let mut council = Council::new(7, 1);

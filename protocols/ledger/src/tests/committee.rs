@@ -110,6 +110,7 @@ fn who_waits_for_a_seat_is_revoked_once_it_has_it() {
     assert!(matches!(world.motion(1, Change::Revoke(node(2))), Outcome::Done(_)));
 }
 
+/// Checklist item 37 of mesh-pbft.
 #[test]
 fn a_key_comes_back_on_the_disk_that_it_had() {
     let mut world = World::new();

@@ -239,8 +239,8 @@ fn give_piece(bench: &mut Bench, far: &Far, (from, part, index): (u8, Part, u32)
     bench.give(from, message)
 }
 
-/// Checklist item 35: the state comes in pieces, several peers are asked, and the replica goes on from there, active, with
-/// the client table that goes with it.
+/// Checklist items 17 and 35: the state comes in pieces, several peers are asked, and the replica goes on from there,
+/// active, with the client table that goes with it.
 #[test]
 fn a_replica_far_behind_takes_over_the_state() {
     let (mut bench, far, asked) = begin_transfer();

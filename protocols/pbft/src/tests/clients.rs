@@ -181,8 +181,9 @@ fn a_client_goes_on_above_the_floor() {
     assert_eq!(desk.submit(), Ok(RequestNumber::new(1001 + 2 * window)));
 }
 
-/// Checklist item 17: a number that a former life of the gateway used for another request, which was executed: its outcome
-/// is not this request's, which is to be asked for again, above all that life's numbers (simulator, seed 50026).
+/// Checklist items 16 and 17: a number that a former life of the gateway used for another request, which was executed:
+/// its outcome is not this request's, which is to be asked for again, above all that life's numbers (simulator, seed
+/// 50026).
 #[test]
 fn the_outcome_of_another_request_under_the_number_is_not_believed() {
     for outcome in [ok("a"), Outcome::Forgotten] {
@@ -200,7 +201,8 @@ fn the_outcome_of_another_request_under_the_number_is_not_believed() {
     }
 }
 
-/// Some replicas have let go of the answer, and a liar names a third request: f + 1 have executed another one all the same.
+/// Checklist item 16: some replicas have let go of the answer, and a liar names a third request: f + 1 have executed
+/// another one all the same.
 #[test]
 fn whichever_was_executed_in_its_place_a_request_is_displaced() {
     let mut desk = Desk::new();
@@ -223,7 +225,8 @@ fn a_liar_about_the_request_is_not_counted() {
     assert_eq!((desk.done(), desk.displaced()), (vec![(number, ok("a"), 2)], vec![]));
 }
 
-/// That a former life's request came too late says nothing of the one under the same number that was executed before it.
+/// Checklist item 16: that a former life's request came too late says nothing of the one under the same number that was
+/// executed before it.
 #[test]
 fn another_request_that_was_not_executed_displaces_nothing() {
     let mut desk = Desk::new();

@@ -82,7 +82,7 @@ proptest! {
         }
     }
 
-    /// What committed survives: it prepared at a quorum, of which every other quorum has one.
+    /// Checklist item 28: what committed survives: it prepared at a quorum, of which every other quorum has one.
     #[test]
     fn what_may_have_committed_is_kept(changes in changes(), who in 0usize..3, place in 0u64..WINDOW) {
         let mut changes = changes;

@@ -191,7 +191,7 @@ fn good_change(bench: &Bench) -> Change {
     }
 }
 
-/// Checklist item 25: one bad part refuses the whole, whatever it is, though its sender signed it.
+/// Checklist items 25 and 32: one bad part refuses the whole, whatever it is, though its sender signed it.
 #[test]
 fn a_view_change_with_one_bad_part_is_refused_whole() {
     let mut bench = Bench::new(1, 4);

@@ -86,7 +86,7 @@ fn a_view_that_gets_on_with_what_was_executed_is_not_left() {
     assert_eq!(bench.view(), view(2));
 }
 
-/// Votes alone are anybody's: they make no replica leave.
+/// Checklist item 22: votes alone are anybody's: they make no replica leave.
 #[test]
 fn votes_without_a_proposal_suspect_nobody() {
     let mut bench = Bench::new(1, 4);
@@ -96,7 +96,7 @@ fn votes_without_a_proposal_suspect_nobody() {
     assert_eq!(bench.view(), view(0));
 }
 
-/// Checklist item 23: a replica that has left takes nothing of old views, and everything that proves itself.
+/// Checklist items 8 and 23: a replica that has left takes nothing of old views, and everything that proves itself.
 #[test]
 fn who_has_left_takes_no_old_votes() {
     let mut bench = Bench::new(3, 4);
@@ -150,7 +150,7 @@ fn a_view_change_that_is_held_is_not_sent_again() {
     assert_eq!(sent(view(1), true, vec![]), 0, "has entered it");
 }
 
-/// And each says what it holds.
+/// Checklist item 34: and each says what it holds.
 #[test]
 fn a_status_names_the_view_changes_that_are_held() {
     let mut bench = Bench::new(3, 7);

@@ -84,8 +84,9 @@ fn executed(ran: Vec<Ran>) -> Outcome {
     Outcome::Executed(codec::encode(&AllRan(ran)).into())
 }
 
-/// The number was used by a life before this one, for another's command: its outcome is nobody's here, and what was asked
-/// is asked again, in its order and before what came later, under a number of its own (simulator, seed 50026).
+/// Checklist item 16: the number was used by a life before this one, for another's command: its outcome is nobody's
+/// here, and what was asked is asked again, in its order and before what came later, under a number of its own
+/// (simulator, seed 50026).
 #[test]
 fn what_was_displaced_is_asked_again() {
     let mut desk = Desk::new();

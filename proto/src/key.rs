@@ -161,6 +161,7 @@ mod tests {
         assert_eq!(keys.verify(key.node_id(), &statement(b"yes"), &signature), Ok(()));
     }
 
+    /// Checklist item 4 of mesh-pbft: strict verification alone refuses these.
     #[test]
     fn a_weak_key_signs_nothing() {
         // The identity point: under lax verification R = identity, s = 0 is its signature of anything.

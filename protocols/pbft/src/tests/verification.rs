@@ -6,7 +6,7 @@ use mesh_proto::{
     domain::{Epoch, Statement},
     id::{Digest, NodeId},
     key::{BadSignature, Keys, Signature},
-    pbft::{Ballots, Change, EpochConfig, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
+    pbft::{Ballots, Change, Checkpoint, EpochConfig, Message, Phase, ReplicaId, Sequence, ViewChange, Vote},
 };
 use std::sync::Arc;
 
@@ -125,7 +125,7 @@ fn signatures_do_not_move_between_phases() {
     assert!(matches!(bench.give(2, Message::Prepare(commit)), Err(No::Refused(Refusal::Signature(_)))));
 }
 
-/// Checklist item 4: strict verification, for which there is no second signature: s + L is refused.
+/// Checklist item 4: strict verification, by which nobody makes a second signature of another's: s + L is refused.
 #[test]
 fn a_malleable_signature_is_refused() {
     let mut bench = Bench::new(1, 4);
@@ -201,9 +201,19 @@ fn a_view_change_with_one_bad_part_is_refused_whole() {
     type Damage<'a> = (&'a str, Box<dyn Fn(&mut Change) + 'a>);
     let first =
         |damage: fn(&mut mesh_proto::pbft::Prepared)| move |change: &mut Change| damage(&mut change.prepared[0]);
+    // These hold by themselves: nothing but the rule that is broken refuses them.
+    let (one, two) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+    let (of_its_view, at_h) = (bench.prepared((view(2), seq(9)), one), bench.prepared((view(1), seq(8)), one));
+    let beyond = bench.prepared((view(0), seq(25)), two);
+    let by_primary = bench.vote(Phase::Prepare, 0, (view(0), seq(11)), two).signature;
+    let mut of_epoch_3 = bench.certificate(&bench.summary(seq(8))).certificate;
+    of_epoch_3.epoch = Epoch(3);
+    let statement = Checkpoint::statement(&NETWORK, Epoch(3), seq(8), &of_epoch_3.digest);
+    let votes = (0..3).map(|replica| (ReplicaId::new(replica), bench.keys[replica as usize].sign(&statement)));
+    of_epoch_3.votes = Ballots::new(votes.collect()).unwrap();
     let damages: Vec<Damage<'_>> = vec![
         ("epoch", Box::new(|change| change.epoch = Epoch(1))),
-        ("view 0", Box::new(|change| change.view = view(0))),
+        ("view 0", Box::new(|change| (change.view, change.prepared) = (view(0), Vec::new()))),
         ("no member", Box::new(|change| change.replica = ReplicaId::new(9))),
         ("of another", Box::new(|change| change.replica = ReplicaId::new(3))),
         ("no checkpoint", Box::new(|change| change.stable = seq(9))),
@@ -211,7 +221,7 @@ fn a_view_change_with_one_bad_part_is_refused_whole() {
         ("no proof", Box::new(|change| change.proof = None)),
         ("a proof of the start", Box::new(|change| change.stable = seq(0))),
         ("proof of another digest", Box::new(move |change| change.proof.as_mut().unwrap().digest = other_digest)),
-        ("proof of another epoch", Box::new(|change| change.proof.as_mut().unwrap().epoch = Epoch(3))),
+        ("proof of another epoch", Box::new(move |change| change.proof = Some(of_epoch_3.clone()))),
         (
             "proof of few",
             Box::new(|change| {
@@ -219,10 +229,10 @@ fn a_view_change_with_one_bad_part_is_refused_whole() {
                 proof.votes = Ballots::new(proof.votes[..2].to_vec()).unwrap();
             }),
         ),
-        ("certificate of its own view", Box::new(first(|prepared| prepared.view = view(2)))),
+        ("certificate of its own view", Box::new(move |change| change.prepared[0] = of_its_view.clone())),
         ("certificate of another view", Box::new(first(|prepared| prepared.view = view(0)))),
-        ("number at h", Box::new(first(|prepared| prepared.sequence = seq(8)))),
-        ("number above h + L", Box::new(|change| change.prepared[1].sequence = seq(25))),
+        ("number at h", Box::new(move |change| change.prepared[0] = at_h.clone())),
+        ("number above h + L", Box::new(move |change| change.prepared[1] = beyond.clone())),
         ("two for one number", Box::new(|change| change.prepared[1] = change.prepared[0].clone())),
         ("out of order", Box::new(|change| change.prepared.reverse())),
         ("another digest", Box::new(move |change| change.prepared[0].digest = other_digest)),
@@ -243,10 +253,10 @@ fn a_view_change_with_one_bad_part_is_refused_whole() {
         ),
         (
             "the primary among the prepares",
-            Box::new(|change| {
+            Box::new(move |change| {
                 // View 0's primary is replica 0: named, it would count twice.
                 let mut ballots = change.prepared[1].prepares.to_vec();
-                ballots[0].0 = ReplicaId::new(0);
+                ballots[0] = (ReplicaId::new(0), by_primary);
                 change.prepared[1].prepares = Ballots::new(ballots).unwrap();
             }),
         ),

@@ -238,7 +238,13 @@ fn replica_status(view: &AgreementView) -> Option<ReplicaStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_proto::{agreement::ReplicaStanding, domain::Epoch, id::StoreId, ledger::Index, pbft::EpochConfig};
+    use mesh_proto::{
+        agreement::ReplicaStanding,
+        domain::Epoch,
+        id::StoreId,
+        ledger::Index,
+        pbft::{EpochConfig, Sequence},
+    };
     use std::sync::Arc;
 
     fn node(n: u8) -> NodeId {

@@ -82,7 +82,7 @@ fn who_contradicts_itself_is_named_where_it_is_caught_and_where_the_proof_is_kep
         council.say(liar, (liar + 1) % 4, &pbft::Message::Commit(vote));
     }
     council.run_until(20_000, |council| council.accused.len() == 5);
-    let (caught, kept): (Vec<_>, Vec<_>) =
+    let (caught, kept): (Vec<&_>, Vec<&_>) =
         council.accused.iter().partition(|(_, _, how)| matches!(how, Accused::Caught { kind: "commits" }));
     assert!(caught.len() == 1 && caught[0].0 == (liar + 1) % 4, "{:?}", council.accused);
     assert!(council.accused.iter().all(|(_, accused, _)| *accused == named), "{:?}", council.accused);

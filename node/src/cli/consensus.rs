@@ -127,6 +127,7 @@ mod tests {
         assert!(!show(&ConsensusStatus::default()).contains("warning"));
     }
 
+    /// Checklist item 40 of pBFT.
     #[test]
     fn each_piece_of_evidence_has_a_line() {
         let votes = EvidenceStatus {

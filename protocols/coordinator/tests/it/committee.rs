@@ -65,7 +65,7 @@ fn standing(council: &Council, at: usize) -> mesh_proto::agreement::ReplicaStand
     council.brain(at).agreement().unwrap().standing().replica.unwrap()
 }
 
-/// One that says two things of one place is named to people by whoever has both, and by all that execute the proof.
+/// Checklist item 40: one that says two things of one place is named to people by whoever has both, and by all that execute the proof.
 #[test]
 fn who_contradicts_itself_is_named_where_it_is_caught_and_where_the_proof_is_kept() {
     let mut council = Council::new(5, 4);

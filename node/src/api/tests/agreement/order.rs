@@ -89,6 +89,7 @@ async fn without_a_quorum_it_is_said_that_a_repeat_is_harmless() {
     assert_eq!(consensus["counters"]["view_changes"], 3);
 }
 
+/// Checklist item 40 of pBFT.
 #[tokio::test]
 async fn evidence_against_members_is_shown() {
     let council = Council::of(4);

@@ -109,8 +109,7 @@ impl Evidence {
                     })
             }
             Conflict::NewViews { one, other } => {
-                let differ = one.changes != other.changes || one.proposals != other.proposals;
-                (differ || one.stable != other.stable)
+                !one.says_as(other)
                     && one.view == other.view
                     && config.primary(one.view) == self.replica
                     && [one, other]

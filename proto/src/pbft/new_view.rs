@@ -48,6 +48,15 @@ impl NewView {
         self
     }
 
+    /// Whether it makes the same view: who signs twice contradicts itself by that alone no more than by saying it twice.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let digests = |of: &Self| of.proposals.iter().map(|proposal| proposal.digest).collect::<Vec<_>>();
+        (self.epoch, self.view, self.stable) == (other.epoch, other.view, other.stable)
+            && self.changes == other.changes
+            && digests(self) == digests(other)
+    }
+
     #[must_use]
     pub fn statement(&self, network: &NetworkId) -> Statement {
         let content = (self.view, &self.changes, self.stable, &self.proposals);

@@ -73,7 +73,7 @@ impl Replica {
         let before = self.durable.entered.as_ref().map(|entered| Arc::clone(&entered.message));
         let pending = self.pending_views.get(&primary).map(|pending| Arc::clone(&pending.message));
         if let Some(before) = [before, pending].into_iter().flatten().find(|before| before.view == view) {
-            if before == message {
+            if before.says_as(&message) {
                 return Err(Rejection::Duplicate);
             }
             self.convict(turn, primary, Conflict::NewViews { one: before, other: message });

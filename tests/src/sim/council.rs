@@ -92,7 +92,7 @@ impl Council {
             match dice.below(100) {
                 0..=17 => *lie = Lie::Mutates,
                 18..=39 => *lie = Lie::Twins,
-                40..=51 => *lie = Lie::SignsTwice,
+                40..=44 => *lie = Lie::SignsTwice,
                 _ => {}
             }
         }

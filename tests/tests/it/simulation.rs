@@ -5,7 +5,7 @@ use mesh_tests::sim::{self, campaign::run_all, options::Wanted, trace::Trace};
 use std::{ops::Range, process::Command, time::Duration};
 
 /// Each is a world of three virtual minutes; sized so that all take less than two minutes unoptimized on two cores.
-const FIXED: Range<u64> = 0..240;
+const FIXED: Range<u64> = 0..265;
 const DRAWN: u64 = 20;
 /// Of these the trace is compared between two runs.
 const REPEATED: Range<u64> = 0..50;

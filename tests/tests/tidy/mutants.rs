@@ -86,7 +86,7 @@ fn misfit(tree: &Tree, difference: &str) -> Option<String> {
     // Paths are from here, whatever repository is around it.
     command.env("GIT_CEILING_DIRECTORIES", tree.root.parent()?);
     let mut git = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("git, which applies patches");
-    git.stdin.take()?.write_all(difference.as_bytes()).expect("git reads what it applies");
+    git.stdin.take().expect("it is piped").write_all(difference.as_bytes()).expect("git reads what it applies");
     let output = git.wait_with_output().expect("git ends");
     let why = String::from_utf8_lossy(&output.stderr);
     (!output.status.success()).then(|| why.lines().next().unwrap_or_default().to_owned())

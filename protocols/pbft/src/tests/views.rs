@@ -158,11 +158,11 @@ fn a_status_names_the_view_changes_that_are_held() {
     bench.take();
     bench.wait(Duration::from_secs(4));
     let held = |bench: &Bench| {
-        let statuses = bench.broadcasts().into_iter().filter_map(|message| match message {
+        let mut statuses = bench.broadcasts().into_iter().filter_map(|message| match message {
             Message::Status(status) => Some(status.changes.clone()),
             _ => None,
         });
-        statuses.last()
+        statuses.next_back()
     };
     assert_eq!(held(&bench), Some(vec![view(0), view(5)]));
     call(&mut bench, &[0, 2], view(7), &[]);

@@ -55,7 +55,8 @@ impl Sizes {
                 let entry = DIGEST + SIGNATURE + 8;
                 self.members * (DIGEST + 4) + self.window * entry + SIGNATURE + 3 * NUMBER + 2 * FRAME
             }
-            Kind::Status => (6 + self.members) * NUMBER + FRAME,
+            // Who is an epoch behind is to hear it, also of a committee that has grown.
+            Kind::Status => (6 + limits::FOUNDERS) * NUMBER + FRAME,
             Kind::Fetch => limits::PBFT_FETCH_DIGESTS * DIGEST + FRAME,
             Kind::Requests => limits::PBFT_REQUESTS_BYTES + request,
             Kind::Batch => batch,

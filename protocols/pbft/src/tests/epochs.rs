@@ -329,3 +329,23 @@ fn who_was_removed_serves_and_does_not_vote() {
     let reader = bench.node(0);
     assert!(bench.sent_to(reader).iter().any(|message| matches!(message, Message::Chunk(_))));
 }
+
+/// Checklist item 34: who is behind by epochs hears it of a committee that has grown, whatever views that has come to.
+#[test]
+fn the_status_of_a_larger_committee_is_read() {
+    let mut bench = lone(Config::default());
+    let changes = vec![view(u64::MAX); 31];
+    let status = Status {
+        epoch: Epoch(30),
+        view: view(u64::MAX),
+        active: false,
+        stable: seq(9),
+        executed: seq(9),
+        wants: true,
+        changes,
+    };
+    let from = bench.node(3);
+    let verified = bench.verifier.decode(from, &Message::Status(status).encode()).unwrap();
+    bench.input(crate::Input::Message(verified)).unwrap();
+    assert!(bench.sent_to(from).iter().any(|message| matches!(message, Message::Status(_))), "and asks");
+}

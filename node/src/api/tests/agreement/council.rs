@@ -109,7 +109,6 @@ impl Council {
         self.0.now.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Batches without anything in them.
     /// The ledger comes to keep this against a member.
     pub fn accuse(&self, accused: NodeId, conflict: Conflict) {
         let (epoch, replica) = (Epoch(0), ReplicaId::new(0));
@@ -121,6 +120,7 @@ impl Council {
         self.batch(&[checked]);
     }
 
+    /// Batches without anything in them.
     pub fn fill(&self, batches: u64) {
         (0..batches).for_each(|_| drop(self.batch(&[])));
     }

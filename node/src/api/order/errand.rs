@@ -19,14 +19,17 @@ pub struct Errand<'a> {
     /// When the key was drawn, if the user says so.
     born: Option<Index>,
     patience: Duration,
+    /// Whether the user said how long to wait.
+    is_bidden: bool,
     until: Instant,
 }
 
 impl<'a> Errand<'a> {
     /// `wait` as in the query; without it `patience`.
     pub fn new(api: &'a Api, asker: Asker, wait: Option<&str>, patience: Duration) -> Result<Self, Problem> {
-        let patience = parse_wait(api, wait)?.unwrap_or(patience);
-        Ok(Self { api, asker, born: None, patience, until: Instant::now() + patience })
+        let bidden = parse_wait(api, wait)?;
+        let patience = bidden.unwrap_or(patience);
+        Ok(Self { api, asker, born: None, patience, is_bidden: bidden.is_some(), until: Instant::now() + patience })
     }
 
     /// With what the mesh had executed when the user drew the key: if that may be forgotten, nothing is done.
@@ -57,11 +60,21 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// The same from a ledger in reach, which may be behind, where that is good enough.
+    /// The same from a ledger in reach, which may be behind, where that is good enough. Where none is in reach, as of a
+    /// node that has just started, it is waited for if the user said how long.
     pub async fn read(&self, query: Query, stale: Option<bool>) -> Result<ledger::Answer, Problem> {
-        match stale {
-            Some(true) => look(self.api, query).await,
-            Some(false) | None => self.query(query).await,
+        if stale != Some(true) {
+            return self.query(query).await;
+        }
+        loop {
+            match look(self.api, query.clone()).await {
+                Err(problem) if self.is_bidden && problem.code == Code::Unavailable => {
+                    if !self.pause(LOOK_AGAIN).await? {
+                        return Err(problem);
+                    }
+                }
+                looked => return looked,
+            }
         }
     }
 
@@ -134,6 +147,9 @@ impl<'a> Errand<'a> {
         Problem::new(Code::NoQuorum, detail).retry_after_ms(RETRY_MS)
     }
 }
+
+/// Before a ledger in reach is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Before another try without a quorum.
 const RETRY_MS: u32 = 1_000;

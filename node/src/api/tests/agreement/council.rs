@@ -53,6 +53,7 @@ struct Inner {
     ids: Mutex<Vec<CommandId>>,
     /// How often the ledger was looked at without an order.
     looks: AtomicU64,
+    hidden: AtomicU64,
     unanswered: Mutex<Vec<mpsc::Sender<Vec<Answer>>>>,
 }
 
@@ -88,6 +89,7 @@ impl Council {
             behind: AtomicU64::default(),
             ids: Mutex::default(),
             looks: AtomicU64::default(),
+            hidden: AtomicU64::default(),
             unanswered: Mutex::default(),
         }))
     }
@@ -136,6 +138,11 @@ impl Council {
 
     pub fn refuse(&self, why: Refusal) {
         *self.0.refusal.lock().unwrap() = Some(why);
+    }
+
+    /// So many looks find no ledger in reach.
+    pub fn hide(&self, looks: u64) {
+        self.0.hidden.store(looks, Ordering::Relaxed);
     }
 
     /// The newcomer has come so far after it was asked so often.
@@ -194,7 +201,10 @@ impl Council {
                 (0u32..).zip(operations).map(|(index, operation)| self.run(index, operation)).collect()
             }
             Command::Look { query } => {
-                self.0.looks.fetch_add(1, Ordering::Relaxed);
+                let looks = self.0.looks.fetch_add(1, Ordering::Relaxed);
+                if looks < self.0.hidden.load(Ordering::Relaxed) {
+                    return Some(vec![Answer::Looked(None)]);
+                }
                 vec![Answer::Looked(Some(Box::new(self.0.ledger.lock().unwrap().answer(query))))]
             }
             Command::Certified { behind, proposal, but } => {

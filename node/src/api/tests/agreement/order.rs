@@ -89,6 +89,20 @@ async fn without_a_quorum_it_is_said_that_a_repeat_is_harmless() {
     assert_eq!(consensus["counters"]["view_changes"], 3);
 }
 
+#[tokio::test]
+async fn a_stale_read_waits_for_a_ledger_in_reach_if_it_is_told_how_long() {
+    let council = Council::of(1);
+    let api = council.api(1);
+    council.hide(3);
+    assert_eq!(ask(&api, request("GET", &format!("{KEY}?stale=true"), "")).await.1["code"], "unavailable");
+    assert_eq!(council.looks(), 1, "at once");
+    assert_eq!(ask(&api, request("GET", &format!("{KEY}?stale=true&wait=60s"), "")).await.1["code"], "not_found");
+    assert_eq!(council.looks(), 4);
+    council.hide(u64::MAX);
+    let problem = ask(&api, request("GET", &format!("{KEY}?stale=true&wait=150ms"), "")).await.1;
+    assert_eq!(problem["code"], "unavailable");
+}
+
 /// Checklist item 40 of pBFT.
 #[tokio::test]
 async fn evidence_against_members_is_shown() {

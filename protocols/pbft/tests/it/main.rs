@@ -8,4 +8,5 @@ mod node;
 mod nonce;
 mod scenarios;
 mod seeds;
+mod signatures;
 mod world;

@@ -1,6 +1,6 @@
 //! One replica with its disk: what is synced, what is not, and what waits for it.
 
-use crate::{app::App, liar::Liar};
+use crate::{app::App, liar::Liar, signatures::Shared};
 use mesh_pbft::{Config, Effect, Execution, Fact, Replica, Setup, Verifier};
 use mesh_proto::{
     id::{NetworkId, NodeId},
@@ -19,7 +19,7 @@ pub struct Node {
     pub seed: u8,
     pub id: NodeId,
     pub replica: Option<Replica>,
-    pub verifier: Verifier,
+    pub verifier: Verifier<Shared>,
     pub app: App,
     pub disk: Disk,
     /// What is sent or released, with how many facts must be durable before.
@@ -61,7 +61,7 @@ impl Node {
         Self {
             seed,
             id: key(seed).node_id(),
-            verifier: Verifier::new(Arc::clone(replica.snapshot())),
+            verifier: Verifier::with(Arc::clone(replica.snapshot()), Shared),
             replica: Some(replica),
             app: App::default(),
             disk: Disk::default(),

@@ -6,6 +6,7 @@ use crate::{
     dice::Dice,
     liar::{Liar, Lie},
     node::{NETWORK, Node, key},
+    signatures::Shared,
 };
 use mesh_pbft::{
     Client, ClientConfig, ClientEffect, Config, Effect, Event as Told, Input, Recipient, Snapshot, Verifier,
@@ -37,7 +38,7 @@ enum Event {
 pub struct Gateway {
     pub id: NodeId,
     client: Client,
-    verifier: Verifier,
+    verifier: Verifier<Shared>,
     /// Operations under way.
     pending: BTreeMap<RequestNumber, Vec<u8>>,
     count: u64,
@@ -116,7 +117,7 @@ impl World {
             Gateway {
                 id: key.node_id(),
                 client: Client::new(ClientConfig::default(), NETWORK, Arc::new(key), Arc::clone(&epoch), first),
-                verifier: Verifier::new(snapshot),
+                verifier: Verifier::with(snapshot, Shared),
                 pending: BTreeMap::new(),
                 count: 0,
             }
@@ -170,7 +171,7 @@ impl World {
         let replica = one.replica.as_mut().unwrap();
         replica.restarted(now, &mut effects);
         one.load_state();
-        one.verifier = Verifier::new(Arc::clone(one.replica.as_ref().unwrap().snapshot()));
+        one.verifier = Verifier::with(Arc::clone(one.replica.as_ref().unwrap().snapshot()), Shared);
         self.carry_out(node, effects);
     }
 

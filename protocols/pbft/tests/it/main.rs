@@ -9,4 +9,5 @@ mod nonce;
 mod scenarios;
 mod seeds;
 mod signatures;
+mod twins;
 mod world;

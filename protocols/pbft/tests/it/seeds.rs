@@ -206,7 +206,7 @@ fn many_seeds() {
 }
 
 /// `FIRST=1000 SEEDS=5000` sweeps over more than a test run does.
-fn variable(name: &str, default: u64) -> u64 {
+pub fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 

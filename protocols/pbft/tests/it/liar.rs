@@ -7,7 +7,7 @@ use crate::{
 };
 use mesh_proto::{
     domain::Epoch,
-    id::Digest,
+    id::{Digest, NodeId},
     key::SecretKey,
     pbft::{Batch, Checkpoint, Message, Phase, PrePrepare, ReplicaId, Sequence, View, ViewChange, Vote},
     task::Octets,
@@ -31,6 +31,8 @@ pub enum Lie {
     /// Says what is true, to each under another signature that holds, and keeps a proposal back now and then, so that it is
     /// left with all that is signed so.
     SignsTwice,
+    /// Does not hear what this gateway asks for, from whomever: it proposes none of it.
+    Starves(NodeId),
     /// Says what it is, twice: two correct machines with one key.
     Twin,
 }
@@ -65,8 +67,13 @@ impl Liar {
                 Message::PrePrepare(m) if m.sequence.get().is_multiple_of(KEPT_BACK) => Vec::new(),
                 m => vec![(0, Arc::new(signed_again(&self.key(), &NETWORK, dice.roll(), m)))],
             },
-            Lie::Twin => vec![(0, Arc::clone(message))],
+            Lie::Starves(_) | Lie::Twin => vec![(0, Arc::clone(message))],
         }
+    }
+
+    /// What reaches it and it acts as if it had not come.
+    pub fn is_deaf_to(&self, message: &Message) -> bool {
+        matches!((self.lie, message), (Lie::Starves(client), Message::Request(request)) if request.gateway == client)
     }
 
     fn equivocate(&self, to: usize, message: &Arc<Message>) -> Arc<Message> {

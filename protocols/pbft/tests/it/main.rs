@@ -9,5 +9,6 @@ mod nonce;
 mod scenarios;
 mod seeds;
 mod signatures;
+mod starved;
 mod twins;
 mod world;

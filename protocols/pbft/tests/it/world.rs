@@ -40,7 +40,7 @@ pub struct Gateway {
     client: Client,
     verifier: Verifier<Shared>,
     /// Operations under way.
-    pending: BTreeMap<RequestNumber, Vec<u8>>,
+    pub pending: BTreeMap<RequestNumber, Vec<u8>>,
     count: u64,
 }
 
@@ -313,6 +313,9 @@ impl World {
     }
 
     fn deliver(&mut self, to: usize, from: NodeId, message: &Message) {
+        if self.nodes[to].liar.as_ref().is_some_and(|liar| liar.is_deaf_to(message)) {
+            return self.count("starved");
+        }
         let node = &mut self.nodes[to];
         let Some(replica) = &node.replica else { return };
         node.verifier.update(Arc::clone(replica.snapshot()));

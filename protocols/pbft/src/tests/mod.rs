@@ -8,6 +8,7 @@ mod clients;
 mod durability;
 mod epochs;
 mod evidence;
+mod histories;
 mod limits;
 mod plans;
 mod tables;

@@ -149,8 +149,14 @@ impl Crook {
             _ => (Count::CrookForgedCommand, command_of_its_own(dice, names)),
         };
         counts.add(count);
-        // Few names, so that one is used for different things.
-        let key = dice.below(20).to_le_bytes().to_vec().into();
+        // Few names, so that one is used for different things. But such a name is soon taken, and a vote under it never counted:
+        // each has one of its own.
+        let drawn = dice.below(20).to_le_bytes().to_vec();
+        let key = match &body {
+            Body::Vote(vote) => codec::encode(&(vote.unverified().proposal, vote.voter)),
+            _ => drawn,
+        };
+        let key = key.into();
         let id = CommandId { principal: "crook".parse().expect("a name"), key, born: Index::GENESIS };
         Operation::Command(Box::new(Command { id, body })).encode()
     }

@@ -1,5 +1,6 @@
 use super::{node::*, told::Told};
 use crate::Fact;
+use mesh_proto::id::StoreId;
 use mesh_proto::task::{Ballot, Birth, Held, Item, Register, Spec, State, Version};
 use mesh_proto::time::Wall;
 use std::{collections::BTreeSet, sync::Arc};
@@ -197,6 +198,24 @@ fn a_holder_that_has_outlived_an_end_counts_as_having_it() {
     // It forgot the task between its promise and the write: whoever waits for the end is told all the same.
     let told = node.hear(0, outlived());
     assert!(told.sent.iter().any(|(to, item)| *to == 4 && matches!(item, Item::Ended { .. })), "{told:?}");
+}
+
+/// The new one knows nothing of it, and could make the same majority once more for somebody else.
+#[test]
+fn what_a_disk_promised_and_took_does_not_count_when_it_is_lost() {
+    let is_lost = |node: &mut Node| node.call(|tasks, cx| tasks.member(cx, at(1), StoreId(11), true));
+    let mut node = campaigning();
+    node.hear(1, promise(Some(ours())));
+    is_lost(&mut node);
+    for rank in [3, 4] {
+        assert_eq!(node.hear(rank, promise(None)), Told::nothing(), "of three holders one has promised");
+    }
+    adopted(&node.hear(2, promise(Some(ours()))), &node);
+    let wrote = || Item::Wrote { task: task(), ballot: mine(), version: Version(2) };
+    assert_eq!(node.hear(3, wrote()).facts, []);
+    node.call(|tasks, cx| tasks.member(cx, at(3), StoreId(13), true));
+    assert_eq!(node.hear(2, wrote()).facts, [], "of five two have it");
+    assert_eq!(node.hear(4, wrote()).facts.len(), 1, "in force, and settled");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::{node::*, told::Told};
 use crate::{Answer, Fact, Refusal, Waiter};
+use mesh_proto::id::StoreId;
 use mesh_proto::task::{Ballot, Birth, Item, Known, Register, Spec};
 use std::sync::Arc;
 
@@ -134,6 +135,19 @@ fn what_a_holder_missed_it_is_sent_again_when_it_is_back() {
     let told = node.call(|tasks, cx| tasks.up(cx, at(3)));
     let again = placements(2, &[0, 1, 3]).into_iter().filter(|(to, _)| *to == 3);
     assert_eq!(told, Told { sent: again.collect(), ..Told::nothing() });
+}
+
+#[test]
+fn what_was_placed_on_a_disk_that_is_lost_is_placed_anew() {
+    let mut node = gateway();
+    submit(&mut node, &spec());
+    let (task, ballot) = (task(), placed_ballot(1, &[0]));
+    node.hear(1, Item::Placed { task, ballot });
+    let told = node.call(|tasks, cx| tasks.member(cx, at(1), StoreId(11), true));
+    let placed = told.sent.iter().any(|(_, item)| matches!(item, Item::Place { .. }));
+    assert!(placed, "{told:?}");
+    let rest = [0, 2].map(|rank| node.hear(rank, Item::Placed { task, ballot }).answers);
+    assert_eq!(rest, [[], []], "two have it");
 }
 
 #[test]

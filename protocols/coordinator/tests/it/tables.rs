@@ -257,6 +257,21 @@ fn who_is_behind_its_own_word_hears_of_it_and_speaks_above_it() {
     assert_eq!(few.brains[1].members().me().incarnation, 51);
 }
 
+/// What was said before its disk was lost comes after the new disk has connected.
+#[test]
+fn an_old_word_does_not_say_which_disk_a_connected_member_has() {
+    let mut few = Few::new(2);
+    few.connect(0, 1);
+    few.run(5);
+    few.inboxes[0].push(Input::Down { node: id(1) });
+    few.inboxes[0].push(Input::Up { node: id(1), store: StoreId(11) });
+    few.inboxes[0].push(Input::Announced(entry(1, 5)));
+    few.run(2);
+    assert_eq!(few.incarnation(0, 1), Some(5));
+    let disk = few.brains[0].tasks().roster().holder(&id(1)).map(|holder| holder.store);
+    assert_eq!(disk, Some(StoreId(11)));
+}
+
 #[test]
 fn tables_that_a_partition_made_different_become_one_and_only_the_difference_crosses() {
     let mut few = Few::new(7);

@@ -7,8 +7,12 @@ use super::{
 };
 use crate::{brain::Inbox, network::NetworkHandle};
 use mesh_coordinator::agreement::PortEffect;
-use std::sync::Arc;
-use tokio::{runtime::Handle, sync::mpsc};
+use mesh_proto::id::NodeId;
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 
 /// Where the brain's effects go that are for the engine.
 #[derive(Clone)]
@@ -16,6 +20,7 @@ pub struct Port {
     executed: mpsc::UnboundedSender<Answer>,
     orders: Orders,
     wishes: mpsc::UnboundedSender<Wish>,
+    seats: watch::Sender<BTreeSet<NodeId>>,
 }
 
 /// What the service is made of.
@@ -24,6 +29,8 @@ pub struct Parts {
     pub wire: Wire,
     pub ledger: Arc<Ledger>,
     pub(super) wishes: mpsc::UnboundedReceiver<Wish>,
+    /// Whom the ledger seats: of what was answered last, or later.
+    pub(super) seats: watch::Receiver<BTreeSet<NodeId>>,
     pub inbox: Inbox,
 }
 
@@ -37,7 +44,8 @@ impl Port {
         let (wishes, wanted) = mpsc::unbounded_channel();
         let orders = Orders::new(me, slot.clone(), wire.clone(), inbox.clone(), runtime);
         let ledger = Arc::new(Ledger::new(inbox.clone(), answers));
-        (Self { executed, orders, wishes }, Parts { slot, wire, ledger, wishes: wanted, inbox })
+        let (seats, seated) = watch::channel(BTreeSet::new());
+        (Self { executed, orders, wishes, seats }, Parts { slot, wire, ledger, wishes: wanted, seats: seated, inbox })
     }
 
     pub fn carry_out(&self, effect: PortEffect) {
@@ -49,6 +57,8 @@ impl Port {
             }
             PortEffect::Run(begin) => self.wishes.send(Wish::Run(begin)).is_ok(),
             PortEffect::Seat { members, .. } => {
+                // At once, and not when the service comes to it: the brain says this before it answers what seated them.
+                self.seats.send_replace(members.iter().copied().collect());
                 self.orders.seat(&members);
                 self.wishes.send(Wish::Seat(members)).is_ok()
             }

@@ -11,7 +11,7 @@ use mesh_coordinator::{
 };
 use mesh_proto::id::{NodeId, StoreId};
 use mesh_raft::{Config, Engine};
-use std::{collections::BTreeSet, fs::File, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -87,7 +87,7 @@ impl Service {
         match wish {
             Wish::Seat(members) => {
                 state.committee = members;
-                self.seat(state);
+                state.was_seated |= state.committee.contains(&self.me);
             }
             Wish::Run(begin) => {
                 if let Begin::Join { .. } = begin {
@@ -102,7 +102,7 @@ impl Service {
                         state.is_resumed = begin == Begin::Resume;
                         state.told = None;
                         self.parts.slot.set(Some(Arc::new(engine)));
-                        self.seat(state);
+                        state.was_seated |= state.committee.contains(&self.me);
                         self.tell(state).await;
                     }
                     Ok(None) => tracing::info!("this node has left the committee: no engine is started"),
@@ -131,20 +131,13 @@ impl Service {
             ));
         }
         let (ledger, wire) = (Arc::clone(&self.parts.ledger), self.parts.wire.clone());
-        let config = self.config.clone();
-        let engine = Engine::start(self.me, config, found.log, self.dir.clone(), ledger, wire).await;
+        let (config, seats) = (self.config.clone(), self.parts.seats.clone());
+        let engine = Engine::start(self.me, config, found.log, self.dir.clone(), ledger, wire, seats).await;
         let engine = engine.map_err(|error| error.to_string())?;
         if begin == Begin::Found && engine.is_pristine() {
             engine.found().await.map_err(|error| error.to_string())?;
         }
         Ok(Some(engine))
-    }
-
-    fn seat(&self, state: &mut State) {
-        state.was_seated |= state.committee.contains(&self.me);
-        if let Some(engine) = self.parts.slot.engine() {
-            engine.seat(BTreeSet::from_iter(state.committee.iter().copied()));
-        }
     }
 
     /// Where the engine stands, to the brain.

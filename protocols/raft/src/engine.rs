@@ -40,12 +40,14 @@ pub struct Engine {
     config: Config,
     log: LogStore,
     waiting: mpsc::Sender<Waiting>,
-    seats: watch::Sender<BTreeSet<NodeId>>,
     journal: JoinHandle<()>,
 }
 
 impl Engine {
     /// Goes on from what is on the disk: the journal, and the snapshot in `dir`. Must be called on a tokio runtime.
+    ///
+    /// `seats` is whom the machine's state seats, and is to be there before the answer to what changes it: who leads would
+    /// else bring the configuration to a state of long ago, as after a restart, when the log is executed anew.
     pub async fn start<J: Journal, M: Machine, T: Transport>(
         me: NodeId,
         config: Config,
@@ -53,18 +55,19 @@ impl Engine {
         dir: PathBuf,
         machine: Arc<M>,
         transport: T,
+        seats: watch::Receiver<BTreeSet<NodeId>>,
     ) -> Result<Self, StartError> {
-        let (log, thread) = LogStore::open(journal)?;
-        let machine = Adapter::open(machine, Snapshots::open(dir)?).await?;
+        let snapshots = Snapshots::open(dir)?;
+        let (log, thread) = LogStore::open(journal, snapshots.covers())?;
+        let machine = Adapter::open(machine, snapshots).await?;
         let times = Arc::new(times(&config).validate()?);
         let raft = Raft::new(Member(me), times, Links(transport), log.clone(), machine).await;
         let raft = raft.map_err(|fatal| StartError::Storage(fatal.to_string()))?;
         let (waiting, received) = mpsc::channel(config.waiting.max(1));
-        let (seats, seated) = watch::channel(BTreeSet::new());
         tokio::spawn(batching::run(raft.clone(), config.clone(), received));
         tokio::spawn(compaction::run(raft.clone(), config.clone(), log.clone()));
-        tokio::spawn(seating::run(raft.clone(), config.clone(), seated));
-        Ok(Self { me, raft, config, log, waiting, seats, journal: thread })
+        tokio::spawn(seating::run(raft.clone(), config.clone(), seats));
+        Ok(Self { me, raft, config, log, waiting, journal: thread })
     }
 
     /// Nothing was ever voted or written on this disk.
@@ -119,11 +122,6 @@ impl Engine {
     /// Whether it stands for elections: who is on its way out does not disturb those who stay.
     pub fn stand(&self, stands: bool) {
         self.raft.runtime_config().elect(stands);
-    }
-
-    /// Whom the ledger seats.
-    pub fn seat(&self, members: BTreeSet<NodeId>) {
-        self.seats.send_if_modified(|seats| std::mem::replace(seats, members.clone()) != members);
     }
 
     /// Has operations ordered, where this node leads.
@@ -188,8 +186,8 @@ impl Engine {
 
     /// Waits until the journal is closed, or for a while.
     pub async fn close(self) {
-        let Self { raft, log, waiting, seats, journal, .. } = self;
-        drop((raft, log, waiting, seats));
+        let Self { raft, log, waiting, journal, .. } = self;
+        drop((raft, log, waiting));
         let until = tokio::time::Instant::now() + Duration::from_secs(2);
         // The last task that reads the log lets go of it.
         while !journal.is_finished() && tokio::time::Instant::now() < until {

@@ -14,7 +14,7 @@
 //! [`Engine::start`] goes on from what is on the disk: the state of the last snapshot is installed in the machine, and
 //! what the log holds behind it is executed again. On a disk without anything the engine waits until a leader takes it
 //! in ([`Engine::join`]), or [`Engine::found`] makes it the first of its network. [`Engine::order`] is for the leader;
-//! elsewhere it says who that may be. [`Engine::seat`] says whom the ledger seats: whoever leads brings the
+//! elsewhere it says who that may be. Whom the ledger seats is watched: whoever leads brings the
 //! configuration there, a step at a time. Requests of other nodes go to [`Engine::answer`].
 //!
 //! # Invariants

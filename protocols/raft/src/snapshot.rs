@@ -19,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::watch;
 
 const MAGIC: &[u8; 8] = b"meshdRS1";
 const DOMAIN: &str = "meshd v1 raft snapshot";
@@ -30,6 +31,7 @@ const PIECE: usize = 16 * 1024 * 1024;
 pub struct Snapshots {
     dir: PathBuf,
     current: Arc<Mutex<Option<Meta>>>,
+    covers: watch::Sender<Option<u64>>,
 }
 
 impl Snapshots {
@@ -44,7 +46,13 @@ impl Snapshots {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { dir, current: Arc::new(Mutex::new(current)) })
+        let covers = watch::Sender::new(index(current.as_ref()));
+        Ok(Self { dir, current: Arc::new(Mutex::new(current)), covers })
+    }
+
+    /// The last entry that is covered by what is on the disk.
+    pub fn covers(&self) -> watch::Receiver<Option<u64>> {
+        self.covers.subscribe()
     }
 
     pub fn current(&self) -> Option<Meta> {
@@ -92,9 +100,14 @@ impl Snapshots {
         }
         std::fs::rename(path, self.path())?;
         File::open(&self.dir)?.sync_all()?;
+        self.covers.send_replace(index(Some(&meta)));
         *current = Some(meta);
         Ok(())
     }
+}
+
+fn index(meta: Option<&Meta>) -> Option<u64> {
+    meta.and_then(|meta| meta.last_log_id).map(|last| last.index)
 }
 
 /// A file for what is to come, empty.

@@ -101,7 +101,8 @@ async fn what_was_answered_is_there_behind_every_crash() {
             let found = on(disk.mount(), &log_config(), StoreId(7)).unwrap().unwrap();
             assert_eq!(found.is_empty, life == 0, "seed {seed}, life {life}");
             let tape = Arc::new(Tape::default());
-            let of = Engine::start(ME, config(), found.log, dir.path().join("raft"), Arc::clone(&tape), Nobody);
+            let (raft, seats) = (dir.path().join("raft"), tokio::sync::watch::Sender::default().subscribe());
+            let of = Engine::start(ME, config(), found.log, raft, Arc::clone(&tape), Nobody, seats);
             let engine = of.await.unwrap();
             engine.found().await.unwrap();
             assert!(say(&engine, &format!("life {life}")).await, "seed {seed}, life {life}: it does not go on");

@@ -5,7 +5,7 @@ use super::{Mesh, until};
 use mesh_proto::genesis::Engine;
 use meshd::client::{Ask, Client};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -347,4 +347,33 @@ async fn a_committee_grows_to_three_by_itself() {
     })
     .await;
     leader(&mesh, 0, here.path(), 3).await;
+}
+
+/// A leader that is started again executes its log anew, and takes nobody out of the committee by what that said long ago.
+#[tokio::test]
+async fn the_committee_is_whole_however_often_its_leader_is_started_again() {
+    let mut mesh = up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    let at = here.path();
+    seat(&mesh, at, 1..=2).await;
+    for round in 0..4 {
+        let puts = Puts::begin(&mesh, 2, &format!("round-{round}"));
+        let least = memory(&mesh, 2, true).await.len() + 60;
+        until("puts are under way", || async { memory(&mesh, 2, true).await.len() > least }).await;
+        let leads = leader(&mesh, 2, at, 3).await;
+        let told = puts.end().await;
+        assert_eq!(told.failed, None);
+        // The one that made the network as well, which began as all of the committee.
+        for node in BTreeSet::from([leads, 0]) {
+            let killed = mesh.net.kill(node);
+            mesh.check(killed);
+            let (started, whole) = (mesh.net.start(node), mesh.net.wait_answers(node).await);
+            mesh.check(started);
+            mesh.check(whole);
+        }
+        leader(&mesh, 2, at, 3).await;
+    }
+    for node in 0..3 {
+        assert!(!mesh.net.nodes()[node].data_dir.join("raft/resigned").exists(), "node {node} was taken out");
+    }
 }

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Bytes of entries that one answer holds, and with it one message to a follower: about an entry's.
 pub const READ_BYTES: u64 = 128 * 1024;
@@ -25,11 +25,14 @@ pub const READ_BYTES: u64 = 128 * 1024;
 pub struct LogStore {
     held: Arc<Mutex<Held>>,
     jobs: mpsc::Sender<Job>,
+    /// The last entry that a snapshot on the disk covers.
+    covers: watch::Receiver<Option<u64>>,
 }
 
 impl LogStore {
     /// Reads the journal, and starts the thread that writes it: it ends when the last clone is dropped.
-    pub fn open<J: Journal>(journal: J) -> io::Result<(Self, JoinHandle<()>)> {
+    /// What `covers` does not reach is never let go of.
+    pub fn open<J: Journal>(journal: J, covers: watch::Receiver<Option<u64>>) -> io::Result<(Self, JoinHandle<()>)> {
         let (mut held, mut positions) = (Held::default(), Positions::default());
         journal.replay(&mut |position, bytes| {
             let record = Record::decode(bytes)?;
@@ -40,7 +43,7 @@ impl LogStore {
         let (jobs, received) = mpsc::channel();
         let writer = Writer { journal, positions };
         let thread = std::thread::Builder::new().name("raft-log".into()).spawn(move || writer.run(&received))?;
-        Ok((Self { held: Arc::new(Mutex::new(held)), jobs }, thread))
+        Ok((Self { held: Arc::new(Mutex::new(held)), jobs, covers }, thread))
     }
 
     /// Nothing was ever voted or written here.
@@ -148,6 +151,10 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        // Who is sent a snapshot is told to cut its log while that is still on its way to the disk: a crash between the two
+        // would leave neither, and the node could not start any more.
+        let covered = self.covers.wait_for(|covered| *covered >= Some(upto.index)).await;
+        covered.map_err(|_| StorageIOError::write_logs(AnyError::error("the snapshots have ended")))?;
         let rest = {
             let mut held = self.held();
             held.purge(upto);

@@ -10,15 +10,16 @@ use openraft::{
     storage::{RaftLogStorage as _, RaftLogStorageExt as _},
     testing::{StoreBuilder, Suite},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 struct Builder;
 
 impl StoreBuilder<Types, LogStore, Adapter<Tape>, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, Adapter<Tape>), StorageError> {
         let dir = tempfile::tempdir().unwrap();
-        let (log, _) = LogStore::open(Paper::default()).unwrap();
+        let (log, _) = LogStore::open(Paper::default(), all()).unwrap();
         let snapshots = Snapshots::open(dir.path().join("raft")).unwrap();
         let machine = Adapter::open(Arc::new(Tape::default()), snapshots).await.unwrap();
         Ok((dir, log, machine))
@@ -29,6 +30,11 @@ impl StoreBuilder<Types, LogStore, Adapter<Tape>, TempDir> for Builder {
 #[test]
 fn the_storage_is_one_by_the_suite_of_openraft() {
     Suite::test_all(Builder).unwrap();
+}
+
+/// There is a snapshot of whatever is let go of.
+fn all() -> watch::Receiver<Option<u64>> {
+    watch::Sender::new(Some(u64::MAX)).subscribe()
 }
 
 fn log_id(term: u64, index: u64) -> LogId {
@@ -54,7 +60,7 @@ async fn told(log: &mut LogStore) -> (Option<LogId>, Vec<LogId>, Option<Vote>) {
 async fn a_crash_behind_any_step_finds_what_was_answered() {
     for seed in 0..20u64 {
         let (paper, mut dice) = (Paper::default(), Dice(seed));
-        let (mut log, _) = LogStore::open(paper.clone()).unwrap();
+        let (mut log, _) = LogStore::open(paper.clone(), all()).unwrap();
         let (mut term, mut next, mut purged) = (1, 0u64, None::<u64>);
         for step in 0..120 {
             match dice.below(10) {
@@ -88,7 +94,7 @@ async fn a_crash_behind_any_step_finds_what_was_answered() {
                 _ => {}
             }
             let expected = told(&mut log).await;
-            let (mut found, _) = LogStore::open(paper.crashed()).unwrap();
+            let (mut found, _) = LogStore::open(paper.crashed(), all()).unwrap();
             assert_eq!(told(&mut found).await, expected, "seed {seed}, step {step}");
             let (committed, last) = (found.read_committed().await.unwrap(), expected.1.last().copied().or(expected.0));
             assert!(committed <= last, "seed {seed}, step {step}: {committed:?} of {last:?}");
@@ -100,7 +106,7 @@ async fn a_crash_behind_any_step_finds_what_was_answered() {
 #[tokio::test]
 async fn what_is_purged_goes_from_the_journal() {
     let paper = Paper::default();
-    let (mut log, _) = LogStore::open(paper.clone()).unwrap();
+    let (mut log, _) = LogStore::open(paper.clone(), all()).unwrap();
     for index in 0..1000 {
         log.blocking_append([entry(1, index)]).await.unwrap();
         if index % 100 == 99 {
@@ -110,10 +116,26 @@ async fn what_is_purged_goes_from_the_journal() {
     assert!(paper.records() < 40, "{}", paper.records());
 }
 
+/// openraft has the log cut while a snapshot that came is still being written: behind a crash there would be neither.
+#[tokio::test]
+async fn nothing_is_let_go_of_before_a_snapshot_covers_it() {
+    let (paper, covers) = (Paper::default(), watch::Sender::new(Some(3)));
+    let (mut log, _) = LogStore::open(paper.clone(), covers.subscribe()).unwrap();
+    log.blocking_append((0..10).map(|index| entry(1, index))).await.unwrap();
+    let mut other = log.clone();
+    let mut purge = std::pin::pin!(other.purge(log_id(1, 9)));
+    assert!(tokio::time::timeout(Duration::from_millis(50), purge.as_mut()).await.is_err());
+    let (mut found, _) = LogStore::open(paper.crashed(), all()).unwrap();
+    assert_eq!(told(&mut found).await.1.len(), 10);
+    covers.send_replace(Some(9));
+    purge.await.unwrap();
+    assert_eq!(told(&mut log).await.1.len(), 0);
+}
+
 /// A follower is sent as much as a message holds, and never nothing.
 #[tokio::test]
 async fn entries_are_read_by_their_bytes() {
-    let (mut log, _) = LogStore::open(Paper::default()).unwrap();
+    let (mut log, _) = LogStore::open(Paper::default(), all()).unwrap();
     let large = |index| {
         let bytes = vec![7; 50 * 1024];
         let requests = vec![mesh_proto::pbft::Operations::pack([&bytes[..]]).unwrap()];

@@ -156,6 +156,7 @@ impl Port {
 
     /// What happened. The committee, where another one follows from it.
     pub fn handle(&mut self, now: Now, input: PortInput, asked: &mut Vec<Asked>) -> Option<EpochConfig> {
+        let before = self.seated;
         match input {
             PortInput::Install(map) => {
                 let installed = self.install(map);
@@ -185,7 +186,7 @@ impl Port {
             }
         }
         let committee = self.ledger()?.committee();
-        if Some(committee.epoch) == self.seated { None } else { epoch_of(committee) }
+        if Some(committee.epoch) == before { None } else { epoch_of(committee) }
     }
 
     fn install(&mut self, map: Option<Map>) -> Result<(), String> {
@@ -209,6 +210,10 @@ impl Port {
         if let Err(why) = &ran {
             self.halted = Some(why.clone());
             asked.push(Asked::Halted(why.clone()));
+        }
+        // Before the answer: with that it counts as executed, and whoever leads acts by whom it seats.
+        if let Some(committee) = self.ledger().map(Ledger::committee).and_then(epoch_of) {
+            self.seat(&committee, asked);
         }
         asked.push(Asked::Port(PortEffect::Executed(ran.map(|outcomes| Executed { outcomes, state }))));
     }

@@ -1,10 +1,14 @@
 use super::*;
 use mesh_proto::{
     agreement::{AllRan, Ran},
+    certificate::Certificate,
     codec,
+    credential::{Credential, Invitation},
     genesis::{Engine, Founders, Genesis},
+    id::StoreId,
     key::SecretKey,
-    ledger::{Body, Command, CommandId, Done, Outcome, Query},
+    ledger::{Body, Change, Command, CommandId, Done, Motion, Outcome, Query, Seat, SignedMotion},
+    role::Role,
 };
 
 const NOW: Now = Now { mono: Mono(1_000_000), wall: Wall(1_800_000_000_000) };
@@ -183,4 +187,44 @@ fn the_committee_is_told_once_for_each() {
     let mut asked = Vec::new();
     port.seat(&later, &mut asked);
     assert_eq!(seats(asked), 1);
+}
+
+/// Whoever leads acts by it as soon as the answer is there: after a restart it would else take the others out of a committee
+/// that its log has yet to seat (siege under Raft, seed 12264660168975586787).
+#[test]
+fn whom_a_batch_seats_is_said_before_the_batch_is_answered() {
+    let setup = setup(&[1]);
+    let mut port = Port::new(setup.clone());
+    port.seat(&committee(&setup), &mut Vec::new());
+    port.handle(NOW, PortInput::Install(None), &mut Vec::new());
+    let (maker, network) = (SecretKey::from_bytes(&[1; 32]), setup.genesis.network_id());
+    let (guest, newcomer) = (SecretKey::from_bytes(&[9; 32]), SecretKey::from_bytes(&[2; 32]).node_id());
+    let invitation = Invitation {
+        key: guest.node_id(),
+        inviter: maker.node_id(),
+        role: Role::Full,
+        issued: NOW.wall,
+        expires: Wall(NOW.wall.0 + 3_600_000),
+        member_until: None,
+    };
+    let invitation = Certificate::issue(&maker, &network, invitation);
+    let credential = Credential::by_invitation(invitation, &guest, &setup.genesis, newcomer, Role::Full, NOW.wall);
+    let command = |key: &[u8], body| {
+        let id = CommandId { principal: "meshd".parse().unwrap(), key: key.into(), born: Index::GENESIS };
+        Operation::Command(Box::new(Command { id, body }))
+    };
+    let admit = command(b"admit", Body::Admit(Box::new(credential)));
+    let seat = Seat { node: newcomer, store: Some(StoreId(2)) };
+    let motion = Motion { serial: 0, change: Change::CommitteeAdd(seat) };
+    let add = command(b"add", Body::Motion(SignedMotion::sign(&maker, &network, motion)));
+    let entry = |index, requests| Ordered { index: Index(index), time: NOW.wall, requests };
+    let mut asked = Vec::new();
+    let entries = vec![entry(1, vec![packed(&[admit, add])]), entry(2, Vec::new())];
+    let changed = port.handle(NOW, PortInput::Ordered(entries), &mut asked);
+    assert_eq!(changed.map(|committee| committee.members.len()), Some(2), "the gateway hears of it as well");
+    let said = effects(asked);
+    assert!(
+        matches!(&said[..], [PortEffect::Seat { members, .. }, PortEffect::Executed(Ok(_))] if members.len() == 2),
+        "{said:?}"
+    );
 }

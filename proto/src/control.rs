@@ -2,6 +2,7 @@
 
 use crate::{
     agreement, bounded,
+    capability::Requirement,
     codec::{self, DecodeError},
     domain::Epoch,
     id::{JobId, NodeId, TaskId},
@@ -11,6 +12,7 @@ use crate::{
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A message of `/mesh/control/1`: liveness, the member table, and questions on behalf of users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ pub enum QueryReply {
         driving: Option<Vec<NodeId>>,
         running: bool,
         story: Vec<StoryLine>,
+        /// This node drives it, and knows nobody to grant it to.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        lack: Option<Lack>,
     },
     #[serde(rename = "l")]
     List(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskSummary>),
@@ -115,6 +120,34 @@ pub enum QueryReply {
     Prefix(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskId>),
     #[serde(rename = "a")]
     Agreement(agreement::Reply),
+}
+
+/// Why a task is granted to nobody: what the members that run tasks lack of what it asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lack {
+    /// Members that run tasks, by what they are.
+    #[serde(rename = "m")]
+    pub members: u32,
+    /// Those among them that have all that is asked, and are out of reach.
+    #[serde(rename = "a")]
+    pub away: u32,
+    /// What is asked, and how many of the members do not have it: at least one.
+    #[serde(rename = "l", deserialize_with = "bounded::list::<_, _, { limits::REQUIREMENTS }>")]
+    pub lacked: Vec<(Requirement, u32)>,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { members, away, lacked } = self;
+        let lacked: Vec<String> = lacked.iter().map(|(asked, by)| format!("{asked} (lacked by {by})")).collect();
+        write!(f, "no node in reach has what it requires; of {members}: {}", lacked.join(", "))?;
+        match away {
+            0 => Ok(()),
+            1 => write!(f, "; 1 that has it all is out of reach"),
+            away => write!(f, "; {away} that have it all are out of reach"),
+        }
+    }
 }
 
 /// Which tasks to list.

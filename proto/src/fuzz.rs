@@ -10,6 +10,7 @@ use crate::{
     agreement::{AllRan, Operation},
     batch::SignedLeaf,
     blob,
+    capability::{Capabilities, Requirements},
     codec::{self, DecodeError},
     control::ControlMessage,
     credential::{Credential, Standing},
@@ -35,7 +36,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of this module.
-pub const TARGETS: [Target; 27] = [
+pub const TARGETS: [Target; 29] = [
     ("genesis", genesis),
     ("credential", credential),
     ("token", token),
@@ -63,6 +64,8 @@ pub const TARGETS: [Target; 27] = [
     ("ledger_bundle", ledger_bundle),
     ("pbft_message", pbft_message),
     ("pbft_evidence", pbft_evidence),
+    ("capabilities", capabilities),
+    ("requirements", requirements),
 ];
 
 pub fn genesis(bytes: &[u8]) -> bool {
@@ -298,6 +301,22 @@ pub fn pbft_evidence(bytes: &[u8]) -> bool {
     accepted(bytes, codec::decode_canonical::<Evidence>(bytes, Evidence::LIMIT), |evidence| {
         let convicted = evidence.verify(&known_genesis().network_id(), &known_epoch());
         assert!(convicted.is_none_or(|node| known_epoch().replica_of(&node) == Some(evidence.replica)));
+    })
+}
+
+/// The text within is what people write as well.
+pub fn capabilities(bytes: &[u8]) -> bool {
+    let decoded = codec::decode_canonical::<Capabilities>(bytes, 2 * limits::CAPABILITIES_BYTES);
+    accepted(bytes, decoded, |capabilities| {
+        let texts: Vec<String> = capabilities.texts().collect();
+        assert_eq!(Capabilities::parse(texts.iter().map(String::as_str)), Ok(capabilities));
+    })
+}
+
+pub fn requirements(bytes: &[u8]) -> bool {
+    let limit = (limits::REQUIREMENT_BYTES + 3) * limits::REQUIREMENTS + 3;
+    accepted(bytes, codec::decode_canonical::<Requirements>(bytes, limit), |requirements| {
+        assert_eq!(requirements.to_string().parse(), Ok(requirements));
     })
 }
 

@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod batch;
 pub mod blob;
 pub mod bounded;
+pub mod capability;
 pub mod certificate;
 pub mod codec;
 pub mod control;

@@ -19,8 +19,17 @@ pub const ADDRESSES: usize = 16;
 pub const CREDENTIAL_BYTES: usize = 1024;
 /// A name or a zone: it stands in a column of a table.
 pub const LABEL_BYTES: usize = 64;
-/// A member entry: at most two credentials, sixteen addresses, two labels and 150 bytes of fields.
-pub const MEMBER_BYTES: usize = 12 * 1024;
+/// What a node says that it has: the plain things, its commands, and what its operator declares.
+pub const CAPABILITIES: usize = 256;
+/// All of that as text: 250 commands of the usual length. It is in every node's table, twice.
+pub const CAPABILITIES_BYTES: usize = 4 * 1024;
+/// What one task asks of its node.
+pub const REQUIREMENTS: usize = 32;
+/// One of these: a name, a sign of two characters, a value and a question mark.
+pub const REQUIREMENT_BYTES: usize = 2 * LABEL_BYTES + 3;
+/// A member entry: at most two credentials, sixteen addresses, two labels, its capabilities with 3 bytes before each, and
+/// 150 bytes of fields.
+pub const MEMBER_BYTES: usize = 16 * 1024;
 /// Member entries in one welcome. Enough to know a small mesh at once; a larger one is learned by anti-entropy.
 pub const WELCOME_MEMBERS: usize = 64;
 

@@ -14,6 +14,7 @@
 use crate::{
     address::Addresses,
     bounded,
+    capability::Capabilities,
     certificate::{Certificate, Certified},
     codec::{self, DecodeError},
     credential::{Credential, CredentialError, Member, TrustAnchors},
@@ -68,6 +69,9 @@ pub struct Presence {
     /// Where its machine stands: a rack, a site.
     #[serde(rename = "z", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub zone: Option<Label>,
+    /// What it has for tasks to use. Entries of before nodes said so are of nodes that have nothing.
+    #[serde(rename = "h", default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
 }
 
 /// An operator's `member forget`.

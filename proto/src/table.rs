@@ -2,6 +2,7 @@
 
 use crate::{
     bounded,
+    capability::Capabilities,
     id::{NodeId, StoreId},
     label::Label,
     limits,
@@ -38,6 +39,9 @@ pub struct Member {
     /// Where its machine stands: a rack, a site.
     #[serde(rename = "z", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub zone: Option<Label>,
+    /// What it has for tasks to use.
+    #[serde(rename = "c", default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
     /// The signed entry that all this was read from: what is passed on to others.
     #[serde(rename = "e")]
     pub entry: Octets,

@@ -230,6 +230,7 @@ fn of_attempt(chunks: Chunks, attempt: Option<u32>) -> BoxStream<'static, Told> 
 /// The attempt of now, or the one that ended it.
 fn attempt_of(state: &State) -> Option<u32> {
     match state {
+        State::Waiting => None,
         State::Assigned(attempt) => Some(attempt.number),
         State::Ended(ending) => ending.by.map(|(attempt, _)| attempt),
     }

@@ -1,6 +1,10 @@
 //! `/v1/members` and `/v1/peers`: who belongs to the mesh, and who is connected.
 
-use super::{Api, Code, Problem, brain::BrainGone, extract::Params};
+use super::{
+    Api, Code, Problem,
+    brain::BrainGone,
+    extract::{Params, resolve_node},
+};
 use axum::{
     Json,
     extract::{Path, State},
@@ -59,6 +63,9 @@ pub struct MemberRow {
     /// Where its machine stands (`node.zone`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What it says that it has, each as `name` or `name=value`: what tasks may require.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +99,20 @@ pub async fn list(State(api): State<Api>) -> Result<Json<Vec<MemberRow>>, Proble
         Some(Answer::Members(members)) => Ok(Json(members.iter().map(|member| row(&api, member)).collect())),
         _ => Err(BrainGone.into()),
     }
+}
+
+/// One member as this node knows it, with what it has.
+#[utoipa::path(
+    get, path = "/v1/members/{id}", tag = "mesh", params(("id" = String, Path, description = "Peer id, or its last 8 characters or more")),
+    responses((status = 200, body = MemberRow), (status = 404, body = Problem), (status = 409, description = "Not unique", body = Problem))
+)]
+pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<MemberRow>, Problem> {
+    let node = resolve_node(&api, &id).await?;
+    let Some(Answer::Members(members)) = api.ports.brain.ask(Command::Members).await?.one().await else {
+        return Err(BrainGone.into());
+    };
+    let found = members.iter().find(|member| member.node == node).map(|member| row(&api, member));
+    found.map(Json).ok_or_else(|| Problem::new(Code::NotFound, format!("{node} is no member that this node knows")))
 }
 
 /// Who was revoked is out of the table like one that was forgotten, and another matter for people.
@@ -160,6 +181,7 @@ impl From<&MemberView> for MemberRow {
             addresses: member.addresses.clone(),
             name: member.name.clone().map(String::from),
             zone: member.zone.clone().map(String::from),
+            capabilities: member.capabilities.texts().collect(),
             slots,
             running,
             queued,

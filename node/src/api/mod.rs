@@ -204,7 +204,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::results::results))
         .routes(routes!(jobs::cancel::cancel))
         .routes(routes!(members::list))
-        .routes(routes!(members::forget))
+        .routes(routes!(members::show, members::forget))
         .routes(routes!(committee::revoke::revoke))
         .routes(routes!(committee::inviters::list))
         .routes(routes!(committee::inviters::add, committee::inviters::remove))

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::executor;
 use mesh_proto::{
+    capability::Requirements,
     codec,
     id::{JobId, NetworkId, TaskId},
     task::{BlobRef, ExecSpec, InputFile, Octets, Priority, Program, Spec, TaskKey},
@@ -93,6 +94,11 @@ pub struct Terms {
     /// number of the committee in `MESH_FENCE`. Without a quorum it does not start. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unique: bool,
+    /// What the node that runs it must have: `gpu>=1,arch=x86_64,tool:ffmpeg>=6,mem>=2GiB,zone=eu`. The signs are `>=`, `<=`,
+    /// `>`, `<`, `=` and `!=`; a name alone is to be there; a trailing `?` marks what is only preferred. Where no node in
+    /// reach has it all the task waits for one. Default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<String>,
     /// RFC 3339, when the key was drawn; a retry must give the same. Default now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<String>,
@@ -200,6 +206,7 @@ pub struct Maker {
     time_limit_ms: u64,
     retries: u8,
     unique: bool,
+    requirements: Requirements,
     trace: [u8; 16],
     job: Option<JobId>,
 }
@@ -235,6 +242,7 @@ impl Maker {
             time_limit_ms: terms.time_limit_ms.unwrap_or(DEFAULT_TIME_LIMIT_MS),
             retries: terms.retries,
             unique: terms.unique,
+            requirements: terms.require.as_deref().map(parse_requirements).transpose()?.unwrap_or_default(),
             trace: terms.trace.as_deref().map(parse_trace).transpose()?.unwrap_or_else(|| trace_of(key)),
             job: None,
         })
@@ -273,6 +281,7 @@ impl Maker {
             retries: self.retries,
             job: self.job.map(|job| (job, index)),
             unique: self.unique,
+            requirements: self.requirements.clone(),
             trace: self.trace,
         };
         self.finish(&spec)
@@ -283,6 +292,7 @@ impl Maker {
         let mut maker = self.clone();
         maker.program = Program::Manifest { name, count };
         maker.unique = false;
+        maker.requirements = Requirements::default();
         maker.make(TaskKey::Manifest(key), count, &Item::default())
     }
 
@@ -338,6 +348,11 @@ pub fn show_date(wall: Wall) -> String {
     let date = i64::try_from(wall.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     // A clock beyond the year 9999 is still shown, as what it is.
     date.map_or_else(|| wall.to_string(), |date| date.to_string())
+}
+
+/// Requirements as users write them.
+pub fn parse_requirements(text: &str) -> Result<Requirements, Problem> {
+    text.parse::<Requirements>().map_err(|error| Problem::malformed(format_args!("require: {error}")))
 }
 
 fn parse_trace(text: &str) -> Result<[u8; 16], Problem> {

@@ -5,7 +5,11 @@ use super::{
     submission::{Command, ProgramSpec, show_date},
 };
 use mesh_coordinator::{TaskSummary, TaskView};
-use mesh_proto::task::{Payload, Priority, Program, Spec, State, TaskKey};
+use mesh_proto::{
+    capability::Requirement,
+    control::Lack,
+    task::{Payload, Priority, Program, Spec, State, TaskKey},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,6 +19,9 @@ pub struct TaskInfo {
     pub task: String,
     /// `waiting running done failed cancelled deadline_passed`
     pub state: String,
+    /// Of a task that waits for a node that has what it requires: why no node in reach is given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lack: Option<LackInfo>,
     /// Holders whose word is being waited for.
     pub waiting_for: Vec<String>,
     /// A majority of the holders is known to have what is shown on its disks.
@@ -40,6 +47,40 @@ pub struct TaskInfo {
     pub story: Vec<StoryInfo>,
 }
 
+/// Why a task is given to nobody, as its driver knows the members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LackInfo {
+    /// For people.
+    pub reason: String,
+    /// Members that run tasks.
+    pub members: u32,
+    /// Of these, out of reach with all that is required.
+    pub out_of_reach: u32,
+    /// What is required, and by how many of the members it is lacked.
+    pub lacked: Vec<LackedInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LackedInfo {
+    pub requirement: String,
+    pub members: u32,
+}
+
+impl From<&Lack> for LackInfo {
+    fn from(lack: &Lack) -> Self {
+        let lacked = |(requirement, members): &(Requirement, u32)| {
+            let requirement = requirement.to_string();
+            LackedInfo { requirement, members: *members }
+        };
+        Self {
+            reason: lack.to_string(),
+            members: lack.members,
+            out_of_reach: lack.away,
+            lacked: lack.lacked.iter().map(lacked).collect(),
+        }
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpecInfo {
@@ -61,6 +102,9 @@ pub struct SpecInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     pub retries: u8,
+    /// What it requires of the node that runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<String>,
     /// Bytes of standard input; none if it comes by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin_bytes: Option<u64>,
@@ -134,7 +178,7 @@ impl From<&TaskView> for TaskInfo {
                 failed: None,
                 why: None,
             }),
-            State::Ended(_) => None,
+            State::Waiting | State::Ended(_) => None,
         };
         let state = match register.ending() {
             Some(ending) => state_name(ending.how),
@@ -144,6 +188,7 @@ impl From<&TaskView> for TaskInfo {
         Self {
             task: view.task.to_string(),
             state: state.to_string(),
+            lack: view.lack.as_ref().map(LackInfo::from),
             waiting_for: view.waiting_for.iter().map(ToString::to_string).collect(),
             in_force: view.in_force,
             silent: view.silent.iter().map(ToString::to_string).collect(),
@@ -209,6 +254,7 @@ impl From<&Spec> for SpecInfo {
             time_limit_ms: spec.time_limit_ms,
             deadline: spec.deadline.map(show_date),
             retries: spec.retries,
+            require: Some(spec.requirements.to_string()).filter(|text| !text.is_empty()),
             stdin_bytes: Payload::size(&spec.input),
             files: spec.files.iter().map(|file| file.name.clone()).collect(),
             trace: data_encoding::HEXLOWER.encode(&spec.trace),

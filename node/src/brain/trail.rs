@@ -124,6 +124,7 @@ impl Trail {
 
 fn said(register: &Register) -> String {
     match &register.state {
+        State::Waiting => "granted to nobody yet".into(),
         State::Assigned(attempt) => format!("attempt {} granted to {}", attempt.number, attempt.executor),
         State::Ended(ending) => format!("ended, {:?}", ending.how),
     }

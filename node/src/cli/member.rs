@@ -1,4 +1,4 @@
-//! `meshd member list|forget|revoke`.
+//! `meshd member list|show|forget|revoke`.
 
 use std::time::Duration;
 
@@ -21,10 +21,18 @@ pub(super) enum Member {
     /// List who belongs to the network, connected or not.
     #[command(visible_alias = "ls")]
     List,
+    /// Show a member, with what it has for tasks to require.
+    Show(Show),
     /// Take a member out for good: one whose machine will not come back.
     Forget(Forget),
     /// Take a member out by agreement: one that is not to be trusted any more.
     Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The member: its peer id, or the last 8 characters or more.
+    node: String,
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +73,10 @@ impl Member {
                     [node.clone(), text(name), text(zone), role.clone(), state.clone(), running, queued, heard]
                 })?)
             }
+            Self::Show(Show { node }) => {
+                let member: MemberRow = client.ask(&Ask::get(format!("/v1/members/{}", escape(node)))).await?;
+                Ok(output.put(&member, show)?)
+            }
             Self::Forget(Forget { node, force }) => {
                 let query = if *force { "?force=true" } else { "" };
                 drop(client.send(&Ask::delete(format!("/v1/members/{}{query}", escape(node)))).await?);
@@ -82,4 +94,25 @@ impl Member {
             }
         }
     }
+}
+
+fn show(member: &MemberRow) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            text.push_str(&format!("{name:9} {value}\n"));
+        }
+    };
+    line("node", member.node.clone());
+    line("name", member.name.clone().unwrap_or_default());
+    line("zone", member.zone.clone().unwrap_or_default());
+    line("role", member.role.clone());
+    line("state", member.state.clone());
+    line("has", member.capabilities.join("\n          "));
+    line("addresses", member.addresses.join("\n          "));
+    if let (Some(slots), Some(running), Some(queued)) = (member.slots, member.running, member.queued) {
+        line("load", format!("{running} of {slots} slots, {queued} queued"));
+    }
+    line("heard", member.heard_ms.map_or(String::new(), |ms| format!("{} ago", length(Duration::from_millis(ms)))));
+    text.trim_end().to_owned()
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use mesh_proto::capability::{RequirementError, Requirements};
 use mesh_proto::time::Wall;
 use tokio::io::AsyncReadExt as _;
 
@@ -29,6 +30,10 @@ pub(super) struct TermFlags {
     /// Have the committee agree on who runs it: at most one execution at a time, also across partitions.
     #[arg(long)]
     unique: bool,
+    /// What the node that runs it must have, like 'gpu>=1,arch=x86_64,tool:ffmpeg>=6,mem>=2GiB,zone=eu'. A name alone is to
+    /// be there; a trailing ? marks what is only preferred. It waits where no node in reach has it all.
+    #[arg(long, value_name = "LIST", value_parser = requirements)]
+    require: Option<Requirements>,
     /// What goes first where there is a queue.
     #[arg(long, value_enum, default_value = "medium")]
     priority: Urgency,
@@ -55,6 +60,7 @@ impl TermFlags {
             deadline: self.deadline.map(|span| show_date(now + span.get())),
             retries: self.retries,
             unique: self.unique,
+            require: self.require.as_ref().map(Requirements::to_string).filter(|text| !text.is_empty()),
             born: Some(show_date(self.key_born.unwrap_or(now))),
             trace: None,
         }
@@ -67,6 +73,10 @@ impl TermFlags {
             data_encoding::HEXLOWER.encode(&drawn)
         })
     }
+}
+
+fn requirements(text: &str) -> Result<Requirements, String> {
+    text.parse().map_err(|error: RequirementError| error.to_string())
 }
 
 fn date(text: &str) -> Result<Wall, String> {

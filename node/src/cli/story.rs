@@ -28,6 +28,7 @@ fn place(what: &str) -> (Part, u32, u8) {
         () if begins("copy on") => (Part::Driver, 0, 4),
         // Its number is forgotten: it was one of those that the node still tells of, or later.
         () if begins("an attempt failed") => (Part::Attempts, u32::MAX, 0),
+        () if begins("waits") => (Part::Attempts, 0, 0),
         () if begins("cancellation") => (Part::CancelAsked, 0, 0),
         () if begins("result delivered") => (Part::Delivered, 0, 0),
         () if what.ends_with("on a majority of the holders") => (Part::Ended, 0, 0),
@@ -79,6 +80,7 @@ mod tests {
             "took over with ballot (2, d)",
             "stepped down for ballot (2, d)",
             "copy on a replaced by one on b",
+            "waits: no node in reach has what it requires",
             "attempt 1 granted to e",
             "attempt 1 queued",
             "attempt 1 started",

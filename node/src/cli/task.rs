@@ -243,6 +243,7 @@ fn show(info: &TaskInfo) -> String {
     };
     let program = info.spec.program.as_ref().and_then(|program| serde_json::to_string(program).ok());
     line("program", program.unwrap_or_default());
+    line("require", info.spec.require.clone().unwrap_or_default());
     line("job", info.spec.job.clone().unwrap_or_default());
     line("key", info.spec.key.clone());
     line("placed", format!("{} through {}", info.placed, info.gateway));
@@ -262,6 +263,7 @@ fn show(info: &TaskInfo) -> String {
         let node = result.node.as_deref().unwrap_or("nobody");
         line("ended", format!("{}{code}, attempt {} on {node}", result.ended, result.attempt));
     }
+    line("waits", info.lack.as_ref().map(|lack| lack.reason.clone()).unwrap_or_default());
     line("waits for", info.waiting_for.join(", "));
     line("silent", info.silent.join(", "));
     if !info.story.is_empty() {

@@ -77,6 +77,9 @@ fn text(info: &TaskInfo, elapsed: Duration) -> String {
     if let Some(attempt) = info.attempt.as_ref().filter(|_| info.state == "running") {
         text += &format!(", attempt {} on {}", attempt.number, short_node(&attempt.node));
     }
+    if let Some(lack) = &info.lack {
+        text += &format!(": {}", lack.reason);
+    }
     if elapsed >= LONG && !info.waiting_for.is_empty() {
         let nodes: Vec<String> = info.waiting_for.iter().map(|node| short_node(node)).collect();
         text += &format!(", waits for {}", nodes.join(", "));

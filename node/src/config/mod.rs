@@ -46,6 +46,8 @@ pub struct Config {
     pub tasks: sections::Tasks,
     /// Host commands.
     pub exec: sections::Exec,
+    /// What tasks may ask for.
+    pub capabilities: sections::Capabilities,
     /// The local blob store.
     pub blob: sections::Blob,
     /// What the node writes about itself.
@@ -65,6 +67,7 @@ impl Config {
             ("raft", &self.raft),
             ("tasks", &self.tasks),
             ("exec", &self.exec),
+            ("capabilities", &self.capabilities),
             ("blob", &self.blob),
             ("tracing", &self.tracing),
         ]

@@ -8,6 +8,7 @@ use crate::{
 use mesh_coordinator::Coordinator;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    capability::Capabilities,
     codec,
     credential::{self, Credential, CredentialError},
     genesis::Genesis,
@@ -222,6 +223,7 @@ pub fn myself(identity: &Identity, store: StoreId) -> Member {
         addresses: Vec::new(),
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
 }
@@ -263,6 +265,7 @@ pub fn revoked(node: NodeId, at: Wall) -> Member {
         addresses: Vec::new(),
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
 }
@@ -279,6 +282,7 @@ pub fn seen_at_the_door(guest: &network::Guest) -> Member {
         addresses: guest.addresses.iter().take(8).cloned().collect(),
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
 }
@@ -301,6 +305,7 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             addresses: presence.addresses.iter().take(8).cloned().collect(),
             name: presence.name.clone(),
             zone: presence.zone.clone(),
+            capabilities: presence.capabilities.clone(),
             entry: bytes,
         },
         None => Member {
@@ -313,6 +318,7 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             entry: bytes,
         },
     }

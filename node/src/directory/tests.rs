@@ -3,6 +3,7 @@
 use super::*;
 use crate::identity::{self, DataDir, InviteTerms};
 use mesh_proto::address::Addresses;
+use mesh_proto::capability::Capabilities;
 use mesh_proto::token::{InvitationTerms, Token};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -45,6 +46,7 @@ fn presence(identity: &Identity, incarnation: u64) -> Presence {
         left: false,
         name: Some("mill".parse().unwrap()),
         zone: Some("rack-7".parse().unwrap()),
+        capabilities: Capabilities::parse(["gpu=1"]).unwrap(),
     }
 }
 
@@ -55,6 +57,7 @@ fn news_goes_on_old_news_is_ignored_and_lies_are_rejected() {
     let first = says(&joiner, 5);
     let label = |text: &str| Some(text.parse().unwrap());
     assert_eq!((first.name.clone(), first.zone.clone()), (label("mill"), label("rack-7")));
+    assert_eq!(first.capabilities.to_string(), "gpu=1");
     assert_eq!(directory.judge(&first.entry), (Verdict::Accept, Some(first.clone())));
     directory.note(&first);
     for old in [5, 4] {

@@ -71,7 +71,7 @@ impl NodeLogs {
         match answers.one().await {
             Some(Answer::Task(view)) => match &view.register.state {
                 State::Assigned(attempt) => Ok((attempt.number, attempt.executor)),
-                State::Ended(_) => Err(LogsError::NotRunning),
+                State::Waiting | State::Ended(_) => Err(LogsError::NotRunning),
             },
             Some(Answer::Refused { .. }) => Err(LogsError::Unreachable),
             _ => Err(LogsError::NotRunning),

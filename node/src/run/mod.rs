@@ -1,5 +1,6 @@
 //! `meshd run`: puts the parts together, and takes them apart again in order.
 
+mod able;
 mod admission;
 mod announce;
 mod blobs;

@@ -1,6 +1,7 @@
 //! A running node.
 
 use super::{
+    able,
     blobs::NodeBlobs,
     keeping::{Keeping, Wants},
     logs::NodeLogs,
@@ -141,8 +142,9 @@ impl Node {
         }
         let met = remembered.iter().next().is_some() || skipped > 0;
         let new = NewLog { store_id: StoreId(rand::random()), salt: rand::random() };
+        let has = able::capabilities(config);
         let restored = brain::restore(&dir, &parts::log_config(config), new, seam, |store| {
-            parts::coordinator_config(config, &identity, met, store)
+            parts::coordinator_config(config, &identity, &has, met, store)
         })?;
         directory.fill(&restored.coordinator);
         let store = restored.coordinator.store();
@@ -236,7 +238,7 @@ impl Node {
         metrics.registry_mut().register_collector(Box::new(meters.clone()));
         let own = OwnEntry::new(
             &identity,
-            parts::presence(config, &identity, store),
+            parts::presence(config, &identity, has, store),
             network.clone(),
             inbox.clone(),
             asked_to_speak,

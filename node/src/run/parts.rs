@@ -16,9 +16,11 @@ use crate::{
 use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
     address::Addresses,
+    capability::Capabilities,
     id::{NodeId, StoreId},
     key::SecretKey,
     member::Presence,
+    table::Member,
     time::Wall,
 };
 use prometheus_client::registry::Registry;
@@ -46,11 +48,17 @@ pub fn raft_config(config: &Config) -> mesh_raft::Config {
 }
 
 /// `met`: it has met other members, as the file of peers says, which outlives a lost log.
-pub fn coordinator_config(config: &Config, identity: &Identity, met: bool, store: StoreId) -> mesh_coordinator::Config {
+pub fn coordinator_config(
+    config: &Config,
+    identity: &Identity,
+    has: &Capabilities,
+    met: bool,
+    store: StoreId,
+) -> mesh_coordinator::Config {
     mesh_coordinator::Config {
         network: identity.genesis.network_id(),
         seed: rand::random(),
-        me: directory::myself(identity, store),
+        me: Member { capabilities: has.clone(), ..directory::myself(identity, store) },
         alone: identity.genesis.maker == identity.key.node_id() && !met,
         agreement: Some(agreement_setup(identity)),
         membership: membership_config(config),
@@ -101,7 +109,7 @@ pub fn tasks_config(config: &Config) -> mesh_tasks::Config {
 }
 
 /// What this node says of itself, before it has said anything.
-pub fn presence(config: &Config, identity: &Identity, store: StoreId) -> Presence {
+pub fn presence(config: &Config, identity: &Identity, has: Capabilities, store: StoreId) -> Presence {
     // What is no label was refused with the rest of the configuration.
     let label = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
     Presence {
@@ -113,6 +121,7 @@ pub fn presence(config: &Config, identity: &Identity, store: StoreId) -> Presenc
         left: false,
         name: label(&config.node.name),
         zone: label(&config.node.zone),
+        capabilities: has,
     }
 }
 

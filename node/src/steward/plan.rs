@@ -79,6 +79,7 @@ mod tests {
     use crate::steward::presence::Presence;
     use mesh_coordinator::MemberView;
     use mesh_proto::{
+        capability::Capabilities,
         domain::Epoch,
         id::StoreId,
         ledger::{Auto, Index, Pending, Seat},
@@ -101,6 +102,7 @@ mod tests {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             load: None,
             heard_ms: None,
         }

@@ -70,7 +70,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_proto::id::StoreId;
+    use mesh_proto::{capability::Capabilities, id::StoreId};
 
     fn member(state: &str) -> MemberView {
         MemberView {
@@ -81,6 +81,7 @@ mod tests {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             load: None,
             heard_ms: None,
         }

@@ -76,6 +76,7 @@ fn no_paths() -> Box<Outcome> {
 mod tests {
     use super::*;
     use mesh_proto::{
+        capability::Requirements,
         task::{ExecSpec, Priority, Status, TaskKey},
         time::Wall,
     };
@@ -95,6 +96,7 @@ mod tests {
             retries: 0,
             job: None,
             unique: false,
+            requirements: Requirements::default(),
             trace: [0; 16],
         }
     }

@@ -22,6 +22,7 @@ mod orphans;
 mod out_dir;
 mod ports;
 mod raft;
+mod requirements;
 mod revoked;
 mod tryout;
 mod unique;

@@ -95,6 +95,9 @@ pub struct Register {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "registers are shared behind an `Arc`, and nearly all of them end")]
 pub enum State {
+    /// Nobody known has what it asks for, and no attempt was granted yet. Only a birth begins so, and it is left for good.
+    #[serde(rename = "w")]
+    Waiting,
     /// An attempt was granted.
     #[serde(rename = "a")]
     Assigned(Attempt),
@@ -154,6 +157,7 @@ impl Register {
         };
         let others = self.joint.iter().chain(&self.passed_by);
         let has_room = match &self.state {
+            State::Waiting => self.failed.is_empty(),
             // One more that fails, and the one under way when the task ends.
             State::Assigned(attempt) => {
                 attempt.number <= u32::MAX / 2 && self.failed.len() + 2 <= limits::FAILED_ATTEMPTS
@@ -171,7 +175,15 @@ impl Register {
     pub fn ending(&self) -> Option<&Ending> {
         match &self.state {
             State::Ended(ending) => Some(ending),
-            State::Assigned(_) => None,
+            State::Waiting | State::Assigned(_) => None,
+        }
+    }
+
+    /// The attempt that was granted last, of a task that has not ended.
+    pub fn attempt(&self) -> Option<Attempt> {
+        match self.state {
+            State::Assigned(attempt) => Some(attempt),
+            State::Waiting | State::Ended(_) => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::Payload;
 use crate::{
     bounded,
+    capability::Requirements,
     codec::{self, DecodeError},
     id::{Digest, JobId, NetworkId, TaskId},
     limits,
@@ -51,6 +52,9 @@ pub struct Spec {
     /// Its assignment is agreed on by the committee: at most one execution at a time, also across partitions.
     #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
     pub unique: bool,
+    /// What it asks of the node that runs it.
+    #[serde(rename = "n", default, skip_serializing_if = "no_requirements")]
+    pub requirements: Requirements,
     /// One id from submission to result, as in W3C trace context.
     #[serde(rename = "t", with = "serde_bytes")]
     pub trace: [u8; 16],
@@ -264,6 +268,10 @@ pub fn task_id(network: &NetworkId, principal: &str, key: &TaskKey) -> TaskId {
 pub fn job_id(network: &NetworkId, principal: &str, key: &[u8]) -> JobId {
     let parts: [&[u8]; 3] = [network.as_bytes(), principal.as_bytes(), key];
     JobId::from_bytes(*Digest::of("meshd 2026 job id", &parts).as_bytes())
+}
+
+fn no_requirements(requirements: &Requirements) -> bool {
+    requirements.is_empty()
 }
 
 fn check_path(path: &str) -> Result<(), SpecError> {

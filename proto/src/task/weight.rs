@@ -62,6 +62,7 @@ fn register_weight(register: &Register) -> usize {
     let holders = register.lists().map(Vec::len).sum::<usize>();
     let failed: usize = register.failed.iter().map(|failed| ATTEMPT + DATE + 12 + failed.why.len()).sum();
     let state = match &register.state {
+        State::Waiting => 2,
         State::Assigned(_) => ATTEMPT,
         State::Ended(ending) => {
             DATE + 8 + ending.by.map_or(0, |_| NODE + COUNT) + ending.outcome.as_ref().map_or(0, outcome_weight)

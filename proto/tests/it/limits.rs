@@ -5,6 +5,7 @@ use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Welcome},
     batch::{SealedBatch, SignedLeaf},
+    capability::Capabilities,
     codec::encode,
     credential::Credential,
     domain::{Domain, Epoch},
@@ -21,6 +22,14 @@ use mesh_proto::{
 fn largest_addresses() -> Addresses {
     let long = format!("/{}", "a".repeat(limits::ADDRESS_BYTES - 1));
     Addresses::new(vec![long; limits::ADDRESSES]).unwrap()
+}
+
+/// As many as there may be, and as long as they then may be together.
+fn largest_capabilities() -> Capabilities {
+    let names: Vec<String> = (0..limits::CAPABILITIES).map(|n| format!("aaaaaaaaaaaaa{n:03}")).collect();
+    let capabilities = Capabilities::parse(names.iter().map(String::as_str)).unwrap();
+    assert_eq!(capabilities.texts().map(|text| text.len()).sum::<usize>(), limits::CAPABILITIES_BYTES);
+    capabilities
 }
 
 fn largest_label() -> Label {
@@ -41,6 +50,7 @@ fn the_largest_values_fit() {
         left: true,
         name: Some(largest_label()),
         zone: Some(largest_label()),
+        capabilities: largest_capabilities(),
     };
     assert!(MemberEntry::decode(&encode(&MemberEntry::present(&key(2), &network(), presence))).is_ok());
 

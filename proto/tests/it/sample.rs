@@ -6,6 +6,7 @@ use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Refusal, Welcome},
     batch::SealedBatch,
+    capability::{Capabilities, Requirements},
     certificate::Certificate,
     codec::encode,
     credential::{Credential, Invitation},
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Sample> {
     samples.extend(ledger_sample::all());
     samples.extend(pbft_sample::messages());
     samples.extend(pbft_sample::evidence());
+    samples.extend(abilities());
     samples
 }
 
@@ -127,7 +129,15 @@ fn members() -> Vec<Sample> {
         sample("member-joined", "member-entry", "member", &present(2, 5)),
         sample("member-left", "member-entry", "member", &with_presence(2, |presence| presence.left = true)),
         sample("member-named", "member-entry", "member", &named),
+        sample("member-capable", "member-entry", "member", &capable(2, 5)),
         sample("member-forgotten", "member-entry", "member", &forgotten(2)),
+    ]
+}
+
+fn abilities() -> Vec<Sample> {
+    vec![
+        sample("capabilities", "capabilities", "capabilities", &capabilities()),
+        sample("requirements", "requirements", "requirements", &requirements()),
     ]
 }
 
@@ -223,9 +233,26 @@ pub fn with_presence(number: u8, change: impl FnOnce(&mut Presence)) -> MemberEn
         left: false,
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
     };
     change(&mut presence);
     MemberEntry::present(&key(number), &network(), presence)
+}
+
+pub fn capable(number: u8, incarnation: u64) -> MemberEntry {
+    with_presence(number, |presence| {
+        presence.incarnation = incarnation;
+        presence.capabilities = capabilities();
+    })
+}
+
+/// One of each kind of value.
+pub fn capabilities() -> Capabilities {
+    Capabilities::parse(["cores=16", "mem=64GiB", "arch=x86_64", "tool:ffmpeg=6.1.1", "tool:sort", "ssd"]).unwrap()
+}
+
+pub fn requirements() -> Requirements {
+    "cores>=4,mem>2GiB,arch=x86_64,tool:ffmpeg<7,cuda<=12.2?,zone!=eu?".parse().unwrap()
 }
 
 pub fn forgotten(number: u8) -> MemberEntry {

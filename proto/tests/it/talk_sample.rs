@@ -2,14 +2,15 @@
 
 use crate::{
     ledger_sample,
-    sample::{NAME, Sample, ZONE, key, present, sample},
+    sample::{NAME, Sample, ZONE, capable, key, present, requirements, sample},
     task_sample,
 };
 use mesh_proto::{
     agreement::{AllRan, Operation, Question as Asked, Ran, ReplicaStanding, Reply as Answered, Standing as Stands},
     blob::{Refusal, Reply, Request},
+    capability::Capabilities,
     codec::encode,
-    control::{ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary},
+    control::{ControlMessage, Heartbeat, Lack, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary},
     domain::Epoch,
     fuzz::{NOW, known_genesis},
     id::{BlobId, Digest, StoreId},
@@ -25,6 +26,7 @@ pub fn control() -> Vec<Sample> {
     let job = job_id(&known_genesis().network_id(), "ada", b"job");
     let named = row();
     let forgotten = Member { standing: Standing::Forgotten, name: None, zone: None, ..row() };
+    let capable = Member { capabilities: crate::sample::capabilities(), entry: encode(&capable(2, 9)).into(), ..row() };
     let marks = [&named, &forgotten].map(Mark::of).to_vec();
     let filter = ListFilter {
         job: Some(job),
@@ -40,8 +42,17 @@ pub fn control() -> Vec<Sample> {
         driving: Some(vec![node]),
         running: true,
         story: vec![line],
+        lack: None,
     };
-    let unknown = QueryReply::Task { held: None, driving: None, running: false, story: Vec::new() };
+    let lacked = requirements().hard().map(|asked| (asked.clone(), 3)).collect();
+    let lacking = QueryReply::Task {
+        held: None,
+        driving: Some(vec![]),
+        running: false,
+        story: vec![],
+        lack: Some(Lack { members: 4, away: 1, lacked }),
+    };
+    let unknown = QueryReply::Task { held: None, driving: None, running: false, story: Vec::new(), lack: None };
     let summary = TaskSummary {
         task,
         state: "done".into(),
@@ -63,6 +74,7 @@ pub fn control() -> Vec<Sample> {
         ("control-digests", ControlMessage::Digests((0..64).map(|part| u64::MAX - part).collect())),
         ("control-marks", ControlMessage::Marks(Marks { parts: vec![0, 63], marks, last: true, answer: false })),
         ("control-members", ControlMessage::Members(vec![named, forgotten])),
+        ("control-members-capable", ControlMessage::Members(vec![capable])),
         ("control-told", ControlMessage::Told { introduced: true }),
         ("control-query-task", query(Query::Task(task))),
         ("control-query-list", query(Query::List(filter))),
@@ -70,6 +82,7 @@ pub fn control() -> Vec<Sample> {
         ("control-query-rows", query(Query::Rows(vec![task]))),
         ("control-query-prefix", query(Query::Prefix("4f1d0c2b".into()))),
         ("control-reply-task", reply(told)),
+        ("control-reply-lacking", reply(lacking)),
         ("control-reply-unknown", reply(unknown)),
         ("control-reply-list", reply(QueryReply::List(vec![summary, manifest]))),
         ("control-reply-prefix", reply(QueryReply::Prefix(vec![task]))),
@@ -176,6 +189,7 @@ fn row() -> Member {
         addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
         name: Some(NAME.parse().unwrap()),
         zone: Some(ZONE.parse().unwrap()),
+        capabilities: Capabilities::default(),
         entry: encode(&present(2, 9)).into(),
     }
 }

@@ -125,7 +125,8 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
 fn any_register() -> impl Strategy<Value = Arc<Register>> {
     let ending = (option::of((number(), any_node())), option::of(any_outcome()), any_wall())
         .prop_map(|(by, outcome, at)| Ending { how: How::Done, by, outcome, at });
-    let state = prop_oneof![any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
+    let state =
+        prop_oneof![Just(State::Waiting), any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
     let fault = prop_oneof![Just(Fault::Program), Just(Fault::Node), Just(Fault::Nobody)];
     let failed = (any_attempt(), any_wall(), ".{0,100}", fault).prop_map(|(attempt, at, why, fault)| FailedAttempt {
         attempt,

@@ -1,7 +1,8 @@
 //! One specification of each kind of program, and one frame for each item there is.
 
-use crate::sample::{Sample, key, sample};
+use crate::sample::{Sample, key, requirements, sample};
 use mesh_proto::{
+    capability::Requirements,
     fuzz::{NOW, known_genesis},
     id::{BlobId, NodeId, StoreId, TaskId},
     task::{
@@ -44,6 +45,7 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-hash", Spec { program: Program::Sha256, priority: Priority::High, ..spec() }),
         ("task-spec-exec", exec),
         ("task-spec-in-place", Spec { program: Program::Exec(in_place), ..spec() }),
+        ("task-spec-requiring", Spec { requirements: requirements(), ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]
     .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))
@@ -65,7 +67,8 @@ pub fn items() -> Vec<(&'static str, Item)> {
     let (task, ballot, version) = (task(), ballot(), Version(3));
     let higher = Ballot { term: 2, nonce: u64::MAX, driver: node(4) };
     let birth = Arc::new(birth());
-    let [first, changed, ended] = [register(), changed(), ended()].map(Arc::new);
+    let waiting = Register { state: State::Waiting, ..register() };
+    let [first, changed, ended, waiting] = [register(), changed(), ended(), waiting].map(Arc::new);
     let known = Known { digest: birth.digest(), holders: vec![node(2), node(3), node(4)], confirmed: true };
     let held = held();
     let attempt = Attempt { number: 2, executor: node(3), granted: NOW };
@@ -76,10 +79,11 @@ pub fn items() -> Vec<(&'static str, Item)> {
             Item::Place {
                 birth: birth.clone(),
                 ballot: Ballot { nonce: ballot.nonce + 1, ..ballot },
-                register: first,
+                register: first.clone(),
                 supersedes: Some(ballot),
             },
         ),
+        ("task-place-waiting", Item::Place { birth: birth.clone(), ballot, register: waiting, supersedes: None }),
         ("task-placed", Item::Placed { task, ballot }),
         ("task-taken", Item::Taken { task, known: known.clone() }),
         ("task-not-mine", Item::NotMine { task, home: vec![node(5), node(6)] }),
@@ -137,6 +141,7 @@ pub fn spec() -> Spec {
         retries: 0,
         job: None,
         unique: false,
+        requirements: Requirements::default(),
         trace: [0x22; 16],
     }
 }

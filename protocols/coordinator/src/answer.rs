@@ -1,7 +1,8 @@
 use crate::agreement::AgreementView;
 use mesh_proto::{
     agreement::{Ran, Standing},
-    control::{StoryLine, TaskSummary},
+    capability::Capabilities,
+    control::{Lack, StoryLine, TaskSummary},
     id::{BlobId, NodeId, StoreId, TaskId},
     label::Label,
     ledger,
@@ -108,6 +109,8 @@ pub struct TaskView {
     pub in_force: bool,
     /// Queued or running at its executor, as far as is known.
     pub running: bool,
+    /// Why its driver grants it to nobody.
+    pub lack: Option<Lack>,
     /// Holders whose word is being waited for.
     pub waiting_for: Vec<NodeId>,
     /// In order of time, each with the node that it happened on.
@@ -157,6 +160,8 @@ pub struct MemberView {
     /// What people call it, and where its machine stands.
     pub name: Option<Label>,
     pub zone: Option<Label>,
+    /// What it says that it has.
+    pub capabilities: Capabilities,
     /// Queued and running tasks, as it last said.
     pub load: Option<(u32, u32, u32)>,
     /// Milliseconds since it was last heard.

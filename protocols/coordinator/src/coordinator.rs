@@ -76,7 +76,13 @@ impl Coordinator {
         Self {
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             members: Members::new(config.membership.clone(), config.me.clone()),
-            tasks: Tasks::new(config.tasks.clone(), config.network, me, config.me.holds_tasks()),
+            tasks: Tasks::new(
+                config.tasks.clone(),
+                config.network,
+                me,
+                config.me.holds_tasks(),
+                &config.me.capabilities,
+            ),
             queries: Queries::default(),
             scans: Scans::default(),
             requests: Requests::default(),
@@ -325,6 +331,7 @@ impl Coordinator {
         for member in known {
             self.with_tasks(now, effects, |tasks, cx| {
                 tasks.member(cx, member.node, member.store, member.holds_tasks());
+                tasks.has(member.node, &member.capabilities);
             });
         }
         self.members.paused(now);
@@ -352,6 +359,7 @@ impl Coordinator {
         self.control.push((node, ControlMessage::Heartbeat(heartbeat)));
         self.with_tasks(now, effects, |tasks, cx| {
             tasks.member(cx, node, store, member.holds_tasks());
+            tasks.has(node, &member.capabilities);
             tasks.up(cx, node);
         });
     }
@@ -388,6 +396,7 @@ impl Coordinator {
                     let store = self.members.get(&member.node).map_or(member.store, |known| known.store);
                     self.with_tasks(now, effects, |tasks, cx| {
                         tasks.member(cx, member.node, store, member.holds_tasks());
+                        tasks.has(member.node, &member.capabilities);
                     });
                     self.keep(member, effects);
                 }

@@ -213,6 +213,7 @@ impl Coordinator {
     fn summary(&self, task: &TaskId, copy: &mesh_tasks::Copy, state: mesh_tasks::TaskState) -> Option<TaskSummary> {
         let spec = Spec::decode(&copy.birth.spec).ok()?;
         let (executor, attempts) = match &copy.register.state {
+            State::Waiting => (None, 0),
             State::Assigned(attempt) => (Some(attempt.executor), attempt.number),
             State::Ended(ending) => {
                 let failed = copy.register.failed.iter().map(|failed| failed.attempt.number).max();

@@ -281,6 +281,7 @@ impl Coordinator {
             driving: self.tasks.waiting_for(task),
             running: self.tasks.is_running(task),
             story: told.map(|(at, what)| StoryLine { at, node: self.node(), what }).collect(),
+            lack: self.tasks.lack_of(task),
         }
     }
 
@@ -346,6 +347,7 @@ impl Coordinator {
                 addresses: member.addresses.clone(),
                 name: member.name.clone(),
                 zone: member.zone.clone(),
+                capabilities: member.capabilities.clone(),
                 load: load.filter(|_| connected).map(|load| (load.slots, load.running, load.queued)),
                 heard_ms: heard.map(|at| u64::try_from(now.mono.since(at).as_millis()).unwrap_or(u64::MAX)),
             }
@@ -360,6 +362,7 @@ impl Coordinator {
             addresses: me.addresses.clone(),
             name: me.name.clone(),
             zone: me.zone.clone(),
+            capabilities: me.capabilities.clone(),
             load: Some((self.config.tasks.slots, totals.running, u32::try_from(totals.queued).unwrap_or(u32::MAX))),
             heard_ms: Some(0),
         };
@@ -370,10 +373,10 @@ impl Coordinator {
 /// One account of a task out of many: the latest copy, what its driver waits for, and the story in order.
 fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>) -> Option<TaskView> {
     let mut best: Option<Held> = None;
-    let (mut driving, mut is_running, mut story) = (None, false, Vec::new());
+    let (mut driving, mut is_running, mut story, mut lack) = (None, false, Vec::new(), None);
     let mut copies: Vec<Held> = Vec::new();
     for reply in replies.into_values() {
-        let QueryReply::Task { held, driving: theirs, running, story: lines } = reply else { continue };
+        let QueryReply::Task { held, driving: theirs, running, story: lines, lack: lacked } = reply else { continue };
         if let Some(held) = held.filter(|held| held.birth.task == task) {
             if best.as_ref().is_none_or(|best| (best.ballot, best.version) < (held.ballot, held.version)) {
                 best = Some(held.clone());
@@ -381,6 +384,7 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
             copies.push(held);
         }
         driving = driving.or(theirs);
+        lack = lack.or(lacked);
         is_running |= running;
         story.extend(lines);
     }
@@ -405,6 +409,7 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
         register: Arc::clone(&best.register),
         in_force,
         running: is_running && best.register.ending().is_none(),
+        lack: lack.filter(|_| best.register.ending().is_none()),
         waiting_for: match driving {
             Some(nodes) => nodes,
             None if in_force => Vec::new(),

@@ -19,6 +19,9 @@ pub enum PassOn {
 /// Entries in one message.
 const ENTRIES: usize = mesh_proto::limits::CONTROL_MEMBERS;
 
+/// Bytes of entries in one message, about; one more may be as large as an entry can be.
+const BYTES: usize = 128 * 1024;
+
 /// Marks in one message, unless one part alone has more.
 const MARKS: usize = 1024;
 
@@ -72,8 +75,8 @@ impl Coordinator {
         parts.sort_unstable();
         parts.dedup();
         parts.retain(|part| usize::from(*part) < PARTS);
-        for entries in self.members.lacking(&parts, &marks).chunks(ENTRIES) {
-            self.control.push((from, ControlMessage::Members(entries.to_vec())));
+        for entries in messages(self.members.lacking(&parts, &marks)) {
+            self.control.push((from, ControlMessage::Members(entries)));
         }
         // An answer is not answered: what one side refuses to take would go to and fro for ever.
         if !answer && self.members.lacks(&marks) {
@@ -138,5 +141,69 @@ impl Coordinator {
         }
         message.last = true;
         self.control.push((to, ControlMessage::Marks(message)));
+    }
+}
+
+/// As many in one message as it may have, and as fit: what members say that they have makes some of them large.
+fn messages(entries: Vec<Member>) -> Vec<Vec<Member>> {
+    let (mut messages, mut bytes) = (Vec::<Vec<Member>>::new(), 0);
+    for entry in entries {
+        // The row says most of what is in the entry once more.
+        let more = 2 * entry.entry.len();
+        match messages.last_mut().filter(|message| message.len() < ENTRIES && bytes < BYTES) {
+            Some(message) => message.push(entry),
+            None => {
+                bytes = 0;
+                messages.push(vec![entry]);
+            }
+        }
+        bytes += more;
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesh_proto::{
+        capability::Capabilities,
+        codec,
+        id::StoreId,
+        limits,
+        table::{Role, Standing},
+        time::Wall,
+    };
+
+    #[test]
+    fn a_message_of_the_largest_entries_is_within_its_limit() {
+        let texts: Vec<String> = (0..limits::CAPABILITIES).map(|n| format!("aaaaaaaaaaaaa{n:03}")).collect();
+        let largest = Member {
+            node: NodeId::from_bytes([1; 32]),
+            store: StoreId(u64::MAX),
+            role: Role::Full,
+            standing: Standing::Joined,
+            dated: Wall(u64::MAX),
+            incarnation: u64::MAX,
+            addresses: vec!["a".repeat(limits::ADDRESS_BYTES); limits::ADDRESSES],
+            name: None,
+            zone: None,
+            capabilities: Capabilities::parse(texts.iter().map(String::as_str)).unwrap(),
+            entry: vec![0; limits::MEMBER_BYTES].into(),
+        };
+        let usual = Member {
+            addresses: Vec::new(),
+            capabilities: Capabilities::default(),
+            entry: vec![0; 700].into(),
+            ..largest.clone()
+        };
+        for (entry, each) in [(largest, 4), (usual, ENTRIES)] {
+            let messages = messages(vec![entry; 200]);
+            assert_eq!(messages.iter().map(Vec::len).sum::<usize>(), 200);
+            assert_eq!(messages[0].len(), each);
+            for message in messages {
+                let bytes = codec::encode(&ControlMessage::Members(message));
+                assert!(bytes.len() <= limits::CONTROL_BYTES, "{} bytes", bytes.len());
+            }
+        }
     }
 }

@@ -303,7 +303,7 @@ impl Members {
 mod tests {
     use super::*;
     use crate::Role;
-    use mesh_proto::{task::Octets, time::Wall};
+    use mesh_proto::{capability::Capabilities, task::Octets, time::Wall};
     use rand::SeedableRng as _;
 
     fn member(n: u8, incarnation: u64, standing: Standing) -> Member {
@@ -317,6 +317,7 @@ mod tests {
             addresses: vec!["/memory/1".into()],
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             entry: Octets::default(),
         }
     }

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::{Config, Role, Standing};
     use mesh_proto::{
+        capability::Capabilities,
         id::StoreId,
         task::Octets,
         time::{Mono, Now, Wall},
@@ -102,6 +103,7 @@ mod tests {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             entry: Octets::from(vec![bytes]),
         }
     }

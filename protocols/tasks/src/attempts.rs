@@ -1,7 +1,15 @@
 //! Attempts: granted, asked after, given up, and granted anew elsewhere.
 
-use crate::{Seat, driver::Driver, effect::Context, story::Event, tasks::Tasks, timers::Kind};
+use crate::{
+    driver::Driver,
+    effect::Context,
+    seeking::{first_able, nearness, requirements},
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
 use mesh_proto::{
+    capability::Requirements,
     id::{NodeId, TaskId},
     limits,
     task::{Attempt, FailedAttempt, FailureKind, Fault, Holder, How, Item, Outcome, Register, State},
@@ -80,39 +88,45 @@ impl Tasks {
         self.timers.set(task, Kind::Backoff, cx.now.mono + pause.min(self.config.backoff_max));
     }
 
-    /// The pause is over: the next attempt.
+    /// The pause is over, or somebody came who may be able: the next attempt.
     pub(crate) fn backoff_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
-        let State::Assigned(last) = copy.register.state else { return };
-        let register = copy.register_to_change();
-        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
-        let Some(failed) = reign.pausing.take() else { return };
+        let number = copy.register.attempt().map_or(1, |last| last.number.saturating_add(1));
+        let (register, requirements) = (copy.register_to_change(), requirements(&copy.birth));
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let Some(failed) = reign.pausing.clone() else { return };
         let failed = reign.failures(failed);
-        (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
         let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
-        let executor = self.choose_executor(&register.holders, &tried);
+        let Some(executor) = self.choose_executor(&task, &register.holders, &tried, &requirements) else {
+            self.wait_for_able(cx, task, &requirements);
+            return;
+        };
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
+        (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
+        (reign.pausing, reign.lacking) = (None, false);
+        self.seeking.remove(&task);
         self.roster.grant(&executor);
-        let attempt = Attempt { number: last.number.saturating_add(1), executor, granted: cx.now.wall };
+        let attempt = Attempt { number, executor, granted: cx.now.wall };
         self.write(cx, task, Register { state: State::Assigned(attempt), failed, ..register });
     }
 
-    /// Of the members that can be reached: one that has not failed it, the least loaded, holders first; else the one
-    /// that failed it longest ago.
-    fn choose_executor(&self, holders: &[Holder], tried: &[NodeId]) -> NodeId {
-        let rank = |node: &NodeId| {
+    /// Of the members that can be reached and are able: one that has not failed it, that is as was preferred, the least
+    /// loaded, holders first, then the nearest; else the one that failed it longest ago.
+    fn choose_executor(
+        &self,
+        task: &TaskId,
+        holders: &[Holder],
+        tried: &[NodeId],
+        requirements: &Requirements,
+    ) -> Option<NodeId> {
+        let chosen = first_able(&self.roster, requirements, |node, seat, shortfall| {
             let last_tried = tried.iter().rposition(|other| other == node).map_or(0, |at| at + 1);
-            let seat = self.roster.seat(node);
-            let busy = seat.is_some_and(|seat| !seat.has_free_slot());
-            let queued = seat.map_or(0, Seat::burden);
-            let position = holders.iter().position(|holder| holder.node == *node).unwrap_or(holders.len());
-            (last_tried, busy, if busy { queued } else { 0 }, position)
-        };
-        self.roster
-            .iter()
-            .filter(|(node, seat)| seat.holds && (seat.connected || **node == self.me.node))
-            .map(|(node, _)| *node)
-            .min_by_key(rank)
-            .unwrap_or(self.me.node)
+            let busy = !seat.has_free_slot();
+            let queued = if busy { seat.burden() } else { 0 };
+            (last_tried, shortfall, busy, queued, nearness(&self.roster, task, holders, node))
+        });
+        // Where nothing must be had, this node can do it as well as nobody.
+        chosen.or_else(|| requirements.hard().next().is_none().then_some(self.me.node))
     }
 
     /// Nothing was heard of the present attempt for a while.

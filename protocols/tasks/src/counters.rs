@@ -21,7 +21,7 @@ counters! {
     held, confirmed, abandoned, not_mine, taken,
     prepares, promises, promises_full, refusals, takeovers, stepped_down, ambiguous_births,
     writes, in_force, lacked_birth, pulls,
-    granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried,
+    granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried, waited, unable,
     done, failed, cancelled, deadline_passed,
     executed, outbox_kept, outbox_settled,
     repairs, retired, followed, delivered, stale_items,

@@ -35,6 +35,7 @@ impl Tasks {
     /// By birth: all holders have the first version, which is in force with that.
     pub(crate) fn begin_driving(&mut self, cx: &mut Context<'_>, task: TaskId, register: &Register) {
         let Some(copy) = self.shelf.copy(&task) else { return };
+        let birth = Arc::clone(&copy.birth);
         let reign = Reign {
             ballot: Some(copy.ballot),
             acked: register.holders.iter().copied().collect(),
@@ -48,6 +49,15 @@ impl Tasks {
         self.timers.clear(task, Kind::Watch);
         self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
         self.watch_deadline(cx, task);
+        match register.state {
+            State::Waiting => self.seek(cx, task),
+            // The holders take it from the birth.
+            State::Assigned(attempt) if register.holders.iter().all(|holder| holder.node != attempt.executor) => {
+                self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
+                self.send(attempt.executor, Item::Assign { task, attempt, birth });
+            }
+            State::Assigned(_) | State::Ended(_) => {}
+        }
         if self.timers.is_set(task, Kind::Wish) {
             self.end(cx, task, How::Cancelled, None, None);
         }
@@ -123,6 +133,7 @@ impl Tasks {
             self.counters.in_force += 1;
             self.shelf.mark_in_force(&task);
             match &register.state {
+                State::Waiting => self.seek(cx, task),
                 State::Assigned(attempt) => self.grant(cx, task, attempt),
                 State::Ended(ending) => self.ended_in_force(cx, task, &register, ending.how),
             }
@@ -201,6 +212,8 @@ impl Tasks {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let pausing = reign.pausing.take();
+        reign.lacking = false;
+        self.seeking.remove(&task);
         match how {
             How::Done => self.counters.done += 1,
             How::Failed => self.counters.failed += 1,
@@ -378,6 +391,7 @@ impl Tasks {
     pub(crate) fn step_down(&mut self, cx: &mut Context<'_>, task: TaskId, to: Ballot) {
         if self.drivers.remove(&task).is_some() {
             self.counters.stepped_down += 1;
+            self.seeking.remove(&task);
             self.tell(cx.now, task, Event::SteppedDown { to });
             for kind in [Kind::Ballot, Kind::Ask, Kind::Backoff] {
                 self.timers.clear(task, kind);

@@ -1,7 +1,7 @@
 //! The executor: attempts granted to this node, in its queue, in its slots, in its outbox.
 
 use crate::{
-    Fact,
+    Fact, capability,
     effect::{Context, Effect},
     quorum,
     story::Event,
@@ -133,6 +133,14 @@ impl Tasks {
             self.send(driver, Item::NotRunning { task, attempt, why: "its specification cannot be read".into() });
             return;
         };
+        // Whoever granted it knows this node as it was, or as somebody else makes it out to be.
+        let own = self.roster.seat(&self.me.node).map(|seat| &seat.capabilities);
+        if let Some(Err(lacked)) = own.map(|own| capability::rate(&spec.requirements, own)) {
+            let why = format!("it does not have {lacked}");
+            self.counters.unable += 1;
+            self.send(driver, Item::NotRunning { task, attempt, why });
+            return;
+        }
         if let Some(run) = self.executor.attempts.get(&task) {
             if run.attempt >= attempt {
                 return;

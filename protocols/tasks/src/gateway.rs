@@ -6,11 +6,13 @@ use crate::{
     executor::needs_slot,
     follow::Following,
     quorum,
+    seeking::{first_able, nearness},
     story::Event,
     tasks::Tasks,
     timers::Kind,
 };
 use mesh_proto::{
+    capability::Requirements,
     id::{NodeId, TaskId},
     task::{Attempt, Ballot, Birth, Holder, Item, Known, Octets, Register, Spec, State, spec_digest},
     time::Wall,
@@ -42,6 +44,7 @@ struct Placing {
     birth: Arc<Birth>,
     /// It runs for a while: it goes where there is room.
     needs_slot: bool,
+    requirements: Requirements,
     ballot: Ballot,
     /// Of its first placement: this one supersedes all since.
     first: Option<Ballot>,
@@ -139,13 +142,14 @@ impl Tasks {
             waiters: vec![waiting],
             birth: Arc::new(birth),
             needs_slot: needs_slot(spec),
+            requirements: spec.requirements.clone(),
             ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
             first: None,
             register: Arc::new(Register {
                 holders: Vec::new(),
                 joint: None,
                 passed_by: vec![],
-                state: State::Assigned(Attempt { number: 1, executor: self.me.node, granted: cx.now.wall }),
+                state: State::Waiting,
                 failed: Vec::new(),
             }),
             acked: BTreeSet::new(),
@@ -178,7 +182,10 @@ impl Tasks {
             return;
         }
         let before = (!placing.register.holders.is_empty()).then_some((placing.ballot, placing.register.clone()));
-        let executor = first_executor(&mut self.roster, &holders, placing.needs_slot);
+        let executor = match placing.requirements.is_empty() {
+            true => Some(first_executor(&mut self.roster, &holders, placing.needs_slot)),
+            false => first_able_executor(&mut self.roster, &task, &holders, placing),
+        };
         placing.degraded = holders.len() < self.config.copies.min(home.len());
         let driver = holders.first().map_or(self.me.node, |holder| holder.node);
         placing.ballot = Ballot { term: 0, driver, nonce: placing.ballot.nonce + 1 };
@@ -186,12 +193,12 @@ impl Tasks {
         if placing.birth.home != home {
             placing.birth = Arc::new(Birth { home: home.clone(), ..Birth::clone(&placing.birth) });
         }
-        let attempt = Attempt { number: 1, executor, granted: cx.now.wall };
+        let attempt = executor.map(|executor| Attempt { number: 1, executor, granted: cx.now.wall });
         placing.register = Arc::new(Register {
             holders,
             joint: Some(home),
             passed_by: vec![],
-            state: State::Assigned(attempt),
+            state: attempt.map_or(State::Waiting, State::Assigned),
             failed: Vec::new(),
         });
         let (birth, register, ballot) = (placing.birth.clone(), placing.register.clone(), placing.ballot);
@@ -413,4 +420,17 @@ fn first_executor(roster: &mut Roster, holders: &[Holder], needs_slot: bool) -> 
         roster.grant(&chosen);
     }
     chosen
+}
+
+/// Of the members that have what is asked: whoever suits, with a free slot if it takes one, in the order of placement. It
+/// need not be a holder.
+fn first_able_executor(roster: &mut Roster, task: &TaskId, holders: &[Holder], placing: &Placing) -> Option<NodeId> {
+    let chosen = first_able(roster, &placing.requirements, |node, seat, shortfall| {
+        let is_busy = placing.needs_slot && !seat.has_free_slot();
+        (shortfall, is_busy, nearness(roster, task, holders, node))
+    })?;
+    if placing.needs_slot {
+        roster.grant(&chosen);
+    }
+    Some(chosen)
 }

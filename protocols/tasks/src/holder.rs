@@ -221,7 +221,7 @@ impl Tasks {
                 // The driver tells whoever follows; if it cannot, they ask again.
                 self.followers.remove(&task);
             }
-            State::Assigned(_) => self.watch(cx, task, self.look_every()),
+            State::Waiting | State::Assigned(_) => self.watch(cx, task, self.look_every()),
         }
         self.send(from, Item::Wrote { task, ballot, version });
     }
@@ -375,5 +375,9 @@ fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
         && register.holders.len() >= quorum::holders_needed(home.len())
         && register.failed.is_empty()
         && register.passed_by.is_empty()
-        && matches!(register.state, State::Assigned(attempt) if attempt.number == 1)
+        && match register.state {
+            State::Waiting => true,
+            State::Assigned(attempt) => attempt.number == 1,
+            State::Ended(_) => false,
+        }
 }

@@ -19,11 +19,12 @@
 //! 1. A node accepts no placement, write or prepare below the highest ballot that it has promised on this disk.
 //! 2. No two different registers of a task are written with the same (ballot, version).
 //! 3. A terminal register that is in force never changes.
-//! 4. Nothing is executed before its attempt is in force.
+//! 4. Nothing is executed before its attempt is in force, nor where what it requires is not.
 //! 5. A result is kept on its executor's disk, or in a register there, until the task is settled.
 
 mod attempts;
 mod candidate;
+pub mod capability;
 mod config;
 mod counters;
 mod decided;
@@ -41,6 +42,7 @@ mod reign;
 mod repair;
 mod retention;
 mod roster;
+mod seeking;
 mod shelf;
 mod story;
 mod tasks;

@@ -30,6 +30,8 @@ pub struct Reign {
     /// The present attempt is over, to no avail; the next is granted when the pause ends. All failures so far: they are
     /// written with that grant, and until then this driver's own knowledge; a new driver finds out for itself.
     pub pausing: Option<Vec<FailedAttempt>>,
+    /// Nobody in reach is able to run it; it waits among those that seek.
+    pub lacking: bool,
     /// How often the executor was asked in vain.
     pub asked: u32,
     /// Holders that have outlived the record.

@@ -1,6 +1,7 @@
 //! The members as the task layer sees them, and where a task has its home.
 
 use mesh_proto::{
+    capability::Capabilities,
     id::{Digest, NodeId, StoreId, TaskId},
     task::Holder,
     time::Mono,
@@ -27,6 +28,8 @@ pub struct Seat {
     /// Attempts that this node granted it since: its word on its load is seconds old, and a job is placed in
     /// milliseconds.
     pub granted: u32,
+    /// What it says that it has.
+    pub capabilities: Capabilities,
     /// Its place in the id space.
     point: [u8; 32],
 }
@@ -78,6 +81,7 @@ impl Roster {
             heard: Mono::default(),
             load: Load::default(),
             granted: 0,
+            capabilities: Capabilities::default(),
             point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
         });
         seat.store = store;
@@ -102,6 +106,20 @@ impl Roster {
         if let Some(seat) = self.seats.get_mut(node) {
             (seat.load, seat.granted) = (load, 0);
         }
+    }
+
+    /// What a member says that it has; whether that is something else than before.
+    pub fn set_capabilities(&mut self, node: &NodeId, capabilities: &Capabilities) -> bool {
+        let Some(seat) = self.seats.get_mut(node).filter(|seat| seat.capabilities != *capabilities) else {
+            return false;
+        };
+        seat.capabilities = capabilities.clone();
+        true
+    }
+
+    /// How far a member is from an id.
+    pub fn distance(&self, node: &NodeId, task: &TaskId) -> [u8; 32] {
+        self.seats.get(node).map_or([u8::MAX; 32], |seat| std::array::from_fn(|i| seat.point[i] ^ task.as_bytes()[i]))
     }
 
     /// This node grants it an attempt.

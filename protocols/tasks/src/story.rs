@@ -24,6 +24,7 @@ pub enum Event {
     Finished { attempt: u32 },
     Granted { attempt: u32, executor: NodeId },
     AttemptFailed { attempt: u32, why: String },
+    Lacked { why: String },
     Prepared { ballot: Ballot },
     Promised { ballot: Ballot },
     TookOver { ballot: Ballot },
@@ -57,6 +58,7 @@ enum What {
     Finished,
     Granted,
     AttemptFailed,
+    Lacked,
     Prepared,
     Promised,
     TookOver,
@@ -119,6 +121,7 @@ impl Story {
             Event::Finished { attempt } => (What::Finished, attempt, 0),
             Event::Granted { attempt, executor } => (What::Granted, attempt, self.number_of(executor)),
             Event::AttemptFailed { attempt, why } => (What::AttemptFailed, self.keep_reason(attempt, why), 0),
+            Event::Lacked { why } => (What::Lacked, self.keep_reason(0, why), 0),
             Event::Prepared { ballot: of } => ballot(What::Prepared, of),
             Event::Promised { ballot: of } => ballot(What::Promised, of),
             Event::TookOver { ballot: of } => ballot(What::TookOver, of),
@@ -145,13 +148,14 @@ impl Story {
             What::Started => format!("attempt {number} started"),
             What::Finished => format!("attempt {number} finished"),
             What::Granted => format!("attempt {number} granted to {}", self.name(node)),
-            What::AttemptFailed => {
-                let at = number.wrapping_sub(self.first_reason);
-                match usize::try_from(at).ok().and_then(|at| self.reasons.get(at)) {
-                    Some((attempt, why)) => format!("attempt {attempt} failed: {why}"),
-                    None => "an attempt failed".into(),
-                }
-            }
+            What::AttemptFailed => match self.reason(number) {
+                Some((attempt, why)) => format!("attempt {attempt} failed: {why}"),
+                None => "an attempt failed".into(),
+            },
+            What::Lacked => match self.reason(number) {
+                Some((_, why)) => format!("waits: {why}"),
+                None => "waits for a node that has what it requires".into(),
+            },
             What::Prepared => format!("asks for promises of ballot {}", ballot()),
             What::Promised => format!("promised ballot {}", ballot()),
             What::TookOver => format!("took over with ballot {}", ballot()),
@@ -185,6 +189,12 @@ impl Story {
 
     fn name(&self, number: u16) -> String {
         self.nodes.get(usize::from(number)).map_or_else(|| "one of too many nodes".into(), NodeId::to_string)
+    }
+
+    /// Unless it made room for later ones.
+    fn reason(&self, number: u32) -> Option<&(u32, Box<str>)> {
+        let at = number.wrapping_sub(self.first_reason);
+        usize::try_from(at).ok().and_then(|at| self.reasons.get(at))
     }
 
     fn keep_reason(&mut self, attempt: u32, why: String) -> u32 {
@@ -228,6 +238,7 @@ mod tests {
             (Event::Finished { attempt: 2 }, "attempt 2 finished".into()),
             (Event::Granted { attempt: 3, executor: driver }, format!("attempt 3 granted to {driver}")),
             (Event::AttemptFailed { attempt: 4, why: "no".into() }, "attempt 4 failed: no".into()),
+            (Event::Lacked { why: "nobody".into() }, "waits: nobody".into()),
             (Event::Prepared { ballot }, format!("asks for promises of ballot {ballot}")),
             (Event::Promised { ballot }, format!("promised ballot {ballot}")),
             (Event::TookOver { ballot }, format!("took over with ballot {ballot}")),

@@ -12,12 +12,14 @@ use crate::{
     gateway::Gateway,
     retention::Retirement,
     roster::{Load, Roster},
+    seeking::Seeking,
     shelf::Shelf,
     story::{Event, Story},
     timers::{Kind, Timers},
     walk::{News, Walks},
 };
 use mesh_proto::{
+    capability::Capabilities,
     id::{NetworkId, NodeId, StoreId, TaskId},
     task::{Holder, Item},
     time::{Mono, Now},
@@ -54,6 +56,7 @@ pub struct Tasks {
     pub(crate) up_since: Mono,
     pub(crate) timers: Timers,
     pub(crate) walks: Walks,
+    pub(crate) seeking: Seeking,
     pub(crate) story: Story,
     pub(crate) counters: Counters,
     /// There is room for new work on the disk.
@@ -67,11 +70,13 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    pub fn new(config: Config, network: NetworkId, me: Holder, holds: bool) -> Self {
+    pub fn new(config: Config, network: NetworkId, me: Holder, holds: bool, has: &Capabilities) -> Self {
+        let mut roster = Roster::new(me, holds);
+        roster.set_capabilities(&me.node, has);
         Self {
             network,
             me,
-            roster: Roster::new(me, holds),
+            roster,
             shelf: Shelf::default(),
             drivers: BTreeMap::new(),
             rivals: BTreeMap::new(),
@@ -84,6 +89,7 @@ impl Tasks {
             up_since: Mono::default(),
             timers: Timers::default(),
             walks: Walks::default(),
+            seeking: Seeking::default(),
             story: Story::new(config.story_max),
             counters: Counters::default(),
             has_room: true,
@@ -141,12 +147,23 @@ impl Tasks {
 
     /// A member is known, or known anew.
     pub fn member(&mut self, cx: &mut Context<'_>, node: NodeId, store: StoreId, holds: bool) {
-        let before = self.roster.seat(&node).map(|seat| Holder { node, store: seat.store });
+        let before = self.roster.seat(&node).map(|seat| (seat.holds, Holder { node, store: seat.store }));
         self.roster.admit(node, store, holds);
-        if let Some(lost) = before.filter(|before| before.store != store) {
+        if let Some((_, lost)) = before.filter(|(_, before)| before.store != store) {
             self.disk_lost(cx, lost);
         }
+        if holds && before.is_none_or(|(held, _)| !held) {
+            self.seeking.look();
+        }
         self.drain_local(cx);
+    }
+
+    /// What a known member has. What this node has itself stays as it is for the life of its process: what was granted here
+    /// and waits for a slot was taken by it.
+    pub fn has(&mut self, node: NodeId, capabilities: &Capabilities) {
+        if node != self.me.node && self.roster.set_capabilities(&node, capabilities) {
+            self.seeking.look();
+        }
     }
 
     pub fn up(&mut self, cx: &mut Context<'_>, node: NodeId) {
@@ -156,6 +173,7 @@ impl Tasks {
             seat.silent_since = None;
             seat.heard = cx.now.mono;
         }
+        self.seeking.look();
         self.resend(cx, node);
         self.drain_local(cx);
     }
@@ -223,7 +241,7 @@ impl Tasks {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        if !self.walks.is_empty() {
+        if !self.walks.is_empty() || self.seeking.is_due() {
             return Some(Mono::default());
         }
         [self.timers.next(), self.ends.due(), Some(self.next_tick)].into_iter().flatten().min()
@@ -250,6 +268,7 @@ impl Tasks {
             }
         }
         self.walk(cx);
+        self.seek_some(cx);
         if self.next_tick <= cx.now.mono {
             let has_more = [self.repair(cx), self.retire(cx)].contains(&true);
             self.next_tick = cx.now.mono + if has_more { CATCH_UP } else { TICK };

@@ -61,6 +61,7 @@ impl Tasks {
         let copy = self.shelf.copy(task)?;
         Some(match &copy.register.state {
             State::Ended(ending) => TaskState::Ended(ending.how),
+            State::Waiting => TaskState::Waiting,
             State::Assigned(_) if self.is_running(task) => TaskState::Running,
             State::Assigned(_) => TaskState::Waiting,
         })

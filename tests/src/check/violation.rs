@@ -30,6 +30,8 @@ pub enum Rule {
     PromisesKept,
     /// No more executions at a time than there are slots.
     Slots,
+    /// Nothing runs where something is lacking that it requires.
+    Able,
     /// Queues keep to their bounds.
     Bounded,
     /// No disk lets go of a record or a result that is still needed.
@@ -84,6 +86,7 @@ impl Rule {
             | Self::DurableBeforeSaid
             | Self::PromisesKept
             | Self::Slots
+            | Self::Able
             | Self::Bounded
             | Self::Ends
             | Self::Copies

@@ -1,12 +1,13 @@
 //! What the body of a node does: one brain's thread, one commit thread, and the world around them.
 
 use super::{
-    check::Rule,
+    check::{Executor, Rule},
     consensus::CROOKED,
     count::Count,
     describe,
     event::Event,
     execution::{self, Kind, Running},
+    needs::is_able,
     network::Notice,
     node::{INBOX, TURN},
     patron::Patrons,
@@ -16,8 +17,9 @@ use super::{
 use mesh_coordinator::{Effect, Fact, Input, Message};
 use mesh_membership::Member;
 use mesh_proto::{
+    capability::Capabilities,
     id::{LogPosition, TaskId},
-    task::{Birth, FailureKind, Octets, Outcome},
+    task::{Birth, FailureKind, Octets, Outcome, Spec},
 };
 use std::sync::Arc;
 
@@ -420,7 +422,9 @@ impl World {
             if self.is_twin(peer) {
                 continue;
             }
-            let other = Member { entry: Octets::default(), incarnation: 0, ..self.nodes[peer].me.clone() };
+            let capabilities = Capabilities::default();
+            let other =
+                Member { capabilities, entry: Octets::default(), incarnation: 0, ..self.nodes[peer].me.clone() };
             let store = other.store;
             let id = other.node;
             self.deliver(node, Input::Member(other));
@@ -462,11 +466,13 @@ impl World {
         let slot = self.ends.put(End { task, attempt, course });
         let machine = &mut self.nodes[node];
         let (id, slots, life) = (machine.id, machine.slots, machine.life);
+        let able = Spec::decode(&birth.spec).is_ok_and(|spec| is_able(&machine.me.capabilities, &spec.requirements));
         let Some(body) = &mut machine.body else { return };
         body.executions.push(Running { task, attempt, slot, instant });
         let running = body.executions.iter().filter(|running| !running.instant).count();
         self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u8, life, slot });
-        self.checks.starts(birth, attempt, id, running, slots, &mut self.counts);
+        let executor = Executor { node: id, running, slots, able };
+        self.checks.starts(birth, attempt, &executor, &mut self.counts);
         if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)
             && self.checks.registers.chosen(&task).is_some()
         {

@@ -10,6 +10,7 @@ use super::{
 };
 use mesh_coordinator::{Answer, Command, ListFilter, Refusal, RequestId};
 use mesh_proto::{
+    capability::Requirements,
     id::{BlobId, Digest, NetworkId, TaskId},
     task::Octets,
 };
@@ -26,6 +27,8 @@ pub struct Clients {
     travelling: Slab<(RequestId, Command)>,
     requests: u64,
     dice: Dice,
+    /// Of what tasks ask of their nodes.
+    needs: Dice,
     forgetful: bool,
     pub healed: Option<u64>,
 }
@@ -77,6 +80,7 @@ impl Clients {
             travelling: Slab::default(),
             requests: 0,
             dice: Dice::new(options.seed, 2),
+            needs: Dice::new(options.seed, 9),
             forgetful: options.forgetful,
             healed: None,
         }
@@ -87,7 +91,7 @@ impl Clients {
         let many = if self.dice.chance(100) { self.dice.range(2..=15) } else { 1 };
         let first = self.tasks.len();
         for _ in 0..many {
-            let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, &mut self.dice);
+            let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, &mut self.dice, &mut self.needs);
             let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
             let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival };
             reach.checks.users.wants(wish.id, causes);
@@ -417,6 +421,11 @@ impl Clients {
             .iter()
             .filter(|task| task.acknowledged.is_some())
             .map(|task| (task.wish.id, task.state == State::Wanted))
+    }
+
+    /// What a task asks of its node.
+    pub fn requirements(&self, task: &TaskId) -> Option<&Requirements> {
+        self.by_id.get(task).map(|place| &self.tasks[*place as usize].wish.requirements)
     }
 
     /// Tasks that were submitted before `before`, and after all faults, and are not acknowledged.

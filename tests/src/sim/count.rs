@@ -147,6 +147,7 @@ counts! {
     Ask "item.ask",
     Running "item.running",
     NotRunning "item.not_running",
+    Unable "item.not_able",
     Report "item.report",
     Settled "item.settled",
     DrivenBy "item.driven_by",
@@ -157,6 +158,7 @@ counts! {
     Cancel "item.cancel",
     // What is on disk.
     FactHeld "fact.held",
+    HeldWaiting "fact.held_waiting",
     FactWritten "fact.written",
     FactPromised "fact.promised",
     FactDropped "fact.dropped",
@@ -387,6 +389,9 @@ impl Counts {
     }
 
     pub fn item(&mut self, item: &Item) {
+        if matches!(item, Item::NotRunning { why, .. } if why.starts_with("it does not have")) {
+            self.add(Count::Unable);
+        }
         self.add(match item {
             Item::Place { supersedes: None, .. } => Count::Place,
             Item::Place { supersedes: Some(_), .. } => Count::PlaceAgain,
@@ -425,7 +430,12 @@ impl Counts {
 
     pub fn fact(&mut self, fact: &Fact) {
         let count = match fact {
-            Fact::Held { .. } => Count::FactHeld,
+            Fact::Held { register, .. } => {
+                if register.state == State::Waiting {
+                    self.add(Count::HeldWaiting);
+                }
+                Count::FactHeld
+            }
             Fact::Written { register, ballot, .. } => {
                 if ballot.term > 0 {
                     self.add(Count::Takeover);

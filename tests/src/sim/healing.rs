@@ -4,6 +4,8 @@ use super::{
     check::{Rule, Violation},
     count::Count,
     event::Event,
+    needs::is_able,
+    node::Node,
     world::World,
 };
 use mesh_proto::id::{StoreId, TaskId};
@@ -78,11 +80,18 @@ impl World {
     fn unended(&self) -> Option<Violation> {
         let unended =
             self.clients.acknowledged().find_map(|(task, waits)| match (self.checks.registers.chosen(&task), waits) {
-                (None, _) => Some((task, "has not ended")),
+                // For what nobody has it waits on.
+                (None, _) => self.is_anybody_able(&task).then_some((task, "has not ended")),
                 (Some(_), true) => Some((task, "has ended and its user was not told")),
                 (Some(_), false) => None,
             });
         unended.map(|(task, what)| Violation::new(Rule::Ends, format!("{task} {what}")))
+    }
+
+    fn is_anybody_able(&self, task: &TaskId) -> bool {
+        let requirements = self.clients.requirements(task);
+        let able = |node: &&Node| requirements.is_none_or(|asked| is_able(&node.me.capabilities, asked));
+        self.nodes.iter().filter(|node| node.counts() && node.is_running()).any(|node| able(&node))
     }
 
     fn not_taken(&self) -> Option<Violation> {

@@ -5,6 +5,7 @@ use super::{
     check::Rule,
     count::Count,
     event::Event,
+    needs::draw_capabilities,
     node::{Body, Place},
     storage::Part,
     world::World,
@@ -24,6 +25,10 @@ impl World {
             return;
         }
         machine.life += 1;
+        // Its operator put something in, or took it out.
+        if self.healed.is_none() && self.needs.chance(150) {
+            machine.me.capabilities = draw_capabilities(&mut self.needs);
+        }
         let fresh = self.checks.disks.get(machine.store()).is_none();
         let agreement = self.options.council.as_ref().map(|council| council.setup(&self.genesis, &machine.key));
         let config = Config {

@@ -35,6 +35,7 @@ mod healing;
 mod liar;
 mod life;
 mod mutation;
+mod needs;
 mod nemesis;
 mod network;
 mod node;

@@ -3,7 +3,10 @@
 use super::{count::Count, event::Event, node::Place, options::Fault, world::World};
 use mesh_coordinator::Input;
 use mesh_membership::{Member, Role, Standing};
-use mesh_proto::id::{LogPosition, StoreId};
+use mesh_proto::{
+    capability::Capabilities,
+    id::{LogPosition, StoreId},
+};
 
 /// How a fault ends.
 pub enum Cure {
@@ -254,6 +257,7 @@ impl World {
                 addresses: Vec::new(),
                 name: None,
                 zone: None,
+                capabilities: Capabilities::default(),
                 entry: self.nodes[node].me.entry.clone(),
             };
             self.count(Count::Forgotten);

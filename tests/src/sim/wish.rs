@@ -1,7 +1,8 @@
 //! Tasks as users make them up.
 
-use super::{clock::WALL_AT_START, dice::Dice, execution::POISON};
+use super::{clock::WALL_AT_START, dice::Dice, execution::POISON, needs};
 use mesh_proto::{
+    capability::Requirements,
     codec,
     id::{Digest, NetworkId, TaskId},
     task::{Octets, Payload, Priority, Program, Spec, TaskKey, spec_digest},
@@ -17,10 +18,12 @@ pub struct Wish {
     pub rival: Option<(Octets, Digest)>,
     pub has_deadline: bool,
     pub is_manifest: bool,
+    pub requirements: Requirements,
 }
 
 impl Wish {
-    pub fn draw(at: u64, number: u64, network: &NetworkId, dice: &mut Dice) -> Self {
+    /// What it asks of its node comes from `needs`.
+    pub fn draw(at: u64, number: u64, network: &NetworkId, dice: &mut Dice, needs: &mut Dice) -> Self {
         let wall = WALL_AT_START + at / 1000;
         let mut key = number.to_le_bytes().to_vec();
         key.extend_from_slice(&dice.next().to_le_bytes());
@@ -31,6 +34,8 @@ impl Wish {
             _ => Program::Manifest { name: "job".into(), count: 7 },
         };
         let is_manifest = matches!(program, Program::Manifest { .. });
+        let asked = needs::draw_requirements(needs);
+        let requirements = if is_manifest { Requirements::default() } else { asked };
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&number.to_le_bytes());
         trace[0] = if dice.chance(10) { POISON } else { trace[0] & 0x7f };
@@ -49,6 +54,7 @@ impl Wish {
             retries: dice.below(3) as u8,
             job: None,
             unique: false,
+            requirements: requirements.clone(),
             trace,
         };
         let id = spec.id(network);
@@ -60,6 +66,6 @@ impl Wish {
         });
         let bytes = Octets::from(codec::encode(&spec));
         let digest = spec_digest(&bytes);
-        Self { id, spec: bytes, digest, rival, has_deadline: deadline.is_some(), is_manifest }
+        Self { id, spec: bytes, digest, rival, has_deadline: deadline.is_some(), is_manifest, requirements }
     }
 }

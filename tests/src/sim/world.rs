@@ -12,6 +12,7 @@ use super::{
     event::{Event, Queue, Slab},
     execution::Course,
     mutation::Past,
+    needs::draw_capabilities,
     nemesis::Cure,
     network::Network,
     node::{Node, Place},
@@ -58,6 +59,8 @@ pub struct World {
     pub(super) trace: Trace,
     /// What bodies draw.
     pub(super) dice: Dice,
+    /// What machines have.
+    pub(super) needs: Dice,
     /// What faults draw.
     pub(super) fate: Dice,
     pub(super) cures: Slab<Cure>,
@@ -104,7 +107,9 @@ pub struct End {
 impl World {
     pub fn new(options: Options, trace: Trace) -> Self {
         let mut dice = Dice::new(options.seed, 3);
-        let nodes: Vec<Node> = (0..options.nodes_max).map(|index| make_node(index, &options, &mut dice)).collect();
+        let mut needs = Dice::new(options.seed, 10);
+        let nodes: Vec<Node> =
+            (0..options.nodes_max).map(|index| make_node(index, &options, &mut dice, &mut needs)).collect();
         let size = options.council.as_ref().map_or(1, |council| council.size);
         let genesis = council::genesis(options.seed, nodes[..size].iter().map(|node| node.id).collect());
         let network_id = genesis.network_id();
@@ -130,6 +135,7 @@ impl World {
             counts: Counts::default(),
             trace,
             dice,
+            needs,
             fate: Dice::new(options.seed, 4),
             cures: Slab::default(),
             rumours: Slab::default(),
@@ -354,7 +360,7 @@ fn council_crooks(options: &Options) -> impl Iterator<Item = usize> {
     council.flat_map(|council| council.crooks.iter().copied().filter(|node| *node < council.size))
 }
 
-fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
+fn make_node(index: usize, options: &Options, dice: &mut Dice, needs: &mut Dice) -> Node {
     let mut key = [0; 32];
     for part in key.chunks_mut(8) {
         part.copy_from_slice(&dice.next().to_le_bytes());
@@ -376,6 +382,7 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice) -> Node {
             addresses: vec![format!("/memory/{}", index + 1)],
             name: None,
             zone: None,
+            capabilities: draw_capabilities(needs),
             // Stands for the signed entry, which is checked before a brain sees it.
             entry: Octets::from(vec![1]),
         },

@@ -5,6 +5,7 @@ use crate::api::Limits;
 use axum::http::StatusCode;
 use mesh_coordinator::{Answer, Command, ListFilter, MemberView, TaskList, TaskSummary};
 use mesh_proto::{
+    capability::{Capabilities, Requirements},
     codec,
     id::{JobId, NodeId, StoreId, TaskId},
     task::{Octets, Payload, Priority, Program, Spec, TaskKey, job_id},
@@ -31,6 +32,7 @@ pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
         retries: 0,
         job: Some((job, count)),
         unique: false,
+        requirements: Requirements::default(),
         trace: [0; 16],
     };
     let (record, spec): (TaskId, Octets) = (spec.id(&super::NETWORK), codec::encode(&spec).into());
@@ -74,6 +76,7 @@ pub fn member(node: NodeId) -> MemberView {
         heard_ms: None,
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod blob;
+mod capabilities;
 mod committee;
 mod exec;
 mod log;
@@ -14,6 +15,7 @@ mod tracing;
 
 pub use api::Api;
 pub use blob::Blob;
+pub use capabilities::Capabilities;
 pub use committee::Committee;
 pub use exec::Exec;
 pub use log::Log;

@@ -8,6 +8,7 @@ use mesh_ledger::Rules;
 use mesh_membership::{Member, Role, Standing};
 use mesh_pbft::{ClientConfig, Verifier};
 use mesh_proto::{
+    capability::Capabilities,
     certificate::Certificate,
     codec,
     credential::{Credential, Invitation},
@@ -125,6 +126,7 @@ impl Council {
             addresses: vec![format!("/memory/{}", at + 1)],
             name: None,
             zone: None,
+            capabilities: Capabilities::default(),
             entry: Octets::default(),
         }
     }

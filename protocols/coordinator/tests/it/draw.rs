@@ -2,6 +2,7 @@
 
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    capability::Capabilities,
     id::{BlobId, NodeId, StoreId, TaskId},
     label::Label,
     task::{
@@ -11,7 +12,11 @@ use mesh_proto::{
     time::Wall,
 };
 use mesh_tasks::Fact;
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+};
 use std::sync::Arc;
 
 pub fn any_node() -> impl Strategy<Value = NodeId> {
@@ -38,13 +43,20 @@ fn any_label() -> impl Strategy<Value = Label> {
     "[a-z]{1,20}".prop_map(|text| text.parse().expect("a lawful label"))
 }
 
+fn any_capabilities() -> impl Strategy<Value = Capabilities> {
+    btree_map("[a-z]{1,9}", "(|=[0-9]|=[a-z]{1,9})", 0..5).prop_map(|all| {
+        let texts: Vec<String> = all.into_iter().map(|(name, value)| name + &value).collect();
+        Capabilities::parse(texts.iter().map(String::as_str)).expect("lawful capabilities")
+    })
+}
+
 pub fn any_member() -> impl Strategy<Value = Member> {
     let role = prop_oneof![Just(Role::Full), Just(Role::Worker), Just(Role::Relay), Just(Role::Client)];
     let standing = prop_oneof![Just(Standing::Joined), Just(Standing::Left), Just(Standing::Forgotten)];
     let addresses = vec("/ip4/[0-9]{1,3}/tcp/[0-9]{1,5}", 0..8);
-    let labels = (option::of(any_label()), option::of(any_label()));
+    let labels = (option::of(any_label()), option::of(any_label()), any_capabilities());
     (any_node(), any::<u64>(), role, standing, any_wall(), any::<u64>(), addresses, labels, any_octets()).prop_map(
-        |(node, store, role, standing, dated, incarnation, addresses, (name, zone), entry)| Member {
+        |(node, store, role, standing, dated, incarnation, addresses, (name, zone, capabilities), entry)| Member {
             node,
             store: StoreId(store),
             role,
@@ -54,6 +66,7 @@ pub fn any_member() -> impl Strategy<Value = Member> {
             addresses,
             name,
             zone,
+            capabilities,
             entry,
         },
     )
@@ -104,7 +117,8 @@ pub fn any_register() -> impl Strategy<Value = Arc<Register>> {
     let how = prop_oneof![Just(How::Done), Just(How::Failed), Just(How::Cancelled), Just(How::DeadlinePassed)];
     let ending = (how, option::of((any::<u32>(), any_node())), option::of(any_outcome()), any_wall())
         .prop_map(|(how, by, outcome, at)| Ending { how, by, outcome, at });
-    let state = prop_oneof![any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
+    let state =
+        prop_oneof![Just(State::Waiting), any_attempt().prop_map(State::Assigned), ending.prop_map(State::Ended)];
     let fault = prop_oneof![Just(Fault::Program), Just(Fault::Node), Just(Fault::Nobody)];
     let failed = (any_attempt(), any_wall(), ".{0,80}", fault).prop_map(|(attempt, at, why, fault)| FailedAttempt {
         attempt,

@@ -5,6 +5,7 @@ use mesh_coordinator::{ControlMessage, Heartbeat, ListFilter, Marks, Query, Quer
 use mesh_membership::Mark;
 use mesh_proto::{
     codec::{DecodeError, decode, encode},
+    control::Lack,
     domain::Epoch,
     id::JobId,
     time::Wall,
@@ -61,9 +62,12 @@ fn any_summary() -> impl Strategy<Value = TaskSummary> {
 
 fn any_reply() -> impl Strategy<Value = QueryReply> {
     let line = (any_wall(), any_node(), ".{0,40}").prop_map(|(at, node, what)| StoryLine { at, node, what });
-    let told = (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4));
+    let requirement = "[a-z]{1,9}(>=[0-9]|)".prop_map(|text| text.parse().expect("a lawful requirement"));
+    let lack = (any::<u32>(), any::<u32>(), vec((requirement, any::<u32>()), 0..4));
+    let lack = option::of(lack.prop_map(|(members, away, lacked)| Lack { members, away, lacked }));
+    let told = (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4), lack);
     prop_oneof![
-        told.prop_map(|(held, driving, running, story)| QueryReply::Task { held, driving, running, story }),
+        told.prop_map(|(held, driving, running, story, lack)| QueryReply::Task { held, driving, running, story, lack }),
         vec(any_summary(), 0..4).prop_map(QueryReply::List),
         vec(any_task(), 0..4).prop_map(QueryReply::Prefix),
     ]

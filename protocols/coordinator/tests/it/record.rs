@@ -4,6 +4,7 @@ use crate::draw::{any_member, any_task_fact};
 use mesh_coordinator::Fact;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    capability::Capabilities,
     codec::{DecodeError, decode, encode},
     id::{NodeId, StoreId, TaskId},
     task::{
@@ -105,6 +106,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
         addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
         entry: Octets::from([1, 2, 3].as_slice()),
     };
     let of_task = |name, fact| (name, Fact::Task(fact));

@@ -4,6 +4,7 @@ use crate::world::spec;
 use mesh_coordinator::{Answer, Command, Config, ControlMessage, Coordinator, Effect, Fact, Input, Message, RequestId};
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    capability::Capabilities,
     id::{NetworkId, NodeId, StoreId},
     task::{Octets, Program},
     time::{Mono, Now, Wall},
@@ -39,6 +40,7 @@ fn entry(n: usize, incarnation: u64) -> Member {
         addresses: vec![format!("/memory/{}", n + 1)],
         name: None,
         zone: None,
+        capabilities: Capabilities::default(),
         entry: Octets::from(vec![n as u8, incarnation as u8]),
     }
 }

@@ -1,6 +1,7 @@
 use mesh_coordinator::{Answer, Command, Config, Coordinator, Effect, Fact, Input, Message, RequestId};
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
+    capability::{Capabilities, Requirements},
     codec,
     id::{NetworkId, NodeId, StoreId, TaskId},
     task::{Octets, Outcome, Payload, Priority, Program, Spec, Status, TaskKey},
@@ -49,6 +50,7 @@ pub fn spec_of(key: &[u8], program: Program) -> Octets {
         retries: 0,
         job: None,
         unique: false,
+        requirements: Requirements::default(),
         trace: [0; 16],
     })
     .into()
@@ -79,6 +81,7 @@ impl World {
                 addresses: vec![format!("/memory/{}", i + 1)],
                 name: None,
                 zone: None,
+                capabilities: Capabilities::default(),
                 entry: Octets::default(),
             })
             .collect();

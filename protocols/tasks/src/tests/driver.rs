@@ -56,7 +56,7 @@ fn current(node: &Node) -> (u32, usize) {
 fn ending(register: &Register) -> (How, Option<(u32, NodeId)>) {
     match &register.state {
         State::Ended(Ending { how, by, .. }) => (*how, *by),
-        State::Assigned(attempt) => panic!("{attempt:?}"),
+        State::Waiting | State::Assigned(_) => panic!("{register:?}"),
     }
 }
 

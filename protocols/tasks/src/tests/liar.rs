@@ -62,7 +62,7 @@ fn any_register(me: usize) -> impl Strategy<Value = Arc<Register>> {
             State::Ended(Ending { how, by, outcome, at: at_wall })
         },
     );
-    let state = prop_oneof![3 => any_attempt().prop_map(State::Assigned), 1 => ended];
+    let state = prop_oneof![1 => Just(State::Waiting), 3 => any_attempt().prop_map(State::Assigned), 1 => ended];
     let failures = select(vec![0, 1, 4, 60, 61, 62, 63, limits::FAILED_ATTEMPTS]);
     let fault = select(vec![Fault::Program, Fault::Node, Fault::Nobody]);
     let holders = prop_oneof![2 => Just(holders(&[me])), 1 => any_holders()];

@@ -9,6 +9,7 @@ mod gateway;
 mod holder;
 mod liar;
 mod node;
+mod requirements;
 mod retention;
 mod shelf;
 mod told;

@@ -1,6 +1,7 @@
 use super::told::Told;
 use crate::{Config, Context, Effect, Fact, Roster, Tasks};
 use mesh_proto::{
+    capability::{Capabilities, Requirements},
     codec,
     id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
     task::{
@@ -36,6 +37,7 @@ pub fn spec() -> Spec {
         retries: 0,
         job: None,
         unique: false,
+        requirements: Requirements::default(),
         trace: [0; 16],
     }
 }
@@ -146,7 +148,7 @@ impl Node {
     pub fn with(rank: usize, config: Config) -> Self {
         let now = Now { mono: Mono(1_000_000), wall: START };
         let mut node = Self {
-            tasks: Tasks::new(config, NETWORK, holder(rank), true),
+            tasks: Tasks::new(config, NETWORK, holder(rank), true, &Capabilities::default()),
             now,
             position: LogPosition::START,
             rested_on: None,

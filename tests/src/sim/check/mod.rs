@@ -33,6 +33,17 @@ use registers::is_placement;
 use reigns::First;
 use std::sync::Arc;
 
+/// Where an execution begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Executor {
+    pub node: NodeId,
+    /// Executions there, this one included.
+    pub running: usize,
+    pub slots: u32,
+    /// It has what the task requires of its node.
+    pub able: bool,
+}
+
 /// All checkers of a world.
 #[derive(Default)]
 pub struct Checks {
@@ -204,18 +215,14 @@ impl Checks {
     }
 
     /// An execution begins.
-    pub fn starts(
-        &mut self,
-        birth: &Birth,
-        attempt: u32,
-        node: NodeId,
-        running: usize,
-        slots: u32,
-        counts: &mut Counts,
-    ) {
-        let task = birth.task;
-        let started = self.executions.started(task, attempt, node, running, slots);
+    pub fn starts(&mut self, birth: &Birth, attempt: u32, at: &Executor, counts: &mut Counts) {
+        let (task, node) = (birth.task, at.node);
+        let started = self.executions.started(task, attempt, node, at.running, at.slots);
         self.note(started);
+        if !at.able {
+            let what = format!("{task}: {node} begins attempt {attempt} and does not have what it requires");
+            self.note(Err(Violation::new(Rule::Able, what)));
+        }
         let what = match () {
             () if !self.registers.is_granted(&task, attempt, node) => "before it is in force",
             () if !self.users.may_run(birth) => "of another task than was acknowledged under its key",
@@ -476,6 +483,17 @@ mod tests {
         assert_eq!(checks.found(), None);
         checks.answered(None, &placed(3), &mut counts);
         assert_eq!(checks.found().unwrap().rule, Rule::AcknowledgedIsHeld);
+    }
+
+    #[test]
+    fn an_execution_where_something_is_lacking_is_found() {
+        let (mut checks, mut counts) = world(3);
+        held(&mut checks, &mut counts, &[0, 1, 2]);
+        let at = Executor { node: node(0), running: 1, slots: 1, able: true };
+        checks.starts(&birth(1), 1, &at, &mut counts);
+        assert_eq!(checks.found(), None);
+        checks.starts(&birth(1), 1, &Executor { able: false, ..at }, &mut counts);
+        assert_eq!(checks.found().unwrap().rule, Rule::Able);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Registers {
                     false => write.is_in_force(),
                 }
             }
-            State::Assigned(_) | State::Ended(_) => false,
+            State::Waiting | State::Assigned(_) | State::Ended(_) => false,
         })
     }
 

@@ -120,6 +120,7 @@ pub fn grows(task: TaskId, decisions: &[&Write]) -> Result<(), Violation> {
         let kept = kept.into_iter().all(|(at, one)| now.get(at) == Some(one));
         let fault = match (&earlier.register.state, &later.register.state) {
             _ if !kept => "forgets what has failed",
+            (State::Assigned(_) | State::Ended(_), State::Waiting) => "goes back to waiting",
             (State::Assigned(then), State::Assigned(now)) if now.number < then.number => "goes back to an attempt",
             (State::Assigned(then), State::Assigned(now))
                 if now.number == then.number && now.executor != then.executor =>

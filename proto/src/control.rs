@@ -7,6 +7,7 @@ use crate::{
     domain::Epoch,
     id::{JobId, NodeId, TaskId},
     limits,
+    outlook::Outlook,
     table::{Mark, Member},
     task::Held,
     time::Wall,
@@ -113,6 +114,9 @@ pub enum QueryReply {
         /// This node drives it, and knows nobody to grant it to.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
         lack: Option<Lack>,
+        /// This node drives it, and it has not ended.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        outlook: Option<Outlook>,
     },
     #[serde(rename = "l")]
     List(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskSummary>),

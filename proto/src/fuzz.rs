@@ -173,7 +173,7 @@ pub fn task_frame(bytes: &[u8]) -> bool {
             assert_eq!(Frame::decode(&again).as_ref(), Ok(&frame), "a frame survives its encoding");
             for item in &frame.items {
                 let (weight, size) = (item.weight(), codec::encode(item).len());
-                assert!(weight * 5 >= size * 4 && weight <= size * 4, "{size} bytes weigh {weight}");
+                assert!(weight * 5 >= size * 4 && weight <= (size * 4).max(40), "{size} bytes weigh {weight}");
             }
             true
         }

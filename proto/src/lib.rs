@@ -25,6 +25,7 @@ pub mod limits;
 pub mod logs;
 pub mod member;
 pub mod merkle;
+pub mod outlook;
 pub mod pbft;
 pub mod role;
 pub mod table;

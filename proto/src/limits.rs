@@ -93,6 +93,9 @@ pub const CONTROL_MEMBERS: usize = 64;
 pub const CONTROL_BYTES: usize = 256 * 1024;
 /// Tasks in one reply to a question.
 pub const REPLY_TASKS: usize = 1000;
+/// Members that are told of as candidates for a task, and what one of them lacks.
+pub const CANDIDATES: usize = 64;
+pub const LACKED: usize = 4;
 /// A reply: [`REPLY_TASKS`] summaries, or one record with its outcome.
 pub const CONTROL_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// A message about blobs: [`NEEDED_BLOBS`] references.

@@ -10,7 +10,7 @@ use mesh_proto::{
     capability::Requirements,
     codec,
     id::{JobId, NetworkId, TaskId},
-    task::{BlobRef, ExecSpec, InputFile, Octets, Priority, Program, Spec, TaskKey},
+    task::{BlobRef, ExecSpec, InputFile, Octets, Priority, Program, Spec, Strategy, TaskKey},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,38 @@ impl From<Urgency> for Priority {
     }
 }
 
+/// How the node that runs a task is chosen, among those that have what it requires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// The nearest of its holders with a free slot; others take over what waits.
+    #[default]
+    Auto,
+    /// The nearest of its holders, whatever it has to do.
+    Dht,
+    /// Whoever bids best.
+    Auction,
+    /// The node that it is given to.
+    Local,
+}
+
+impl Way {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<Way> for Strategy {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Auto => Self::Auto,
+            Way::Dht => Self::Dht,
+            Way::Auction => Self::Auction,
+            Way::Local => Self::Local,
+        }
+    }
+}
+
 /// What a task and the items of a job have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +131,9 @@ pub struct Terms {
     /// reach has it all the task waits for one. Default nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<String>,
+    /// How that node is chosen. Default `auto`.
+    #[serde(default, skip_serializing_if = "Way::is_default")]
+    pub strategy: Way,
     /// RFC 3339, when the key was drawn; a retry must give the same. Default now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born: Option<String>,
@@ -207,6 +242,7 @@ pub struct Maker {
     retries: u8,
     unique: bool,
     requirements: Requirements,
+    strategy: Strategy,
     trace: [u8; 16],
     job: Option<JobId>,
 }
@@ -243,6 +279,7 @@ impl Maker {
             retries: terms.retries,
             unique: terms.unique,
             requirements: terms.require.as_deref().map(parse_requirements).transpose()?.unwrap_or_default(),
+            strategy: terms.strategy.into(),
             trace: terms.trace.as_deref().map(parse_trace).transpose()?.unwrap_or_else(|| trace_of(key)),
             job: None,
         })
@@ -282,6 +319,7 @@ impl Maker {
             job: self.job.map(|job| (job, index)),
             unique: self.unique,
             requirements: self.requirements.clone(),
+            strategy: self.strategy,
             trace: self.trace,
         };
         self.finish(&spec)
@@ -293,6 +331,7 @@ impl Maker {
         maker.program = Program::Manifest { name, count };
         maker.unique = false;
         maker.requirements = Requirements::default();
+        maker.strategy = Strategy::default();
         maker.make(TaskKey::Manifest(key), count, &Item::default())
     }
 

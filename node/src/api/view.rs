@@ -105,6 +105,8 @@ pub struct SpecInfo {
     /// What it requires of the node that runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<String>,
+    /// How that node is chosen.
+    pub strategy: String,
     /// Bytes of standard input; none if it comes by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin_bytes: Option<u64>,
@@ -255,6 +257,7 @@ impl From<&Spec> for SpecInfo {
             deadline: spec.deadline.map(show_date),
             retries: spec.retries,
             require: Some(spec.requirements.to_string()).filter(|text| !text.is_empty()),
+            strategy: spec.strategy.to_string(),
             stdin_bytes: Payload::size(&spec.input),
             files: spec.files.iter().map(|file| file.name.clone()).collect(),
             trace: data_encoding::HEXLOWER.encode(&spec.trace),

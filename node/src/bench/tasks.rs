@@ -9,7 +9,7 @@ use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
-use crate::api::submission::{Command, Item, ProgramSpec, TaskRequest, Terms, show_date};
+use crate::api::submission::{Command, Item, ProgramSpec, TaskRequest, Terms, Way, show_date};
 use crate::api::tasks::submit::Submitted;
 use crate::client::Ask;
 use crate::testnet::{Gateways, Job, Testnet, TestnetError, Told as ToldOf, Tracker};
@@ -23,6 +23,8 @@ pub struct TasksPlan {
     pub payload: usize,
     /// `echo`, `sha256`, `sleep`, or a command that the nodes allow.
     pub program: String,
+    /// How the node that runs each is chosen.
+    pub strategy: Way,
     /// Each waits for the one before, by requests of their own.
     pub one_at_a_time: bool,
     /// Items a second to offer.
@@ -180,7 +182,7 @@ impl TasksPlan {
         for at in 0..self.count {
             let request = TaskRequest {
                 program: self.program(),
-                terms: Terms::default(),
+                terms: Terms { strategy: self.strategy, ..Terms::default() },
                 stdin: Some(self.input(at)),
                 stdin_b64: None,
                 stdin_blob: None,
@@ -213,7 +215,8 @@ impl TasksPlan {
     }
 
     fn job(&self, count: usize, name: &str) -> Job {
-        let terms = Terms { born: Some(show_date(crate::api::now())), ..Terms::default() };
+        let born = Some(show_date(crate::api::now()));
+        let terms = Terms { born, strategy: self.strategy, ..Terms::default() };
         let header = JobHeader {
             name: name.into(),
             key: Some(key(name)),

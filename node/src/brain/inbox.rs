@@ -99,6 +99,7 @@ pub enum Take {
 }
 
 /// What waiting came to.
+#[expect(clippy::large_enum_variant, reason = "nearly all that is waited for is an input")]
 pub enum Waited {
     Input(Input),
     /// The deadline, the limit of idling, or what was also waited for came first.

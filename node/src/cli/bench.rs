@@ -13,6 +13,7 @@ use super::exit::FAILED;
 use super::output::Output;
 use super::settings::Global;
 use super::signals::Signals;
+use crate::api::submission::Way;
 use crate::bench::{Fault, Figures, MapFigures, MapPlan, Place, TasksPlan, What};
 use crate::config::Size;
 
@@ -57,6 +58,9 @@ pub(super) struct Tasks {
     /// What each task runs: echo, sha256, sleep (10 ms), or a command that is allowed.
     #[arg(long, default_value = "echo", value_name = "PROGRAM")]
     program: String,
+    /// How the node that runs a task is chosen. All are given to node 0.
+    #[arg(long, value_enum, default_value = "auto")]
+    strategy: Way,
     /// Each task waits for the one before, as a request of its own.
     #[arg(long, conflicts_with_all = ["rate", "fault"])]
     one_at_a_time: bool,
@@ -174,6 +178,7 @@ impl Tasks {
             count: self.count as usize,
             payload: self.payload as usize,
             program: self.program.clone(),
+            strategy: self.strategy,
             one_at_a_time: self.one_at_a_time,
             rate: self.rate,
             fault,

@@ -1,5 +1,6 @@
 //! The command line, one verb a file.
 
+mod auction;
 mod bench;
 mod blob;
 mod committee;
@@ -11,6 +12,7 @@ mod demo;
 mod durable;
 mod examples;
 mod exit;
+mod explain;
 mod init;
 mod invite;
 mod inviter;
@@ -76,6 +78,9 @@ enum Verb {
     /// Look at tasks, or end them.
     #[command(subcommand)]
     Task(task::Task),
+    /// Look at how tasks were auctioned.
+    #[command(subcommand)]
+    Auction(auction::Auction),
     /// Look at jobs, attach to them, or end them.
     #[command(subcommand)]
     Job(job::Job),
@@ -157,6 +162,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Submit(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Map(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Task(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Auction(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Job(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Status(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),

@@ -11,7 +11,7 @@ use super::Failure;
 use super::settings::now;
 use super::transfer::Upload;
 use crate::api::content::BlobLink;
-use crate::api::submission::{Terms, Urgency, parse_date, show_date};
+use crate::api::submission::{Terms, Urgency, Way, parse_date, show_date};
 use crate::client::{Client, ClientError};
 use crate::config::Span;
 
@@ -34,6 +34,10 @@ pub(super) struct TermFlags {
     /// be there; a trailing ? marks what is only preferred. It waits where no node in reach has it all.
     #[arg(long, value_name = "LIST", value_parser = requirements)]
     require: Option<Requirements>,
+    /// How that node is chosen: the nearest holder that has room, the nearest holder, whoever bids best, or the node that it is
+    /// given to.
+    #[arg(long, value_enum, default_value = "auto")]
+    strategy: Way,
     /// What goes first where there is a queue.
     #[arg(long, value_enum, default_value = "medium")]
     priority: Urgency,
@@ -61,6 +65,7 @@ impl TermFlags {
             retries: self.retries,
             unique: self.unique,
             require: self.require.as_ref().map(Requirements::to_string).filter(|text| !text.is_empty()),
+            strategy: self.strategy,
             born: Some(show_date(self.key_born.unwrap_or(now))),
             trace: None,
         }

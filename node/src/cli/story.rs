@@ -29,6 +29,7 @@ fn place(what: &str) -> (Part, u32, u8) {
         // Its number is forgotten: it was one of those that the node still tells of, or later.
         () if begins("an attempt failed") => (Part::Attempts, u32::MAX, 0),
         () if begins("waits") => (Part::Attempts, 0, 0),
+        () if begins("auctioned") => (Part::Held, 0, 1),
         () if begins("cancellation") => (Part::CancelAsked, 0, 0),
         () if begins("result delivered") => (Part::Delivered, 0, 0),
         () if what.ends_with("on a majority of the holders") => (Part::Ended, 0, 0),
@@ -40,7 +41,7 @@ fn place(what: &str) -> (Part, u32, u8) {
 /// `attempt 2 started`: its number, and how far it has come.
 fn of_attempt(what: &str) -> Option<(u32, u8)> {
     let (number, rest) = what.strip_prefix("attempt ")?.split_once(' ')?;
-    let steps = ["granted", "queued", "started", "finished", "failed"];
+    let steps = ["granted", "queued", "is handed over", "started", "finished", "failed"];
     let step = (0..).zip(steps).find(|(_, step)| rest.starts_with(step)).map_or(u8::MAX, |(at, _)| at);
     Some((number.parse().ok()?, step))
 }
@@ -83,6 +84,7 @@ mod tests {
             "waits: no node in reach has what it requires",
             "attempt 1 granted to e",
             "attempt 1 queued",
+            "attempt 1 is handed over to f, who has a free slot",
             "attempt 1 started",
             "attempt 1 finished",
             "attempt 1 failed: exit code 1",

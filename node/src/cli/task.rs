@@ -1,4 +1,4 @@
-//! `meshd task list|show|logs|cancel|result`.
+//! `meshd task list|show|explain|retry|logs|cancel|result`.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use hyper::Response;
 
 use super::Failure;
+use super::explain;
 use super::output::Output;
 use super::results::{self, escape};
 use super::settings::Global;
@@ -16,7 +17,7 @@ use super::story;
 use super::submit::{await_result, report};
 use crate::api::logs::{LogEvent, Stream};
 use crate::api::result::TaskResult;
-use crate::api::tasks::list::Page;
+use crate::api::tasks::{explain::ExplainInfo, list::Page, submit::Submitted};
 use crate::api::view::{TaskInfo, TaskRow};
 use crate::client::{Ask, ClientError, Events};
 
@@ -27,6 +28,10 @@ pub(super) enum Task {
     List(List),
     /// Show a task and its whole story across nodes.
     Show(One),
+    /// Say why a task waits, or why it ran where it ran.
+    Explain(One),
+    /// Run what came to nothing once more, as a task of its own.
+    Retry(One),
     /// Print what a task writes.
     Logs(Logs),
     /// Ask for a task's end.
@@ -88,6 +93,15 @@ impl Task {
                 let mut info: TaskInfo = client.ask(&Ask::get(format!("/v1/tasks/{}", escape(task)))).await?;
                 story::sort(&mut info.story);
                 Ok(output.put(&info, show)?)
+            }
+            Self::Explain(One { task }) => {
+                let info: ExplainInfo = client.ask(&Ask::get(format!("/v1/tasks/{}/explain", escape(task)))).await?;
+                say_silent(&info.silent);
+                Ok(output.put(&info, explain::show)?)
+            }
+            Self::Retry(One { task }) => {
+                let taken: Submitted = client.ask(&Ask::post(format!("/v1/tasks/{}/retry", escape(task)))).await?;
+                Ok(output.put(&taken, |taken| taken.task.clone())?)
             }
             Self::Logs(logs) => logs.run(&client, output).await,
             Self::Cancel(One { task }) => {
@@ -244,6 +258,7 @@ fn show(info: &TaskInfo) -> String {
     let program = info.spec.program.as_ref().and_then(|program| serde_json::to_string(program).ok());
     line("program", program.unwrap_or_default());
     line("require", info.spec.require.clone().unwrap_or_default());
+    line("strategy", info.spec.strategy.clone());
     line("job", info.spec.job.clone().unwrap_or_default());
     line("key", info.spec.key.clone());
     line("placed", format!("{} through {}", info.placed, info.gateway));

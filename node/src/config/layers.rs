@@ -270,7 +270,11 @@ fn readings(default: &Value, given: &Given) -> Vec<Value> {
             vec![list(&items)]
         }
         Value::Bool(_) => as_bool().into_iter().chain([as_text]).collect(),
-        Value::Number(_) => as_number().into_iter().chain([as_text]).collect(),
+        Value::Number(number) => {
+            let as_fraction = || text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number);
+            let fraction = if number.is_f64() { as_fraction() } else { None };
+            as_number().into_iter().chain(fraction).chain([as_text]).collect()
+        }
         // Unset: its type shows only in what it accepts.
         Value::Null => [as_text].into_iter().chain(as_number()).chain(as_bool()).collect(),
         Value::String(_) | Value::Object(_) => vec![as_text],

@@ -20,7 +20,7 @@ pub use environment::read_environment;
 pub use keys::leaf_keys;
 pub use layers::{FileSource, Given, Loaded, Origin, Override, Sources, load};
 pub use problem::{ConfigError, Problem, Report};
-pub use sections::Section;
+pub use sections::{Section, Versions};
 pub use show::Entry;
 pub use units::{Size, Span, UnitError};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub raft: sections::Raft,
     /// Task records and their copies.
     pub tasks: sections::Tasks,
+    /// Who runs a task, where that is auctioned.
+    pub auction: sections::Auction,
     /// Host commands.
     pub exec: sections::Exec,
     /// What tasks may ask for.
@@ -66,6 +68,7 @@ impl Config {
             ("committee", &self.committee),
             ("raft", &self.raft),
             ("tasks", &self.tasks),
+            ("auction", &self.auction),
             ("exec", &self.exec),
             ("capabilities", &self.capabilities),
             ("blob", &self.blob),

@@ -241,3 +241,21 @@ proptest! {
         prop_assert_eq!(load(&sources).unwrap().config.tasks.copies, expected);
     }
 }
+
+#[test]
+fn the_weights_of_an_auction_are_shares_of_one() {
+    let weights = |capability: &str, load: &str| {
+        environment(&[("MESHD_AUCTION__CAPABILITY", capability), ("MESHD_AUCTION__LOAD", load)])
+    };
+    let loaded = load(&weights("0.5", "0.2")).unwrap();
+    assert_eq!((loaded.config.auction.capability, loaded.config.auction.load), (0.5, 0.2));
+    for (capability, load, expected) in [
+        ("0.5", "0.3", "auction.capability: and load, performance and resources sum to 1.1, and not to 1"),
+        ("1.2", "-0.5", "auction.capability: 1.2 is not between 0 and 1"),
+    ] {
+        let found = problems(&weights(capability, load));
+        assert!(found.first().is_some_and(|problem| problem.starts_with(expected)), "{found:#?}");
+    }
+    let found = problems(&file("[auction]\nbidding_time = \"0s\""));
+    assert!(found.len() == 1 && found[0].starts_with("auction.bidding_time: "), "{found:#?}");
+}

@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use mesh_proto::capability::{Capabilities, CapabilityError, Name, Value};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-/// For as long as the process lives. What does not fit is left out, commands first, and told to the log.
-pub fn capabilities(config: &Config) -> Capabilities {
+/// For as long as the process lives, with what commands say of their versions. What does not fit is left out, commands
+/// first, and told to the log.
+pub fn capabilities(config: &Config, versions: &BTreeMap<String, Value>) -> Capabilities {
     // What is no capability was refused with the rest of the configuration.
     let mut all = Capabilities::parse(config.capabilities.declare.iter().map(String::as_str)).unwrap_or_default();
     let commands: Vec<&str> = config.exec.allow.iter().filter_map(|command| last_part(command)).collect();
@@ -19,13 +20,15 @@ pub fn capabilities(config: &Config) -> Capabilities {
     let zone = config.node.zone.as_ref().map(|zone| ("zone", zone.clone()));
     for (name, value) in plain(config).into_iter().chain(zone) {
         if let Err(error) =
-            name.parse::<Name>().map_err(CapabilityError::from).and_then(|name| add(&mut all, name, Some(&value)))
+            name.parse::<Name>().map_err(CapabilityError::from).and_then(|name| add_text(&mut all, name, &value))
         {
             tracing::warn!("this node does not tell the mesh its {name}, {value}: {error}");
         }
     }
-    let mut told =
-        |command: &&str| Name::tool(command).map_err(CapabilityError::from).and_then(|name| add(&mut all, name, None));
+    let mut told = |command: &&str| {
+        let name = Name::tool(command).map_err(CapabilityError::from)?;
+        add(&mut all, name, versions.get(*command).cloned())
+    };
     let left_out: Vec<CapabilityError> = commands.iter().filter_map(|command| told(command).err()).collect();
     if let Some(error) = left_out.last() {
         tracing::warn!("this node does not tell the mesh of {} commands that it allows: {error}", left_out.len());
@@ -34,12 +37,13 @@ pub fn capabilities(config: &Config) -> Capabilities {
 }
 
 /// Unless the operator says otherwise.
-fn add(all: &mut Capabilities, name: Name, value: Option<&str>) -> Result<(), CapabilityError> {
-    if all.get(&name).is_some() {
-        return Ok(());
-    }
-    let value = value.map(|value| Value::parse(&name, value)).transpose()?;
-    all.set(name, value)
+fn add(all: &mut Capabilities, name: Name, value: Option<Value>) -> Result<(), CapabilityError> {
+    if all.get(&name).is_some() { Ok(()) } else { all.set(name, value) }
+}
+
+fn add_text(all: &mut Capabilities, name: Name, value: &str) -> Result<(), CapabilityError> {
+    let value = Value::parse(&name, value)?;
+    add(all, name, Some(value))
 }
 
 /// What every machine has. Of memory, as much as one task may use.
@@ -74,7 +78,8 @@ mod tests {
 
     fn of(text: &str) -> Capabilities {
         let file = Some(FileSource { path: "meshd.toml".into(), text: text.into() });
-        capabilities(&load(&Sources { file, ..Sources::default() }).unwrap().config)
+        let versions = BTreeMap::from([("env".to_owned(), Value::parse(&"tool:env".parse().unwrap(), "9.4").unwrap())]);
+        capabilities(&load(&Sources { file, ..Sources::default() }).unwrap().config, &versions)
     }
 
     #[test]
@@ -82,7 +87,7 @@ mod tests {
         let has = of("[node]\nzone = \"eu\"\n[exec]\nallow = [\"sort\", \"/usr/bin/env\"]\nmemory = \"2GiB\"\n\
              [capabilities]\ndeclare = [\"gpu=1\", \"cores=3\", \"tool:sort=9.1\", \"ssd\"]");
         let texts: Vec<String> = has.texts().collect();
-        for expected in ["cores=3", "gpu=1", "mem=2GiB", "ssd", "tool:env", "tool:sort=9.1", "zone=eu"] {
+        for expected in ["cores=3", "gpu=1", "mem=2GiB", "ssd", "tool:env=9.4", "tool:sort=9.1", "zone=eu"] {
             assert!(texts.iter().any(|text| text == expected), "{expected} in {texts:?}");
         }
         for name in ["arch", "os"] {

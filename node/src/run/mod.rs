@@ -4,6 +4,7 @@ mod able;
 mod admission;
 mod announce;
 mod blobs;
+mod free_memory;
 mod keeping;
 mod logs;
 mod membership;
@@ -16,6 +17,7 @@ mod places;
 mod pump;
 mod readiness;
 mod roll;
+mod versions;
 
 pub(crate) use places::Places;
 

@@ -3,12 +3,14 @@
 use super::{
     able,
     blobs::NodeBlobs,
+    free_memory,
     keeping::{Keeping, Wants},
     logs::NodeLogs,
     membership::NodeMembership,
     meters::BrainMeters,
     own_entry::OwnEntry,
     parts, peers, pump, readiness,
+    versions::versions,
 };
 use crate::{
     api::{self, Api, Pulse},
@@ -142,7 +144,11 @@ impl Node {
         }
         let met = remembered.iter().next().is_some() || skipped > 0;
         let new = NewLog { store_id: StoreId(rand::random()), salt: rand::random() };
-        let has = able::capabilities(config);
+        let executor_config = parts::executor_config(config, &dir)?;
+        for warning in executor_config.exec.iter().flat_map(|exec| exec.allowed.warnings()) {
+            tracing::warn!("exec.allow: {warning}");
+        }
+        let has = able::capabilities(config, &versions(config, &executor_config).await);
         let restored = brain::restore(&dir, &parts::log_config(config), new, seam, |store| {
             parts::coordinator_config(config, &identity, &has, met, store)
         })?;
@@ -258,6 +264,7 @@ impl Node {
             directory.clone(),
             remembered,
         )));
+        background.push(runtime.spawn(free_memory::watch(inbox.clone())));
         background.push(runtime.spawn(readiness::watch(unready.clone(), meters.clone(), brain.clone())));
         let (wants, wanted) = Wants::new();
         background.extend(super::blobs::serve(&network, &blobs, wants.clone()).map(|serving| runtime.spawn(serving)));

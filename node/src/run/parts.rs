@@ -104,6 +104,7 @@ pub fn tasks_config(config: &Config) -> mesh_tasks::Config {
         retention: config.tasks.retention.get(),
         retained_max: config.tasks.max_ended as usize,
         slots: config.exec.slots,
+        auction: config.auction.config(),
         ..mesh_tasks::Config::default()
     }
 }
@@ -182,9 +183,6 @@ pub fn executor_config(config: &Config, dir: &DataDir) -> Result<ExecutorConfig,
         false => {
             let path = std::env::var("PATH").unwrap_or_default();
             let allowed = Allowed::resolve(&config.exec.allow, &path)?;
-            for warning in allowed.warnings() {
-                tracing::warn!("exec.allow: {warning}");
-            }
             let mut exec = ExecConfig::new(allowed);
             exec.limits.memory_bytes = Some(config.exec.memory.bytes());
             exec.writable = config.exec.writable.iter().map(|path| directory(path)).collect::<Result<_, _>>()?;

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use mesh_proto::{
         capability::Requirements,
-        task::{ExecSpec, Priority, Status, TaskKey},
+        task::{ExecSpec, Priority, Status, Strategy, TaskKey},
         time::Wall,
     };
 
@@ -97,6 +97,7 @@ mod tests {
             job: None,
             unique: false,
             requirements: Requirements::default(),
+            strategy: Strategy::default(),
             trace: [0; 16],
         }
     }

@@ -20,6 +20,7 @@ mod names;
 mod one_dies;
 mod orphans;
 mod out_dir;
+mod placing;
 mod ports;
 mod raft;
 mod requirements;

@@ -1,4 +1,4 @@
-use super::{Attempt, Ballot, Birth, Outcome, Register, Version};
+use super::{Announcement, Attempt, Ballot, Bid, Birth, Outcome, Register, Version};
 use crate::{
     bounded,
     codec::{self, DecodeError},
@@ -53,7 +53,7 @@ pub struct Known {
     pub confirmed: bool,
 }
 
-/// One thing about one task. The letters in the encoding are the wire's; the names are the field's.
+/// One thing about one task, or about as many as two nodes trade. The letters in the encoding are the wire's; the names are the field's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Item {
@@ -298,6 +298,59 @@ pub enum Item {
         driver: NodeId,
     },
 
+    // Handing over what waits for a slot: from a victim to a thief, by the word of each task's driver.
+    /// Thief to victim: has slots for so many.
+    #[serde(rename = "A")]
+    Steal {
+        #[serde(rename = "n")]
+        most: u32,
+    },
+    /// Victim to thief: so many are on their way, from their drivers.
+    #[serde(rename = "Y")]
+    Yielded {
+        #[serde(rename = "n")]
+        count: u32,
+    },
+    /// Victim to driver: this attempt is not begun, and will not be until it is said to be kept. The other has a slot for it.
+    #[serde(rename = "X")]
+    Retract {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+        #[serde(rename = "t")]
+        thief: NodeId,
+    },
+    /// Driver to victim: it stays with you.
+    #[serde(rename = "K")]
+    Keep {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+    },
+
+    // Auctions.
+    /// Auctioneer to whoever may bid.
+    #[serde(rename = "U")]
+    Announce(Announcement),
+    /// Bidder to auctioneer; none if it does not want it.
+    #[serde(rename = "B")]
+    Bid {
+        #[serde(rename = "a")]
+        auction: u64,
+        #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+        bid: Option<Bid>,
+    },
+    /// Auctioneer to whoever bid: it is closed, and so many are yours. Each comes from its driver.
+    #[serde(rename = "L")]
+    Closed {
+        #[serde(rename = "a")]
+        auction: u64,
+        #[serde(rename = "n")]
+        won: u32,
+    },
+
     // Gateways that wait, and users that ask.
     /// Gateway to a home member: tell me its holders and how it ends.
     #[serde(rename = "f")]
@@ -338,9 +391,13 @@ pub enum Item {
 }
 
 impl Item {
-    pub fn task(&self) -> TaskId {
+    /// Which task it is about, if it is about one.
+    pub fn task(&self) -> Option<TaskId> {
         match self {
-            Self::Place { birth, .. } => birth.task,
+            Self::Steal { .. } | Self::Yielded { .. } | Self::Announce(_) | Self::Bid { .. } | Self::Closed { .. } => {
+                None
+            }
+            Self::Place { birth, .. } => Some(birth.task),
             Self::Placed { task, .. }
             | Self::Taken { task, .. }
             | Self::NotMine { task, .. }
@@ -364,11 +421,13 @@ impl Item {
             | Self::Report { task, .. }
             | Self::Settled { task, .. }
             | Self::DrivenBy { task, .. }
+            | Self::Retract { task, .. }
+            | Self::Keep { task, .. }
             | Self::Follow { task }
             | Self::Following { task, .. }
             | Self::Unknown { task }
             | Self::Ended { task, .. }
-            | Self::Cancel { task } => *task,
+            | Self::Cancel { task } => Some(*task),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tasks on the wire and on disk: what was asked, the replicated record, and the messages of `/mesh/task/1`.
 
+mod auction;
 mod ballot;
 mod message;
 mod octets;
@@ -7,8 +8,10 @@ mod outcome;
 mod payload;
 mod record;
 mod spec;
+mod strategy;
 mod weight;
 
+pub use auction::{Announcement, Bid};
 pub use ballot::{Ballot, Version};
 pub use message::{Frame, Held, Item, Known};
 pub use octets::Octets;
@@ -16,6 +19,7 @@ pub use outcome::{Ending, Failure, FailureKind, How, Outcome, Status};
 pub use payload::{BlobRef, Payload};
 pub use record::{Attempt, Birth, FailedAttempt, Fault, Holder, Register, State, spec_digest};
 pub use spec::{ExecSpec, InputFile, Priority, Program, Spec, SpecError, TaskKey, job_id, task_id};
+pub use strategy::{BadStrategy, Strategy};
 
 /// Payloads up to this size travel in the record; larger ones are blobs. DESIGN section 7.
 pub const INLINE_LIMIT: usize = 16 * 1024;

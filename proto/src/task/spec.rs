@@ -1,4 +1,4 @@
-use super::Payload;
+use super::{Payload, Strategy};
 use crate::{
     bounded,
     capability::Requirements,
@@ -55,6 +55,9 @@ pub struct Spec {
     /// What it asks of the node that runs it.
     #[serde(rename = "n", default, skip_serializing_if = "no_requirements")]
     pub requirements: Requirements,
+    /// How that node is chosen.
+    #[serde(rename = "s", default, skip_serializing_if = "Strategy::is_default")]
+    pub strategy: Strategy,
     /// One id from submission to result, as in W3C trace context.
     #[serde(rename = "t", with = "serde_bytes")]
     pub trace: [u8; 16],
@@ -142,6 +145,11 @@ pub enum Priority {
     High,
     #[serde(rename = "c")]
     Critical,
+}
+
+impl Priority {
+    /// From the least to the most urgent.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 }
 
 /// A specification that no node will take.

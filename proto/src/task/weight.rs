@@ -12,7 +12,8 @@ const DATE: usize = 10;
 const COUNT: usize = 4;
 
 impl Item {
-    /// About how many bytes it takes in a frame: at least 80 % of what it does take, and at most four times that.
+    /// About how many bytes it takes in a frame: at least 80 % of what it does take, and at most four times
+    /// that, or 40.
     pub fn weight(&self) -> usize {
         match self {
             Self::Follow { .. } | Self::Unknown { .. } | Self::Cancel { .. } => ITEM,
@@ -25,7 +26,14 @@ impl Item {
             Self::Prepare { .. } => ITEM + BALLOT + DATE,
             Self::Refused { .. } => ITEM + 2 * BALLOT,
             Self::Ask { .. } => ITEM + COUNT + DATE,
-            Self::Busy { .. } | Self::Running { .. } | Self::Settled { .. } => ITEM + COUNT,
+            Self::Busy { .. } | Self::Running { .. } | Self::Settled { .. } | Self::Keep { .. } => ITEM + COUNT,
+            Self::Retract { .. } => ITEM + COUNT + NODE,
+            // They have no id, and are as heavy as what has: a frame is bounded by its items as well.
+            Self::Steal { .. } | Self::Yielded { .. } | Self::Closed { .. } | Self::Bid { .. } => ITEM,
+            Self::Announce(announcement) => {
+                let requirements = announcement.requirements.iter().flat_map(|all| all.iter());
+                ITEM + requirements.map(|one| one.to_string().len() + 2).sum::<usize>()
+            }
             Self::TooOld { .. } => ITEM + 2 * DATE,
             Self::DrivenBy { .. } => ITEM + NODE,
             Self::NotMine { home, .. } => ITEM + NODE * home.len(),

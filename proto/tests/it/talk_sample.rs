@@ -16,6 +16,7 @@ use mesh_proto::{
     id::{BlobId, Digest, StoreId},
     ledger,
     logs::Question,
+    outlook::{Candidate, Outlook},
     pbft::{Sequence, View},
     table::{Mark, Member, Role, Standing},
     task::{BlobRef, job_id},
@@ -43,16 +44,30 @@ pub fn control() -> Vec<Sample> {
         running: true,
         story: vec![line],
         lack: None,
+        outlook: None,
     };
     let lacked = requirements().hard().map(|asked| (asked.clone(), 3)).collect();
+    let candidate = Candidate {
+        node,
+        reached: true,
+        slots: 8,
+        busy: 3,
+        tried: 1,
+        capability_ppm: 1_000_000,
+        performance_ppm: 500_000,
+        worth_ppm: 687_500,
+        lacked: requirements().hard().take(1).cloned().collect(),
+    };
     let lacking = QueryReply::Task {
         held: None,
         driving: Some(vec![]),
         running: false,
         story: vec![],
         lack: Some(Lack { members: 4, away: 1, lacked }),
+        outlook: Some(Outlook { again_ms: Some(200), candidates: vec![candidate], more: 3 }),
     };
-    let unknown = QueryReply::Task { held: None, driving: None, running: false, story: Vec::new(), lack: None };
+    let unknown =
+        QueryReply::Task { held: None, driving: None, running: false, story: Vec::new(), lack: None, outlook: None };
     let summary = TaskSummary {
         task,
         state: "done".into(),

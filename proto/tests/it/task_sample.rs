@@ -6,9 +6,9 @@ use mesh_proto::{
     fuzz::{NOW, known_genesis},
     id::{BlobId, NodeId, StoreId, TaskId},
     task::{
-        Attempt, Ballot, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind, Fault, Frame, Held,
-        Holder, How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register, Spec, State,
-        Status, TaskKey, Version, job_id,
+        Announcement, Attempt, Ballot, Bid, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind,
+        Fault, Frame, Held, Holder, How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register,
+        Spec, State, Status, Strategy, TaskKey, Version, job_id,
     },
     time::Wall,
 };
@@ -46,6 +46,7 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-exec", exec),
         ("task-spec-in-place", Spec { program: Program::Exec(in_place), ..spec() }),
         ("task-spec-requiring", Spec { requirements: requirements(), ..spec() }),
+        ("task-spec-auction", Spec { strategy: Strategy::Auction, ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]
     .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))
@@ -118,6 +119,18 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-unknown", Item::Unknown { task }),
         ("task-ended", Item::Ended { task, digest: birth.digest(), register: ended }),
         ("task-cancel", Item::Cancel { task }),
+        ("task-steal", Item::Steal { most: 256 }),
+        ("task-yielded", Item::Yielded { count: 3 }),
+        ("task-retract", Item::Retract { task, attempt: 2, thief: node(3) }),
+        ("task-keep", Item::Keep { task, attempt: 2 }),
+        ("task-announce", Item::Announce(Announcement { auction: 7, count: 40, requirements: None, closes_ms: 250 })),
+        (
+            "task-announce-requiring",
+            Item::Announce(Announcement { auction: 8, count: 1, requirements: Some(requirements()), closes_ms: 250 }),
+        ),
+        ("task-bid", Item::Bid { auction: 7, bid: Some(Bid { slots: 8, busy: 3, free_ppm: 512_000 }) }),
+        ("task-no-bid", Item::Bid { auction: 8, bid: None }),
+        ("task-closed", Item::Closed { auction: 7, won: 12 }),
     ]
 }
 
@@ -142,6 +155,7 @@ pub fn spec() -> Spec {
         job: None,
         unique: false,
         requirements: Requirements::default(),
+        strategy: Strategy::default(),
         trace: [0x22; 16],
     }
 }

@@ -6,6 +6,7 @@ use mesh_proto::{
     id::{BlobId, NodeId, StoreId, TaskId},
     label::Label,
     ledger,
+    outlook::Outlook,
     task::{Ballot, BlobRef, Octets, Register, Version},
     time::Wall,
 };
@@ -111,6 +112,8 @@ pub struct TaskView {
     pub running: bool,
     /// Why its driver grants it to nobody.
     pub lack: Option<Lack>,
+    /// What its driver knows of whom it may grant it to.
+    pub outlook: Option<Outlook>,
     /// Holders whose word is being waited for.
     pub waiting_for: Vec<NodeId>,
     /// In order of time, each with the node that it happened on.

@@ -1,6 +1,7 @@
 use crate::{
     Answer, Command, ControlMessage, Effect, Fact, Heartbeat, Input, Message, Query, QueryReply, Refusal, RequestId,
     agreement::{self, Agreement, Pages},
+    crowding::Crowding,
     effect::rests_on_nothing,
     lists::Listing,
     queries::{Queries, Question},
@@ -60,6 +61,8 @@ pub struct Coordinator {
     /// The store does not know yet that this node is introduced.
     newly_introduced: bool,
     pub(crate) has_room: bool,
+    /// How busy this node said that it is, and when.
+    pub(crate) told: (Crowding, Mono),
     /// Motions in force, as those say that are connected: [`crate::StatusView::serials`].
     serials: BTreeMap<NodeId, u64>,
     pub(crate) agreement: Option<Agreement>,
@@ -91,6 +94,7 @@ impl Coordinator {
             control: Vec::new(),
             news: BTreeMap::new(),
             newly_introduced: false,
+            told: (Crowding::default(), Mono::default()),
             has_room: true,
             serials: BTreeMap::new(),
             // A genesis with founders that no committee can have is refused before it becomes a network.
@@ -191,6 +195,7 @@ impl Coordinator {
             Input::Executed { task, attempt, outcome } => {
                 self.with_tasks(now, effects, |tasks, cx| tasks.executed(cx, task, attempt, outcome));
             }
+            Input::Memory { free_ppm } => self.tasks.memory(free_ppm),
             Input::Disk { room } => {
                 self.has_room = room;
                 self.tasks.disk(room);
@@ -216,18 +221,22 @@ impl Coordinator {
 
     /// Due timers of what goes on although the disk is slow: heartbeats, and who is silent. Makes few facts.
     pub fn handle_control_deadline(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.load_due().is_some_and(|due| due <= now.mono) {
+            let heartbeat = self.heartbeat();
+            self.say_load(now, heartbeat);
+        }
         if self.members.deadline() <= now.mono {
             let mut asked = Vec::new();
             self.members.handle_deadline(now, &mut self.rng, &mut asked);
             self.carry_out(now, asked, effects);
         }
         self.answer_overdue(now);
-        self.scan();
+        self.scan(now);
     }
 
     /// When to call [`Self::handle_control_deadline`] next.
     pub fn control_deadline(&self) -> Option<Mono> {
-        [Some(self.members.deadline()), self.queries.deadline()].into_iter().flatten().min()
+        [Some(self.members.deadline()), self.queries.deadline(), self.load_due()].into_iter().flatten().min()
     }
 
     /// When to call [`Self::handle_deadline`] next.
@@ -379,11 +388,11 @@ impl Coordinator {
             ControlMessage::Query { id, query: Query::Agreement(question) } => {
                 self.asked_of_agreement(now, from, id, question, effects);
             }
-            ControlMessage::Query { id, query } => self.on_query(from, id, query),
+            ControlMessage::Query { id, query } => self.on_query(now, from, id, query),
             ControlMessage::Reply { id: UNASKED, reply: QueryReply::Agreement(reply) } => {
                 self.with_agreement(effects, |agreement, asked| agreement.answered(now, from, reply, asked));
             }
-            ControlMessage::Reply { id, reply } => self.on_reply(from, id, reply),
+            ControlMessage::Reply { id, reply } => self.on_reply(now, from, id, reply),
         }
     }
 
@@ -404,10 +413,7 @@ impl Coordinator {
                 Asked::Compare(node) => self.compare_with(node),
                 Asked::Heartbeat => {
                     let heartbeat = self.heartbeat();
-                    let own = Load { slots: heartbeat.slots, running: heartbeat.running, queued: heartbeat.queued };
-                    self.tasks.load_of(self.config.me.node, own);
-                    let connected: Vec<NodeId> = self.members.connected().collect();
-                    self.control.extend(connected.into_iter().map(|to| (to, ControlMessage::Heartbeat(heartbeat))));
+                    self.say_load(now, heartbeat);
                 }
                 Asked::Silent(node) => {
                     self.queries.gone(node);
@@ -441,7 +447,7 @@ impl Coordinator {
         self.news.insert(member.node, member);
     }
 
-    fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
         let totals = self.tasks.totals();
         let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
         let epoch = self.agreement.as_ref().map_or_else(Epoch::default, Agreement::epoch);

@@ -48,4 +48,6 @@ pub enum Input {
     Executed { task: TaskId, attempt: u32, outcome: Arc<Outcome> },
     /// Whether there is room for new work on the disk. Below the reserve new work gets `busy`.
     Disk { room: bool },
+    /// How much of this machine's memory is free, in parts per million.
+    Memory { free_ppm: u32 },
 }

@@ -16,6 +16,7 @@ pub mod agreement;
 mod answer;
 mod command;
 mod coordinator;
+mod crowding;
 mod decisions;
 mod effect;
 mod fact;

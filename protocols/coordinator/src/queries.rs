@@ -123,10 +123,10 @@ impl Coordinator {
     /// Asks every member that can be reached, and itself.
     pub(crate) fn ask_all(&mut self, now: Now, request: RequestId, question: Question) {
         let patience = if matches!(question, Question::List(_)) { LIST_PATIENCE } else { PATIENCE };
-        self.ask_until(now.mono + patience, request, question);
+        self.ask_until(now, now.mono + patience, request, question);
     }
 
-    fn ask_until(&mut self, deadline: Mono, request: RequestId, question: Question) {
+    fn ask_until(&mut self, now: Now, deadline: Mono, request: RequestId, question: Question) {
         let id = self.queries.next;
         self.queries.next += 1;
         let query = query(&question);
@@ -150,10 +150,10 @@ impl Coordinator {
         self.queries.open.insert(id, Open { request, question, waiting, replies: BTreeMap::new(), deadline, silent });
         match query {
             _ if !asks_itself => {}
-            Query::List(filter) => self.begin_scan(Asker::Own(id), Wanted::Matching(filter)),
-            Query::Rows(tasks) => self.begin_scan(Asker::Own(id), Wanted::These(tasks.into())),
-            Query::Task(task) => self.on_reply(self.node(), id, self.account_of(&task)),
-            Query::Prefix(prefix) => self.on_reply(self.node(), id, self.ids_with(&prefix)),
+            Query::List(filter) => self.begin_scan(now, Asker::Own(id), Wanted::Matching(filter)),
+            Query::Rows(tasks) => self.begin_scan(now, Asker::Own(id), Wanted::These(tasks.into())),
+            Query::Task(task) => self.on_reply(now, self.node(), id, self.account_of(now, &task)),
+            Query::Prefix(prefix) => self.on_reply(now, self.node(), id, self.ids_with(&prefix)),
             // Asked of some, not of all.
             Query::Agreement(_) => {}
         }
@@ -172,15 +172,15 @@ impl Coordinator {
         let is_nobody = waiting.is_empty();
         self.queries.open.insert(id, Open { request, question, waiting, replies, deadline, silent });
         if is_nobody {
-            self.conclude(id);
+            self.conclude(now, id);
         }
     }
 
-    pub(crate) fn on_query(&mut self, from: NodeId, id: u64, query: Query) {
+    pub(crate) fn on_query(&mut self, now: Now, from: NodeId, id: u64, query: Query) {
         match query {
-            Query::List(filter) => self.begin_scan(Asker::Peer(from, id), Wanted::Matching(filter)),
-            Query::Rows(tasks) => self.begin_scan(Asker::Peer(from, id), Wanted::These(tasks.into())),
-            Query::Task(task) => self.reply(from, id, self.account_of(&task)),
+            Query::List(filter) => self.begin_scan(now, Asker::Peer(from, id), Wanted::Matching(filter)),
+            Query::Rows(tasks) => self.begin_scan(now, Asker::Peer(from, id), Wanted::These(tasks.into())),
+            Query::Task(task) => self.reply(from, id, self.account_of(now, &task)),
             Query::Prefix(prefix) => self.reply(from, id, self.ids_with(&prefix)),
             // Answered by agreement.
             Query::Agreement(_) => {}
@@ -191,14 +191,14 @@ impl Coordinator {
         self.control.push((to, ControlMessage::Reply { id, reply }));
     }
 
-    pub(crate) fn on_reply(&mut self, from: NodeId, id: u64, reply: QueryReply) {
+    pub(crate) fn on_reply(&mut self, now: Now, from: NodeId, id: u64, reply: QueryReply) {
         let Some(open) = self.queries.open.get_mut(&id) else { return };
         if open.waiting.remove(&from) {
             // One that has a ledger is enough.
             let is_enough = matches!(reply, QueryReply::Agreement(Reply::Ledger(Some(_)) | Reply::Certified(Some(_))));
             open.replies.insert(from, reply);
             if open.waiting.is_empty() || is_enough {
-                self.conclude(id);
+                self.conclude(now, id);
             }
         }
     }
@@ -213,11 +213,11 @@ impl Coordinator {
             .map(|(id, _)| *id)
             .collect();
         for id in due {
-            self.conclude(id);
+            self.conclude(now, id);
         }
     }
 
-    fn conclude(&mut self, id: u64) {
+    fn conclude(&mut self, now: Now, id: u64) {
         let Some(mut open) = self.queries.open.remove(&id) else { return };
         open.silent.extend(&open.waiting);
         let answer = match open.question {
@@ -229,7 +229,7 @@ impl Coordinator {
                 Some(list) => Answer::Tasks(list),
                 // Who answers so late that nothing is left of this time has as much again.
                 None => {
-                    return self.ask_until(open.deadline + LIST_PATIENCE, open.request, Question::List(listing));
+                    return self.ask_until(now, open.deadline + LIST_PATIENCE, open.request, Question::List(listing));
                 }
             },
             Question::Resolve(_) => {
@@ -274,7 +274,7 @@ impl Coordinator {
     }
 
     /// What this node itself knows of a task.
-    fn account_of(&self, task: &TaskId) -> QueryReply {
+    fn account_of(&self, now: Now, task: &TaskId) -> QueryReply {
         let told = self.tasks.story_of(task).into_iter();
         QueryReply::Task {
             held: self.tasks.shelf().copy(task).map(|copy| copy.to_held()),
@@ -282,6 +282,7 @@ impl Coordinator {
             running: self.tasks.is_running(task),
             story: told.map(|(at, what)| StoryLine { at, node: self.node(), what }).collect(),
             lack: self.tasks.lack_of(task),
+            outlook: self.tasks.outlook_of(now, task),
         }
     }
 
@@ -373,10 +374,13 @@ impl Coordinator {
 /// One account of a task out of many: the latest copy, what its driver waits for, and the story in order.
 fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>) -> Option<TaskView> {
     let mut best: Option<Held> = None;
-    let (mut driving, mut is_running, mut story, mut lack) = (None, false, Vec::new(), None);
+    let (mut driving, mut is_running, mut story, mut lack, mut outlook) = (None, false, Vec::new(), None, None);
     let mut copies: Vec<Held> = Vec::new();
     for reply in replies.into_values() {
-        let QueryReply::Task { held, driving: theirs, running, story: lines, lack: lacked } = reply else { continue };
+        let QueryReply::Task { held, driving: theirs, running, story: lines, lack: lacked, outlook: told } = reply
+        else {
+            continue;
+        };
         if let Some(held) = held.filter(|held| held.birth.task == task) {
             if best.as_ref().is_none_or(|best| (best.ballot, best.version) < (held.ballot, held.version)) {
                 best = Some(held.clone());
@@ -385,6 +389,7 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
         }
         driving = driving.or(theirs);
         lack = lack.or(lacked);
+        outlook = outlook.or(told);
         is_running |= running;
         story.extend(lines);
     }
@@ -410,6 +415,7 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
         in_force,
         running: is_running && best.register.ending().is_none(),
         lack: lack.filter(|_| best.register.ending().is_none()),
+        outlook: outlook.filter(|_| best.register.ending().is_none()),
         waiting_for: match driving {
             Some(nodes) => nodes,
             None if in_force => Vec::new(),

@@ -2,7 +2,10 @@
 //! million were looked at would take seconds, and look to others like a death.
 
 use crate::{Coordinator, ListFilter, QueryReply, TaskSummary, lists::REPLY_MAX};
-use mesh_proto::id::{NodeId, TaskId};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    time::Now,
+};
 use std::{collections::VecDeque, ops::Bound};
 
 /// Records looked at in one turn, about 2 µs each.
@@ -47,7 +50,7 @@ impl Scans {
 
 impl Coordinator {
     /// Begins a list, and ends it at once where there is little to look at.
-    pub(crate) fn begin_scan(&mut self, asker: Asker, wanted: Wanted) {
+    pub(crate) fn begin_scan(&mut self, now: Now, asker: Asker, wanted: Wanted) {
         if self.scans.0.len() >= SCANS {
             if let Asker::Own(query) = asker {
                 self.queries.pass(query, self.node());
@@ -57,12 +60,12 @@ impl Coordinator {
         self.scans.0.push_back(Scan { asker, wanted, found: Vec::new() });
         // Where others go on, it waits for its turn: a turn of the brain begins as many as come.
         if self.scans.0.len() == 1 {
-            self.scan();
+            self.scan(now);
         }
     }
 
     /// One turn's part of the lists.
-    pub(crate) fn scan(&mut self) {
+    pub(crate) fn scan(&mut self, now: Now) {
         let mut left = ROUND;
         while left > 0
             && let Some(mut scan) = self.scans.0.pop_front()
@@ -74,7 +77,7 @@ impl Coordinator {
             left -= looked;
             match left {
                 0 => self.scans.0.push_back(scan),
-                _ => self.end_scan(scan),
+                _ => self.end_scan(now, scan),
             }
         }
     }
@@ -107,11 +110,11 @@ impl Coordinator {
         looked
     }
 
-    fn end_scan(&mut self, scan: Scan) {
+    fn end_scan(&mut self, now: Now, scan: Scan) {
         let reply = QueryReply::List(scan.found);
         match scan.asker {
             Asker::Peer(node, query) => self.reply(node, query, reply),
-            Asker::Own(query) => self.on_reply(self.node(), query, reply),
+            Asker::Own(query) => self.on_reply(now, self.node(), query, reply),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Attempts: granted, asked after, given up, and granted anew elsewhere.
 
 use crate::{
+    auction::Lot,
     driver::Driver,
     effect::Context,
-    seeking::{first_able, nearness, requirements},
+    reign::Reign,
+    seeking::{asked_of, first_able, nearness},
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -12,7 +14,7 @@ use mesh_proto::{
     capability::Requirements,
     id::{NodeId, TaskId},
     limits,
-    task::{Attempt, FailedAttempt, FailureKind, Fault, Holder, How, Item, Outcome, Register, State},
+    task::{Attempt, FailedAttempt, FailureKind, Fault, Holder, How, Item, Outcome, Register, State, Strategy},
     time::Mono,
 };
 use std::{sync::Arc, time::Duration};
@@ -22,7 +24,8 @@ impl Tasks {
     pub(crate) fn grant(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: &Attempt) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let birth = Arc::clone(&copy.birth);
-        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
+        let handed = reign.handed.take();
         if reign.running {
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after * 4);
             return;
@@ -33,6 +36,9 @@ impl Tasks {
         let (granted, granted_at) = (reign.granted, reign.granted_at);
         self.counters.granted += 1;
         self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
+        if let Some((number, victim)) = handed {
+            self.send(victim, Item::Settled { task, attempt: number });
+        }
         if !granted && self.given_back.remove(&task) == Some(attempt.number) {
             self.fail_attempt(cx, task, attempt.number, "its executor gave it back", Fault::Nobody);
         } else if self.roster.is_silent(&attempt.executor) {
@@ -57,16 +63,13 @@ impl Tasks {
         if attempt.number != number || reign.pausing.is_some() {
             return;
         }
+        // One that gives back what it was granted is as little help as one that loses it.
+        if matches!(fault, Fault::Node | Fault::Nobody) {
+            self.roster.performed(&attempt.executor, false);
+        }
         let why: String = why.chars().take(256).collect();
         let mut failed = reign.failures(copy.register.failed.clone());
-        failed.push(FailedAttempt { attempt, at: cx.now.wall, why: why.clone(), fault });
-        // As often as it is given back it is tried elsewhere, and only the last of these are told.
-        while let Some(first) = failed.iter().position(|failed| failed.fault == Fault::Nobody)
-            && let given_back @ 2.. = count(&failed, Fault::Nobody)
-            && (given_back > GIVEN_BACK_KEPT || failed.len() + 2 > limits::FAILED_ATTEMPTS)
-        {
-            failed.remove(first);
-        }
+        remember(&mut failed, FailedAttempt { attempt, at: cx.now.wall, why: why.clone(), fault });
         let pause = self.config.backoff * 2u32.pow(doublings(&failed, fault));
         let (attempts, lost) = (failed.len() - count(&failed, Fault::Nobody), count(&failed, Fault::Node));
         reign.pausing = Some(failed);
@@ -91,17 +94,42 @@ impl Tasks {
     /// The pause is over, or somebody came who may be able: the next attempt.
     pub(crate) fn backoff_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let (requirements, strategy) = asked_of(&copy.birth);
+        if !matches!(self.drivers.get(&task), Some(Driver::Driving(reign)) if reign.pausing.is_some()) {
+            return;
+        }
+        match strategy {
+            Strategy::Auction => self.auction(Lot::Attempt(task), &requirements),
+            Strategy::Auto | Strategy::Dht | Strategy::Local => self.grant_by_table(cx, task),
+        }
+    }
+
+    /// It was auctioned: to one of those that bid, or to nobody, and is given to whoever is able by what is known.
+    pub(crate) fn awarded_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, winner: Option<NodeId>) {
+        match winner {
+            Some(executor) => self.grant_next(cx, task, executor),
+            None => self.grant_by_table(cx, task),
+        }
+    }
+
+    fn grant_by_table(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let (requirements, strategy) = asked_of(&copy.birth);
+        let Some(Driver::Driving(Reign { pausing: Some(failed), .. })) = self.drivers.get(&task) else { return };
+        let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
+        match self.choose_executor(&task, &copy.register.holders, &tried, (&requirements, strategy)) {
+            Some(executor) => self.grant_next(cx, task, executor),
+            None => self.wait_for_able(cx, task, &requirements),
+        }
+    }
+
+    fn grant_next(&mut self, cx: &mut Context<'_>, task: TaskId, executor: NodeId) {
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
         let number = copy.register.attempt().map_or(1, |last| last.number.saturating_add(1));
-        let (register, requirements) = (copy.register_to_change(), requirements(&copy.birth));
-        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let register = copy.register_to_change();
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let Some(failed) = reign.pausing.clone() else { return };
         let failed = reign.failures(failed);
-        let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
-        let Some(executor) = self.choose_executor(&task, &register.holders, &tried, &requirements) else {
-            self.wait_for_able(cx, task, &requirements);
-            return;
-        };
-        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
         (reign.pausing, reign.lacking) = (None, false);
         self.seeking.remove(&task);
@@ -117,11 +145,11 @@ impl Tasks {
         task: &TaskId,
         holders: &[Holder],
         tried: &[NodeId],
-        requirements: &Requirements,
+        (requirements, strategy): (&Requirements, Strategy),
     ) -> Option<NodeId> {
         let chosen = first_able(&self.roster, requirements, |node, seat, shortfall| {
             let last_tried = tried.iter().rposition(|other| other == node).map_or(0, |at| at + 1);
-            let busy = !seat.has_free_slot();
+            let busy = strategy != Strategy::Dht && !seat.has_free_slot();
             let queued = if busy { seat.burden() } else { 0 };
             (last_tried, shortfall, busy, queued, nearness(&self.roster, task, holders, node))
         });
@@ -250,6 +278,17 @@ const ASKED_IN_VAIN: u32 = 8;
 /// Attempts that were given back, of which a record keeps so many. There is no limit to how often that happens, and the
 /// next executor is chosen by the last of them.
 const GIVEN_BACK_KEPT: usize = 8;
+
+/// As often as it is given back it is tried elsewhere, and only the last of these are told.
+pub(crate) fn remember(failed: &mut Vec<FailedAttempt>, failure: FailedAttempt) {
+    failed.push(failure);
+    while let Some(first) = failed.iter().position(|failed| failed.fault == Fault::Nobody)
+        && let given_back @ 2.. = count(failed, Fault::Nobody)
+        && (given_back > GIVEN_BACK_KEPT || failed.len() + 2 > limits::FAILED_ATTEMPTS)
+    {
+        failed.remove(first);
+    }
+}
 
 pub(crate) fn count(failed: &[FailedAttempt], fault: Fault) -> usize {
     failed.iter().filter(|failed| failed.fault == fault).count()

@@ -1,3 +1,4 @@
+use crate::auction::AuctionConfig;
 use std::time::Duration;
 
 /// Between two looks through all records, for repair and retirement.
@@ -56,6 +57,8 @@ pub struct Config {
     pub linger: Duration,
     /// Results waiting to be settled, at most; above it nothing new is started. Default 100,000.
     pub outbox_max: usize,
+    /// How auctions are held.
+    pub auction: AuctionConfig,
     /// Story lines kept in memory. Default 65,536.
     pub story_max: usize,
 }
@@ -84,6 +87,7 @@ impl Default for Config {
             queue_max: 1_000_000,
             linger: Duration::from_millis(50),
             outbox_max: 100_000,
+            auction: AuctionConfig::default(),
             story_max: 65_536,
         }
     }

@@ -23,6 +23,8 @@ counters! {
     writes, in_force, lacked_birth, pulls,
     granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried, waited, unable,
     done, failed, cancelled, deadline_passed,
+    auctions, bids, bidders_silent,
+    steals, retracted, pushed, handed, put_back,
     executed, outbox_kept, outbox_settled,
     repairs, retired, followed, delivered, stale_items,
 }

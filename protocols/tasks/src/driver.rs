@@ -279,6 +279,10 @@ impl Tasks {
             return;
         }
         self.counters.reports += 1;
+        // A program that fails does so anywhere; what its node is to blame for is counted with the attempt.
+        if !matches!(&outcome.status, Status::Failed(failure) if failure.kind.is_worth_another_node()) {
+            self.roster.performed(&from, true);
+        }
         if outcome.is_success() {
             self.end(cx, task, How::Done, Some((attempt, from)), Some(Outcome::clone(outcome)));
             return;

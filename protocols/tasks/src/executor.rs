@@ -10,7 +10,8 @@ use crate::{
 };
 use mesh_proto::{
     id::{LogPosition, NodeId, TaskId},
-    task::{Attempt, Birth, Ending, Item, Outcome, Priority, Program, Register, Spec},
+    task::{Attempt, Birth, Ending, Item, Outcome, Priority, Program, Register, Spec, Strategy},
+    time::Mono,
 };
 use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -22,6 +23,10 @@ pub struct Executor {
     next: u64,
     /// Executions that hold a slot.
     running: u32,
+    /// How many were begun out of the queue.
+    turn: u32,
+    /// How long one holds its slot, by those that ended lately.
+    pace: Option<Duration>,
     /// Results that home members said they know nothing of.
     unknown: BTreeMap<TaskId, BTreeSet<NodeId>>,
     /// Who was sent a result since it was last offered to everybody: holders that each take the other for the driver
@@ -35,6 +40,8 @@ struct Run {
     birth: Arc<Birth>,
     driver: NodeId,
     place: Place,
+    /// When it got its slot.
+    begun: Mono,
     /// What was known when it was granted: a start rests on no later fact, and waits for none.
     after: LogPosition,
 }
@@ -45,6 +52,8 @@ pub(crate) enum Place {
     /// Ends at once, or nearly: holds no slot.
     Instant,
     Running(Priority),
+    /// Was in the queue, and is not begun until its driver has said whether it goes to another.
+    Retracted((Reverse<Priority>, u64)),
     /// Holds no slot any more; what came of it is held back for others to join it.
     Ended,
 }
@@ -56,6 +65,65 @@ impl Executor {
 
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Executions, and what waits for a slot.
+    pub(crate) fn burden(&self) -> u32 {
+        self.running.saturating_add(u32::try_from(self.queue.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How many of the queue may go: half of it, and not what will have a slot sooner here than it would elsewhere.
+    pub(crate) fn spare(&self, slots: u32) -> usize {
+        let pace = self.pace.unwrap_or(MOVE).max(Duration::from_micros(1));
+        let soon = MOVE.as_micros() / pace.as_micros() * u128::from(slots);
+        let soon = if pace >= MOVE { 0 } else { usize::try_from(soon).unwrap_or(usize::MAX) };
+        self.queue.len().div_ceil(2).min(self.queue.len().saturating_sub(soon))
+    }
+
+    /// What is to have the next slot: by priority and then in order; now and then whatever waits longest, so that what is
+    /// urgent never keeps the rest for ever.
+    fn next_in_turn(&mut self) -> Option<(Priority, TaskId)> {
+        let oldest = || {
+            let first_of = |priority| self.queue.range((Reverse(priority), 0)..=(Reverse(priority), u64::MAX)).next();
+            let firsts = Priority::ALL.into_iter().filter_map(first_of).map(|(place, _)| *place);
+            firsts.min_by_key(|(_, number)| *number)
+        };
+        let is_turn = self.turn % OLDEST_EACH == OLDEST_EACH - 1;
+        let chosen = if is_turn { oldest() } else { None };
+        let place = chosen.or_else(|| self.queue.first_key_value().map(|(place, _)| *place))?;
+        self.turn = self.turn.wrapping_add(1);
+        let task = self.queue.remove(&place)?;
+        Some((place.0.0, task))
+    }
+
+    /// Takes the last so many out of the queue that fit. Each with its attempt and its driver.
+    pub(crate) fn retract(&mut self, most: usize, mut fits: impl FnMut(&Birth) -> bool) -> Vec<(TaskId, u32, NodeId)> {
+        let looked_at = self.queue.iter().rev().take(most.saturating_mul(4));
+        let chosen = looked_at.filter(|(_, task)| self.attempts.get(task).is_some_and(|run| fits(&run.birth)));
+        let chosen: Vec<_> = chosen.take(most).map(|(place, task)| (*place, *task)).collect();
+        let mut retracted = Vec::with_capacity(chosen.len());
+        for (place, task) in chosen {
+            self.queue.remove(&place);
+            if let Some(run) = self.attempts.get_mut(&task) {
+                run.place = Place::Retracted(place);
+                retracted.push((task, run.attempt, run.driver));
+            }
+        }
+        retracted
+    }
+
+    /// It stays: in the queue where it was. Whether it had been retracted.
+    pub(crate) fn put_back(&mut self, task: &TaskId, attempt: u32) -> bool {
+        let Some(run) = self.attempts.get_mut(task).filter(|run| run.attempt == attempt) else { return false };
+        let Place::Retracted(place) = run.place else { return false };
+        run.place = Place::Queued(place);
+        self.queue.insert(place, *task);
+        true
+    }
+
+    fn note_pace(&mut self, held: Duration) {
+        let held = held.min(Duration::from_secs(3600));
+        self.pace = Some(self.pace.map_or(held, |pace| (pace * 7 + held) / 8));
     }
 
     /// The attempt of a task that is queued or runs here.
@@ -76,6 +144,12 @@ impl Executor {
         self.queue.first_key_value().map(|((Reverse(priority), _), _)| *priority)
     }
 }
+
+/// Of so many that are begun, one is what has waited longest.
+const OLDEST_EACH: u32 = 8;
+
+/// What it takes to hand an attempt over, two durable rounds and their way: what has a slot by then stays.
+const MOVE: Duration = Duration::from_millis(20);
 
 impl Tasks {
     /// A granted attempt.
@@ -163,8 +237,18 @@ impl Tasks {
             return;
         }
         self.tell(cx.now, task, Event::Queued { attempt });
+        if spec.strategy == Strategy::Auction {
+            self.won_arrived(birth.gateway, driver);
+        }
         if !needs_slot(&spec) {
-            let run = Run { attempt, birth: Arc::clone(&birth), driver, place: Place::Instant, after: cx.position };
+            let run = Run {
+                attempt,
+                birth: Arc::clone(&birth),
+                driver,
+                place: Place::Instant,
+                begun: cx.now.mono,
+                after: cx.position,
+            };
             self.executor.attempts.insert(task, run);
             self.execute(cx, birth, attempt, cx.position);
             return;
@@ -172,20 +256,28 @@ impl Tasks {
         let place = (Reverse(spec.priority), self.executor.next);
         self.executor.next += 1;
         self.executor.queue.insert(place, task);
-        self.executor
-            .attempts
-            .insert(task, Run { attempt, birth, driver, place: Place::Queued(place), after: cx.position });
+        self.executor.attempts.insert(
+            task,
+            Run { attempt, birth, driver, place: Place::Queued(place), begun: cx.now.mono, after: cx.position },
+        );
+        self.arrived();
         self.fill_slots(cx);
+        if !self.executor.queue.is_empty() {
+            self.crowded(cx.now.mono);
+        }
     }
 
-    fn fill_slots(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn fill_slots(&mut self, cx: &mut Context<'_>) {
         while self.executor.running < self.config.slots {
-            let Some(((Reverse(priority), _), task)) = self.executor.queue.pop_first() else { return };
+            let Some((priority, task)) = self.executor.next_in_turn() else { break };
             let Some(run) = self.executor.attempts.get_mut(&task) else { continue };
-            run.place = Place::Running(priority);
+            (run.place, run.begun) = (Place::Running(priority), cx.now.mono);
             let (birth, attempt, after) = (Arc::clone(&run.birth), run.attempt, run.after);
             self.executor.running += 1;
             self.execute(cx, birth, attempt, after);
+        }
+        if self.executor.queue.len() < self.config.slots as usize {
+            self.look_for_work();
         }
     }
 
@@ -226,6 +318,10 @@ impl Tasks {
             return None;
         }
         let place = std::mem::replace(&mut run.place, Place::Ended);
+        let held = cx.now.mono.since(run.begun);
+        if matches!(place, Place::Running(_)) {
+            self.executor.note_pace(held);
+        }
         self.tell(cx.now, task, Event::Finished { attempt });
         self.leave_place(cx, place);
         Some(place)
@@ -247,7 +343,7 @@ impl Tasks {
                 self.executor.running = self.executor.running.saturating_sub(1);
                 self.fill_slots(cx);
             }
-            Place::Instant | Place::Ended => {}
+            Place::Instant | Place::Retracted(_) | Place::Ended => {}
         }
     }
 

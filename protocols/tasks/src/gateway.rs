@@ -2,6 +2,8 @@
 
 use crate::{
     Roster, Seat,
+    auction::Lot,
+    capability,
     effect::{Answer, Context, Refusal, Waiter},
     executor::needs_slot,
     follow::Following,
@@ -14,7 +16,7 @@ use crate::{
 use mesh_proto::{
     capability::Requirements,
     id::{NodeId, TaskId},
-    task::{Attempt, Ballot, Birth, Holder, Item, Known, Octets, Register, Spec, State, spec_digest},
+    task::{Attempt, Ballot, Birth, Holder, Item, Known, Octets, Register, Spec, State, Strategy, spec_digest},
     time::Wall,
 };
 use rand::RngExt as _;
@@ -45,6 +47,9 @@ struct Placing {
     /// It runs for a while: it goes where there is room.
     needs_slot: bool,
     requirements: Requirements,
+    strategy: Strategy,
+    /// Who is to run it, once that was auctioned.
+    award: Option<NodeId>,
     ballot: Ballot,
     /// Of its first placement: this one supersedes all since.
     first: Option<Ballot>,
@@ -75,6 +80,11 @@ impl Gateway {
         for placing in self.placing.values_mut() {
             placing.acked.remove(lost);
         }
+    }
+
+    /// Where a task that is being placed has its home.
+    pub(crate) fn home_of(&self, task: &TaskId) -> Option<&[Holder]> {
+        self.placing.get(task).map(|placing| placing.birth.home.as_slice())
     }
 
     pub fn placing_len(&self) -> usize {
@@ -143,6 +153,8 @@ impl Tasks {
             birth: Arc::new(birth),
             needs_slot: needs_slot(spec),
             requirements: spec.requirements.clone(),
+            strategy: spec.strategy,
+            award: None,
             ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
             first: None,
             register: Arc::new(Register {
@@ -160,7 +172,18 @@ impl Tasks {
         };
         self.gateway.placing.insert(task, placing);
         self.timers.set(task, Kind::Submit, cx.now.mono + self.config.submit_timeout);
-        self.try_place(cx, task);
+        match spec.strategy {
+            Strategy::Auction => self.auction(Lot::Birth(task), &spec.requirements),
+            Strategy::Auto | Strategy::Dht | Strategy::Local => self.try_place(cx, task),
+        }
+    }
+
+    /// It was auctioned: to one of those that bid, or to nobody.
+    pub(crate) fn awarded_birth(&mut self, cx: &mut Context<'_>, task: TaskId, winner: Option<NodeId>) {
+        if let Some(placing) = self.gateway.placing.get_mut(&task) {
+            placing.award = winner;
+            self.try_place(cx, task);
+        }
     }
 
     /// Names holders and sends them the birth: the first of the home list that can be reached and have not refused.
@@ -182,10 +205,7 @@ impl Tasks {
             return;
         }
         let before = (!placing.register.holders.is_empty()).then_some((placing.ballot, placing.register.clone()));
-        let executor = match placing.requirements.is_empty() {
-            true => Some(first_executor(&mut self.roster, &holders, placing.needs_slot)),
-            false => first_able_executor(&mut self.roster, &task, &holders, placing),
-        };
+        let executor = first_executor(&mut self.roster, &task, &holders, placing, self.me.node);
         placing.degraded = holders.len() < self.config.copies.min(home.len());
         let driver = holders.first().map_or(self.me.node, |holder| holder.node);
         placing.ballot = Ballot { term: 0, driver, nonce: placing.ballot.nonce + 1 };
@@ -409,28 +429,45 @@ impl Tasks {
     }
 }
 
-/// The responsible node, which has the result in its record at once; or the next holder with a free slot, where there is
-/// one and the attempt needs one. Attempts granted since a node last spoke of its load count: of a job that comes at once
-/// all would be sent to where there was room a second ago.
-fn first_executor(roster: &mut Roster, holders: &[Holder], needs_slot: bool) -> NodeId {
-    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(Seat::has_free_slot);
-    let roomy = holders.iter().find(has_room).filter(|_| needs_slot);
-    let chosen = roomy.or(holders.first()).map_or(NodeId::from_bytes([0; 32]), |holder| holder.node);
-    if needs_slot {
-        roster.grant(&chosen);
-    }
-    chosen
-}
-
-/// Of the members that have what is asked: whoever suits, with a free slot if it takes one, in the order of placement. It
-/// need not be a holder.
-fn first_able_executor(roster: &mut Roster, task: &TaskId, holders: &[Holder], placing: &Placing) -> Option<NodeId> {
-    let chosen = first_able(roster, &placing.requirements, |node, seat, shortfall| {
-        let is_busy = placing.needs_slot && !seat.has_free_slot();
-        (shortfall, is_busy, nearness(roster, task, holders, node))
-    })?;
+/// Whoever won it; or as its strategy has it, of those that have what is asked: this node, the nearest holder, or the first by
+/// placement with a free slot, where there is one and the attempt needs one. Attempts granted since a node last spoke of its load
+/// count: of a job that comes at once all would be sent to where there was room a second ago.
+fn first_executor(
+    roster: &mut Roster,
+    task: &TaskId,
+    holders: &[Holder],
+    placing: &Placing,
+    me: NodeId,
+) -> Option<NodeId> {
+    let is_able = |roster: &Roster, node: &NodeId| {
+        let able = |seat: &Seat| seat.holds && capability::rate(&placing.requirements, &seat.capabilities).is_ok();
+        roster.can_send(node) && roster.seat(node).is_some_and(able)
+    };
+    let award = placing.award.filter(|winner| is_able(roster, winner));
+    let chosen = match placing.strategy {
+        _ if award.is_some() => award,
+        Strategy::Local if is_able(roster, &me) => Some(me),
+        _ if placing.requirements.is_empty() => Some(first_holder(roster, holders, placing)),
+        Strategy::Auto | Strategy::Dht | Strategy::Auction | Strategy::Local => {
+            first_able(roster, &placing.requirements, |node, seat, shortfall| {
+                let is_busy = wants_room(placing) && !seat.has_free_slot();
+                (shortfall, is_busy, nearness(roster, task, holders, node))
+            })
+        }
+    }?;
     if placing.needs_slot {
         roster.grant(&chosen);
     }
     Some(chosen)
+}
+
+/// The responsible node, which has the result in its record at once; or the next holder that has room.
+fn first_holder(roster: &Roster, holders: &[Holder], placing: &Placing) -> NodeId {
+    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(Seat::has_free_slot);
+    let roomy = holders.iter().find(has_room).filter(|_| wants_room(placing));
+    roomy.or(holders.first()).map_or(NodeId::from_bytes([0; 32]), |holder| holder.node)
+}
+
+fn wants_room(placing: &Placing) -> bool {
+    placing.needs_slot && placing.strategy != Strategy::Dht
 }

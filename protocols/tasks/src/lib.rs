@@ -23,6 +23,7 @@
 //! 5. A result is kept on its executor's disk, or in a register there, until the task is settled.
 
 mod attempts;
+mod auction;
 mod candidate;
 pub mod capability;
 mod config;
@@ -37,6 +38,7 @@ mod follow;
 mod gateway;
 mod holder;
 mod naming;
+mod outlook;
 mod quorum;
 mod reign;
 mod repair;
@@ -44,6 +46,7 @@ mod retention;
 mod roster;
 mod seeking;
 mod shelf;
+mod stealing;
 mod story;
 mod tasks;
 #[cfg(test)]
@@ -52,6 +55,10 @@ mod timers;
 mod view;
 mod walk;
 
+pub use auction::{
+    AuctionConfig,
+    score::{BadWeights, Weights},
+};
 pub use config::Config;
 pub use counters::Counters;
 pub use effect::{Answer, Context, Effect, Refusal, Waiter};

@@ -24,6 +24,8 @@ pub struct Reign {
     pub granted: bool,
     /// When it did that.
     pub granted_at: Option<Mono>,
+    /// Who had the attempt before, and drops it when the present one is in force.
+    pub handed: Option<(u32, NodeId)>,
     /// Attempts that count against a node which, as it turned out, was only out of reach: it still has them. The
     /// next write that names failures says so.
     pub cleared: BTreeSet<(u32, NodeId)>,

@@ -1,12 +1,13 @@
 //! The members as the task layer sees them, and where a task has its home.
 
+use crate::auction::score::WHOLE;
 use mesh_proto::{
     capability::Capabilities,
     id::{Digest, NodeId, StoreId, TaskId},
     task::Holder,
     time::Mono,
 };
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// One member.
 #[derive(Clone, Debug)]
@@ -28,11 +29,19 @@ pub struct Seat {
     /// Attempts that this node granted it since: its word on its load is seconds old, and a job is placed in
     /// milliseconds.
     pub granted: u32,
+    /// What came of the attempts that this node granted it, in parts per million: of late more than of long ago.
+    pub performance: u32,
     /// What it says that it has.
     pub capabilities: Capabilities,
     /// Its place in the id space.
     point: [u8; 32],
 }
+
+/// Of whom nothing was seen: in the middle, and soon moved.
+const UNPROVEN: u32 = WHOLE / 2;
+
+/// Each attempt counts for one in so many.
+const MEMORY: u32 = 8;
 
 /// How busy a node said it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +90,7 @@ impl Roster {
             heard: Mono::default(),
             load: Load::default(),
             granted: 0,
+            performance: UNPROVEN,
             capabilities: Capabilities::default(),
             point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
         });
@@ -122,10 +132,48 @@ impl Roster {
         self.seats.get(node).map_or([u8::MAX; 32], |seat| std::array::from_fn(|i| seat.point[i] ^ task.as_bytes()[i]))
     }
 
+    /// What came of an attempt that it was granted: a part of what is known gives way to it.
+    pub fn performed(&mut self, node: &NodeId, well: bool) {
+        if let Some(seat) = self.seats.get_mut(node) {
+            let seen = if well { WHOLE } else { 0 };
+            seat.performance = seat.performance - seat.performance / MEMORY + seen / MEMORY;
+        }
+    }
+
+    /// Who has most waiting for a slot, as far as is known.
+    pub fn longest_queue(&self) -> Option<NodeId> {
+        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.load.queued > 0);
+        let asked = others.filter(|(node, _)| self.can_send(node));
+        asked.max_by_key(|(node, seat)| (seat.load.queued, Reverse(**node))).map(|(node, _)| *node)
+    }
+
+    /// So many fewer wait there than it said last.
+    pub fn has_fewer_queued(&mut self, node: &NodeId, count: u32) {
+        if let Some(seat) = self.seats.get_mut(node) {
+            seat.load.queued = seat.load.queued.saturating_sub(count);
+        }
+    }
+
+    /// Nothing waits there any more, until it says so again.
+    pub fn has_no_queue(&mut self, node: &NodeId) {
+        self.has_fewer_queued(node, u32::MAX);
+    }
+
+    /// Other members with free slots, and how many those are.
+    pub fn idle(&self) -> Vec<(NodeId, u32)> {
+        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds && self.can_send(node));
+        let free = others.map(|(node, seat)| (*node, seat.load.slots.saturating_sub(seat.burden())));
+        free.filter(|(_, free)| *free > 0).collect()
+    }
+
     /// This node grants it an attempt.
     pub fn grant(&mut self, node: &NodeId) {
+        self.grant_many(node, 1);
+    }
+
+    pub fn grant_many(&mut self, node: &NodeId, count: u32) {
         if let Some(seat) = self.seats.get_mut(node) {
-            seat.granted = seat.granted.saturating_add(1);
+            seat.granted = seat.granted.saturating_add(count);
         }
     }
 

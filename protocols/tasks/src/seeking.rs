@@ -13,7 +13,7 @@ use mesh_proto::{
     capability::Requirements,
     control::Lack,
     id::{NodeId, TaskId},
-    task::{Birth, Holder, Spec},
+    task::{Birth, Holder, Spec, Strategy},
 };
 use std::{collections::BTreeSet, ops::Bound};
 
@@ -105,13 +105,13 @@ impl Tasks {
     pub fn lack_of(&self, task: &TaskId) -> Option<Lack> {
         let Some(Driver::Driving(reign)) = self.drivers.get(task) else { return None };
         let copy = self.shelf.live_copy(task)?;
-        reign.lacking.then(|| lack(&self.roster, &requirements(&copy.birth)))
+        reign.lacking.then(|| lack(&self.roster, &asked_of(&copy.birth).0))
     }
 }
 
-/// What a task asks of whoever runs it.
-pub(crate) fn requirements(birth: &Birth) -> Requirements {
-    Spec::decode(&birth.spec).map(|spec| spec.requirements).unwrap_or_default()
+/// What a task asks of whoever runs it, and how that one is chosen.
+pub(crate) fn asked_of(birth: &Birth) -> (Requirements, Strategy) {
+    Spec::decode(&birth.spec).map(|spec| (spec.requirements, spec.strategy)).unwrap_or_default()
 }
 
 /// Of the members that can be reached and are able, the first by `rank`, which is told how far each falls short of what is

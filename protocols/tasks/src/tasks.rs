@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Fact,
+    auction::{Auctions, score::WHOLE},
     candidate::Rival,
     config::{CATCH_UP, TICK},
     counters::Counters,
@@ -14,6 +15,7 @@ use crate::{
     roster::{Load, Roster},
     seeking::Seeking,
     shelf::Shelf,
+    stealing::Trade,
     story::{Event, Story},
     timers::{Kind, Timers},
     walk::{News, Walks},
@@ -57,10 +59,14 @@ pub struct Tasks {
     pub(crate) timers: Timers,
     pub(crate) walks: Walks,
     pub(crate) seeking: Seeking,
+    pub(crate) auctions: Auctions,
+    pub(crate) trade: Trade,
     pub(crate) story: Story,
     pub(crate) counters: Counters,
     /// There is room for new work on the disk.
     pub(crate) has_room: bool,
+    /// Of this machine's memory, in parts per million.
+    pub(crate) free_memory: u32,
     pub(crate) repair_cursor: Option<TaskId>,
     pub(crate) retirement: Retirement,
     pub(crate) next_tick: Mono,
@@ -90,9 +96,12 @@ impl Tasks {
             timers: Timers::default(),
             walks: Walks::default(),
             seeking: Seeking::default(),
+            auctions: Auctions::default(),
+            trade: Trade::default(),
             story: Story::new(config.story_max),
             counters: Counters::default(),
             has_room: true,
+            free_memory: WHOLE,
             repair_cursor: None,
             retirement: Retirement::default(),
             next_tick: Mono::default(),
@@ -182,6 +191,7 @@ impl Tasks {
         if let Some(seat) = self.roster.seat_mut(&node) {
             seat.connected = false;
         }
+        self.bidder_gone(cx, node);
         self.replace_placements(cx, node);
         self.drain_local(cx);
     }
@@ -192,6 +202,7 @@ impl Tasks {
             seat.connected = false;
             seat.silent_since.get_or_insert(cx.now.mono);
         }
+        self.bidder_gone(cx, node);
         self.replace_placements(cx, node);
         self.spread_news(cx, News::Gone(node));
         self.drain_local(cx);
@@ -215,6 +226,14 @@ impl Tasks {
 
     pub fn load_of(&mut self, node: NodeId, load: Load) {
         self.roster.set_load(&node, load);
+        if load.queued > 0 && node != self.me.node {
+            self.look_for_work();
+        }
+    }
+
+    /// How much of this machine's memory is free, in parts per million.
+    pub fn memory(&mut self, free_ppm: u32) {
+        self.free_memory = free_ppm.min(WHOLE);
     }
 
     pub fn disk(&mut self, has_room: bool) {
@@ -244,7 +263,10 @@ impl Tasks {
         if !self.walks.is_empty() || self.seeking.is_due() {
             return Some(Mono::default());
         }
-        [self.timers.next(), self.ends.due(), Some(self.next_tick)].into_iter().flatten().min()
+        [self.timers.next(), self.ends.due(), self.auctions.deadline(), self.trade.deadline(), Some(self.next_tick)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due: so much of it that a turn takes milliseconds, and [`Tasks::deadline`] says when there is more.
@@ -264,11 +286,14 @@ impl Tasks {
                 Kind::Report => self.report_due(cx, task),
                 Kind::Cancel => self.cancel_due(cx, task),
                 Kind::Wish => {}
+                Kind::Retract => self.retract_due(cx, task),
                 Kind::Unsure => self.unsure_due(cx, task),
             }
         }
         self.walk(cx);
         self.seek_some(cx);
+        self.auctions_due(cx);
+        self.trade_due(cx);
         if self.next_tick <= cx.now.mono {
             let has_more = [self.repair(cx), self.retire(cx)].contains(&true);
             self.next_tick = cx.now.mono + if has_more { CATCH_UP } else { TICK };
@@ -337,6 +362,14 @@ impl Tasks {
             Item::Ask { task, attempt, age_ms } => self.on_ask(cx, from, task, attempt, age_ms),
             Item::Settled { task, attempt } => self.on_settled(cx, task, attempt),
             Item::DrivenBy { task, driver } => self.on_driven_by(from, task, driver),
+
+            Item::Steal { most } => self.on_steal(cx, from, most),
+            Item::Yielded { count } => self.on_yielded(cx, from, count),
+            Item::Retract { task, attempt, thief } => self.on_retract(cx, from, task, attempt, thief),
+            Item::Keep { task, attempt } => self.on_keep(cx, task, attempt),
+            Item::Announce(announcement) => self.on_announce(cx, from, announcement),
+            Item::Bid { auction, bid } => self.on_bid(cx, from, auction, bid),
+            Item::Closed { auction, won } => self.on_closed(cx, from, auction, won),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Kind {
     Cancel,
     /// A holder that does not drive remembers a cancellation, in case it comes to drive.
     Wish,
+    /// An attempt that was retracted, and of which its driver has not said whether it goes.
+    Retract,
     /// An end of which its driver has not said that all have it.
     Unsure,
 }
@@ -46,6 +48,11 @@ impl Timers {
             self.queue.remove(&(old, task, kind));
         }
         self.queue.insert((at, task, kind));
+    }
+
+    /// When it is due, if it is set.
+    pub fn due(&self, task: &TaskId, kind: Kind) -> Option<Mono> {
+        self.due.get(&(*task, kind)).copied()
     }
 
     pub fn clear(&mut self, task: TaskId, kind: Kind) {

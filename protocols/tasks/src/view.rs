@@ -40,6 +40,8 @@ pub struct Totals {
     pub queued: usize,
     pub running: u32,
     pub outbox: usize,
+    /// Slots that are kept for what was bid for.
+    pub reserved: u32,
 }
 
 impl Tasks {
@@ -53,6 +55,7 @@ impl Tasks {
             queued: self.executor.queued(),
             running: self.executor.running(),
             outbox: self.shelf.outbox().len(),
+            reserved: self.auctions.reserved(),
         }
     }
 

@@ -53,7 +53,7 @@ fn digest_task(task: &TaskId) -> u64 {
 
 fn digest_frame(frame: &Frame) -> u64 {
     frame.items.iter().fold(frame.items.len() as u64, |digest, item| {
-        (digest.rotate_left(7) ^ digest_task(&item.task())).wrapping_mul(0x100_0000_01b3)
+        (digest.rotate_left(7) ^ item.task().map_or(0, |task| digest_task(&task))).wrapping_mul(0x100_0000_01b3)
     })
 }
 
@@ -71,6 +71,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Command { request, .. } => 10 ^ request.0 << 8,
         Input::Executed { task, attempt, .. } => 11 ^ digest_task(task) ^ u64::from(*attempt),
         Input::Disk { room } => 12 + u64::from(*room),
+        Input::Memory { free_ppm } => 40 + u64::from(*free_ppm),
         Input::Consensus(verified) => 14 ^ u64::from(verified.from().as_bytes()[0]) << 8,
         Input::Port(_) => 16,
         Input::SummedUp { sequence, root } => 15 ^ sequence.get() << 8 ^ u64::from(root.as_bytes()[0]) << 48,
@@ -131,7 +132,9 @@ pub fn input(input: &Input, names: &Names) -> String {
             format!("{}: {}", name(&verified.from(), names), shorten(&format!("{verified:?}"), names))
         }
         Input::SummedUp { sequence, root } => format!("summed up {sequence}: {root}"),
-        Input::Restarted | Input::Paused { .. } | Input::Disk { .. } | Input::Port(_) => format!("{input:?}"),
+        Input::Restarted | Input::Paused { .. } | Input::Disk { .. } | Input::Memory { .. } | Input::Port(_) => {
+            format!("{input:?}")
+        }
     }
 }
 

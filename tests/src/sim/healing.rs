@@ -144,7 +144,7 @@ impl World {
         self.nodes.iter().filter(|node| node.counts()).find_map(|node| {
             let tasks = node.body.as_ref()?.brain.tasks();
             let totals = tasks.totals();
-            if totals.placing + totals.queued > 0 || totals.running > 0 {
+            if totals.placing + totals.queued > 0 || totals.running + totals.reserved > 0 {
                 return Some(Violation::new(Rule::Rests, format!("n{} still has {totals:?}", node.index)));
             }
             let has_ended = |task: &&TaskId| self.checks.registers.chosen(task).is_some();

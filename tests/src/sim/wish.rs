@@ -5,7 +5,7 @@ use mesh_proto::{
     capability::Requirements,
     codec,
     id::{Digest, NetworkId, TaskId},
-    task::{Octets, Payload, Priority, Program, Spec, TaskKey, spec_digest},
+    task::{Octets, Payload, Priority, Program, Spec, Strategy, TaskKey, spec_digest},
     time::Wall,
 };
 
@@ -35,6 +35,7 @@ impl Wish {
         };
         let is_manifest = matches!(program, Program::Manifest { .. });
         let asked = needs::draw_requirements(needs);
+        let strategy = *needs.pick(&Strategy::ALL);
         let requirements = if is_manifest { Requirements::default() } else { asked };
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&number.to_le_bytes());
@@ -55,6 +56,7 @@ impl Wish {
             job: None,
             unique: false,
             requirements: requirements.clone(),
+            strategy,
             trace,
         };
         let id = spec.id(network);

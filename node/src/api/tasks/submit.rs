@@ -106,7 +106,7 @@ fn key(headers: &HeaderMap) -> Result<Vec<u8>, Problem> {
 }
 
 /// Waits for the word on one task. If it had ended before, its result may come in the same batch.
-async fn placed(made: &Made, answers: &mut Answers) -> Result<(Submitted, Option<TaskResult>), Problem> {
+pub(super) async fn placed(made: &Made, answers: &mut Answers) -> Result<(Submitted, Option<TaskResult>), Problem> {
     let mut result = None;
     let mut submitted = None;
     while submitted.is_none() {

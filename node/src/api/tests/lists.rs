@@ -8,7 +8,7 @@ use mesh_proto::{
     capability::{Capabilities, Requirements},
     codec,
     id::{JobId, NodeId, StoreId, TaskId},
-    task::{Octets, Payload, Priority, Program, Spec, TaskKey, job_id},
+    task::{Octets, Payload, Priority, Program, Spec, Strategy, TaskKey, job_id},
     time::Wall,
 };
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,7 @@ pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
         job: Some((job, count)),
         unique: false,
         requirements: Requirements::default(),
+        strategy: Strategy::default(),
         trace: [0; 16],
     };
     let (record, spec): (TaskId, Octets) = (spec.id(&super::NETWORK), codec::encode(&spec).into());

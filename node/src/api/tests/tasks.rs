@@ -225,6 +225,7 @@ pub fn view(task: TaskId, state: State) -> TaskView {
         in_force: true,
         running: false,
         lack: None,
+        outlook: None,
         waiting_for: vec![],
         story: vec![],
         silent: vec![],

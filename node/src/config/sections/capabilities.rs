@@ -13,6 +13,19 @@ pub struct Capabilities {
     /// Each as `name` or `name=value`: `gpu=1`, `disk=2TiB`, `tool:ffmpeg=6.1.1`, `ssd`. What is found out gives way to what
     /// stands here. Default: none.
     pub declare: Vec<String>,
+    /// Which of the allowed commands are run at the start with `--version`, for theirs to be known. Default `system`.
+    pub versions: Versions,
+}
+
+/// Commands that are asked for their version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Versions {
+    None,
+    /// Those of `/bin` and `/usr/bin`.
+    #[default]
+    System,
+    All,
 }
 
 impl Section for Capabilities {

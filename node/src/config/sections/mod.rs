@@ -1,6 +1,7 @@
 //! The sections that make up a configuration, one file each.
 
 mod api;
+mod auction;
 mod blob;
 mod capabilities;
 mod committee;
@@ -14,8 +15,9 @@ mod tasks;
 mod tracing;
 
 pub use api::Api;
+pub use auction::Auction;
 pub use blob::Blob;
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, Versions};
 pub use committee::Committee;
 pub use exec::Exec;
 pub use log::Log;

@@ -77,6 +77,13 @@ async fn what_asks_for_a_gpu_waits_for_one_and_runs_nowhere_else() {
     assert_eq!(items.len(), inputs.len(), "{rows:?}");
     assert!(items.iter().all(|row| row["node"] == node.as_str()), "{rows:?}");
 
+    // What its commands say of themselves at the start.
+    let other = mesh.net.nodes()[1].node.clone();
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0], at, &["member", "show", &other])).await;
+    assert_eq!(code, 0, "{stderr}");
+    let versions = stdout.split_whitespace().filter(|word| word.starts_with("tool:sha256sum=")).count();
+    assert_eq!(versions, 1, "{stdout}");
+
     let (code, stdout, stderr) = run(meshd(&mesh, &[0], at, &["member", "show", &node[node.len() - 8..]])).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("gpu=1") && stdout.contains("tool:sha256sum=9.1") && stdout.contains("arch="), "{stdout}");

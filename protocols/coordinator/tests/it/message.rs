@@ -8,6 +8,7 @@ use mesh_proto::{
     control::Lack,
     domain::Epoch,
     id::JobId,
+    outlook::{Candidate, Outlook},
     time::Wall,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -60,14 +61,41 @@ fn any_summary() -> impl Strategy<Value = TaskSummary> {
     )
 }
 
+fn any_candidate() -> impl Strategy<Value = Candidate> {
+    let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>());
+    (any_node(), any::<bool>(), numbers).prop_map(|(node, reached, (slots, busy, tried, c, p, w))| Candidate {
+        node,
+        reached,
+        slots,
+        busy,
+        tried,
+        capability_ppm: c,
+        performance_ppm: p,
+        worth_ppm: w,
+        lacked: vec!["gpu>=1".parse().expect("a lawful requirement")],
+    })
+}
+
 fn any_reply() -> impl Strategy<Value = QueryReply> {
     let line = (any_wall(), any_node(), ".{0,40}").prop_map(|(at, node, what)| StoryLine { at, node, what });
     let requirement = "[a-z]{1,9}(>=[0-9]|)".prop_map(|text| text.parse().expect("a lawful requirement"));
     let lack = (any::<u32>(), any::<u32>(), vec((requirement, any::<u32>()), 0..4));
     let lack = option::of(lack.prop_map(|(members, away, lacked)| Lack { members, away, lacked }));
-    let told = (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4), lack);
+    let outlook = option::of(
+        (option::of(any::<u64>()), vec(any_candidate(), 0..4), any::<u32>())
+            .prop_map(|(again_ms, candidates, more)| Outlook { again_ms, candidates, more }),
+    );
+    let told =
+        (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4), lack, outlook);
     prop_oneof![
-        told.prop_map(|(held, driving, running, story, lack)| QueryReply::Task { held, driving, running, story, lack }),
+        told.prop_map(|(held, driving, running, story, lack, outlook)| QueryReply::Task {
+            held,
+            driving,
+            running,
+            story,
+            lack,
+            outlook
+        }),
         vec(any_summary(), 0..4).prop_map(QueryReply::List),
         vec(any_task(), 0..4).prop_map(QueryReply::Prefix),
     ]

@@ -4,7 +4,7 @@ use mesh_proto::{
     capability::{Capabilities, Requirements},
     codec,
     id::{NetworkId, NodeId, StoreId, TaskId},
-    task::{Octets, Outcome, Payload, Priority, Program, Spec, Status, TaskKey},
+    task::{Octets, Outcome, Payload, Priority, Program, Spec, Status, Strategy, TaskKey},
     time::{Mono, Now, Wall},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -51,6 +51,7 @@ pub fn spec_of(key: &[u8], program: Program) -> Octets {
         job: None,
         unique: false,
         requirements: Requirements::default(),
+        strategy: Strategy::default(),
         trace: [0; 16],
     })
     .into()

@@ -124,7 +124,7 @@ fn a_decided_end_is_told_while_its_holders_change_and_one_that_forgot_it_counts_
     }
     let [Fact::Written { register, version: Version(3), .. }] = told.facts.as_slice() else { panic!("{told:?}") };
     assert_eq!(register.joint, Some(holders(&[0, 1, 2])));
-    let ended = |told: Told| told.sent.iter().any(|(to, item)| (*to, item.task()) == (3, task()) && is_end(item));
+    let ended = |told: Told| told.sent.iter().any(|(to, item)| (*to, item.task()) == (3, Some(task())) && is_end(item));
     assert!(ended(node.hear(3, Item::Follow { task: task() })), "the end is what it was");
     // The second holder has outlived it meanwhile. It never takes anything else of the task: nothing else can be decided.
     let told = node.hear(1, Item::TooOld { task: task(), floor: START, ended: Some(START) });

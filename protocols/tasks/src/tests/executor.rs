@@ -66,6 +66,22 @@ fn what_ends_at_once_takes_no_slot() {
 }
 
 #[test]
+fn what_is_urgent_does_not_keep_the_rest_for_ever() {
+    let mut node = executor(Config { slots: 1, ..Config::default() });
+    assign(&mut node, &numbered(0, Priority::Critical), 1);
+    assign(&mut node, &numbered(100, Priority::Low), 1);
+    // There is always one that is more urgent.
+    let mut begun = Vec::new();
+    for key in 1..20 {
+        assign(&mut node, &numbered(key, Priority::Critical), 1);
+        let runs = begun.last().copied().unwrap_or(id(0));
+        begun.extend(finish(&mut node, runs, 1, &exit(0)).executed.into_iter().map(|(task, _)| task));
+    }
+    let waited = begun.iter().position(|task| *task == id(100));
+    assert!(waited.is_some_and(|waited| waited < 8), "{waited:?}");
+}
+
+#[test]
 fn a_full_queue_gives_attempts_back() {
     let mut node = executor(Config { slots: 1, queue_max: 1, ..Config::default() });
     for key in [1, 2] {

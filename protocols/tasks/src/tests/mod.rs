@@ -1,5 +1,6 @@
 //! One node among five, given inputs by hand: tables of (input, exact effects, state after).
 
+mod auction;
 mod candidate;
 mod decided;
 mod driver;
@@ -12,4 +13,5 @@ mod node;
 mod requirements;
 mod retention;
 mod shelf;
+mod stealing;
 mod told;

@@ -6,7 +6,7 @@ use mesh_proto::{
     id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
     task::{
         Attempt, Ballot, Birth, Ending, Failure, FailureKind, Held, Holder, How, Item, Octets, Outcome, Payload,
-        Priority, Program, Register, Spec, State, Status, TaskKey, Version,
+        Priority, Program, Register, Spec, State, Status, Strategy, TaskKey, Version,
     },
     time::{Mono, Now, Wall},
 };
@@ -38,6 +38,7 @@ pub fn spec() -> Spec {
         job: None,
         unique: false,
         requirements: Requirements::default(),
+        strategy: Strategy::default(),
         trace: [0; 16],
     }
 }

@@ -248,8 +248,10 @@ impl Checks {
     /// `store` sends `item`, which rests on its record `after`.
     pub fn sent(&mut self, store: StoreId, item: &Item, after: LogPosition, counts: &mut Counts) {
         counts.item(item);
+        // What two nodes trade rests on no record.
+        let Some(task) = item.task() else { return };
         let result = self.check_sent(store, item, after, counts);
-        self.note_of(&item.task(), result, counts);
+        self.note_of(&task, result, counts);
     }
 
     fn check_sent(
@@ -317,7 +319,7 @@ impl Checks {
     }
 
     fn check_promise(&mut self, store: StoreId, item: &Item, after: LogPosition) -> Result<(), Violation> {
-        let task = item.task();
+        let Some(task) = item.task() else { return Ok(()) };
         let past =
             PastOf { store, history: self.registers.history(&task), promised: self.reigns.promised_by(store, &task) };
         self.promises.sent(store, item, after, self.disks.record(store, &task), &past)

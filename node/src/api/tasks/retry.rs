@@ -1,0 +1,69 @@
+use super::{
+    show::view,
+    submit::{Submitted, placed},
+};
+use crate::api::{Api, Code, Principal, Problem, extract::resolve_task, now, submission::Made};
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use mesh_coordinator::Command;
+use mesh_proto::{
+    codec,
+    id::TaskId,
+    task::{How, Spec, State as RecordState, TaskKey},
+};
+
+/// Runs what came to nothing once more, as a task of its own.
+///
+/// A task that has ended stays as it is. What it asked for is submitted again, without its deadline, under a key that is made
+/// of its id: a repeat is the same task, and one that failed in its turn is retried by its own id.
+#[utoipa::path(
+    post, path = "/v1/tasks/{id}/retry", tag = "tasks", params(("id" = String, Path, description = "Or a unique prefix")),
+    responses(
+        (status = 201, description = "Taken", body = Submitted),
+        (status = 200, description = "It had been retried before", body = Submitted),
+        (status = 404, body = Problem),
+        (status = 409, description = "It has not ended, or is done", body = Problem),
+        (status = 503, description = "Busy or too few nodes; see Retry-After", body = Problem),
+    )
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    Extension(Principal(principal)): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let task = resolve_task(&api, &id).await?;
+    let view = view(&api, task).await?;
+    match &view.register.state {
+        RecordState::Ended(ending) if ending.how == How::Done => {
+            return Err(Problem::new(Code::Conflict, format!("task {task} is done: there is nothing to retry")));
+        }
+        RecordState::Ended(_) => {}
+        RecordState::Waiting | RecordState::Assigned(_) => {
+            let detail = format!("task {task} has not ended: cancel it first, or wait");
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+    }
+    let spec = Spec::decode(&view.spec).map_err(Problem::malformed)?;
+    let spec = again(spec, &task, &principal);
+    let made = Made { task: spec.id(&api.network), spec: codec::encode(&spec).into() };
+    let command = Command::Submit { specs: vec![made.spec.clone()], follow: false };
+    let mut answers = api.ports.brain.ask(command).await?;
+    let (submitted, _) = placed(&made, &mut answers).await?;
+    let status = if submitted.existing { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(submitted)))
+}
+
+/// The same work, of whoever retries it. It is no item of its job any more, which has ended with what came of it.
+fn again(spec: Spec, task: &TaskId, principal: &str) -> Spec {
+    Spec {
+        principal: principal.to_owned(),
+        key: TaskKey::Own(format!("retry {task}").into_bytes()),
+        born: now(),
+        deadline: None,
+        job: None,
+        ..spec
+    }
+}

@@ -1,0 +1,222 @@
+//! What waits for a slot goes where slots are free. A queue entry is an attempt that a driver granted, so three parties take
+//! part: the thief asks, or is pushed; the victim retracts what has not begun and names it to its drivers; each driver writes
+//! the next attempt, for the thief, who has it by the driver's grant, and the victim drops its own on the driver's word.
+//!
+//! Who knows of no queue asks nobody: members say how many wait with their heartbeats, at once when that changes much.
+
+use crate::{
+    attempts::remember, capability, driver::Driver, effect::Context, roster::Roster, story::Event, tasks::Tasks,
+    timers::Kind,
+};
+use mesh_proto::{
+    id::{NodeId, TaskId},
+    task::{Attempt, Birth, FailedAttempt, Fault, Item, Register, Spec, State, Strategy},
+    time::Mono,
+};
+use std::time::Duration;
+
+/// Attempts that change hands at once, at most.
+const BATCH: u32 = 256;
+
+/// A victim that has not answered by then is not waited for.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// What was promised and has not come by then does not come.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// A driver that says nothing leaves an attempt where it is: it is begun here after all. Should the driver have granted it
+/// elsewhere, it is executed twice, and its first result accepted, as of any attempt.
+const WORD: Duration = Duration::from_secs(2);
+
+/// Between two looks for idle members to push to.
+const PUSH_AGAIN: Duration = Duration::from_millis(100);
+
+/// What a node does about its own idleness, and about that of others. Soft.
+#[derive(Debug, Default)]
+pub struct Trade {
+    /// A slot is free, or soon will be, and somebody may have work for it.
+    hungry: bool,
+    /// Who was asked, and until when it is waited for.
+    asked: Option<(NodeId, Mono)>,
+    /// How many are on their way, and until when they count.
+    coming: Option<(u32, Mono)>,
+    /// When to look for members to push to: there is a queue.
+    push_at: Option<Mono>,
+}
+
+impl Trade {
+    pub fn deadline(&self) -> Option<Mono> {
+        let hungry = self.hungry.then(Mono::default);
+        let waits = [self.asked.map(|(_, until)| until), self.coming.map(|(_, until)| until)];
+        let waits = if self.hungry { None } else { waits.into_iter().flatten().min() };
+        [hungry, waits, self.push_at].into_iter().flatten().min()
+    }
+
+    fn coming(&self) -> u32 {
+        self.coming.map_or(0, |(count, _)| count)
+    }
+}
+
+impl Tasks {
+    /// There may be room for more than is here, or somebody with more than it can begin.
+    pub(crate) fn look_for_work(&mut self) {
+        self.trade.hungry = true;
+    }
+
+    /// An attempt came: of those that were on their way, if any were.
+    pub(crate) fn arrived(&mut self) {
+        if let Some((count, _)) = &mut self.trade.coming {
+            *count = count.saturating_sub(1);
+        }
+        if self.trade.coming() == 0 {
+            self.trade.coming = None;
+        }
+    }
+
+    /// There is a queue here: members with free slots are looked for.
+    pub(crate) fn crowded(&mut self, now: Mono) {
+        self.trade.push_at.get_or_insert(now);
+    }
+
+    pub(crate) fn trade_due(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now.mono;
+        if self.trade.asked.is_some_and(|(_, until)| until <= now)
+            && let Some((victim, _)) = self.trade.asked.take()
+        {
+            self.roster.has_no_queue(&victim);
+            self.trade.hungry = true;
+        }
+        if self.trade.coming.is_some_and(|(_, until)| until <= now) {
+            self.trade.coming = None;
+            self.trade.hungry = true;
+        }
+        if std::mem::take(&mut self.trade.hungry) {
+            self.steal(cx);
+        }
+        if self.trade.push_at.is_some_and(|at| at <= now) {
+            self.push(now);
+        }
+    }
+
+    /// Asks whoever has the longest queue, one at a time.
+    fn steal(&mut self, cx: &mut Context<'_>) {
+        let room = (2 * self.config.slots).saturating_sub(self.executor.burden()).saturating_sub(self.trade.coming());
+        let holds = self.roster.seat(&self.me.node).is_some_and(|seat| seat.holds);
+        if room == 0 || self.trade.asked.is_some() || !self.has_room || !holds {
+            return;
+        }
+        let Some(victim) = self.roster.longest_queue() else { return };
+        self.counters.steals += 1;
+        self.trade.asked = Some((victim, cx.now.mono + ANSWER));
+        self.send(victim, Item::Steal { most: BATCH });
+    }
+
+    /// Half of what waits here is the thief's, of what it is able to run: the last in the queue.
+    pub(crate) fn on_steal(&mut self, cx: &mut Context<'_>, from: NodeId, most: u32) {
+        let count = self.hand_over(cx.now.mono, from, most.min(BATCH));
+        self.send(from, Item::Yielded { count });
+    }
+
+    pub(crate) fn on_yielded(&mut self, cx: &mut Context<'_>, from: NodeId, count: u32) {
+        if self.trade.asked.is_none_or(|(asked, _)| asked != from) {
+            return;
+        }
+        self.trade.asked = None;
+        if count == 0 {
+            self.roster.has_no_queue(&from);
+        } else {
+            self.roster.has_fewer_queued(&from, count);
+            let count = self.trade.coming().saturating_add(count.min(BATCH));
+            self.trade.coming = Some((count, cx.now.mono + ARRIVAL));
+        }
+        self.trade.hungry = true;
+    }
+
+    /// Those that have free slots, as far as is known, are given what waits here before they ask.
+    fn push(&mut self, now: Mono) {
+        self.trade.push_at = None;
+        if self.executor.queued() == 0 {
+            return;
+        }
+        for (node, free) in self.roster.idle() {
+            let given = self.hand_over(now, node, free.min(BATCH));
+            self.roster.grant_many(&node, given);
+            self.counters.pushed += u64::from(given);
+        }
+        if self.executor.queued() > 0 {
+            self.trade.push_at = Some(now + PUSH_AGAIN);
+        }
+    }
+
+    /// Retracts what waits here for another, and asks its drivers.
+    fn hand_over(&mut self, now: Mono, thief: NodeId, most: u32) -> u32 {
+        let is_welcome = self.roster.seat(&thief).is_some_and(|seat| seat.holds && seat.connected);
+        if thief == self.me.node || !is_welcome {
+            return 0;
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.executor.spare(self.config.slots));
+        let roster = &self.roster;
+        let retracted = self.executor.retract(most, |birth| may_move(roster, birth, &thief));
+        for (task, attempt, driver) in &retracted {
+            self.send(*driver, Item::Retract { task: *task, attempt: *attempt, thief });
+            self.timers.set(*task, Kind::Retract, now + WORD);
+        }
+        let count = u32::try_from(retracted.len()).unwrap_or(u32::MAX);
+        self.counters.retracted += u64::from(count);
+        count
+    }
+
+    /// The next attempt is another's, whose slot is free: if this node drives the task, and it has not begun.
+    pub(crate) fn on_retract(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, number: u32, thief: NodeId) {
+        if !self.hand_on(cx, from, task, number, thief) {
+            self.send(from, Item::Keep { task, attempt: number });
+        }
+    }
+
+    fn hand_on(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, number: u32, thief: NodeId) -> bool {
+        let Some(copy) = self.shelf.live_copy(&task) else { return false };
+        let State::Assigned(current) = copy.register.state else { return false };
+        let is_able = may_move(&self.roster, &copy.birth, &thief) && self.roster.can_send(&thief);
+        if current.number != number || current.executor != from || thief == from || !is_able {
+            return false;
+        }
+        let register = copy.register_to_change();
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return false };
+        if !reign.in_force || reign.pausing.is_some() {
+            return false;
+        }
+        let mut failed = reign.failures(register.failed.clone());
+        let why = "handed over to a node with a free slot".to_owned();
+        remember(&mut failed, FailedAttempt { attempt: current, at: cx.now.wall, why, fault: Fault::Nobody });
+        (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
+        reign.handed = Some((number, from));
+        self.roster.grant(&thief);
+        self.counters.handed += 1;
+        self.tell(cx.now, task, Event::Handed { attempt: number, thief });
+        let attempt = Attempt { number: number.saturating_add(1), executor: thief, granted: cx.now.wall };
+        self.write(cx, task, Register { state: State::Assigned(attempt), failed, ..register });
+        true
+    }
+
+    /// The driver leaves it here, or says nothing.
+    pub(crate) fn on_keep(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        if self.executor.put_back(&task, attempt) {
+            self.timers.clear(task, Kind::Retract);
+            self.counters.put_back += 1;
+            self.fill_slots(cx);
+        }
+    }
+
+    pub(crate) fn retract_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        if let Some(attempt) = self.executor.attempt_of(&task) {
+            self.on_keep(cx, task, attempt);
+        }
+    }
+}
+
+/// What one member is able to run, is not to be run where it is, and need not be agreed on by a committee first.
+fn may_move(roster: &Roster, birth: &Birth, thief: &NodeId) -> bool {
+    let Some(seat) = roster.seat(thief).filter(|seat| seat.holds) else { return false };
+    let Ok(spec) = Spec::decode(&birth.spec) else { return false };
+    !spec.unique && spec.strategy != Strategy::Dht && capability::rate(&spec.requirements, &seat.capabilities).is_ok()
+}

@@ -1,0 +1,223 @@
+//! What waits for a slot goes where slots are free.
+
+use super::{node::*, told::Told};
+use crate::{Config, Fact, Load};
+use mesh_proto::{
+    id::TaskId,
+    task::{Attempt, Fault, Item, Priority, Register, Spec, State, Strategy, TaskKey},
+};
+
+fn numbered(key: u8) -> Spec {
+    Spec { key: TaskKey::Own(vec![key]), priority: Priority::Low, ..spec() }
+}
+
+fn id(key: u8) -> TaskId {
+    numbered(key).id(&NETWORK)
+}
+
+/// A node of one slot with so many granted to it by the first of the home list, the first of which runs.
+fn victim(rank: usize, specs: &[Spec]) -> Node {
+    let mut node = Node::new(rank);
+    for spec in specs {
+        let (task, attempt) = (spec.id(&NETWORK), attempt(1, rank));
+        node.hear(0, Item::Assign { task, attempt, birth: birth_of(spec) });
+    }
+    node.pass_ms(0);
+    node
+}
+
+fn retracted(told: &Told) -> Vec<(usize, TaskId, usize)> {
+    let retract = |(to, item): &(usize, Item)| match item {
+        Item::Retract { task, attempt: 1, thief } => Some((*to, *task, (0..5).find(|rank| at(*rank) == *thief)?)),
+        _ => None,
+    };
+    told.sent.iter().filter_map(retract).collect()
+}
+
+fn load(slots: u32, running: u32, queued: u32) -> Load {
+    Load { slots, running, queued }
+}
+
+#[test]
+fn half_of_what_waits_is_the_thiefs_the_last_first() {
+    let specs: Vec<Spec> = (1..=6).map(numbered).collect();
+    let mut node = victim(1, &specs);
+    let told = node.hear(3, Item::Steal { most: 9 });
+    assert_eq!(retracted(&told), [(0, id(6), 3), (0, id(5), 3), (0, id(4), 3)]);
+    assert!(told.sent.contains(&(3, Item::Yielded { count: 3 })));
+    // They are not begun meanwhile, and not given a second time.
+    assert_eq!(node.tasks.totals().queued, 2);
+    let told = node.hear(2, Item::Steal { most: 1 });
+    assert_eq!(retracted(&told), [(0, id(3), 2)]);
+    assert_eq!(node.hear(2, Item::Steal { most: 0 }), Told::sent(2, Item::Yielded { count: 0 }));
+}
+
+#[test]
+fn what_is_handed_on_is_dropped_on_the_drivers_word_and_what_is_kept_is_begun_in_its_turn() {
+    let specs: Vec<Spec> = (1..=3).map(numbered).collect();
+    let mut node = victim(1, &specs);
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
+    node.hear(0, Item::Settled { task: id(3), attempt: 1 });
+    assert_eq!(node.tasks.executor.attempt_of(&id(3)), None);
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
+    assert_eq!(node.tasks.totals().queued, 0);
+    // Its slot is free before the driver has said anything: it is not begun.
+    assert_eq!(node.call(|tasks, cx| tasks.executed(cx, id(1), 1, exit(0).into())).executed, []);
+    let told = node.hear(0, Item::Keep { task: id(2), attempt: 1 });
+    assert_eq!(told.executed, [(id(2), 1)]);
+    assert_eq!(node.hear(0, Item::Keep { task: id(2), attempt: 1 }).executed, []);
+}
+
+#[test]
+fn a_driver_that_says_nothing_leaves_it_where_it_is() {
+    let mut node = victim(1, &[numbered(1), numbered(2)]);
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
+    node.call(|tasks, cx| tasks.executed(cx, id(1), 1, exit(0).into()));
+    assert_eq!(node.pass_ms(1_900).executed, []);
+    assert_eq!(node.pass_ms(200).executed, [(id(2), 1)]);
+    assert_eq!(node.tasks.counters().put_back, 1);
+}
+
+#[test]
+fn what_may_not_move_stays() {
+    let unique = Spec { unique: true, ..numbered(2) };
+    let here = Spec { strategy: Strategy::Dht, ..numbered(3) };
+    let gpu = Spec { requirements: "cores<1000".parse().unwrap(), ..numbered(4) };
+    let mut node = victim(1, &[numbered(1), unique, here, numbered(5)]);
+    // The node under test has nothing itself, and would have given that back.
+    assert_eq!(
+        node.hear(0, Item::Assign { task: gpu.id(&NETWORK), attempt: attempt(1, 1), birth: birth_of(&gpu) }).sent.len(),
+        1
+    );
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })), [(0, id(5), 3)]);
+    assert_eq!(node.hear(3, Item::Steal { most: 9 }), Told::sent(3, Item::Yielded { count: 0 }));
+}
+
+/// What has a slot sooner here than it would elsewhere.
+#[test]
+fn what_is_done_at_once_is_not_worth_moving() {
+    let specs: Vec<Spec> = (1..=40).map(numbered).collect();
+    let mut node = victim(1, &specs);
+    for key in 1..=20 {
+        node.now.mono = node.now.mono + std::time::Duration::from_millis(1);
+        node.call(|tasks, cx| tasks.executed(cx, id(key), 1, exit(0).into()));
+    }
+    // Of 19 that wait at about a millisecond each, all are done within the 20 that it takes to move one.
+    assert_eq!(node.hear(3, Item::Steal { most: 9 }), Told::sent(3, Item::Yielded { count: 0 }));
+}
+
+#[test]
+fn an_idle_node_asks_whoever_has_most_one_at_a_time_and_nobody_who_has_nothing() {
+    let mut node = Node::new(1);
+    assert_eq!(node.pass_ms(1_000), Told::nothing());
+    node.call(|tasks, _| tasks.load_of(at(2), load(1, 1, 3)));
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 7)));
+    assert!(node.tasks.deadline() <= Some(node.now.mono));
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }));
+    assert_eq!(node.pass_ms(100), Told::nothing(), "one at a time");
+    // It had nothing: the next one. Who does not answer is passed over.
+    node.hear(3, Item::Yielded { count: 0 });
+    assert_eq!(node.pass_ms(0), Told::sent(2, Item::Steal { most: 256 }));
+    assert_eq!(node.pass_ms(600), Told::nothing());
+    // It says again that it has, and gives.
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 7)));
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }));
+    node.hear(3, Item::Yielded { count: 2 });
+    assert_eq!(node.pass_ms(0), Told::nothing(), "they are on their way");
+    node.hear(0, Item::Assign { task: id(1), attempt: attempt(2, 1), birth: birth_of(&numbered(1)) });
+    // The other does not come.
+    node.pass_ms(2_100);
+    assert_eq!(node.tasks.counters().steals, 4, "there is room for another, and somebody who has five left");
+}
+
+#[test]
+fn a_node_with_a_queue_pushes_to_those_that_have_free_slots() {
+    let mut node = Node::new(1);
+    node.call(|tasks, _| tasks.load_of(at(3), load(2, 0, 0)));
+    for key in 1..=6 {
+        node.hear(0, Item::Assign { task: id(key), attempt: attempt(1, 1), birth: birth_of(&numbered(key)) });
+    }
+    let told = node.pass_ms(0);
+    assert_eq!(retracted(&told), [(0, id(6), 3), (0, id(5), 3)], "as many as it has slots");
+    assert_eq!(retracted(&node.pass_ms(100)), [], "it is full, as far as is known");
+    node.call(|tasks, _| tasks.load_of(at(3), load(2, 1, 0)));
+    assert_eq!(retracted(&node.pass_ms(100)), [(0, id(4), 3)]);
+}
+
+/// A driver of the task of most tests, whose first attempt the second of the home list has.
+fn driver() -> Node {
+    Node::born(0, &spec())
+}
+
+#[test]
+fn the_driver_writes_the_next_attempt_for_the_thief_and_tells_both_when_it_is_in_force() {
+    let mut node = driver();
+    let told = node.hear(1, Item::Retract { task: task(), attempt: 1, thief: at(3) });
+    let [Fact::Written { register, .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    let next = Attempt { granted: node.now.wall, ..attempt(2, 3) };
+    assert_eq!(register.state, State::Assigned(next));
+    assert_eq!(
+        register.failed.iter().map(|failed| (failed.attempt.number, failed.fault)).collect::<Vec<_>>(),
+        [(1, Fault::Nobody)]
+    );
+    let says = |told: &Told, to: usize, item: Item| told.sent.contains(&(to, item));
+    let dropped = Item::Settled { task: task(), attempt: 1 };
+    let granted = Item::Assign { task: task(), attempt: next, birth: birth() };
+    assert!(!says(&told, 1, dropped.clone()) && !says(&told, 3, granted.clone()), "not before it is in force");
+    let ((ballot, version), _) = node.copy().unwrap();
+    let told = node.hear(2, Item::Wrote { task: task(), ballot, version });
+    assert!(says(&told, 1, dropped) && says(&told, 3, granted), "{told:?}");
+    // A result of the one that was handed over counts all the same.
+    let told = node.hear(1, Item::Report { task: task(), attempt: 1, outcome: exit(0).into() });
+    assert!(
+        matches!(told.facts.as_slice(), [Fact::Written { register, .. }] if register.ending().is_some()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_driver_keeps_what_is_not_to_be_had() {
+    let keep = |number| Told::sent(1, Item::Keep { task: task(), attempt: number });
+    let retract = |number, thief| Item::Retract { task: task(), attempt: number, thief };
+    let mut node = driver();
+    assert_eq!(node.hear(1, retract(2, at(3))), keep(2), "another attempt");
+    assert_eq!(node.hear(1, retract(1, at(1))), keep(1), "to itself");
+    let told = node.hear(2, retract(1, at(3)));
+    assert_eq!(told, Told::sent(2, Item::Keep { task: task(), attempt: 1 }), "of another's");
+    node.call(|tasks, cx| tasks.down(cx, at(3)));
+    assert_eq!(node.hear(1, retract(1, at(3))), keep(1), "out of reach");
+    // What is not driven here.
+    let mut node = Node::holding(2, &spec());
+    assert_eq!(node.hear(1, retract(1, at(3))), keep(1));
+}
+
+/// However often it changes hands, the record stays within its bounds.
+#[test]
+fn what_is_handed_over_without_end_fits_the_record() {
+    let mut node = driver();
+    let mut executor = 1;
+    for number in 1..200 {
+        let thief = if executor == 3 { 1 } else { 3 };
+        node.hear(executor, Item::Retract { task: task(), attempt: number, thief: at(thief) });
+        let ((ballot, version), register) = node.copy().unwrap();
+        assert_eq!(register.attempt().map(|attempt| attempt.number), Some(number + 1));
+        assert!(
+            register.failed.len() <= mesh_proto::limits::FAILED_ATTEMPTS,
+            "{}",
+            Register::clone(&register).failed.len()
+        );
+        node.hear(2, Item::Wrote { task: task(), ballot, version });
+        executor = thief;
+    }
+}
+
+#[test]
+fn slots_count() {
+    let config = Config { slots: 3, ..Config::default() };
+    let mut node = Node::with(1, config);
+    for key in 1..=3 {
+        node.hear(0, Item::Assign { task: id(key), attempt: attempt(1, 1), birth: birth_of(&numbered(key)) });
+    }
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 9)));
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }), "before it stands still");
+}

@@ -41,7 +41,9 @@ pub async fn versions(config: &Config, executors: &ExecutorConfig) -> BTreeMap<S
         return BTreeMap::new();
     }
     let (events, mut ended) = mpsc::channel(commands.len().max(1));
-    let executors = match Executors::start(executors.clone(), events) {
+    // Not where tasks run: what a command that hangs leaves is still being cleared away when the first of them start.
+    let directory = executors.directory.with_file_name("versions");
+    let executors = match Executors::start(ExecutorConfig { directory, ..executors.clone() }, events) {
         Ok(executors) => executors,
         Err(error) => {
             // Whoever starts them for good says so.

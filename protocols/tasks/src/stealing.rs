@@ -111,9 +111,12 @@ impl Tasks {
         self.send(victim, Item::Steal { most: BATCH });
     }
 
-    /// Half of what waits here is the thief's, of what it is able to run: the last in the queue.
+    /// Half of what waits here is the thief's, of what it is able to run: the last in the queue. One that asks again and again
+    /// has no more than a batch before it has said how busy it is with it.
     pub(crate) fn on_steal(&mut self, cx: &mut Context<'_>, from: NodeId, most: u32) {
-        let count = self.hand_over(cx.now.mono, from, most.min(BATCH));
+        let had = self.roster.seat(&from).map_or(0, |seat| seat.granted);
+        let count = self.hand_over(cx.now.mono, from, most.min(BATCH.saturating_sub(had)));
+        self.roster.grant_many(&from, count);
         self.send(from, Item::Yielded { count });
     }
 

@@ -46,7 +46,7 @@ pub struct ExplainInfo {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CandidateInfo {
     pub node: String,
-    /// By its strategy's weights, were all its memory free: that is said in a bid.
+    /// By the weights of auctions, were all its memory free: how much is, is said in a bid alone.
     pub score: f64,
     /// How far it has what is only preferred.
     pub capability: f64,
@@ -145,10 +145,10 @@ fn chosen(view: &TaskView, attempt: u32) -> String {
     }
     let strategy = Spec::decode(&view.spec).map(|spec| spec.strategy).unwrap_or_default();
     let text = match strategy {
-        Strategy::Auto => "the first by placement that was able and had a free slot",
-        Strategy::Dht => "the first by placement that was able",
-        Strategy::Auction => "by auction",
-        Strategy::Local => "where it was given",
+        Strategy::Auto => "the first by placement of those that were able, with a free slot if one had any",
+        Strategy::Dht => "the first by placement of those that were able",
+        Strategy::Auction => "by auction, or by placement if nobody bid",
+        Strategy::Local => "where it was given, or by placement if that node was not able",
     };
     text.to_owned()
 }

@@ -12,7 +12,7 @@ use mesh_coordinator::Command;
 use mesh_proto::{
     codec,
     id::TaskId,
-    task::{How, Spec, State as RecordState, TaskKey},
+    task::{How, Payload, Program, Spec, State as RecordState, TaskKey},
 };
 
 /// Runs what came to nothing once more, as a task of its own.
@@ -47,7 +47,16 @@ pub async fn retry(
         }
     }
     let spec = Spec::decode(&view.spec).map_err(Problem::malformed)?;
-    let spec = again(spec, &task, &principal);
+    if let Program::Manifest { .. } = spec.program {
+        return Err(Problem::new(Code::Conflict, format!("task {task} is the record of a job: retry its items")));
+    }
+    let mut spec = again(spec, &task, &principal);
+    // Disks that had them then may be gone: it is acknowledged like any other, with its inputs on enough of them.
+    for payload in spec.files.iter_mut().map(|file| &mut file.content).chain([&mut spec.input]) {
+        if let Payload::Blob(blob) = payload {
+            *blob = api.ports.blobs.assure(blob.clone()).await?;
+        }
+    }
     let made = Made { task: spec.id(&api.network), spec: codec::encode(&spec).into() };
     let command = Command::Submit { specs: vec![made.spec.clone()], follow: false };
     let mut answers = api.ports.brain.ask(command).await?;

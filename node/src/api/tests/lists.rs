@@ -16,26 +16,32 @@ use std::sync::{Arc, Mutex};
 /// Does not answer when lists are made.
 const SILENT: NodeId = NodeId::from_bytes([2; 32]);
 
-/// A brain that knows one job and two members, and how it was asked for tasks.
-pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
-    let job = job_id(&super::NETWORK, "default", b"k");
-    let spec = Spec {
+/// A task that nothing is special about.
+pub fn spec() -> Spec {
+    Spec {
         principal: "default".into(),
-        key: TaskKey::Manifest(b"k".to_vec()),
+        key: TaskKey::Own(b"k".to_vec()),
         born: Wall(1),
-        program: Program::Manifest { name: "job".into(), count },
+        program: Program::Echo,
         input: Payload::empty(),
         files: Vec::new(),
         priority: Priority::Medium,
         time_limit_ms: 1,
         deadline: None,
         retries: 0,
-        job: Some((job, count)),
+        job: None,
         unique: false,
         requirements: Requirements::default(),
         strategy: Strategy::default(),
         trace: [0; 16],
-    };
+    }
+}
+
+/// A brain that knows one job and two members, and how it was asked for tasks.
+pub fn with_job(count: u64) -> (Scripted, JobId, Arc<Mutex<Vec<ListFilter>>>) {
+    let job = job_id(&super::NETWORK, "default", b"k");
+    let (key, program) = (TaskKey::Manifest(b"k".to_vec()), Program::Manifest { name: "job".into(), count });
+    let spec = Spec { key, program, job: Some((job, count)), ..spec() };
     let (record, spec): (TaskId, Octets) = (spec.id(&super::NETWORK), codec::encode(&spec).into());
     let filters: Arc<Mutex<Vec<ListFilter>>> = Arc::default();
     let seen = filters.clone();

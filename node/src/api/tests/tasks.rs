@@ -8,7 +8,8 @@ use mesh_coordinator::{Answer, Command, Refusal, TaskView};
 use mesh_proto::{
     id::{BlobId, TaskId},
     task::{
-        Attempt, Ballot, BlobRef, Ending, How, Octets, Outcome, Payload, Register, State, Status, TaskKey, Version,
+        Attempt, Ballot, BlobRef, Ending, How, Octets, Outcome, Payload, Program, Register, Spec, State, Status,
+        TaskKey, Version,
     },
     time::Wall,
 };
@@ -230,4 +231,33 @@ pub fn view(task: TaskId, state: State) -> TaskView {
         story: vec![],
         silent: vec![],
     }
+}
+
+/// What it needs has to be there still: it is acknowledged like any other task.
+#[tokio::test]
+async fn what_is_retried_has_its_inputs_assured_before_it_is_taken() {
+    let lost = BlobRef { id: BlobId::from_bytes([3; 32]), size: 9, nodes: vec![super::NODE] };
+    let failed = || State::Ended(Ending { how: How::Failed, by: None, outcome: None, at: Wall(9) });
+    let retried = |input: Payload, program: Program| {
+        let spec = Spec { input, program, ..super::lists::spec() };
+        let spec: Octets = mesh_proto::codec::encode(&spec).into();
+        let brain = Scripted::with(move |command| match command {
+            Command::Show { task } => {
+                Some(vec![Answer::Task(Box::new(TaskView { spec: spec.clone(), ..view(*task, failed()) }))])
+            }
+            Command::Submit { .. } => {
+                let task = TaskId::from_bytes([8; 32]);
+                Some(vec![Answer::Placed { index: 0, task, copies: 3, degraded: false, existing: false }])
+            }
+            _ => None,
+        });
+        api(brain, Limits::default())
+    };
+    let route = format!("/v1/tasks/{}/retry", TaskId::from_bytes([7; 32]));
+    let whole = retried(Payload::empty(), Program::Sha256);
+    assert_eq!(ask(&whole, request("POST", &route, "")).await.0, StatusCode::CREATED);
+    let short = retried(Payload::Blob(lost), Program::Sha256);
+    assert_eq!(ask(&short, request("POST", &route, "")).await.0, StatusCode::NOT_FOUND);
+    let job = retried(Payload::empty(), Program::Manifest { name: "job".into(), count: 2 });
+    assert_eq!(ask(&job, request("POST", &route, "")).await.0, StatusCode::CONFLICT);
 }

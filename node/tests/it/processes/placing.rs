@@ -37,6 +37,9 @@ async fn an_auctioned_task_goes_to_the_best_bid_and_its_bids_are_shown() {
     assert!(auction["took_ms"].as_u64().is_some_and(|took| took < 250), "all had answered: {shown:#}");
     let best = &auction["bids"][0];
     assert_eq!((&auction["winner"], &best["idle"]), (&best["node"], &1.0.into()), "{shown:#}");
+    // Each says how much of the machine's memory is free: some is not.
+    let memory = |bid: &Value| bid["memory"].as_f64().is_some_and(|free| free > 0.0 && free < 1.0);
+    assert!(auction["bids"].as_array().unwrap().iter().all(memory), "{shown:#}");
     let info = told(ask(&mesh, 2, at, &["--output", "json", "task", "show", &task]).await).remove(0);
     assert_eq!((&info["result"]["node"], &info["spec"]["strategy"]), (&auction["winner"], &"auction".into()));
     let (code, text, _) = ask(&mesh, 0, at, &["auction", "show", &task]).await;

@@ -68,3 +68,17 @@ fn a_list_of_few_among_many_takes_turns_with_everything_else() {
     let answers = world.answers(1, 101);
     assert!(matches!(answers.as_slice(), [Answer::Tasks(found), Answer::Finished] if found.rows.len() == 1_000));
 }
+
+/// Heartbeats are 3 s apart: who is idle looks for work sooner.
+#[test]
+fn a_queue_is_heard_of_before_the_next_heartbeat() {
+    let mut world = World::new(3);
+    // The first of them are said when nodes meet, and the next then.
+    world.run(3_100);
+    world.hold_executions = true;
+    submit(&mut world, 60, &Program::Sleep { ms: 5 });
+    world.run(400);
+    for (of, by) in [(0, 1), (1, 2), (2, 0)] {
+        assert!(world.queued_at(of, by) > 0, "{by} does not know of {of}");
+    }
+}

@@ -141,6 +141,12 @@ impl World {
         counters.filter(|(counter, _)| *counter == name).map(|(_, count)| count).sum()
     }
 
+    /// How many attempts wait for a slot at a node, as another one knows.
+    pub fn queued_at(&self, of: usize, by: usize) -> u32 {
+        let brain = self.nodes[by].as_ref().expect("it runs");
+        brain.tasks().roster().seat(&node(of)).map_or(0, |seat| seat.load.queued)
+    }
+
     /// Copies of tasks that have not ended, over all nodes that run.
     pub fn copies_live(&self) -> usize {
         self.nodes.iter().flatten().map(|brain| brain.tasks().shelf().live().len()).sum()

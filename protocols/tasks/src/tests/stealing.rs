@@ -52,6 +52,22 @@ fn half_of_what_waits_is_the_thiefs_the_last_first() {
     assert_eq!(node.hear(2, Item::Steal { most: 0 }), Told::sent(2, Item::Yielded { count: 0 }));
 }
 
+/// Whoever only takes does not empty the queue: until it says how busy it is, a batch is all that it has.
+#[test]
+fn a_thief_that_asks_again_and_again_has_a_batch() {
+    let config = Config { slots: 1, ..Config::default() };
+    let mut node = Node::with(1, config);
+    for key in 0..1_500u16 {
+        let spec = Spec { key: TaskKey::Own(key.to_le_bytes().to_vec()), ..spec() };
+        let (task, attempt) = (spec.id(&NETWORK), attempt(1, 1));
+        node.hear(0, Item::Assign { task, attempt, birth: birth_of(&spec) });
+    }
+    let taken = |node: &mut Node| retracted(&node.hear(3, Item::Steal { most: u32::MAX })).len();
+    assert_eq!((taken(&mut node), taken(&mut node), taken(&mut node)), (256, 0, 0));
+    node.call(|tasks, _| tasks.load_of(at(3), load(8, 8, 248)));
+    assert_eq!(taken(&mut node), 256);
+}
+
 #[test]
 fn what_is_handed_on_is_dropped_on_the_drivers_word_and_what_is_kept_is_begun_in_its_turn() {
     let specs: Vec<Spec> = (1..=3).map(numbered).collect();

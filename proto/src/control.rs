@@ -116,7 +116,14 @@ pub enum QueryReply {
         lack: Option<Lack>,
         /// This node drives it, and it has not ended.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
-        outlook: Option<Outlook>,
+        outlook: Option<Box<Outlook>>,
+        /// This node drives it, and it is to start after these, which have not ended.
+        #[serde(
+            default,
+            skip_serializing_if = "Vec::is_empty",
+            deserialize_with = "bounded::list::<_, _, { limits::DEPENDENCIES }>"
+        )]
+        awaits: Vec<TaskId>,
     },
     #[serde(rename = "l")]
     List(#[serde(deserialize_with = "bounded::list::<_, _, { limits::REPLY_TASKS }>")] Vec<TaskSummary>),

@@ -65,11 +65,17 @@ pub const HOLDERS: usize = 16;
 pub const FAILED_ATTEMPTS: usize = 64;
 /// How often a task may ask to be run again after a failure of its own.
 pub const RETRIES: u8 = 50;
+/// By how many members a task may be run, for their results to be counted: seven liars are outvoted.
+pub const REDUNDANCY: u8 = 15;
+/// Results that are counted for one task: as many again may be asked where the first do not agree.
+pub const REPLICAS: usize = 2 * REDUNDANCY as usize;
 /// Files laid into a task's directory, and files kept from it. A task of more files is a job.
 pub const TASK_FILES: usize = 256;
 /// Items of a job, and the most that `bench tasks` runs. Who follows a job keeps 8 to 12 bytes for each item that has not
 /// ended, of the largest 120 MB; its records take the nodes 40 GB of memory, at three copies of 1.4 KB.
 pub const JOB_ITEMS: u64 = 10_000_000;
+/// Tasks for whose end one task waits. What comes of more than these is brought together by a task between.
+pub const DEPENDENCIES: usize = 64;
 /// Arguments of a command. `xargs` makes commands of some thousand.
 pub const ARGUMENTS: usize = 4096;
 /// Variables set for a command.

@@ -45,6 +45,11 @@ pub struct ConsensusStatus {
     /// that a member signed and that contradict each other. None of this is undone by itself, or has a consequence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<EvidenceStatus>,
+    /// The same as this node itself has found it, where its ledger does not keep it: not yet, while there is no quorum for
+    /// that, or never, where it is too long or the committee is another by now. Nobody has agreed on it: it is the word of this
+    /// node alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caught: Vec<EvidenceStatus>,
     /// This node's replica, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<ReplicaStatus>,
@@ -154,6 +159,7 @@ impl From<&AgreementView> for ConsensusStatus {
                 .collect(),
             primary: primary(view).map(|node| node.to_string()),
             evidence: Vec::new(),
+            caught: view.caught.iter().map(|(accused, evidence)| EvidenceStatus::new(accused, evidence)).collect(),
             replica: replica_status(view),
             counters: view.counters.iter().cloned().collect(),
         }
@@ -195,7 +201,15 @@ pub fn warnings(view: &AgreementView) -> Vec<String> {
             "a committee of {members} member{s} tolerates no fault: add members until there are {enough}, with `meshd committee add NODE`"
         )
     });
-    few.into_iter().collect()
+    let votes = |standing: &Standing| standing.replica.is_some_and(|replica| replica.voting && !replica.halted);
+    let standings = view.members.iter().filter_map(|(node, standing)| Some((node, standing.as_ref()?)));
+    let idle = standings.filter(|(_, standing)| !votes(standing)).map(|(node, _)| {
+        format!(
+            "{node} is of the committee and does not vote: if that lasts its disk was lost or it has stopped for good, and \
+             another is to have its seat, by `meshd committee add` and `remove`"
+        )
+    });
+    few.into_iter().chain(idle).collect()
 }
 
 impl MemberStanding {
@@ -268,6 +282,7 @@ mod tests {
             under_way: 0,
             latencies: Default::default(),
             replica: None,
+            caught: Vec::new(),
             members: members.zip(said.iter().map(|view| view.map(standing))).collect(),
             counters: Vec::new(),
             epoch: Arc::new(epoch),

@@ -36,6 +36,16 @@ impl TryFrom<&BlobLink> for BlobRef {
     }
 }
 
+/// A name as a part of a path in a URL.
+pub fn escape(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let escaped = name.bytes().map(|byte| match plain(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    escaped.collect()
+}
+
 /// One of `text`, `b64`, `blob` and `path`; none of them is no bytes.
 #[derive(Debug, Default)]
 pub struct Given<'a> {

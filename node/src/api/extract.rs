@@ -6,6 +6,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::request::Parts,
 };
+use bytes::Bytes;
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::id::{NodeId, TaskId};
 use serde::de::DeserializeOwned;
@@ -18,16 +19,35 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        let limit = api.limits.body;
-        let bytes = to_bytes(request.into_body(), limit).await.map_err(|error| {
-            let limited = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
-            match limited {
-                true => Problem::new(Code::TooLarge, format!("a body of more than {limit} bytes")),
-                false => Problem::malformed(format_args!("the body ended early: {error}")),
-            }
-        })?;
+        let bytes = limited(request, api.limits.body).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(Problem::malformed)
     }
+}
+
+/// The same, where an empty body says nothing.
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let bytes = limited(request, api.limits.body).await?;
+        match bytes.is_empty() {
+            true => Ok(Self(T::default())),
+            false => serde_json::from_slice(&bytes).map(Self).map_err(Problem::malformed),
+        }
+    }
+}
+
+/// A body of so many bytes at most.
+pub async fn limited(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    to_bytes(request.into_body(), limit).await.map_err(|error| {
+        let limited = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
+        match limited {
+            true => Problem::new(Code::TooLarge, format!("a body of more than {limit} bytes")),
+            false => Problem::malformed(format_args!("the body ended early: {error}")),
+        }
+    })
 }
 
 /// The query string.

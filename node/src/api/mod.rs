@@ -5,11 +5,13 @@
 //! out what is asked on the node's runtime, so that `/livez` answers when that runtime or the brain hangs.
 
 pub mod access;
+pub mod after;
 pub mod blobs;
 pub mod brain;
 pub mod committee;
 pub mod consensus;
 pub mod content;
+pub mod count;
 mod events;
 mod extract;
 pub mod jobs;
@@ -33,9 +35,11 @@ mod server;
 mod signer;
 pub mod submission;
 pub mod tasks;
+pub mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod view;
+pub mod workers;
 
 pub use access::{Hosts, Principal, Tokens};
 pub use meters::Meters;
@@ -44,7 +48,7 @@ pub use pulse::Pulse;
 pub use server::{Listeners, ServeError, Served, serve};
 pub use signer::{KeySigner, Signer};
 
-use crate::executor::Containment;
+use crate::executor::{Containment, Workers};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use mesh_coordinator::StatusView;
 use mesh_proto::{
@@ -93,6 +97,8 @@ pub struct Ports {
     pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What the brain said of itself last, if it has.
     pub last_status: Arc<dyn Fn() -> Option<StatusView> + Send + Sync>,
+    /// Programs that are attached to this node.
+    pub workers: Workers,
     /// What holds host commands, where they are allowed.
     pub containment: Arc<dyn Fn() -> Option<Containment> + Send + Sync>,
     /// The configuration in force as `config show --output json` has it.
@@ -225,6 +231,16 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(locks::list::show, locks::hold::take, locks::hold::renew, locks::hold::release))
         .routes(routes!(consensus::consensus))
         .routes(routes!(ledger::bundle))
+        .routes(routes!(workers::list::list, workers::register::register))
+        .routes(routes!(workers::register::detach))
+        .routes(routes!(workers::heartbeat::heartbeat))
+        .routes(routes!(workers::take::take))
+        .routes(routes!(workers::logs::logs))
+        .routes(routes!(workers::progress::progress))
+        .routes(routes!(workers::result::result))
+        .routes(routes!(workers::result::release))
+        .routes(routes!(workers::files::input))
+        .routes(routes!(workers::files::get, workers::files::put))
         .routes(routes!(node::status))
         .routes(routes!(node::config))
         .routes(routes!(events::events))

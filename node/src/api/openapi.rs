@@ -57,9 +57,12 @@ fn complete(document: &mut Value) {
             match name.as_str() {
                 "id" if of_members => schema["pattern"] = PEER.into(),
                 "id" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
+                "worker" => schema["pattern"] = "^[0-9a-f]{32}$".into(),
+                "task" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
                 "node" => schema["pattern"] = "^[1-9A-HJ-NP-Za-km-z]{8,52}$".into(),
                 "job" => schema["pattern"] = "^[0-9a-f]{8,64}$".into(),
                 "cursor" => schema["pattern"] = "^[0-9a-f]{64}$".into(),
+                "stream" => schema["enum"] = ["stdout", "stderr"].as_slice().into(),
                 "wait" | "ttl" => schema["pattern"] = "^[0-9]{1,6}(ms|s|m|h)?$".into(),
                 "state" => schema["enum"] = super::tasks::list::STATES.as_slice().into(),
                 "limit" => schema["maximum"] = u32::MAX.into(),

@@ -45,10 +45,14 @@ pub enum Code {
     Conflict,
     /// The key is older than what the mesh remembers.
     TooOld,
-    /// The job was cancelled while it was submitted.
+    /// The job was cancelled while it was submitted; the task that a worker has is not to go on.
     Cancelled,
+    /// The worker is not attached any more.
+    Gone,
     /// It has not ended yet.
     NotEnded,
+    /// Several nodes ran it, and by this node's own count what is there is not what most of them did.
+    Unverified,
     /// Too few holders answered, or this node has not heard yet who they are.
     Unavailable,
     /// No room now.
@@ -59,7 +63,8 @@ pub enum Code {
     NoAgreement,
     /// Members of this network's committee trust each other, and certify nothing.
     NotCertified,
-    /// This node's clock is ahead of agreed time by more than it allows.
+    /// This node's clock is ahead of agreed time by more than it allows. What was asked may be done all the same, and a
+    /// repeat is harmless.
     ClockAhead,
     /// The key of the shared memory holds another version.
     Mismatch,
@@ -77,7 +82,7 @@ pub enum Code {
     NotOwner,
     /// The lock has a holder.
     Held,
-    /// The lock is not held any more under this number.
+    /// The lock is not held any more under this number; the worker does not have the task.
     NotHeld,
     /// This node's key may not move this.
     NotEntitled,
@@ -115,6 +120,7 @@ impl Code {
             | Self::Conflict
             | Self::Cancelled
             | Self::NotEnded
+            | Self::Unverified
             | Self::Mismatch
             | Self::Decided
             | Self::WrongRound
@@ -129,7 +135,7 @@ impl Code {
             | Self::LastSeat
             | Self::Unsupported
             | Self::NotActive => StatusCode::CONFLICT,
-            Self::TooOld => StatusCode::GONE,
+            Self::TooOld | Self::Gone => StatusCode::GONE,
             Self::Unavailable | Self::Busy | Self::NoQuorum | Self::ClockAhead | Self::TooMany | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -153,7 +159,9 @@ impl Code {
             Self::Conflict => "In conflict with what is there",
             Self::TooOld => "Key too old",
             Self::Cancelled => "Cancelled",
+            Self::Gone => "Not here any more",
             Self::NotEnded => "Not ended yet",
+            Self::Unverified => "Not to be trusted",
             Self::Unavailable => "Too few nodes answered",
             Self::Busy => "No room now",
             Self::NoQuorum => "Too few of the committee answered",
@@ -218,17 +226,20 @@ impl From<BrainGone> for Problem {
     }
 }
 
+/// Before another try at a node whose clock is ahead: it may be set right, or another node asked.
+const CLOCK_RETRY_MS: u32 = 1_000;
+
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
         let (code, retry) = match refusal {
             Refusal::Conflict => (Code::Conflict, None),
-            Refusal::TooOld { .. } => (Code::TooOld, None),
+            Refusal::TooOld { .. } | Refusal::Forgotten => (Code::TooOld, None),
             Refusal::Unavailable { retry_ms, .. } | Refusal::Unintroduced { retry_ms } => {
                 (Code::Unavailable, Some(*retry_ms))
             }
             Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
             Refusal::NoAgreement => (Code::NoAgreement, None),
-            Refusal::ClockAhead => (Code::ClockAhead, None),
+            Refusal::ClockAhead => (Code::ClockAhead, Some(CLOCK_RETRY_MS)),
             Refusal::Malformed(_) => (Code::Malformed, None),
         };
         Self { retry_ms: retry, ..Self::new(code, refusal.to_string()) }

@@ -2,6 +2,7 @@
 
 use super::{
     content::{BlobLink, Shown},
+    count::CountInfo,
     submission::show_date,
 };
 use mesh_proto::{
@@ -52,6 +53,9 @@ pub struct TaskResult {
     pub cpu_us: u64,
     #[serde(default)]
     pub wall_us: u64,
+    /// Of a task that several nodes ran: how they agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<CountInfo>,
     /// RFC 3339.
     pub ended: String,
 }
@@ -59,7 +63,7 @@ pub struct TaskResult {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailureView {
     /// `not_allowed cannot_start time_limit output_too_large resource_limit bad_output input_unavailable lost cancelled
-    /// bad_task`
+    /// bad_task given_back trap no_majority dependency`
     pub kind: String,
     pub message: String,
 }
@@ -112,6 +116,8 @@ pub struct ResultLine<'a> {
     failed_attempts: usize,
     cpu_us: u64,
     wall_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<CountInfo>,
     ended: String,
 }
 
@@ -144,7 +150,15 @@ impl<'a> ResultLine<'a> {
         if let Some(outcome) = &ending.outcome {
             line.add(outcome);
         }
+        line.count = CountInfo::new(register);
         Some(line)
+    }
+
+    /// With what this node found out itself.
+    #[must_use]
+    pub fn counted(mut self, count: Option<CountInfo>) -> Self {
+        self.count = count.or(self.count);
+        self
     }
 
     /// As a line of a job's stream.
@@ -176,6 +190,7 @@ impl<'a> ResultLine<'a> {
             failed_attempts: 0,
             cpu_us: 0,
             wall_us: 0,
+            count: None,
             ended: show_date(ending.at),
         }
     }
@@ -230,6 +245,7 @@ impl TaskResult {
             failed_attempts: u32::try_from(line.failed_attempts).unwrap_or(u32::MAX),
             cpu_us: line.cpu_us,
             wall_us: line.wall_us,
+            count: line.count,
             ended: line.ended,
         })
     }
@@ -268,6 +284,9 @@ fn failure_name(kind: FailureKind) -> &'static str {
         FailureKind::Cancelled => "cancelled",
         FailureKind::BadTask => "bad_task",
         FailureKind::GivenBack => "given_back",
+        FailureKind::Trap => "trap",
+        FailureKind::NoMajority => "no_majority",
+        FailureKind::Dependency => "dependency",
     }
 }
 
@@ -300,6 +319,8 @@ mod tests {
             files: vec![("a/b".into(), Payload::Inline(b"x"[..].into()))],
             cpu_us: 7,
             wall_us: 9,
+            seal: None,
+            count: None,
         };
         let ending = Ending { how: How::Failed, by: Some((2, node)), outcome: Some(outcome), at: Wall(1_000) };
         let register =

@@ -1,14 +1,15 @@
 //! Tasks as users read them before and after their end.
 
 use super::{
+    after::DependencyInfo,
     result::{TaskResult, state_name},
-    submission::{Command, ProgramSpec, show_date},
+    submission::{Command, ProgramSpec, WasmProgram, WorkerProgram, show_date},
 };
 use mesh_coordinator::{TaskSummary, TaskView};
 use mesh_proto::{
     capability::Requirement,
     control::Lack,
-    task::{Payload, Priority, Program, Spec, State, TaskKey},
+    task::{BlobRef, OnIsolation, Payload, Priority, Program, Spec, State, TaskKey, WasmSpec},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +23,9 @@ pub struct TaskInfo {
     /// Of a task that waits for a node that has what it requires: why no node in reach is given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lack: Option<LackInfo>,
+    /// Of a task that is to start after others: which of these have not ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaits: Vec<String>,
     /// Holders whose word is being waited for.
     pub waiting_for: Vec<String>,
     /// A majority of the holders is known to have what is shown on its disks.
@@ -105,12 +109,24 @@ pub struct SpecInfo {
     /// What it requires of the node that runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<String>,
+    /// By how many nodes it is run, if by several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redundancy: Option<u8>,
+    /// Of a replica: which task it is run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_of: Option<String>,
     /// How that node is chosen.
     pub strategy: String,
+    /// What becomes of it where that node loses the mesh, if it does not just go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_isolation: Option<String>,
     /// Bytes of standard input; none if it comes by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin_bytes: Option<u64>,
     pub files: Vec<String>,
+    /// What it is to start after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<DependencyInfo>,
     pub trace: String,
 }
 
@@ -191,6 +207,7 @@ impl From<&TaskView> for TaskInfo {
             task: view.task.to_string(),
             state: state.to_string(),
             lack: view.lack.as_ref().map(LackInfo::from),
+            awaits: view.awaits.iter().map(ToString::to_string).collect(),
             waiting_for: view.waiting_for.iter().map(ToString::to_string).collect(),
             in_force: view.in_force,
             silent: view.silent.iter().map(ToString::to_string).collect(),
@@ -240,9 +257,16 @@ impl From<&Spec> for SpecInfo {
                     Command { argv: exec.argv.clone(), env, outputs: exec.outputs.clone(), in_place: exec.in_place };
                 (Some(ProgramSpec::Exec(command)), None)
             }
+            // Only a blob is taken for one.
+            Program::Wasm(wasm) => (wasm.module.blob().map(|module| ProgramSpec::Wasm(shown(wasm, module))), None),
+            Program::Worker(worker) => {
+                let (kind, argv, outputs) = (worker.kind.to_string(), worker.argv.clone(), worker.outputs.clone());
+                (Some(ProgramSpec::Worker(WorkerProgram { kind, argv, outputs })), None)
+            }
         };
         let key = match &spec.key {
             TaskKey::Own(key) | TaskKey::Item(key, _) | TaskKey::Manifest(key) => show_key(key),
+            TaskKey::Replica(of, node) => format!("{of} on {node}"),
         };
         Self {
             principal: spec.principal.clone(),
@@ -257,11 +281,25 @@ impl From<&Spec> for SpecInfo {
             deadline: spec.deadline.map(show_date),
             retries: spec.retries,
             require: Some(spec.requirements.to_string()).filter(|text| !text.is_empty()),
+            redundancy: (spec.redundancy > 1).then_some(spec.redundancy),
+            replica_of: spec.replica_of().map(|(of, _)| of.to_string()),
             strategy: spec.strategy.to_string(),
+            on_isolation: (spec.on_isolation != OnIsolation::default()).then(|| spec.on_isolation.name().to_owned()),
             stdin_bytes: Payload::size(&spec.input),
             files: spec.files.iter().map(|file| file.name.clone()).collect(),
+            after: DependencyInfo::of(spec),
             trace: data_encoding::HEXLOWER.encode(&spec.trace),
         }
+    }
+}
+
+fn shown(wasm: &WasmSpec, module: &BlobRef) -> WasmProgram {
+    WasmProgram {
+        module: module.into(),
+        argv: wasm.argv.clone(),
+        env: wasm.env.iter().cloned().collect(),
+        outputs: wasm.outputs.clone(),
+        deterministic: wasm.deterministic,
     }
 }
 

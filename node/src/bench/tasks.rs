@@ -9,8 +9,9 @@ use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
-use crate::api::submission::{Command, Item, ProgramSpec, TaskRequest, Terms, Way, show_date};
+use crate::api::submission::{Command, Item, ProgramSpec, TaskRequest, show_date};
 use crate::api::tasks::submit::Submitted;
+use crate::api::terms::{Terms, Way};
 use crate::client::Ask;
 use crate::testnet::{Gateways, Job, Testnet, TestnetError, Told as ToldOf, Tracker};
 
@@ -188,6 +189,8 @@ impl TasksPlan {
                 stdin_blob: None,
                 stdin_path: None,
                 files: Vec::new(),
+                stdin_result: None,
+                after: Vec::new(),
             };
             let ask = Ask::post("/v1/tasks?wait=30s").key(&format!("{key}-{at}")).json(&request);
             let sent = Instant::now();
@@ -223,6 +226,7 @@ impl TasksPlan {
             program: self.program(),
             terms,
             count: Some(count as u64),
+            after: Vec::new(),
         };
         let items = (0..count).map(|at| Item { stdin: Some(self.input(at)), ..Item::default() }).collect();
         Job { header, items, rate: self.rate, placed: false, patience: PATIENCE }

@@ -3,7 +3,11 @@
 use super::{Inbox, inbox::Gone};
 use crate::api::brain::{ANSWER_QUEUE, Answers, Brain, BrainGone};
 use futures::future::BoxFuture;
-use mesh_coordinator::{Answer, Command, Input, RequestId};
+use mesh_coordinator::{
+    Answer, Command, Input, RequestId,
+    agreement::{Verdict, judge},
+};
+use mesh_proto::genesis::Genesis;
 use std::{
     collections::HashMap,
     sync::{
@@ -84,11 +88,26 @@ pub struct BrainHandle {
     waiting: Waiting,
     runtime: Handle,
     next: Arc<AtomicU64>,
+    /// By which signatures in what is to be ordered are checked, before the brain has it.
+    genesis: Option<Arc<Genesis>>,
 }
 
 impl BrainHandle {
     pub fn new(inbox: Inbox, waiting: Waiting, runtime: Handle) -> Self {
-        Self { inbox, waiting, runtime, next: Arc::new(AtomicU64::new(1)) }
+        Self { inbox, waiting, runtime, next: Arc::new(AtomicU64::new(1)), genesis: None }
+    }
+
+    /// Signatures in what is to be ordered are checked on the asker's thread; without this the brain does it.
+    #[must_use]
+    pub fn judging(self, genesis: Arc<Genesis>) -> Self {
+        Self { genesis: Some(genesis), ..self }
+    }
+
+    fn judge(&self, command: &Command) -> Vec<Verdict> {
+        match (command, &self.genesis) {
+            (Command::Order { operations }, Some(genesis)) => judge(genesis, operations),
+            _ => Vec::new(),
+        }
     }
 
     pub fn inbox(&self) -> &Inbox {
@@ -112,6 +131,10 @@ impl Brain for BrainHandle {
                     inbox.send_behind(Input::Command { request, command: Command::Leave { request } }, &runtime);
                 }
             });
+            let verdicts = self.judge(&command);
+            if !verdicts.is_empty() && self.inbox.send(Input::Judged(verdicts)).await.is_err() {
+                return Err(BrainGone);
+            }
             match self.inbox.send(Input::Command { request, command }).await {
                 Ok(()) => {
                     is_sent.store(true, Ordering::Relaxed);
@@ -127,6 +150,13 @@ impl Brain for BrainHandle {
 mod tests {
     use super::super::inbox::{Take, WAITING, inbox};
     use super::*;
+    use mesh_proto::{
+        agreement::Operation,
+        genesis::{Engine, Founders},
+        key::SecretKey,
+        ledger::{self, Body, CommandId, Index, SignedSupport, Support},
+        time::Wall,
+    };
     use std::time::Duration;
 
     /// What reaches the brain, once the queue has room again.
@@ -156,6 +186,36 @@ mod tests {
             panic!("{:?}", inputs.last())
         };
         assert!(matches!(last, Input::Command { command: Command::Leave { request: left }, .. } if left == request));
+    }
+
+    #[tokio::test]
+    async fn signatures_are_judged_before_the_brain_hears_of_the_command() {
+        let (inbox, mut outbox) = inbox();
+        let key = SecretKey::from_bytes(&[1; 32]);
+        let genesis = Genesis {
+            name: "judged".parse().unwrap(),
+            nonce: [7; 32],
+            maker: key.node_id(),
+            engine: Engine::Pbft,
+            open: false,
+            created: Wall(1),
+            committee: Founders::alone(key.node_id()),
+        };
+        let support = Support { version: 1, store: mesh_proto::id::StoreId(1), at: Index::GENESIS };
+        let signed = Body::Support(SignedSupport::report(&key, &genesis.network_id(), support));
+        let order = |body| {
+            let id =
+                CommandId { principal: "user".parse().unwrap(), key: b"k".as_slice().into(), born: Index::GENESIS };
+            Command::Order { operations: vec![Operation::Command(Box::new(ledger::Command { id, body }))] }
+        };
+        let brain = BrainHandle::new(inbox, Waiting::default(), Handle::current()).judging(Arc::new(genesis));
+        let _unsigned = brain.ask(order(Body::Tick)).await.unwrap();
+        let _signed = brain.ask(order(signed)).await.unwrap();
+        let inputs = taken(&mut outbox, 3).await;
+        let [Input::Command { .. }, Input::Judged(verdicts), Input::Command { .. }] = inputs.as_slice() else {
+            panic!("{inputs:?}")
+        };
+        assert_eq!(verdicts.len(), 1);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::exit::FAILED;
 use super::output::Output;
 use super::settings::Global;
 use super::signals::Signals;
-use crate::api::submission::Way;
+use crate::api::terms::Way;
 use crate::bench::{Fault, Figures, MapFigures, MapPlan, Place, TasksPlan, What};
 use crate::config::Size;
 

@@ -37,6 +37,9 @@ fn show(status: &ConsensusStatus) -> String {
     );
     text.extend(status.warnings.iter().map(|warning| format!("\nwarning    {warning}")));
     text.extend(status.evidence.iter().map(|evidence| format!("\nevidence   {}", convicts(evidence))));
+    text.extend(
+        status.caught.iter().map(|found| format!("\ncaught     {}; found here, not agreed on", convicts(found))),
+    );
     let reign = reign(status);
     if let Some(primary) = status.primary.as_deref().filter(|_| status.replica.is_none()) {
         text += &format!("\nprimary    {}, as members say", short_node(primary));
@@ -138,10 +141,15 @@ mod tests {
             index: Some(130),
         };
         let whole = EvidenceStatus { kind: "new_views".into(), index: None, ..votes.clone() };
+        let caught = vec![whole.clone()];
         let text = show(&ConsensusStatus { evidence: vec![votes, whole], ..ConsensusStatus::default() });
         let said = "signed two pre prepares that contradict each other, epoch 2, view 3, batch 130\n";
         assert!(text.contains("\nevidence   ") && text.contains(said), "{text}");
         assert!(text.ends_with("signed two new views that contradict each other, epoch 2, view 3"), "{text}");
+        assert!(!text.contains("caught"), "{text}");
+        let text = show(&ConsensusStatus { caught, ..ConsensusStatus::default() });
+        let said = "signed two new views that contradict each other, epoch 2, view 3; found here, not agreed on";
+        assert!(text.contains("\ncaught     ") && text.ends_with(said) && !text.contains("evidence"), "{text}");
     }
 
     #[test]

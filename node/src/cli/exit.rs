@@ -157,6 +157,8 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::NoAgreement
             | Code::NotCertified => USAGE,
             Code::Cancelled
+            | Code::Unverified
+            | Code::Gone
             | Code::Mismatch
             | Code::Decided
             | Code::WrongRound

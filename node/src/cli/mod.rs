@@ -13,6 +13,7 @@ mod durable;
 mod examples;
 mod exit;
 mod explain;
+mod flow;
 mod init;
 mod invite;
 mod inviter;
@@ -42,6 +43,8 @@ mod testnet;
 mod transfer;
 mod vote;
 mod waiting;
+mod wasm;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -75,6 +78,8 @@ enum Verb {
     Submit(submit::Submit),
     /// Run one program over many inputs.
     Map(map::Map),
+    /// Run tasks that start after one another, as one job.
+    Flow(flow::Flow),
     /// Look at tasks, or end them.
     #[command(subcommand)]
     Task(task::Task),
@@ -95,6 +100,9 @@ enum Verb {
     /// Look at whose invitations are good, or change it.
     #[command(subcommand)]
     Inviter(inviter::Inviter),
+    /// Look at the programs that are attached to this node.
+    #[command(subcommand)]
+    Worker(worker::Worker),
     /// Store and fetch bytes by their hash.
     #[command(subcommand)]
     Blob(blob::Blob),
@@ -161,6 +169,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Join(verb) => verb.run(&cli.global, output),
         Verb::Submit(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Map(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Flow(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Task(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Auction(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Job(verb) => connect::block_on(verb.run(&cli.global, output)),
@@ -168,6 +177,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Member(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Inviter(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Worker(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Blob(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Memory(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Propose(verb) => connect::block_on(verb.run(&cli.global, output)),

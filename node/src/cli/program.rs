@@ -11,7 +11,8 @@ use super::Failure;
 use super::settings::now;
 use super::transfer::Upload;
 use crate::api::content::BlobLink;
-use crate::api::submission::{Terms, Urgency, Way, parse_date, show_date};
+use crate::api::submission::{parse_date, show_date};
+use crate::api::terms::{Isolated, Terms, Urgency, Way};
 use crate::client::{Client, ClientError};
 use crate::config::Span;
 
@@ -34,10 +35,17 @@ pub(super) struct TermFlags {
     /// be there; a trailing ? marks what is only preferred. It waits where no node in reach has it all.
     #[arg(long, value_name = "LIST", value_parser = requirements)]
     require: Option<Requirements>,
+    /// Have it run by so many different nodes, drawn by lot, and take what most of them sign: against nodes that lie or
+    /// compute wrongly.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "unique", value_parser = clap::value_parser!(u8).range(1..=i64::from(mesh_proto::limits::REDUNDANCY)))]
+    redundancy: u8,
     /// How that node is chosen: the nearest holder that has room, the nearest holder, whoever bids best, or the node that it is
     /// given to.
     #[arg(long, value_enum, default_value = "auto")]
     strategy: Way,
+    /// What becomes of it where the node that runs it loses the mesh: it goes on, or is stopped, as the others run it elsewhere.
+    #[arg(long, value_enum, default_value = "continue")]
+    on_isolation: Isolated,
     /// What goes first where there is a queue.
     #[arg(long, value_enum, default_value = "medium")]
     priority: Urgency,
@@ -65,7 +73,9 @@ impl TermFlags {
             retries: self.retries,
             unique: self.unique,
             require: self.require.as_ref().map(Requirements::to_string).filter(|text| !text.is_empty()),
+            redundancy: (self.redundancy > 1).then_some(self.redundancy),
             strategy: self.strategy,
+            on_isolation: self.on_isolation,
             born: Some(show_date(self.key_born.unwrap_or(now))),
             trace: None,
         }
@@ -107,13 +117,19 @@ pub(super) async fn load(client: &Client, path: &Path, is_watched: bool) -> Resu
     if start.len() <= limit {
         return Ok(inline(start));
     }
+    put(client, path, is_watched).await.map(Input::Blob)
+}
+
+/// Puts a file as a blob, with a bar if it `is_watched`.
+pub(super) async fn put(client: &Client, path: &Path, is_watched: bool) -> Result<BlobLink, Failure> {
+    let unreadable = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
     let mut is_told = false;
     loop {
         let Upload { body, size, transfer } = Upload::of_file(path, is_watched).await.map_err(unreadable)?;
         let put = client.put_blob(body, size, false).await;
         transfer.end();
         match put {
-            Ok(blob) => return Ok(Input::Blob(blob)),
+            Ok(blob) => return Ok(blob),
             Err(ClientError::Refused(problem)) if problem.retry_ms.is_some_and(|ms| ms <= 5_000) => {
                 // It may take as long as an operator takes, who should know.
                 if !std::mem::replace(&mut is_told, true) {

@@ -11,6 +11,7 @@ use super::durable::{partial_of, put_in_place};
 use super::exit::{DEADLINE, FAILED};
 use super::transfer::Transfer;
 use crate::api::content::BlobLink;
+pub(super) use crate::api::content::escape;
 use crate::api::result::{FileResult, TaskResult};
 use crate::client::{Ask, Client, piece};
 
@@ -137,6 +138,9 @@ fn of_output<'a>(result: &TaskResult, file: &'a FileResult) -> Result<Content<'a
 
 /// The exit code by which a verb passes a result on.
 pub(super) fn exit_code(result: &TaskResult) -> u8 {
+    if unverified(result).is_some() {
+        return FAILED;
+    }
     match (result.state.as_str(), result.exit_code, result.signal) {
         ("done", _, _) => 0,
         ("deadline_passed", _, _) => DEADLINE,
@@ -149,12 +153,20 @@ pub(super) fn exit_code(result: &TaskResult) -> u8 {
 
 /// Why a task did not end well, in a line for people; `None` if it did, or says it by its own code.
 pub(super) fn complaint(result: &TaskResult) -> Option<String> {
+    if let Some(why) = unverified(result) {
+        return Some(format!("not to be trusted, by the count of the node asked: {why}"));
+    }
     match (result.state.as_str(), &result.failure) {
         (_, Some(failure)) => Some(format!("{}: {}", failure.kind, failure.message)),
         ("done", None) => None,
         ("failed", None) => result.signal.map(|signal| format!("killed by signal {signal}")),
         (state, None) => Some(state.to_string()),
     }
+}
+
+/// Of what several nodes were to run: why their agreement is not proven.
+fn unverified(result: &TaskResult) -> Option<&str> {
+    result.count.as_ref().filter(|count| !count.verified).map(|count| count.why.as_deref().unwrap_or("not counted"))
 }
 
 pub(super) fn exit_text(result: &TaskResult) -> String {
@@ -214,18 +226,10 @@ fn inside(name: &str) -> Result<PathBuf, Failure> {
     }
 }
 
-pub(super) fn escape(name: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let escaped = name.bytes().map(|byte| match plain(&byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    });
-    escaped.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::count::CountInfo;
 
     #[test]
     fn a_name_from_a_node_stays_inside() {
@@ -244,6 +248,14 @@ mod tests {
             ..TaskResult::default()
         };
         assert_eq!(exit_code(&result("done", Some(0), None)), 0);
+        let counted = |verified| {
+            let count =
+                Some(CountInfo { verified, why: (!verified).then(|| "a reason".into()), ..CountInfo::default() });
+            TaskResult { count, ..result("done", Some(0), None) }
+        };
+        assert_eq!((exit_code(&counted(true)), complaint(&counted(true))), (0, None));
+        assert_eq!(exit_code(&counted(false)), FAILED);
+        assert!(complaint(&counted(false)).unwrap().contains("a reason"));
         assert_eq!(exit_code(&result("failed", Some(3), None)), 3);
         assert_eq!(exit_code(&result("failed", Some(256), None)), FAILED);
         assert_eq!(exit_code(&result("failed", None, Some(9))), 137);

@@ -56,18 +56,28 @@ impl Run {
         start_log(&loaded);
         let runtime = body()?;
         let node = runtime.block_on(async {
-            let node = Node::start(Options { loaded }).await?;
-            tracing::info!(api = %node.api(), "ready");
+            // From the first: to be told to stop while one starts is no failure.
             let (mut interrupted, mut terminated) =
                 (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            tokio::select! {
-                _ = interrupted.recv() => {}
-                _ = terminated.recv() => {}
-            }
-            tracing::info!("stopping");
-            Ok::<_, Failure>(node)
+            let told = async {
+                tokio::select! {
+                    _ = interrupted.recv() => {}
+                    _ = terminated.recv() => {}
+                }
+                tracing::info!("stopping");
+            };
+            tokio::pin!(told);
+            let node = tokio::select! {
+                node = Node::start(Options { loaded }) => node?,
+                () = &mut told => return Ok(None),
+            };
+            tracing::info!(api = %node.api(), "ready");
+            told.await;
+            Ok::<_, Failure>(Some(node))
         })?;
-        node.stop();
+        if let Some(node) = node {
+            node.stop();
+        }
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         Ok(())
     }

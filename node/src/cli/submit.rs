@@ -13,18 +13,28 @@ use super::program::{Input, TermFlags, inline, load};
 use super::results;
 use super::settings::Global;
 use super::waiting::Waiting;
+use super::wasm::Module;
+use crate::api::after::{ResultLink, TaskLink};
 use crate::api::result::TaskResult;
-use crate::api::submission::{Command, FileSpec, ProgramSpec, TaskRequest};
+use crate::api::submission::{Command, FileSpec, ProgramSpec, TaskRequest, WasmProgram, WorkerProgram};
 use crate::api::tasks::submit::Submitted;
 use crate::client::{Ask, Client, ClientError};
 use crate::config::Span;
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("program").required(true).args(["exec", "echo", "sleep", "sha256"]))]
+#[command(group = clap::ArgGroup::new("program").required(true).args(["exec", "wasm", "worker", "echo", "sleep", "sha256"]))]
+#[command(group = clap::ArgGroup::new("own").args(["exec", "wasm", "worker"]))]
+#[command(group = clap::ArgGroup::new("in_process").args(["exec", "wasm"]))]
 pub(super) struct Submit {
     /// Run a host command: what follows `--`. Its name must be allowed on the nodes.
     #[arg(long, requires = "words")]
     exec: bool,
+    /// Run a WebAssembly program for WASI, a module or a component. What follows `--` are its arguments.
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// Give it to a program of this kind that is attached to a node. What follows `--` are its arguments.
+    #[arg(long, value_name = "KIND")]
+    worker: Option<String>,
     /// Give this text back.
     #[arg(long, value_name = "TEXT")]
     echo: Option<String>,
@@ -34,24 +44,37 @@ pub(super) struct Submit {
     /// The SHA-256 of a file.
     #[arg(long, value_name = "FILE")]
     sha256: Option<PathBuf>,
-    /// Feed this file to the command's standard input.
-    #[arg(long, value_name = "FILE", requires = "exec")]
+    /// Feed this file to the program's standard input.
+    #[arg(long, value_name = "FILE", requires = "own")]
     stdin: Option<PathBuf>,
-    /// Lay this file into the command's directory, under its own name or as NAME=FILE; may be repeated.
-    #[arg(long, value_name = "FILE", requires = "exec")]
+    /// Lay this file into the program's directory, under its own name or as NAME=FILE; may be repeated.
+    #[arg(long, value_name = "FILE", requires = "own")]
     file: Vec<String>,
-    /// Bring back this file from the command's directory, to the same name here; may be repeated.
-    #[arg(long, value_name = "NAME", requires = "exec")]
+    /// Start once this task has ended well, and be cancelled if it does not; may be repeated.
+    #[arg(long, value_name = "TASK")]
+    after: Vec<String>,
+    /// Feed the program what this task writes to standard output, or a file that it keeps, once it has ended well.
+    #[arg(long, value_name = "TASK[/FILE]", requires = "own", conflicts_with = "stdin")]
+    stdin_from: Option<String>,
+    /// Lay what this task writes to standard output, or a file that it keeps, into the program's directory as NAME, once it has
+    /// ended well; may be repeated.
+    #[arg(long, value_name = "NAME=TASK[/FILE]", requires = "own")]
+    file_from: Vec<String>,
+    /// Bring back this file from the program's directory, to the same name here; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "own")]
     out: Vec<String>,
     /// Where the files of --out go. Default: here.
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Set a variable in the command's environment, as NAME=VALUE; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", requires = "exec")]
+    /// Set a variable in the program's environment, as NAME=VALUE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "in_process")]
     env: Vec<String>,
+    /// Fix clocks and randomness, so that each execution comes to the same.
+    #[arg(long, requires = "wasm")]
+    deterministic: bool,
     #[command(flatten)]
     terms: TermFlags,
-    /// The command and its arguments.
+    /// The command and its arguments; those of a WebAssembly program, or of a worker.
     #[arg(last = true, value_name = "COMMAND")]
     words: Vec<String>,
 }
@@ -170,13 +193,15 @@ impl Submit {
 
     async fn request(&self, client: &Client) -> Result<TaskRequest, Failure> {
         let mut request = TaskRequest {
-            program: self.program()?,
+            program: self.program(client).await?,
             terms: self.terms.terms(),
             stdin: None,
             stdin_b64: None,
             stdin_blob: None,
             stdin_path: None,
+            stdin_result: self.stdin_from.as_deref().map(result_link),
             files: Vec::new(),
+            after: self.after.iter().map(|task| TaskLink::task(task)).collect(),
         };
         let stdin = match (&self.echo, self.stdin.as_ref().or(self.sha256.as_ref())) {
             (Some(text), _) => Some(inline(text.clone().into_bytes())),
@@ -193,10 +218,20 @@ impl Submit {
             let (name, path) = named(given)?;
             request.files.push(file_spec(name, load(client, &path, true).await?));
         }
+        for given in &self.file_from {
+            let (name, from) = given.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+                Failure::Usage(format!("--file-from takes NAME=TASK or NAME=TASK/FILE, not `{given}`"))
+            })?;
+            let result = Some(result_link(from));
+            request.files.push(FileSpec { name: name.to_owned(), result, ..FileSpec::default() });
+        }
         Ok(request)
     }
 
-    fn program(&self) -> Result<ProgramSpec, Failure> {
+    async fn program(&self, client: &Client) -> Result<ProgramSpec, Failure> {
+        if self.deterministic && self.wasm.is_none() {
+            return Err(Failure::Usage("--deterministic is for programs of --wasm".to_string()));
+        }
         if let Some(span) = self.sleep {
             return Ok(ProgramSpec::Sleep { ms: u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX) });
         }
@@ -207,6 +242,17 @@ impl Submit {
             return Ok(ProgramSpec::Sha256);
         }
         let env = environment(&self.env)?;
+        if let Some(kind) = &self.worker {
+            let (kind, argv, outputs) = (kind.clone(), self.words.clone(), self.out.clone());
+            return Ok(ProgramSpec::Worker(WorkerProgram { kind, argv, outputs }));
+        }
+        if let Some(path) = &self.wasm {
+            let module = Module::read(path)?;
+            let argv = module.name().chain(self.words.iter().cloned()).collect();
+            let (outputs, deterministic) = (self.out.clone(), self.deterministic);
+            let module = module.put(client, true).await?;
+            return Ok(ProgramSpec::Wasm(WasmProgram { module, argv, env, outputs, deterministic }));
+        }
         Ok(ProgramSpec::Exec(Command { argv: self.words.clone(), env, outputs: self.out.clone(), in_place: false }))
     }
 }
@@ -218,6 +264,15 @@ pub(super) fn environment(given: &[String]) -> Result<std::collections::BTreeMap
         _ => Err(Failure::Usage(format!("--env takes NAME=VALUE, not `{pair}`"))),
     });
     pairs.collect()
+}
+
+/// `TASK`, whose standard output it is, or `TASK/FILE`.
+fn result_link(given: &str) -> ResultLink {
+    let (task, file) = match given.split_once('/') {
+        Some((task, file)) => (task, Some(file.to_owned())),
+        None => (given, None),
+    };
+    ResultLink { task: Some(task.to_owned()), item: None, file }
 }
 
 /// An input file of a task.

@@ -15,6 +15,7 @@ use super::results::{self, escape};
 use super::settings::Global;
 use super::story;
 use super::submit::{await_result, report};
+use crate::api::after::DependencyInfo;
 use crate::api::logs::{LogEvent, Stream};
 use crate::api::result::TaskResult;
 use crate::api::tasks::{explain::ExplainInfo, list::Page, submit::Submitted};
@@ -259,6 +260,10 @@ fn show(info: &TaskInfo) -> String {
     line("program", program.unwrap_or_default());
     line("require", info.spec.require.clone().unwrap_or_default());
     line("strategy", info.spec.strategy.clone());
+    line("isolated", info.spec.on_isolation.clone().unwrap_or_default());
+    line("by", info.spec.redundancy.map(|many| format!("{many} nodes")).unwrap_or_default());
+    line("replica", info.spec.replica_of.as_ref().map(|of| format!("of {of}")).unwrap_or_default());
+    line("after", info.spec.after.iter().map(after).collect::<Vec<_>>().join("\n          "));
     line("job", info.spec.job.clone().unwrap_or_default());
     line("key", info.spec.key.clone());
     line("placed", format!("{} through {}", info.placed, info.gateway));
@@ -277,7 +282,17 @@ fn show(info: &TaskInfo) -> String {
         let code = result.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
         let node = result.node.as_deref().unwrap_or("nobody");
         line("ended", format!("{}{code}, attempt {} on {node}", result.ended, result.attempt));
+        if let Some(count) = &result.count {
+            let proof = count.why.as_ref().map_or("verified".to_owned(), |why| format!("not verified: {why}"));
+            line("counted", format!("{} of {} asked agree, {proof}", count.agree, count.asked));
+            for said in &count.said {
+                line("", format!("{} {}", said.node, if said.agrees { "agrees" } else { "says something else" }));
+            }
+        }
     }
+    let failure = info.result.as_ref().and_then(|result| result.failure.as_ref());
+    line("why", failure.map(|failure| format!("{}: {}", failure.kind, failure.message)).unwrap_or_default());
+    line("awaits", info.awaits.join("\n          "));
     line("waits", info.lack.as_ref().map(|lack| lack.reason.clone()).unwrap_or_default());
     line("waits for", info.waiting_for.join(", "));
     line("silent", info.silent.join(", "));
@@ -288,6 +303,15 @@ fn show(info: &TaskInfo) -> String {
         text.push_str(&format!("  {}  {}  {}\n", line.at, short_node(&line.node), line.what));
     }
     text.trim_end().to_string()
+}
+
+/// Another task, and what is taken of it.
+fn after(dependency: &DependencyInfo) -> String {
+    let takes = dependency.takes.iter().map(|take| {
+        let part = take.file.as_deref().unwrap_or("standard output");
+        format!("; {part} as {}", take.to.as_deref().unwrap_or("standard input"))
+    });
+    format!("{}{}", dependency.task, takes.collect::<String>())
 }
 
 /// Says that what is shown may be short, and of whom.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::no_color;
 use super::results::escape;
-use super::task::short_node;
+use super::task::{short, short_node};
 use crate::api::view::TaskInfo;
 use crate::client::{Ask, Client};
 use crate::testnet::length;
@@ -76,6 +76,11 @@ fn text(info: &TaskInfo, elapsed: Duration) -> String {
     let mut text = format!("{} for {}", info.state, length(Duration::from_secs(elapsed.as_secs())));
     if let Some(attempt) = info.attempt.as_ref().filter(|_| info.state == "running") {
         text += &format!(", attempt {} on {}", attempt.number, short_node(&attempt.node));
+    }
+    match info.awaits.as_slice() {
+        [] => {}
+        [one] => text += &format!(": after task {}", short(one)),
+        several => text += &format!(": after {} tasks", several.len()),
     }
     if let Some(lack) = &info.lack {
         text += &format!(": {}", lack.reason);

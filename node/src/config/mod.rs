@@ -48,6 +48,10 @@ pub struct Config {
     pub auction: sections::Auction,
     /// Host commands.
     pub exec: sections::Exec,
+    /// WebAssembly programs.
+    pub wasm: sections::Wasm,
+    /// Programs that attach themselves.
+    pub workers: sections::Workers,
     /// What tasks may ask for.
     pub capabilities: sections::Capabilities,
     /// The local blob store.
@@ -70,6 +74,8 @@ impl Config {
             ("tasks", &self.tasks),
             ("auction", &self.auction),
             ("exec", &self.exec),
+            ("wasm", &self.wasm),
+            ("workers", &self.workers),
             ("capabilities", &self.capabilities),
             ("blob", &self.blob),
             ("tracing", &self.tracing),

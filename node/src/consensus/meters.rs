@@ -108,6 +108,7 @@ mod tests {
             under_way: 2,
             latencies,
             replica: None,
+            caught: Vec::new(),
             members: Vec::new(),
             counters: Vec::new(),
         };

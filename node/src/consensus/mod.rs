@@ -1,5 +1,6 @@
 //! The body's part in agreement: signatures and digests, beside the brain's thread.
 
+mod judge;
 mod lanes;
 pub mod meters;
 mod metrics;

@@ -2,6 +2,7 @@
 
 use super::{
     Metrics,
+    judge::Judging,
     lanes::{Lanes, Side},
     rate::Rate,
 };
@@ -9,7 +10,7 @@ use crate::brain::Inbox;
 use bytes::Bytes;
 use mesh_coordinator::Input;
 use mesh_pbft::{Snapshot, Verifier};
-use mesh_proto::{id::NodeId, pbft::Kind};
+use mesh_proto::{genesis::Genesis, id::NodeId, pbft::Kind};
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
@@ -50,14 +51,15 @@ struct Latest {
 
 impl Verifiers {
     /// Starts the threads, which end when the last of this is dropped. Until [`Verifiers::update`] nothing is taken.
-    pub fn start(inbox: &Inbox, metrics: &Metrics) -> io::Result<Self> {
+    pub fn start(genesis: Arc<Genesis>, inbox: &Inbox, metrics: &Metrics) -> io::Result<Self> {
+        let judging = Judging::start(genesis, inbox)?;
         let latest = Arc::new(Latest { number: AtomicU64::new(0), snapshot: Mutex::new(None) });
         let mut shared = Shared { threads: Vec::new(), latest, rates: Mutex::default(), metrics: metrics.clone() };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..(cores / 2).clamp(1, 4) {
             let lanes = Arc::new(Lanes::default());
             let latest = Arc::clone(&shared.latest);
-            let thread = Thread { inbox: inbox.clone(), metrics: metrics.clone(), latest };
+            let thread = Thread { inbox: inbox.clone(), judging: judging.clone(), metrics: metrics.clone(), latest };
             let waiting = Arc::clone(&lanes);
             // Those that run already end where one cannot be started.
             shared.threads.push(lanes);
@@ -117,6 +119,7 @@ impl Verifiers {
 
 struct Thread {
     inbox: Inbox,
+    judging: Judging,
     metrics: Metrics,
     latest: Arc<Latest>,
 }
@@ -145,6 +148,7 @@ impl Thread {
                 match verifier.decode(from, &frame) {
                     Ok(verified) => {
                         self.metrics.verified.inc();
+                        self.judging.offer(&verified);
                         if self.inbox.consensus(Input::Consensus(Box::new(verified))).is_err() {
                             return;
                         }

@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 pub use self::report::{Killed, Report, Rerun, Share};
 use crate::api::jobs::submit::JobHeader;
 use crate::api::result::TaskResult;
-use crate::api::submission::{Command, ProgramSpec, Terms, show_date};
+use crate::api::submission::{Command, ProgramSpec, show_date};
+use crate::api::terms::Terms;
 use crate::testnet::{self, Job, Options, Scratch, Testnet, TestnetError, Tracker, length, seeded};
 
 /// What a demonstration does.
@@ -75,6 +76,7 @@ pub async fn run(
         program: ProgramSpec::Exec(command),
         terms,
         count: Some(items.len() as u64),
+        after: Vec::new(),
     };
     let job = Job { header, items, rate: None, placed: false, patience: Duration::from_secs(60) };
     let mut tracker = Tracker::new(job.items.len());

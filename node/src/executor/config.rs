@@ -4,6 +4,9 @@ use super::allow::AllowError;
 use super::allow::Allowed;
 use super::outcome::Level;
 use super::run::Limits;
+use super::wasm::WasmConfig;
+use super::worker::WorkersConfig;
+use mesh_proto::capability::Capabilities;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,13 +18,20 @@ pub struct ExecutorConfig {
     pub directory: PathBuf,
     /// Host commands; `None` refuses them all. Default `None`.
     pub exec: Option<ExecConfig>,
+    /// WebAssembly programs; `None` refuses them all, as does a build without them. Default `None`.
+    pub wasm: Option<WasmConfig>,
+    /// Programs that attach themselves; `None` lets none in. Default `None`.
+    pub workers: Option<WorkersConfig>,
+    /// What this node has without these. Default nothing.
+    pub has: Capabilities,
 }
 
 impl ExecutorConfig {
     /// Builtins only, as many slots as CPUs.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { slots: std::thread::available_parallelism().map_or(1, usize::from), directory, exec: None }
+        let slots = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { slots, directory, exec: None, wasm: None, workers: None, has: Capabilities::default() }
     }
 }
 
@@ -84,6 +94,8 @@ pub enum ConfigError {
     Lease(Duration),
     #[error("the directory of tasks, {path}: {error}")]
     Directory { path: PathBuf, error: std::io::Error },
+    #[error("WebAssembly on this machine: {0}")]
+    Wasm(String),
     #[error(transparent)]
     Allow(#[from] AllowError),
 }

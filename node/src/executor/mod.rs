@@ -3,7 +3,9 @@
 //! ```text
 //!  brain ──run(Run)──► Executors ──► Builtins: echo, sha256 end inside the call; sleep is a timer
 //!        ◄──events───            └─► Exec ──socket──► guard (slot 0) ──► command and all it starts
-//!                                         └─socket──► guard (slot 1) ──► …
+//!                         │               └─socket──► guard (slot 1) ──► …
+//!                         ├─► Wasm ──► a thread a slot, inside this process
+//!                         └─► Workers ◄──HTTP── programs that attached themselves
 //! ```
 //!
 //! A *guard* is this binary started again (`meshd __guard`): one thread, one task at a time, no tokio. meshd, which
@@ -29,6 +31,8 @@ mod outcome;
 mod pool;
 pub(crate) mod protocol;
 mod run;
+mod wasm;
+pub mod worker;
 
 pub use allow::{AllowError, Allowed};
 pub use config::{ConfigError, ExecConfig, ExecutorConfig};
@@ -37,4 +41,6 @@ pub(crate) use guard::{kill_marked, lock};
 pub use logs::{LogChunk, Stream};
 pub use outcome::{Containment, Failure, Level, OutDir, Outcome, Output, Status};
 pub use pool::{Executor, ExecutorEvent, Executors, RunError};
-pub use run::{Limits, Program, Run, Source, check_command, check_variables};
+pub use run::{Fixed, Limits, Program, Run, Source, check_command, check_variables};
+pub use wasm::{BUILT_IN as WASM_BUILT_IN, CAPABILITY as WASM_CAPABILITY, WasmConfig, WasmMetrics, requiring_wasm};
+pub use worker::{WorkerMetrics, Workers, WorkersConfig};

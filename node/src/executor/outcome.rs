@@ -1,5 +1,6 @@
 //! How an execution ended.
 
+use super::protocol::{Kept, Report};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,13 +16,13 @@ pub struct Outcome {
     pub stderr: Output,
     /// The named outputs, in the order asked for. When the command did not exit with 0: those that exist.
     pub files: Vec<(String, Output)>,
-    /// CPU time of all processes of the task, user and system.
+    /// CPU time of all processes of the task, user and system; of a program inside this process, of its thread.
     pub cpu: Duration,
-    /// From the guard's reception of the task to its end.
+    /// From the guard's or the thread's reception of the task to its end.
     pub wall: Duration,
-    /// Largest resident set of any one process of the task.
+    /// Largest resident set of any one process of the task; of a WebAssembly program what it had of memory at most.
     pub max_rss_bytes: u64,
-    /// What held the processes; `None` for a builtin.
+    /// What held the processes; `None` for what has none.
     pub containment: Option<Containment>,
     /// Owns the files that [`Output::File`] names: they are removed when the last clone of the outcome is dropped.
     pub directory: Option<Arc<OutDir>>,
@@ -32,6 +33,31 @@ impl Outcome {
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
         Self::ended(Status::Failed(failure), Bytes::new())
+    }
+
+    /// Of what left its files in `out`.
+    pub(super) fn reported(report: Report, out: &Path, containment: Option<Containment>) -> Self {
+        let mut in_files = false;
+        let mut output = |kept: Kept| match kept {
+            Kept::Inline(bytes) => Output::Inline(bytes.into()),
+            Kept::File { name, len, truncated } => {
+                in_files = true;
+                Output::File { path: out.join(name), len, truncated }
+            }
+        };
+        let (stdout, stderr) = (output(report.stdout), output(report.stderr));
+        let files = report.files.into_iter().map(|(name, kept)| (name, output(kept))).collect();
+        Self {
+            status: report.status,
+            stdout,
+            stderr,
+            files,
+            cpu: Duration::from_micros(report.cpu_us),
+            wall: Duration::from_micros(report.wall_us),
+            max_rss_bytes: report.max_rss_bytes,
+            containment,
+            directory: in_files.then(|| Arc::new(OutDir::new(out.to_path_buf()))),
+        }
     }
 
     pub(super) fn ended(status: Status, stdout: Bytes) -> Self {
@@ -105,7 +131,9 @@ pub enum Failure {
     TooManyProcesses { limit: u32, seen: u32 },
     #[error("used more than {limit} bytes of memory ({seen} seen)")]
     MemoryLimit { limit: u64, seen: u64 },
-    #[error("less than {limit} bytes left on the disk")]
+    #[error("made directories inside one another deeper than the system has paths for")]
+    TreeTooDeep,
+    #[error("less than {limit} bytes, or files for so many, left on the disk")]
     DiskFull { limit: u64 },
     #[error("named output `{path}` was not made")]
     OutputMissing { path: String },
@@ -131,6 +159,22 @@ pub enum Failure {
     GuardLost,
     #[error("no guard could be started: {error}")]
     GuardUnavailable { error: String },
+    #[error("no worker of kind {kind} is attached to this node any more")]
+    NoWorker { kind: String },
+    #[error("no worker of kind {kind} took it within {waited_ms} ms")]
+    NotTaken { kind: String, waited_ms: u64 },
+    #[error("{why}")]
+    WorkerLost { why: String },
+    #[error("{why}")]
+    GivenBack { why: String },
+    #[error("no WebAssembly program for WASI: {why}")]
+    NotAProgram { why: String },
+    #[error("a program of {bytes} bytes, above this node's limit of {limit} (`wasm.module`)")]
+    ProgramTooLarge { bytes: u64, limit: u64 },
+    #[error("trap: {what}")]
+    Trap { what: String },
+    #[error("used more than {limit_s} s of processor time")]
+    CpuLimit { limit_s: u64 },
 }
 
 /// What holds commands on this system, as the first guard found it.

@@ -7,6 +7,8 @@ use super::guard;
 use super::logs::{self, LogChunk, Stream};
 use super::outcome::{Containment, Failure, Outcome};
 use super::run::{Program, Run};
+use super::wasm::{self, Wasm, WasmMetrics};
+use super::worker::{WorkerMetrics, Workers};
 use mesh_proto::id::TaskId;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -52,6 +54,10 @@ struct Inner {
     desk: Arc<Desk>,
     builtins: Builtins,
     exec: Option<Exec>,
+    wasm: Option<Wasm>,
+    wasm_metrics: WasmMetrics,
+    workers: Workers,
+    worker_metrics: WorkerMetrics,
     directory: PathBuf,
 }
 
@@ -63,10 +69,19 @@ impl Executors {
         config.check()?;
         let directory = empty(&config.directory)
             .map_err(|error| ConfigError::Directory { path: config.directory.clone(), error })?;
-        let desk = Arc::new(Desk { slots: config.slots, running: Mutex::default(), events });
+        let desk = Arc::new(Desk::new(config.slots, events));
         let builtins = Builtins::new(Arc::clone(&desk), directory.clone());
         let exec = config.exec.map(|exec| Exec::start(exec, directory.clone(), Arc::clone(&desk)));
-        Ok(Self { inner: Arc::new(Inner { desk, builtins, exec, directory }) })
+        let wasm_metrics = WasmMetrics::default();
+        let wasm = match config.wasm {
+            Some(wasm) => Wasm::start(wasm, directory.clone(), Arc::clone(&desk), wasm_metrics.clone())?,
+            None => None,
+        };
+        let worker_metrics = WorkerMetrics::default();
+        let (base, home, metrics) = (config.has, directory.clone(), worker_metrics.clone());
+        let workers = Workers::start(config.workers, base, home, Arc::clone(&desk), metrics);
+        let inner = Inner { desk, builtins, exec, wasm, wasm_metrics, workers, worker_metrics, directory };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Starts an execution without blocking; from any thread. `Some`: it has ended already (small builtins, refusals),
@@ -79,10 +94,20 @@ impl Executors {
             return Ok(Some(Outcome::failed(failure)));
         }
         let (task, attempt) = (run.task, run.attempt);
-        let executor: &dyn Executor = match (&run.program, &self.inner.exec) {
-            (Program::Echo | Program::Sleep(_) | Program::Sha256, _) => &self.inner.builtins,
-            (Program::Exec { .. }, Some(exec)) => exec,
-            (Program::Exec { argv, .. }, None) => {
+        let executor: &dyn Executor = match (&run.program, &self.inner.exec, &self.inner.wasm) {
+            (Program::Echo | Program::Sleep(_) | Program::Sha256, ..) => &self.inner.builtins,
+            (Program::Exec { .. }, Some(exec), _) => exec,
+            (Program::Wasm { .. }, _, Some(wasm)) => wasm,
+            (Program::Worker { .. }, ..) => &self.inner.workers,
+            (Program::Wasm { argv, .. }, _, None) => {
+                let name = argv.first().cloned().unwrap_or_default();
+                let hint = match wasm::BUILT_IN {
+                    true => "WebAssembly is off on this node; its operator may set `wasm.enabled = true`",
+                    false => "this node was built without WebAssembly",
+                };
+                return Ok(Some(Outcome::failed(Failure::NotAllowed { name, hint: hint.into() })));
+            }
+            (Program::Exec { argv, .. }, None, _) => {
                 let name = argv.first().cloned().unwrap_or_default();
                 let hint = "commands are off on this node; its operator may allow them by name".into();
                 return Ok(Some(Outcome::failed(Failure::NotAllowed { name, hint })));
@@ -96,11 +121,13 @@ impl Executors {
         Ok(ended)
     }
 
-    /// Ends an execution early: `SIGTERM` to all its processes, after the grace `SIGKILL`. Its end is reported as any
-    /// other. False: nothing of that name runs here.
+    /// Ends an execution early: `SIGTERM` to all its processes, after the grace `SIGKILL`; what has no processes at once.
+    /// Its end is reported as any other. False: nothing of that name runs here.
     pub fn cancel(&self, task: TaskId, attempt: u32) -> bool {
         self.inner.builtins.cancel(task, attempt)
             || self.inner.exec.as_ref().is_some_and(|exec| exec.cancel(task, attempt))
+            || self.inner.wasm.as_ref().is_some_and(|wasm| wasm.cancel(task, attempt))
+            || self.inner.workers.cancel(task, attempt)
     }
 
     /// Output of a running command from `offset` on, at most `max` bytes (at most 1 MiB). Follows the command by 100 ms
@@ -126,6 +153,22 @@ impl Executors {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.inner.desk.slots
+    }
+
+    #[must_use]
+    pub fn wasm_metrics(&self) -> &WasmMetrics {
+        &self.inner.wasm_metrics
+    }
+
+    /// The programs that are attached to this node.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.inner.workers
+    }
+
+    #[must_use]
+    pub fn worker_metrics(&self) -> &WorkerMetrics {
+        &self.inner.worker_metrics
     }
 
     /// What holds commands; `None` where they are off, and for the moment until a guard has found out.
@@ -155,6 +198,10 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    pub fn new(slots: usize, events: mpsc::Sender<ExecutorEvent>) -> Self {
+        Self { slots, running: Mutex::default(), events }
+    }
+
     pub fn slots(&self) -> usize {
         self.slots
     }

@@ -2,7 +2,8 @@
 
 use super::outcome::Failure;
 use bytes::Bytes;
-use mesh_proto::id::TaskId;
+use mesh_proto::capability::WorkerKind;
+use mesh_proto::id::{BlobId, TaskId};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -33,12 +34,25 @@ pub struct Run {
 pub enum Program {
     /// A host command: `argv[0]` is a name that the operator allowed. `env` is added to the clean environment.
     Exec { argv: Vec<String>, env: Vec<(String, String)> },
+    /// A WebAssembly program: the blob `id`, which is the file `module`. `argv[0]` is what it takes for its name.
+    Wasm { id: BlobId, module: PathBuf, argv: Vec<String>, env: Vec<(String, String)>, fixed: Option<Fixed> },
+    /// For whichever worker of this kind takes it.
+    Worker { kind: WorkerKind, argv: Vec<String> },
     /// Standard output is the input.
     Echo,
     /// Nothing, for this long.
     Sleep(Duration),
     /// Standard output is the SHA-256 of the input, 64 hexadecimal digits and a newline.
     Sha256,
+}
+
+/// What a deterministic execution takes for chance and for time, the same on each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// Whose its chance is, and which it is told that it runs: of a replica the task of which it is one.
+    pub task: TaskId,
+    /// When its clocks begin, since 1970.
+    pub born: Duration,
 }
 
 /// Where input bytes are.
@@ -134,8 +148,9 @@ impl Run {
             return Err(Failure::TooLong { what: "inline input".into(), bytes: bytes.len(), limit: MAX_INLINE_STDIN });
         }
         match &self.program {
-            Program::Exec { argv, env } => check_command(argv, env),
-            Program::Echo | Program::Sleep(_) | Program::Sha256 => Ok(()),
+            Program::Exec { argv, env } | Program::Wasm { argv, env, .. } => check_command(argv, env),
+            // Nothing is started with its words.
+            Program::Worker { .. } | Program::Echo | Program::Sleep(_) | Program::Sha256 => Ok(()),
         }
     }
 }

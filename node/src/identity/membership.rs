@@ -12,7 +12,7 @@ use mesh_proto::time::Wall;
 use mesh_proto::token::{InvitationTerms, Token};
 use mesh_proto::{codec, limits};
 
-use super::{DataDir, IdentityError, Roll, bootstrap, data_dir, durable, key};
+use super::{DataDir, Founding, IdentityError, Roll, bootstrap, data_dir, durable, key};
 
 const GENESIS: &str = "genesis";
 const CREDENTIAL: &str = "credential";
@@ -99,6 +99,8 @@ pub fn init_on(
     let committee = Founders::alone(maker);
     let genesis = Genesis { name, nonce, maker, engine, open, created: now, committee };
     let credential = Credential::of_maker(&key, &genesis, now);
+    // Before the network is there: without it nobody would decide.
+    Founding::begin(dir.path())?;
     write_membership(dir, &genesis, &credential)?;
     Ok(Identity { key, genesis, credential })
 }

@@ -54,6 +54,16 @@ pub struct NetworkHandle {
     pub(super) incoming: Arc<Mutex<HashMap<String, Incoming>>>,
 }
 
+#[cfg(test)]
+impl NetworkHandle {
+    /// Of a network that has ended.
+    pub fn of_nothing(node: NodeId) -> Self {
+        let metrics = super::metrics::Metrics::register(&mut prometheus_client::registry::Registry::default());
+        let (routes, commands) = (Arc::new(Routes::new(&metrics)), mpsc::channel(1).0);
+        Self { node, routes, commands, peers: Peers::default(), incoming: Arc::default() }
+    }
+}
+
 impl NetworkHandle {
     /// This node's id.
     pub fn node(&self) -> NodeId {

@@ -51,23 +51,25 @@ impl Orders {
     pub fn take(&self, ticket: u64, operations: Operations) {
         let orders = self.clone();
         self.0.runtime.spawn(async move {
-            let (index, outcome) = orders.carry(operations).await;
-            let answered = PortInput::Answered { ticket, index: Index(index), outcome };
+            let ((index, outcome), is_repeat) = orders.carry(operations).await;
+            let answered = PortInput::Answered { ticket, index: Index(index), outcome, is_repeat };
             if orders.0.inbox.answer(Input::Port(answered)).is_err() {
                 tracing::debug!("the brain has ended");
             }
         });
     }
 
-    async fn carry(&self, operations: Operations) -> (u64, Octets) {
-        let (mut pause, mut attempt) = (PAUSE.0, 0usize);
+    /// With what came of it, whether it was sent more than once.
+    async fn carry(&self, operations: Operations) -> ((u64, Octets), bool) {
+        let (mut pause, mut attempt, mut tries) = (PAUSE.0, 0usize, 0u32);
         loop {
             let asked = self.whom(attempt);
+            tries = tries.saturating_add(u32::from(asked.is_some()));
             let hint = match asked {
                 Some(node) => match self.ask(node, operations.clone()).await {
                     Ok(ordered) => {
                         self.known().leader = Some(node);
-                        return ordered;
+                        return (ordered, tries > 1);
                     }
                     Err(hint) => hint,
                 },

@@ -68,3 +68,29 @@ impl Port {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brain;
+    use mesh_coordinator::agreement::Executed;
+    use mesh_ledger::Map;
+    use mesh_proto::{domain::Epoch, time::Wall};
+    use mesh_raft::Machine as _;
+
+    /// Whoever hears that a batch is executed finds whom it seats, wherever the service may be. By the queue of that, behind the
+    /// answer, a leader that had just started took all others out of its committee (siege under Raft, seed
+    /// 12264660168975586787).
+    #[tokio::test]
+    async fn whom_a_batch_seats_is_there_when_it_is_answered() {
+        let (network, (inbox, _outbox)) = (NetworkHandle::of_nothing(NodeId::from_bytes([1; 32])), brain::inbox());
+        let (port, parts) = Port::new(network, inbox, Handle::current());
+        let members: Vec<NodeId> = (1..=3).map(|n| NodeId::from_bytes([n; 32])).collect();
+        // What the brain says of one batch, in its order; nobody is there to take the wishes.
+        port.carry_out(PortEffect::Seat { epoch: Epoch(1), members: members.clone() });
+        port.carry_out(PortEffect::Executed(Ok(Executed { outcomes: vec![Vec::new()], state: Map::new() })));
+        let batch = mesh_raft::Ordered { index: 1, time: Wall(1), requests: Vec::new() };
+        assert_eq!(parts.ledger.execute(vec![batch]).await.expect("it was answered").len(), 1);
+        assert_eq!(*parts.seats.borrow(), members.into_iter().collect());
+    }
+}

@@ -1,6 +1,7 @@
 //! What this node says that it has: the plain things that it finds out, and what its operator declares.
 
 use crate::config::Config;
+use crate::executor::{WASM_BUILT_IN, WASM_CAPABILITY};
 use mesh_proto::capability::{Capabilities, CapabilityError, Name, Value};
 use std::{collections::BTreeMap, path::Path};
 
@@ -24,6 +25,13 @@ pub fn capabilities(config: &Config, versions: &BTreeMap<String, Value>) -> Capa
         {
             tracing::warn!("this node does not tell the mesh its {name}, {value}: {error}");
         }
+    }
+    if WASM_BUILT_IN
+        && config.wasm.enabled
+        && let Err(error) =
+            WASM_CAPABILITY.parse().map_err(CapabilityError::from).and_then(|name| add(&mut all, name, None))
+    {
+        tracing::warn!("this node does not tell the mesh that it runs WebAssembly: {error}");
     }
     let mut told = |command: &&str| {
         let name = Name::tool(command).map_err(CapabilityError::from)?;
@@ -87,9 +95,10 @@ mod tests {
         let has = of("[node]\nzone = \"eu\"\n[exec]\nallow = [\"sort\", \"/usr/bin/env\"]\nmemory = \"2GiB\"\n\
              [capabilities]\ndeclare = [\"gpu=1\", \"cores=3\", \"tool:sort=9.1\", \"ssd\"]");
         let texts: Vec<String> = has.texts().collect();
-        for expected in ["cores=3", "gpu=1", "mem=2GiB", "ssd", "tool:env=9.4", "tool:sort=9.1", "zone=eu"] {
+        for expected in ["cores=3", "gpu=1", "mem=2GiB", "ssd", "tool:env=9.4", "tool:sort=9.1", "wasm", "zone=eu"] {
             assert!(texts.iter().any(|text| text == expected), "{expected} in {texts:?}");
         }
+        assert!(of("[wasm]\nenabled = false").get(&WASM_CAPABILITY.parse().unwrap()).is_none());
         for name in ["arch", "os"] {
             assert!(has.get(&name.parse().unwrap()).flatten().is_some(), "{name}");
         }

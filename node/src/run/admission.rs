@@ -25,6 +25,11 @@ pub async fn admit(brain: BrainHandle, credential: Credential) {
             Ok(Some(Outcome::Rejected(Rejection::Stale { floor }))) => born = floor,
             // Somebody else took the id, or there is no room now.
             Ok(Some(Outcome::Rejected(Rejection::Reused | Rejection::TooMany | Rejection::Full))) => attempt += 1,
+            // A data directory of before its last invitation.
+            Ok(Some(Outcome::Rejected(Rejection::Already))) => {
+                tracing::warn!("the ledger knows this node by a later invitation than that of its credential");
+                return;
+            }
             Ok(Some(Outcome::Rejected(why))) => {
                 tracing::warn!(%why, "the ledger does not know this node: it cannot vote or be of the committee");
                 return;

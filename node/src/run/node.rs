@@ -20,7 +20,7 @@ use crate::{
     consensus::{self, Verifiers},
     directory::Directory,
     executor::{self, Executors},
-    identity::{ApiToken, DataDir, Identity, IdentityError, Peers, Roll, read_bootstrap},
+    identity::{ApiToken, DataDir, Founding, Identity, IdentityError, Peers, Roll, read_bootstrap},
     log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
     network::{self, NetworkIdentity},
@@ -149,11 +149,15 @@ impl Node {
             tracing::warn!("exec.allow: {warning}");
         }
         let has = able::capabilities(config, &versions(config, &executor_config).await);
+        let founding = Founding::load(dir.path())?;
+        let had_log = std::fs::read_dir(dir.file("log")).is_ok_and(|mut entries| entries.next().is_some());
         let restored = brain::restore(&dir, &parts::log_config(config), new, seam, |store| {
-            parts::coordinator_config(config, &identity, &has, met, store)
+            let alone = !met && founding.is_of(store, had_log);
+            parts::coordinator_config(config, &identity, &has, alone, store)
         })?;
         directory.fill(&restored.coordinator);
         let store = restored.coordinator.store();
+        founding.bind(&dir, store)?;
         let (inbox, outbox) = brain::inbox();
         let doors = Doors::default();
 
@@ -161,7 +165,8 @@ impl Node {
         let mut metrics = Metrics::new();
         let consensus = consensus::Metrics::default();
         consensus.register(metrics.registry_mut());
-        let verifiers = Verifiers::start(&inbox, &consensus).map_err(StartError::Thread)?;
+        let genesis = Arc::new(identity.genesis.clone());
+        let verifiers = Verifiers::start(Arc::clone(&genesis), &inbox, &consensus).map_err(StartError::Thread)?;
         let frames = Frames {
             inbox: inbox.clone(),
             doors: doors.clone(),
@@ -185,17 +190,22 @@ impl Node {
         let blobs = BlobStore::open(dir.file("blobs"), parts::blob_config(config))?;
         blobs.metrics().register(metrics.registry_mut());
         let (ended, ends) = mpsc::channel(1024);
-        let executors = Executors::start(parts::executor_config(config, &dir)?, ended)?;
+        let executor_config = parts::executor_config(config, &dir)?;
+        let executors = Executors::start(executor::ExecutorConfig { has: has.clone(), ..executor_config }, ended)?;
+        executors.wasm_metrics().register(metrics.registry_mut());
+        executors.worker_metrics().register(metrics.registry_mut());
         let replicas = Replicas::new(network.clone(), directory.clone(), config.tasks.blob_copies as usize);
         let runtime = Handle::current();
         let waiting = Waiting::default();
-        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone());
+        let brain = BrainHandle::new(inbox.clone(), waiting.clone(), runtime.clone()).judging(genesis);
         let work = Work::new(
             executors.clone(),
             ends,
             blobs.clone(),
             replicas.clone(),
             parts::awards(brain.clone(), &identity),
+            parts::seals(&identity),
+            Arc::new(brain.clone()),
             inbox.clone(),
             config.exec.in_place,
         );
@@ -248,6 +258,7 @@ impl Node {
             network.clone(),
             inbox.clone(),
             asked_to_speak,
+            executors.workers().changes(),
         );
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
@@ -314,6 +325,7 @@ impl Node {
             metrics: Arc::new(encode),
             unready: Arc::new(move || unready.reasons()),
             last_status: Arc::new(move || meters.last()),
+            workers: executors.workers().clone(),
             containment: Arc::new(move || executors.containment()),
             config: Arc::new(parts::shown(&loaded)),
             pulse,

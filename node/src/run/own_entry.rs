@@ -1,5 +1,5 @@
-//! What this node says of itself: signed anew when it learns where it can be reached, and when others know a newer word
-//! of it than its last.
+//! What this node says of itself: signed anew when it learns where it can be reached, when what it has changes, and when
+//! others know a newer word of it than its last.
 
 use crate::{
     brain::{Inbox, clock},
@@ -8,8 +8,12 @@ use crate::{
     network::NetworkHandle,
 };
 use mesh_coordinator::Input;
-use mesh_proto::{address::Addresses, genesis::Genesis, key::SecretKey, member::Presence};
-use tokio::sync::watch;
+use mesh_proto::{address::Addresses, capability::Capabilities, genesis::Genesis, key::SecretKey, member::Presence};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
+
+/// Between two words of what it has: workers that come and go by the dozen are one word for all.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The maker of entries.
 pub struct OwnEntry {
@@ -21,7 +25,12 @@ pub struct OwnEntry {
     inbox: Inbox,
     /// The incarnation above which to speak, as the brain asks.
     asked: watch::Receiver<u64>,
+    /// What this node has.
+    has: watch::Receiver<Arc<Capabilities>>,
+    /// It has changed, and is said then.
+    due: Option<Instant>,
     said: Option<Vec<String>>,
+    said_at: Option<Instant>,
 }
 
 impl OwnEntry {
@@ -31,6 +40,7 @@ impl OwnEntry {
         network: NetworkHandle,
         inbox: Inbox,
         asked: watch::Receiver<u64>,
+        has: watch::Receiver<Arc<Capabilities>>,
     ) -> Self {
         Self {
             key: SecretKey::from_bytes(&identity.key.to_bytes()),
@@ -39,14 +49,30 @@ impl OwnEntry {
             network,
             inbox,
             asked,
+            has,
+            due: None,
             said: None,
+            said_at: None,
         }
     }
 
-    /// When the brain asks for a newer word; never, once it has ended.
+    /// When the brain asks for a newer word, or this node has something else to say: never, once they have ended. What was
+    /// heard is not lost where this is not waited for to its end.
     pub async fn asked(&mut self) {
-        if self.asked.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            if let Some(due) = self.due {
+                tokio::time::sleep_until(due).await;
+                self.due = None;
+                return;
+            }
+            tokio::select! {
+                Ok(()) = self.asked.changed() => return,
+                Ok(()) = self.has.changed() => {
+                    let now = Instant::now();
+                    self.due = Some(self.said_at.map_or(now, |at| now.max(at + PAUSE)));
+                }
+                else => std::future::pending::<()>().await,
+            }
         }
     }
 
@@ -70,8 +96,9 @@ impl OwnEntry {
         self.presence.incarnation = now.0.max(highest.saturating_add(1));
         self.presence.joined = now;
         self.presence.addresses = Addresses::first_of(addresses.iter().cloned());
+        self.presence.capabilities = Capabilities::clone(&self.has.borrow_and_update());
         let entry = directory::own_entry(&self.key, &self.genesis, self.presence.clone());
-        self.said = Some(addresses);
+        (self.said, self.said_at) = (Some(addresses), Some(Instant::now()));
         if self.inbox.send(Input::Me(entry)).await.is_err() {
             tracing::debug!("the brain has ended");
         }

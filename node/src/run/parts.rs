@@ -7,11 +7,11 @@ use crate::{
     brain::{BrainHandle, LogState, clock},
     config::{Config, Entry, Loaded},
     directory,
-    executor::{Allowed, ExecConfig, ExecutorConfig},
+    executor::{Allowed, ExecConfig, ExecutorConfig, Limits, WasmConfig, WorkersConfig},
     identity::{DataDir, Identity, Peers},
     log::LogConfig,
     network,
-    work::Awards,
+    work::{Awards, Seals},
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use mesh_proto::{
@@ -47,19 +47,20 @@ pub fn raft_config(config: &Config) -> mesh_raft::Config {
     }
 }
 
-/// `met`: it has met other members, as the file of peers says, which outlives a lost log.
+/// `alone`: on the disk that the network was made on, and it has met nobody, as the file of peers says, which outlives a lost
+/// log.
 pub fn coordinator_config(
     config: &Config,
     identity: &Identity,
     has: &Capabilities,
-    met: bool,
+    alone: bool,
     store: StoreId,
 ) -> mesh_coordinator::Config {
     mesh_coordinator::Config {
         network: identity.genesis.network_id(),
         seed: rand::random(),
         me: Member { capabilities: has.clone(), ..directory::myself(identity, store) },
-        alone: identity.genesis.maker == identity.key.node_id() && !met,
+        alone: identity.genesis.maker == identity.key.node_id() && alone,
         agreement: Some(agreement_setup(identity)),
         membership: membership_config(config),
         tasks: tasks_config(config),
@@ -124,6 +125,11 @@ pub fn presence(config: &Config, identity: &Identity, has: Capabilities, store: 
         zone: label(&config.node.zone),
         capabilities: has,
     }
+}
+
+/// Signs what came of replicas.
+pub fn seals(identity: &Identity) -> Seals {
+    Seals::new(SecretKey::from_bytes(&identity.key.to_bytes()), identity.genesis.network_id())
 }
 
 pub fn keypair(identity: &Identity) -> Keypair {
@@ -192,7 +198,31 @@ pub fn executor_config(config: &Config, dir: &DataDir) -> Result<ExecutorConfig,
             Some(exec)
         }
     };
-    Ok(ExecutorConfig { slots: config.exec.slots as usize, directory: dir.file("tasks"), exec })
+    let wasm = config.wasm.enabled.then(|| wasm_config(config));
+    let workers = config.workers.enabled.then(|| workers_config(config));
+    let has = Capabilities::default();
+    Ok(ExecutorConfig { slots: config.exec.slots as usize, directory: dir.file("tasks"), exec, wasm, workers, has })
+}
+
+fn workers_config(config: &Config) -> WorkersConfig {
+    let section = &config.workers;
+    WorkersConfig {
+        most: section.max as usize,
+        lease: section.lease.get(),
+        untaken: section.untaken.get(),
+        ..WorkersConfig::default()
+    }
+}
+
+fn wasm_config(config: &Config) -> WasmConfig {
+    let section = &config.wasm;
+    let default = WasmConfig::default();
+    let limits = Limits {
+        memory_bytes: Some(section.memory.bytes()),
+        cpu_seconds: section.cpu_time.map(|time| time.get().as_secs()),
+        ..default.limits
+    };
+    WasmConfig { limits, module_bytes: section.module.bytes(), cache_bytes: section.cache.bytes() }
 }
 
 /// One that is there: a guard that misses it could start no command.
@@ -261,12 +291,16 @@ mod tests {
         let own = [
             format!("{:?}", mesh_membership::Config::default()),
             format!("{:?}", BlobConfig::default()),
+            format!("{:?}", WasmConfig::default()),
+            format!("{:?}", WorkersConfig::default()),
             of_raft(&mesh_raft::Config::new(clock::wall)),
             format!("{:?}", mesh_tasks::Config { slots: default.exec.slots, ..mesh_tasks::Config::default() }),
         ];
         let made = [
             format!("{:?}", membership_config(&default)),
             format!("{:?}", blob_config(&default)),
+            format!("{:?}", wasm_config(&default)),
+            format!("{:?}", workers_config(&default)),
             of_raft(&raft_config(&default)),
             format!("{:?}", tasks_config(&default)),
         ];

@@ -16,6 +16,7 @@ use crate::{
 };
 use mesh_coordinator::{Answer, Command};
 use mesh_proto::{
+    agreement::Standing,
     genesis::Engine,
     id::NodeId,
     ledger::{Committee, Query, Row},
@@ -23,7 +24,7 @@ use mesh_proto::{
 use plan::{Patience, Step};
 use presence::{Presence, Seen};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -95,10 +96,10 @@ impl Steward {
         let Some(Answer::Members(members)) = self.api.ports.brain.ask(Command::Members).await?.one().await else {
             return Err(BrainGone.into());
         };
+        let idle = self.idle().await?;
         let now = Instant::now();
         // A change may have been waited for since the last look.
-        let seats: Vec<NodeId> = committee.seats.iter().map(|seat| seat.node).collect();
-        let mut nodes = self.presence.look(now, self.period * 4 + WITHIN, &members, &seats);
+        let mut nodes = self.presence.look(now, self.period * 4 + WITHIN, &members, &committee.seats, &idle);
         let again_after = self.patience.stay;
         self.passed_over.retain(|_, at| now.saturating_duration_since(*at) < again_after);
         for node in self.passed_over.keys() {
@@ -107,6 +108,17 @@ impl Steward {
             }
         }
         Ok(nodes)
+    }
+
+    /// Members that answer, and say that they do not vote: their disk was lost, or they have stopped for good. One that is
+    /// silent says nothing.
+    async fn idle(&self) -> Result<BTreeSet<NodeId>, Problem> {
+        let Some(Answer::Agreement(view)) = self.api.ports.brain.ask(Command::Agreement).await?.one().await else {
+            return Err(BrainGone.into());
+        };
+        let votes = |standing: &Standing| standing.replica.is_some_and(|replica| replica.voting && !replica.halted);
+        let standings = view.members.iter().filter_map(|(node, standing)| Some((node, standing.as_ref()?)));
+        Ok(standings.filter(|(_, standing)| !votes(standing)).map(|(node, _)| *node).collect())
     }
 
     /// And behind how many motions it is so.

@@ -84,7 +84,7 @@ mod tests {
         id::StoreId,
         ledger::{Auto, Index, Pending, Seat},
     };
-    use std::time::Instant;
+    use std::{collections::BTreeSet, time::Instant};
 
     const PATIENCE: Patience =
         Patience { stay: Duration::from_secs(60), gone_after: Duration::from_secs(600), engine: Engine::Pbft };
@@ -194,14 +194,15 @@ mod tests {
     fn a_seat_that_no_table_names_is_failed_once_it_was_missed_for_long_enough() {
         let (mut presence, begin, pause) = (Presence::default(), Instant::now(), Duration::from_secs(10_000));
         let members: Vec<MemberView> = [1, 2, 3, 5].map(there_in_table).into();
-        let seats = [1, 2, 3, 4].map(node);
+        let seats = committee(&[1, 2, 3, 4]).seats;
         let mut at = |second: u64| {
-            let nodes = presence.look(begin + Duration::from_secs(second), pause, &members, &seats);
+            let nodes = presence.look(begin + Duration::from_secs(second), pause, &members, &seats, &BTreeSet::new());
             next(&committee(&[1, 2, 3, 4]), &nodes, PATIENCE)
         };
         assert_eq!((at(0), at(599)), (None, None), "it may be told of yet");
         assert_eq!(at(600), Some(Step::Add(node(5))));
-        let nodes = presence.look(begin + Duration::from_secs(601), pause, &members, &[1, 2, 3, 4, 5].map(node));
+        let seats = committee(&[1, 2, 3, 4, 5]).seats;
+        let nodes = presence.look(begin + Duration::from_secs(601), pause, &members, &seats, &BTreeSet::new());
         assert_eq!(next(&committee(&[1, 2, 3, 4, 5]), &nodes, PATIENCE), Some(Step::Remove(node(4))));
     }
 

@@ -45,14 +45,17 @@ impl Store {
     /// Opens the store in `backend`, or makes one at [`LogPosition::START`] if it is empty. `store_id` is the log's.
     ///
     /// # Errors
-    /// [`StoreError::OtherStore`] if the store belongs to another log. Opening may panic inside redb if the file's
-    /// structure was altered from outside.
+    /// [`StoreError::OtherStore`] if the store belongs to another log; [`StoreError::Database`] if anything in it is not as
+    /// it was written. Opening may panic inside redb if the file's structure was altered from outside.
     pub fn open(backend: impl StorageBackend, store_id: StoreId, config: &StoreConfig) -> Result<Self, StoreError> {
         discard_unborn(&backend).map_err(StoreError::io("look at the file"))?;
-        let database = redb::Builder::new()
+        let mut database = redb::Builder::new()
             .set_cache_size(config.cache_bytes)
             .create_with_backend(backend)
             .map_err(StoreError::database("open"))?;
+        // Pages have checksums, which redb does not look at when it reads them: rot would be believed. Whoever opens a store
+        // reads all of it once anyway. What can be mended is as of one write, whose position says so to the log.
+        database.check_integrity().map_err(StoreError::database("check"))?;
         let position = match read_meta(&database)? {
             Some(meta) => {
                 meta.check(store_id)?;

@@ -3,7 +3,7 @@
 use super::{Replicas, find};
 use crate::{
     blob::{BlobStore, FetchError, Hold},
-    executor::{Limits, Program as Exec, Run, Source},
+    executor::{Fixed, Limits, Program as Exec, Run, Source},
 };
 use bytes::Bytes;
 use mesh_proto::{
@@ -34,6 +34,15 @@ pub fn run_of(task: TaskId, attempt: u32, spec: &Spec, holds: &[Hold], in_place:
     }
     let (program, outputs) = match &spec.program {
         Program::Exec(exec) => (Exec::Exec { argv: exec.argv.clone(), env: exec.env.clone() }, exec.outputs.clone()),
+        Program::Wasm(wasm) => {
+            let Some((blob, module)) = wasm.module.blob().zip(paths.next()) else { return Err(no_program()) };
+            let fixed = wasm.deterministic.then(|| fixed(task, spec));
+            let (argv, env) = (wasm.argv.clone(), wasm.env.clone());
+            (Exec::Wasm { id: blob.id, module, argv, env, fixed }, wasm.outputs.clone())
+        }
+        Program::Worker(worker) => {
+            (Exec::Worker { kind: worker.kind.clone(), argv: worker.argv.clone() }, worker.outputs.clone())
+        }
         Program::Sleep { ms } => (Exec::Sleep(Duration::from_millis(*ms)), Vec::new()),
         Program::Sha256 => (Exec::Sha256, Vec::new()),
         Program::Echo | Program::Manifest { .. } => (Exec::Echo, Vec::new()),
@@ -51,6 +60,18 @@ pub fn run_of(task: TaskId, attempt: u32, spec: &Spec, holds: &[Hold], in_place:
     })
 }
 
+/// Of a replica only what all of its task have in common: its id, and the date on which who polled asked for it, are its own, and
+/// executions that see them never agree.
+fn fixed(task: TaskId, spec: &Spec) -> Fixed {
+    match spec.replica_of() {
+        Some((of, _)) => Fixed { task: of, born: REPLICAS_BEGIN },
+        None => Fixed { task, born: Duration::from_millis(spec.born.0) },
+    }
+}
+
+/// When the clocks of replicas begin, 2000-01-01: nobody of those that poll is asked for the date, who could lie.
+const REPLICAS_BEGIN: Duration = Duration::from_secs(946_684_800);
+
 fn source(
     payload: &Payload,
     paths: &mut impl Iterator<Item = PathBuf>,
@@ -67,6 +88,10 @@ fn source(
     }
 }
 
+fn no_program() -> Box<Outcome> {
+    Box::new(Outcome::failed(FailureKind::InputUnavailable, "the program is not here"))
+}
+
 fn no_paths() -> Box<Outcome> {
     let why = "this node does not take paths; its operator may allow them with `exec.in_place = true`";
     Box::new(Outcome::failed(FailureKind::NotAllowed, why))
@@ -77,7 +102,8 @@ mod tests {
     use super::*;
     use mesh_proto::{
         capability::Requirements,
-        task::{ExecSpec, Priority, Status, Strategy, TaskKey},
+        id::NodeId,
+        task::{ExecSpec, OnIsolation, Priority, Status, Strategy, TaskKey},
         time::Wall,
     };
 
@@ -98,6 +124,9 @@ mod tests {
             unique: false,
             requirements: Requirements::default(),
             strategy: Strategy::default(),
+            on_isolation: OnIsolation::default(),
+            redundancy: 1,
+            after: Vec::new(),
             trace: [0; 16],
         }
     }
@@ -115,5 +144,22 @@ mod tests {
                 "{refused:?}"
             );
         }
+    }
+
+    /// Each is another task, asked for at another time, maybe by another node.
+    #[test]
+    fn replicas_of_one_task_have_the_same_chance_and_time_and_other_tasks_their_own() {
+        let of = |n| TaskId::from_bytes([n; 32]);
+        let replica = |of, member: u8, born| Spec {
+            key: TaskKey::Replica(of, NodeId::from_bytes([member; 32])),
+            born: Wall(born),
+            ..spec(false, Payload::empty())
+        };
+        let one = fixed(of(1), &replica(of(9), 1, 1_000));
+        assert_eq!(one, fixed(of(2), &replica(of(9), 2, 2_000)));
+        assert_eq!(one.task, of(9));
+        assert_ne!(one, fixed(of(1), &replica(of(8), 1, 1_000)));
+        let alone = Spec { born: Wall(1_000), ..spec(false, Payload::empty()) };
+        assert_eq!(fixed(of(1), &alone), Fixed { task: of(1), born: Duration::from_secs(1) });
     }
 }

@@ -8,15 +8,19 @@ mod inputs;
 mod outcome;
 mod outputs;
 mod replicas;
+mod results;
 mod running;
+mod seals;
 
 pub use award::Awards;
 pub use replicas::{AssureError, Replicas, nearest_first};
+pub use seals::Seals;
 
 use award::AwardError;
 use running::{Loss, RunningSet};
 
 use crate::{
+    api::brain::Brain,
     blob::BlobStore,
     brain::Inbox,
     executor::{ExecutorEvent, Executors, Failure, Outcome as Ran, Run, RunError, Status as RanStatus},
@@ -26,6 +30,7 @@ use mesh_proto::{
     id::TaskId,
     task::{Birth, FailureKind, Octets, Outcome, Payload, Program, Spec, Status},
 };
+use mesh_tasks::{capability, poll::named};
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -42,6 +47,8 @@ struct Shared {
     blobs: BlobStore,
     replicas: Replicas,
     awards: Awards,
+    seals: Seals,
+    brain: Arc<dyn Brain>,
     inbox: Inbox,
     runtime: Handle,
     /// Commands may read and write outside their own directory by `Payload::Path`.
@@ -51,17 +58,31 @@ struct Shared {
 
 impl Work {
     /// `events` is the receiving end of what `executors` was started with. Must be called on the runtime that is to carry it.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the node")]
     pub fn new(
         executors: Executors,
         events: mpsc::Receiver<ExecutorEvent>,
         blobs: BlobStore,
         replicas: Replicas,
         awards: Awards,
+        seals: Seals,
+        brain: Arc<dyn Brain>,
         inbox: Inbox,
         in_place: bool,
     ) -> Self {
         let (running, runtime) = (RunningSet::default(), Handle::current());
-        let work = Self(Arc::new(Shared { executors, blobs, replicas, awards, inbox, runtime, in_place, running }));
+        let work = Self(Arc::new(Shared {
+            executors,
+            blobs,
+            replicas,
+            awards,
+            seals,
+            brain,
+            inbox,
+            runtime,
+            in_place,
+            running,
+        }));
         work.0.runtime.spawn(work.clone().collect(events));
         work
     }
@@ -79,8 +100,14 @@ impl Work {
                 return self.ended(task, attempt, Outcome::failed(FailureKind::CannotStart, error.to_string()));
             }
         };
+        // A worker may have gone between the brain's word and this, and with it what it brought.
+        if let Some(lacked) = self.lacks_for(&spec) {
+            let why = format!("this node does not have {lacked} any more");
+            return self.ended(task, attempt, Outcome::failed(FailureKind::GivenBack, why));
+        }
+        self.0.seals.expect((task, attempt), &spec);
         match &spec.program {
-            _ if spec.unique => self.prepare(task, attempt, spec),
+            _ if spec.unique || results::are_taken(&spec) => self.prepare(task, attempt, spec),
             // Both come by the hundred a turn: nothing is spawned or looked up for them.
             Program::Manifest { .. } => self.ended(task, attempt, success(Payload::empty())),
             Program::Echo if matches!(spec.input, Payload::Inline(_)) => self.ended(task, attempt, success(spec.input)),
@@ -92,12 +119,19 @@ impl Work {
         }
     }
 
+    fn lacks_for(&self, spec: &Spec) -> Option<String> {
+        spec.requirements.hard().next()?;
+        let has = named(&self.0.seals.node(), &self.0.executors.workers().has());
+        capability::rate(&spec.requirements, &has).err().map(ToString::to_string)
+    }
+
     /// Stops an attempt. Its end, if one comes, is for the brain to ignore.
     pub fn cancel(&self, task: TaskId, attempt: u32) {
+        self.0.seals.forget((task, attempt));
         self.0.running.cancel((task, attempt), || self.0.executors.cancel(task, attempt));
     }
 
-    /// Fetches the inputs first, and has the task awarded to this node where it is to run once at a time.
+    /// Has what it takes of other tasks' results, fetches the inputs, and has the task awarded to this node where it is to run once at a time.
     fn prepare(&self, task: TaskId, attempt: u32, spec: Spec) {
         let work = self.clone();
         if !self.0.running.expect((task, attempt)) && spec.unique {
@@ -105,6 +139,10 @@ impl Work {
             return;
         }
         let handle = self.0.runtime.spawn(async move {
+            let spec = match results::lay_in(&*work.0.brain, work.0.seals.network(), spec).await {
+                Ok(spec) => spec,
+                Err(outcome) => return work.ended(task, attempt, *outcome),
+            };
             match inputs::fetch(&work.0.blobs, &work.0.replicas, &spec).await {
                 Ok(holds) => {
                     let run = inputs::run_of(task, attempt, &spec, &holds, work.0.in_place);
@@ -248,8 +286,9 @@ impl Work {
         });
     }
 
-    fn ended(&self, task: TaskId, attempt: u32, outcome: Outcome) {
+    fn ended(&self, task: TaskId, attempt: u32, mut outcome: Outcome) {
         self.0.running.ended((task, attempt));
+        self.0.seals.seal((task, attempt), &mut outcome);
         let outcome = Arc::new(outcome);
         if self.0.inbox.answer(Input::Executed { task, attempt, outcome }).is_err() {
             tracing::debug!(%task, attempt, "ended after the brain");
@@ -265,5 +304,7 @@ fn success(stdout: Payload) -> Outcome {
         files: Vec::new(),
         cpu_us: 0,
         wall_us: 0,
+        seal: None,
+        count: None,
     }
 }

@@ -38,29 +38,48 @@ pub fn outcome(ran: &Ran, stdout: Payload, stderr: Payload, files: Vec<(String, 
             Status::Failed(Kept { kind: kind(failure), message })
         }
     };
-    Outcome { status, stdout, stderr, files, cpu_us: micros(ran.cpu), wall_us: micros(ran.wall) }
+    Outcome {
+        status,
+        stdout,
+        stderr,
+        files,
+        cpu_us: micros(ran.cpu),
+        wall_us: micros(ran.wall),
+        seal: None,
+        count: None,
+    }
 }
 
 fn kind(failure: &Failure) -> FailureKind {
     match failure {
         Failure::NotAllowed { .. } => FailureKind::NotAllowed,
-        Failure::ProgramMissing { .. } | Failure::NotExecutable { .. } => FailureKind::CannotStart,
+        Failure::ProgramMissing { .. } | Failure::NotExecutable { .. } | Failure::ProgramTooLarge { .. } => {
+            FailureKind::CannotStart
+        }
         Failure::BadPath { .. }
         | Failure::TooManyFiles { .. }
         | Failure::TooLong { .. }
         | Failure::BadArguments
-        | Failure::BadVariable { .. } => FailureKind::BadTask,
+        | Failure::BadVariable { .. }
+        | Failure::NotAProgram { .. } => FailureKind::BadTask,
+        Failure::Trap { .. } => FailureKind::Trap,
         Failure::TimeLimit { .. } => FailureKind::TimeLimit,
         Failure::OutputTooLarge { .. } | Failure::FileTooLarge { .. } | Failure::FilesTooLarge { .. } => {
             FailureKind::OutputTooLarge
         }
-        Failure::TooManyProcesses { .. } | Failure::MemoryLimit { .. } => FailureKind::ResourceLimit,
+        Failure::TooManyProcesses { .. }
+        | Failure::MemoryLimit { .. }
+        | Failure::CpuLimit { .. }
+        | Failure::TreeTooDeep => FailureKind::ResourceLimit,
         Failure::OutputMissing { .. } | Failure::OutputRefused { .. } => FailureKind::BadOutput,
         Failure::Cancelled => FailureKind::Cancelled,
+        // Nothing of it ran, or who ran it says so.
+        Failure::NoWorker { .. } | Failure::NotTaken { .. } | Failure::GivenBack { .. } => FailureKind::GivenBack,
         Failure::DiskFull { .. }
         | Failure::Prepare { .. }
         | Failure::LeaseLost { .. }
         | Failure::GuardLost
+        | Failure::WorkerLost { .. }
         | Failure::GuardUnavailable { .. } => FailureKind::Lost,
     }
 }
@@ -77,10 +96,13 @@ mod tests {
             Failure::BadPath { path: "../a".into() },
             Failure::TooManyFiles { count: 2, limit: 1 },
             Failure::TooLong { what: "arguments".into(), bytes: 2, limit: 1 },
+            Failure::NotAProgram { why: "it does not begin as one".into() },
         ] {
             assert_eq!(kind(&failure), FailureKind::BadTask, "{failure}");
             assert!(!kind(&failure).is_worth_another_node(), "{failure}");
         }
+        let too_large = Failure::ProgramTooLarge { bytes: 2, limit: 1 };
+        assert!(kind(&too_large).is_worth_another_node(), "another node may take larger ones");
         let missing = Failure::ProgramMissing { program: "/bin/x".into() };
         assert!(kind(&missing).is_worth_another_node(), "another node may have it");
     }

@@ -2,10 +2,12 @@
 //!
 //! One test at a time: each starts a mesh of its own, and what is measured or timed out must not be another's work.
 
+mod after;
 mod agreement;
 mod all_at_once;
 mod benches;
 mod blobs;
+mod drawn;
 mod forgotten;
 mod frozen;
 mod full_disk;
@@ -23,15 +25,20 @@ mod out_dir;
 mod placing;
 mod ports;
 mod raft;
+mod redundant;
 mod requirements;
 mod revoked;
 mod tryout;
 mod unique;
 mod verbs;
+#[cfg(feature = "wasm")]
+mod wasm;
+mod workers;
 
 use meshd::api::jobs::submit::JobHeader;
 use meshd::api::result::TaskResult;
-use meshd::api::submission::{Command, Item, ProgramSpec, Terms};
+use meshd::api::submission::{Command, Item, ProgramSpec};
+use meshd::api::terms::Terms;
 use meshd::testnet::{Job, Options, Testnet, Tracker};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,7 +105,8 @@ fn hashes(name: &str, count: usize) -> Job {
 fn job(name: &str, program: ProgramSpec, count: usize) -> Job {
     let terms = Terms { born: Some(jiff::Timestamp::now().to_string()), ..Terms::default() };
     let key = format!("{name}-{:x}", rand::random::<u64>());
-    let header = JobHeader { name: name.into(), key: Some(key), program, terms, count: Some(count as u64) };
+    let header =
+        JobHeader { name: name.into(), key: Some(key), program, terms, count: Some(count as u64), after: Vec::new() };
     let items = (0..count).map(|at| Item { stdin: Some(text(at)), ..Item::default() }).collect();
     Job { header, items, rate: None, placed: false, patience: PATIENCE }
 }

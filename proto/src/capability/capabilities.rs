@@ -45,6 +45,13 @@ impl Capabilities {
         Ok(())
     }
 
+    /// One that is known of a node without its word, whatever it said of it, and however much it says.
+    pub fn assert(&mut self, name: Name, value: Value) {
+        self.bytes -= self.all.get(&name).map_or(0, |old| text(&name, old.as_ref()).len());
+        self.bytes += text(&name, Some(&value)).len();
+        self.all.insert(name, Some(value));
+    }
+
     /// As each is written, in order.
     pub fn texts(&self) -> impl Iterator<Item = String> {
         self.iter().map(|(name, value)| text(name, value))

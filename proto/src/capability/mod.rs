@@ -11,10 +11,12 @@ mod name;
 mod requirement;
 mod value;
 mod version;
+mod worker;
 
 pub use capabilities::Capabilities;
-pub use error::{CapabilityError, RequirementError, ValueError};
+pub use error::{BadName, CapabilityError, RequirementError, ValueError};
 pub use name::Name;
 pub use requirement::{Operator, Requirement, Requirements, Test};
 pub use value::{Kind, Value};
 pub use version::Version;
+pub use worker::WorkerKind;

@@ -15,6 +15,9 @@ pub struct Name(String);
 const TOOL: &str = "tool:";
 
 impl Name {
+    /// What the kind of an attached program follows.
+    pub const WORKER: &str = "worker.";
+
     /// That a node may run this command.
     pub fn tool(command: &str) -> Result<Self, BadName> {
         format!("{TOOL}{command}").parse()
@@ -30,6 +33,12 @@ impl Name {
         self.0.starts_with(TOOL)
     }
 
+    /// Whether its number is how many tasks attached programs can have under way.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        self.0.starts_with(Self::WORKER)
+    }
+
     /// What its values must be, where that is not for the value to say.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
@@ -37,8 +46,9 @@ impl Name {
             "cores" => Some(Kind::Amount),
             "mem" => Some(Kind::Size),
             "kernel" => Some(Kind::Version),
-            "arch" | "os" | "zone" => Some(Kind::Text),
+            "arch" | "os" | "zone" | "node" => Some(Kind::Text),
             _ if self.is_tool() => Some(Kind::Version),
+            _ if self.is_worker() => Some(Kind::Amount),
             _ => None,
         }
     }

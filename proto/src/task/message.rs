@@ -321,6 +321,14 @@ pub enum Item {
         #[serde(rename = "t")]
         thief: NodeId,
     },
+    /// Driver to victim: it is another's by now. Do not begin it; what came of it all the same is kept until it is settled.
+    #[serde(rename = "H")]
+    Handed {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "a")]
+        attempt: u32,
+    },
     /// Driver to victim: it stays with you.
     #[serde(rename = "K")]
     Keep {
@@ -422,6 +430,7 @@ impl Item {
             | Self::Settled { task, .. }
             | Self::DrivenBy { task, .. }
             | Self::Retract { task, .. }
+            | Self::Handed { task, .. }
             | Self::Keep { task, .. }
             | Self::Follow { task }
             | Self::Following { task, .. }

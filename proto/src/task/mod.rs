@@ -2,24 +2,32 @@
 
 mod auction;
 mod ballot;
+mod dependency;
+mod isolation;
 mod message;
 mod octets;
 mod outcome;
 mod payload;
 mod record;
+mod sealed;
 mod spec;
 mod strategy;
 mod weight;
+mod worker;
 
 pub use auction::{Announcement, Bid};
 pub use ballot::{Ballot, Version};
+pub use dependency::{Dependency, Part, Place, Take};
+pub use isolation::OnIsolation;
 pub use message::{Frame, Held, Item, Known};
 pub use octets::Octets;
 pub use outcome::{Ending, Failure, FailureKind, How, Outcome, Status};
 pub use payload::{BlobRef, Payload};
 pub use record::{Attempt, Birth, FailedAttempt, Fault, Holder, Register, State, spec_digest};
-pub use spec::{ExecSpec, InputFile, Priority, Program, Spec, SpecError, TaskKey, job_id, task_id};
+pub use sealed::{Count, Sealable, Sealed};
+pub use spec::{ExecSpec, InputFile, Priority, Program, Spec, SpecError, TaskKey, WasmSpec, job_id, task_id};
 pub use strategy::{BadStrategy, Strategy};
+pub use worker::WorkerSpec;
 
 /// Payloads up to this size travel in the record; larger ones are blobs. DESIGN section 7.
 pub const INLINE_LIMIT: usize = 16 * 1024;

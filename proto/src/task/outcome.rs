@@ -1,5 +1,5 @@
-use super::Payload;
-use crate::{bounded, id::NodeId, limits, time::Wall};
+use super::{Count, Payload};
+use crate::{bounded, id::NodeId, key::Signature, limits, time::Wall};
 use serde::{Deserialize, Serialize};
 
 /// What one execution left behind.
@@ -26,6 +26,12 @@ pub struct Outcome {
     /// From start to end, microseconds.
     #[serde(rename = "w")]
     pub wall_us: u64,
+    /// Of what ran a replica: its executor's signature on [`Outcome::result`].
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub seal: Option<Signature>,
+    /// Of a task that several executors ran: what was counted.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
+    pub count: Option<Count>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +91,15 @@ pub enum FailureKind {
     /// node, or no more.
     #[serde(rename = "g")]
     GivenBack,
+    /// The program did what its sandbox ends it for: a trap, as a signal ends a command.
+    #[serde(rename = "p")]
+    Trap,
+    /// Of several executors no majority did the same.
+    #[serde(rename = "d")]
+    NoMajority,
+    /// It never started: what it was to start after did not end well, or is not there.
+    #[serde(rename = "e")]
+    Dependency,
 }
 
 impl FailureKind {
@@ -97,7 +112,10 @@ impl FailureKind {
             | Self::ResourceLimit
             | Self::BadOutput
             | Self::Cancelled
-            | Self::BadTask => false,
+            | Self::BadTask
+            | Self::Trap
+            | Self::NoMajority
+            | Self::Dependency => false,
         }
     }
 }
@@ -116,7 +134,14 @@ impl Outcome {
             files: Vec::new(),
             cpu_us: 0,
             wall_us: 0,
+            seal: None,
+            count: None,
         }
+    }
+
+    /// Whether it says nothing of the program: its node could not run it, or not to its end.
+    pub fn is_of_the_node(&self) -> bool {
+        matches!(&self.status, Status::Failed(failure) if failure.kind.is_worth_another_node())
     }
 
     pub fn is_success(&self) -> bool {
@@ -156,6 +181,7 @@ pub enum How {
     /// Ran to another end, and no attempt is left.
     #[serde(rename = "f")]
     Failed,
+    /// By its user, or for want of what it was to start after.
     #[serde(rename = "c")]
     Cancelled,
     /// The user's deadline passed first.

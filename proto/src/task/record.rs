@@ -95,7 +95,8 @@ pub struct Register {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "registers are shared behind an `Arc`, and nearly all of them end")]
 pub enum State {
-    /// Nobody known has what it asks for, and no attempt was granted yet. Only a birth begins so, and it is left for good.
+    /// Nobody known has what it asks for, or it waits for the end of others, and no attempt was granted yet. Only a birth
+    /// begins so, and it is left for good.
     #[serde(rename = "w")]
     Waiting,
     /// An attempt was granted.

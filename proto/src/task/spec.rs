@@ -1,13 +1,13 @@
-use super::{Payload, Strategy};
+use super::{Dependency, OnIsolation, Payload, Strategy, WorkerSpec, dependency};
 use crate::{
     bounded,
-    capability::Requirements,
+    capability::{Name, Requirements},
     codec::{self, DecodeError},
-    id::{Digest, JobId, NetworkId, TaskId},
+    id::{Digest, JobId, NetworkId, NodeId, TaskId},
     limits,
     time::Wall,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// What a user asked for; never changes. Its encoding is hashed: same id and another digest is a conflict (409).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,20 @@ pub struct Spec {
     /// How that node is chosen.
     #[serde(rename = "s", default, skip_serializing_if = "Strategy::is_default")]
     pub strategy: Strategy,
+    /// What becomes of an attempt whose node loses the mesh.
+    #[serde(rename = "c", default, skip_serializing_if = "OnIsolation::is_default")]
+    pub on_isolation: OnIsolation,
+    /// By how many members it is run, whose results are counted; 1 to [`limits::REDUNDANCY`].
+    #[serde(rename = "v", default = "once", skip_serializing_if = "is_once", deserialize_with = "redundant")]
+    pub redundancy: u8,
+    /// What must have ended well before it starts. Where one of these does not, it never starts and is cancelled.
+    #[serde(
+        rename = "a",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::DEPENDENCIES }>"
+    )]
+    pub after: Vec<Dependency>,
     /// One id from submission to result, as in W3C trace context.
     #[serde(rename = "t", with = "serde_bytes")]
     pub trace: [u8; 16],
@@ -75,6 +89,9 @@ pub enum TaskKey {
     /// The manifest of the job of this key.
     #[serde(rename = "m")]
     Manifest(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The replica of task `0` that member `1` runs.
+    #[serde(rename = "r")]
+    Replica(TaskId, NodeId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +109,14 @@ pub enum Program {
     /// A host command that the operator allowed by name.
     #[serde(rename = "x")]
     Exec(ExecSpec),
+    /// A WebAssembly program for WASI, in a sandbox of its own.
+    #[serde(rename = "w")]
+    Wasm(WasmSpec),
+    /// For a program that is attached to the node that runs it. Its node must have [`WorkerKind::capability`], and it says so.
+    ///
+    /// [`WorkerKind::capability`]: crate::capability::WorkerKind::capability
+    #[serde(rename = "a")]
+    Worker(WorkerSpec),
     /// Runs nothing: the record of a job, so that any node can list, attach to and cancel it. It has at most
     /// [`limits::JOB_ITEMS`].
     #[serde(rename = "m")]
@@ -122,6 +147,36 @@ pub struct ExecSpec {
     /// Arguments are paths on a file system that all nodes share (`--in-place`): only nodes that allow it run it.
     #[serde(rename = "p", default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WasmSpec {
+    /// The program: a module of WASI's first preview or a component of its second. Always a blob, since the items of a job
+    /// share it.
+    #[serde(rename = "m")]
+    pub module: Payload,
+    /// What the program takes for its own name, then its arguments.
+    #[serde(rename = "a", deserialize_with = "bounded::list::<_, _, { limits::ARGUMENTS }>")]
+    pub argv: Vec<String>,
+    #[serde(
+        rename = "e",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::VARIABLES }>"
+    )]
+    pub env: Vec<(String, String)>,
+    /// Files in the task's directory to be kept as results.
+    #[serde(
+        rename = "o",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "bounded::list::<_, _, { limits::TASK_FILES }>"
+    )]
+    pub outputs: Vec<String>,
+    /// Clocks and randomness are the same in every execution, and so is what comes of them.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,12 +216,30 @@ pub enum SpecError {
     TooLong { field: &'static str, size: usize, limit: usize },
     #[error("a command needs at least its name")]
     NoCommand,
+    #[error("a WebAssembly program is sent as a blob")]
+    NotABlob,
+    #[error("a task for a worker requires {0} of its node")]
+    NoWorker(Name),
+    #[error(
+        "a worker is a process of its own that no node can end: that there is one execution at a time cannot be promised"
+    )]
+    UniqueWorker,
     #[error("`{0}` is not a relative path inside the task's directory")]
     BadPath(String),
     #[error("{retries} retries, above the limit of {}", limits::RETRIES)]
     TooManyRetries { retries: u8 },
+    #[error("{redundancy} executors, where 1 to {} are possible", limits::REDUNDANCY)]
+    Redundancy { redundancy: u8 },
+    #[error("{0} is not run by several executors")]
+    NotRedundant(&'static str),
     #[error("a job of {count} items, above the limit of {}: make several of it", limits::JOB_ITEMS)]
     TooManyItems { count: u64 },
+    #[error("it is to wait for task {0} twice")]
+    RepeatedDependency(TaskId),
+    #[error("two standard inputs")]
+    TwoInputs,
+    #[error("two files `{0}`")]
+    TwoFiles(String),
     #[error("payload above the limit: send it as a blob")]
     PayloadTooLarge,
 }
@@ -194,6 +267,7 @@ impl Spec {
         if self.retries > limits::RETRIES {
             return Err(SpecError::TooManyRetries { retries: self.retries });
         }
+        self.check_redundancy()?;
         for file in &self.files {
             check_path(&file.name)?;
             if !file.content.is_within_limits() {
@@ -203,6 +277,8 @@ impl Spec {
         if !self.input.is_within_limits() {
             return Err(SpecError::PayloadTooLarge);
         }
+        let files = self.files.iter().map(|file| file.name.as_str());
+        dependency::check(&self.after, files, self.input != Payload::empty())?;
         match &self.program {
             Program::Echo | Program::Sleep { .. } | Program::Sha256 => Ok(()),
             // Who lists, follows or cancels a job goes over all its items.
@@ -219,6 +295,66 @@ impl Spec {
                 within("outputs", exec.outputs.len(), limits::TASK_FILES)?;
                 exec.outputs.iter().try_for_each(|path| check_path(path))
             }
+            Program::Wasm(wasm) => {
+                if wasm.module.blob().is_none() {
+                    return Err(SpecError::NotABlob);
+                }
+                if !wasm.module.is_within_limits() {
+                    return Err(SpecError::PayloadTooLarge);
+                }
+                if wasm.argv.first().is_none_or(String::is_empty) {
+                    return Err(SpecError::NoCommand);
+                }
+                within("arguments", wasm.argv.len(), limits::ARGUMENTS)?;
+                within("environment", wasm.env.len(), limits::VARIABLES)?;
+                within("outputs", wasm.outputs.len(), limits::TASK_FILES)?;
+                wasm.outputs.iter().try_for_each(|path| check_path(path))
+            }
+            Program::Worker(worker) => {
+                if !self.requirements.contains(&worker.kind.requirement()) {
+                    return Err(SpecError::NoWorker(worker.kind.capability().clone()));
+                }
+                if self.unique {
+                    return Err(SpecError::UniqueWorker);
+                }
+                within("arguments", worker.argv.len(), limits::ARGUMENTS)?;
+                within("outputs", worker.outputs.len(), limits::TASK_FILES)?;
+                worker.outputs.iter().try_for_each(|path| check_path(path))
+            }
+        }
+    }
+
+    fn check_redundancy(&self) -> Result<(), SpecError> {
+        Self::check_redundant_terms(self.redundancy, self.unique, &self.requirements)?;
+        let reason = match (&self.program, &self.key) {
+            _ if self.redundancy == 1 => return Ok(()),
+            (Program::Manifest { .. }, _) => "the record of a job",
+            (_, TaskKey::Replica(..)) => "a replica",
+            _ => return Ok(()),
+        };
+        Err(SpecError::NotRedundant(reason))
+    }
+
+    /// Whether so many executors go together with the rest of a job's terms, for who checks these before there is a task.
+    pub fn check_redundant_terms(redundancy: u8, unique: bool, requirements: &Requirements) -> Result<(), SpecError> {
+        if !(1..=limits::REDUNDANCY).contains(&redundancy) {
+            return Err(SpecError::Redundancy { redundancy });
+        }
+        let reason = match redundancy {
+            1 => return Ok(()),
+            _ if unique => "a unique task",
+            // Each of its replicas asks for its node as well.
+            _ if requirements.len() >= limits::REQUIREMENTS => "a task with as many requirements as there may be",
+            _ => return Ok(()),
+        };
+        Err(SpecError::NotRedundant(reason))
+    }
+
+    /// The task that this is a replica of, and the member that is to run it.
+    pub fn replica_of(&self) -> Option<(TaskId, NodeId)> {
+        match self.key {
+            TaskKey::Replica(of, node) => Some((of, node)),
+            TaskKey::Own(_) | TaskKey::Item(..) | TaskKey::Manifest(_) => None,
         }
     }
 
@@ -232,13 +368,16 @@ impl Spec {
         // Given as a time from now, it is another date with each repeat. That of the first holds.
         self.deadline = None;
         self.trace = [0; 16];
-        let payloads = self.files.iter_mut().map(|file| &mut file.content).chain([&mut self.input]);
-        for payload in payloads {
-            if let super::Payload::Blob(blob) = payload {
-                blob.nodes.clear();
-            }
-        }
+        self.blobs_mut().for_each(|blob| blob.nodes.clear());
         self
+    }
+
+    /// Digest of what is to be run, and for how long: a task for several executors has it in common with its replicas, whoever
+    /// submits these.
+    pub fn work(&self) -> Digest {
+        let Self { program, input, files, time_limit_ms, after, .. } = self.clone().asked();
+        let work = codec::encode(&(program, input, files, time_limit_ms, after));
+        Digest::of("meshd 2026 task work", &[&work])
     }
 
     /// Whether an encoded specification names a blob, or has bytes that look so: a quick look that spares decoding the
@@ -247,9 +386,58 @@ impl Spec {
         encoded.windows(super::payload::BLOB_BEGINS.len()).any(|bytes| bytes == super::payload::BLOB_BEGINS)
     }
 
-    /// Every blob it needs.
+    /// Whether an encoded specification is of a task for several executors, or has bytes that look so: as quick a look.
+    pub fn may_be_redundant(encoded: &[u8]) -> bool {
+        encoded.windows(3).any(|bytes| matches!(bytes, [0x61, b'v', 2..=limits::REDUNDANCY]))
+    }
+
+    /// Every blob it needs: standard input, the files in their order, the program.
     pub fn blobs(&self) -> impl Iterator<Item = &super::BlobRef> {
-        self.input.blob().into_iter().chain(self.files.iter().filter_map(|file| file.content.blob()))
+        let files = self.files.iter().filter_map(|file| file.content.blob());
+        self.input.blob().into_iter().chain(files).chain(self.program.module())
+    }
+
+    /// The same, for who finds them elsewhere.
+    pub fn blobs_mut(&mut self) -> impl Iterator<Item = &mut super::BlobRef> {
+        let module = match &mut self.program {
+            Program::Wasm(wasm) => Some(&mut wasm.module),
+            Program::Echo
+            | Program::Sleep { .. }
+            | Program::Sha256
+            | Program::Exec(_)
+            | Program::Worker(_)
+            | Program::Manifest { .. } => None,
+        };
+        let files = self.files.iter_mut().map(|file| &mut file.content);
+        std::iter::once(&mut self.input).chain(files).chain(module).filter_map(|payload| match payload {
+            Payload::Blob(blob) => Some(blob),
+            Payload::Inline(_) | Payload::Path(_) => None,
+        })
+    }
+}
+
+impl Program {
+    /// The blob that it runs.
+    pub fn module(&self) -> Option<&super::BlobRef> {
+        match self {
+            Self::Wasm(wasm) => wasm.module.blob(),
+            Self::Echo
+            | Self::Sleep { .. }
+            | Self::Sha256
+            | Self::Exec(_)
+            | Self::Worker(_)
+            | Self::Manifest { .. } => None,
+        }
+    }
+
+    /// What counts the places that its node has for it, where those are of their own.
+    pub fn places(&self) -> Option<&Name> {
+        match self {
+            Self::Worker(worker) => Some(worker.kind.capability()),
+            Self::Echo | Self::Sleep { .. } | Self::Sha256 | Self::Exec(_) | Self::Wasm(_) | Self::Manifest { .. } => {
+                None
+            }
+        }
     }
 }
 
@@ -257,18 +445,24 @@ impl TaskKey {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(key) | Self::Item(key, _) | Self::Manifest(key) => key,
+            Self::Replica(of, _) => of.as_bytes(),
         }
     }
 }
 
 /// The id of a task: the same through whichever node it is submitted.
 pub fn task_id(network: &NetworkId, principal: &str, key: &TaskKey) -> TaskId {
-    let (kind, index) = match key {
-        TaskKey::Own(_) => (0u8, 0),
-        TaskKey::Item(_, index) => (1, *index),
-        TaskKey::Manifest(_) => (2, 0),
+    let index;
+    let (kind, last): (u8, &[u8]) = match key {
+        TaskKey::Own(_) => (0, &[0; 8]),
+        TaskKey::Item(_, of_job) => {
+            index = of_job.to_le_bytes();
+            (1, &index)
+        }
+        TaskKey::Manifest(_) => (2, &[0; 8]),
+        TaskKey::Replica(_, node) => (3, node.as_bytes()),
     };
-    let parts: [&[u8]; 5] = [network.as_bytes(), principal.as_bytes(), &[kind], key.bytes(), &index.to_le_bytes()];
+    let parts: [&[u8]; 5] = [network.as_bytes(), principal.as_bytes(), &[kind], key.bytes(), last];
     TaskId::from_bytes(*Digest::of("meshd 2026 task id", &parts).as_bytes())
 }
 
@@ -278,11 +472,27 @@ pub fn job_id(network: &NetworkId, principal: &str, key: &[u8]) -> JobId {
     JobId::from_bytes(*Digest::of("meshd 2026 job id", &parts).as_bytes())
 }
 
+fn once() -> u8 {
+    1
+}
+
+fn is_once(redundancy: &u8) -> bool {
+    *redundancy == 1
+}
+
+/// What is left out is 1, and is written in no other way.
+fn redundant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        1 => Err(D::Error::custom("a redundancy of 1 is left out")),
+        redundancy => Ok(redundancy),
+    }
+}
+
 fn no_requirements(requirements: &Requirements) -> bool {
     requirements.is_empty()
 }
 
-fn check_path(path: &str) -> Result<(), SpecError> {
+pub(super) fn check_path(path: &str) -> Result<(), SpecError> {
     let inside = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     match inside && path.len() <= 1024 && !path.contains('\0') {
         true => Ok(()),

@@ -10,6 +10,7 @@ const NODE: usize = 34;
 const ATTEMPT: usize = 50;
 const DATE: usize = 10;
 const COUNT: usize = 4;
+const SEAL: usize = 68;
 
 impl Item {
     /// About how many bytes it takes in a frame: at least 80 % of what it does take, and at most four times
@@ -26,7 +27,11 @@ impl Item {
             Self::Prepare { .. } => ITEM + BALLOT + DATE,
             Self::Refused { .. } => ITEM + 2 * BALLOT,
             Self::Ask { .. } => ITEM + COUNT + DATE,
-            Self::Busy { .. } | Self::Running { .. } | Self::Settled { .. } | Self::Keep { .. } => ITEM + COUNT,
+            Self::Busy { .. }
+            | Self::Running { .. }
+            | Self::Settled { .. }
+            | Self::Handed { .. }
+            | Self::Keep { .. } => ITEM + COUNT,
             Self::Retract { .. } => ITEM + COUNT + NODE,
             // They have no id, and are as heavy as what has: a frame is bounded by its items as well.
             Self::Steal { .. } | Self::Yielded { .. } | Self::Closed { .. } | Self::Bid { .. } => ITEM,
@@ -85,7 +90,9 @@ fn outcome_weight(outcome: &Outcome) -> usize {
         Status::Failed(failure) => 12 + failure.message.len(),
     };
     let files: usize = outcome.files.iter().map(|(name, content)| 3 + name.len() + payload_weight(content)).sum();
-    24 + status + payload_weight(&outcome.stdout) + payload_weight(&outcome.stderr) + files
+    let seals = outcome.seal.map_or(0, |_| SEAL)
+        + outcome.count.as_ref().map_or(0, |count| 10 + count.said.len() * (2 * NODE + SEAL + 4));
+    24 + status + payload_weight(&outcome.stdout) + payload_weight(&outcome.stderr) + files + seals
 }
 
 fn payload_weight(payload: &Payload) -> usize {

@@ -45,6 +45,7 @@ pub fn control() -> Vec<Sample> {
         story: vec![line],
         lack: None,
         outlook: None,
+        awaits: vec![],
     };
     let lacked = requirements().hard().map(|asked| (asked.clone(), 3)).collect();
     let candidate = Candidate {
@@ -64,10 +65,19 @@ pub fn control() -> Vec<Sample> {
         running: false,
         story: vec![],
         lack: Some(Lack { members: 4, away: 1, lacked }),
-        outlook: Some(Outlook { again_ms: Some(200), candidates: vec![candidate], more: 3 }),
+        outlook: Some(Box::new(Outlook { again_ms: Some(200), candidates: vec![candidate], more: 3 })),
+        awaits: vec![],
     };
-    let unknown =
-        QueryReply::Task { held: None, driving: None, running: false, story: Vec::new(), lack: None, outlook: None };
+    let reply_of = |driving, awaits| QueryReply::Task {
+        held: None,
+        driving,
+        running: false,
+        story: Vec::new(),
+        lack: None,
+        outlook: None,
+        awaits,
+    };
+    let (awaiting, unknown) = (reply_of(Some(vec![]), vec![task]), reply_of(None, vec![]));
     let summary = TaskSummary {
         task,
         state: "done".into(),
@@ -98,6 +108,7 @@ pub fn control() -> Vec<Sample> {
         ("control-query-prefix", query(Query::Prefix("4f1d0c2b".into()))),
         ("control-reply-task", reply(told)),
         ("control-reply-lacking", reply(lacking)),
+        ("control-reply-awaiting", reply(awaiting)),
         ("control-reply-unknown", reply(unknown)),
         ("control-reply-list", reply(QueryReply::List(vec![summary, manifest]))),
         ("control-reply-prefix", reply(QueryReply::Prefix(vec![task]))),

@@ -3,18 +3,34 @@
 use crate::task_sample::{birth, items, node, spec, task};
 use mesh_proto::{
     codec::{DecodeError, decode, encode},
-    fuzz::NOW,
+    fuzz::{NOW, known_genesis},
     id::{BlobId, Digest, NodeId, StoreId, TaskId},
+    key::Signature,
     limits,
     task::{
-        Announcement, Attempt, Ballot, Bid, Birth, BlobRef, Ending, ExecSpec, FRAME_LIMIT, FRAME_TARGET, FailedAttempt,
-        Failure, FailureKind, Fault, Frame, Held, Holder, How, INLINE_LIMIT, InputFile, Item, Known, Octets, Outcome,
-        Payload, Program, Register, Spec, SpecError, State, Status, Version, spec_digest,
+        Announcement, Attempt, Ballot, Bid, Birth, BlobRef, Count, Dependency, Ending, ExecSpec, FRAME_LIMIT,
+        FRAME_TARGET, FailedAttempt, Failure, FailureKind, Fault, Frame, Held, Holder, How, INLINE_LIMIT, InputFile,
+        Item, Known, Octets, Outcome, Part, Payload, Place, Program, Register, Sealed, Spec, SpecError, State, Status,
+        Take, TaskKey, Version, WasmSpec, WorkerSpec, spec_digest,
     },
     time::Wall,
 };
 use proptest::{collection::vec, option, prelude::*};
 use std::sync::Arc;
+
+fn wasm(module: BlobRef) -> WasmSpec {
+    let argv = vec!["a.wasm".into()];
+    WasmSpec { module: Payload::Blob(module), argv, env: Vec::new(), outputs: Vec::new(), deterministic: false }
+}
+
+fn after(number: u8, takes: Vec<Take>) -> Dependency {
+    Dependency { task: mesh_proto::id::TaskId::from_bytes([number; 32]), takes }
+}
+
+/// Its output, as a file of this name.
+fn output_as(name: &str) -> Take {
+    Take { part: Part::Output, place: Place::File(name.into()) }
+}
 
 fn any_node() -> impl Strategy<Value = NodeId> {
     any::<[u8; 32]>().prop_map(NodeId::from_bytes)
@@ -81,11 +97,18 @@ fn a_repeat_has_the_digest_of_the_first() {
     ] {
         assert_eq!(digest(&repeat), digest(&first), "{repeat:?}");
     }
+    let program = |module| Spec { program: Program::Wasm(wasm(module)), ..spec() };
+    let (module, other) = (BlobId::from_bytes([5; 32]), BlobId::from_bytes([6; 32]));
+    let on = |id, nodes| digest(&program(BlobRef { id, size: 9, nodes }));
+    assert_eq!(on(module, vec![]), on(module, vec![NodeId::from_bytes([1; 32])]), "wherever its program lies");
+    assert_ne!(on(module, vec![]), on(other, vec![]));
     for other in [
         Spec { retries: 1, ..first.clone() },
+        Spec { redundancy: 3, ..first.clone() },
         Spec { time_limit_ms: 1, ..first.clone() },
         Spec { program: Program::Sha256, ..first.clone() },
         Spec { input: Payload::empty(), ..first.clone() },
+        Spec { after: vec![after(1, vec![])], ..first.clone() },
     ] {
         assert_ne!(digest(&other), digest(&first), "{other:?}");
     }
@@ -98,6 +121,41 @@ fn a_specification_that_names_a_blob_looks_like_one() {
         let decoded = Spec::decode(&sample.bytes).unwrap();
         assert_eq!(Spec::may_name_a_blob(&sample.bytes), decoded.blobs().next().is_some(), "{}", sample.name);
     }
+}
+
+#[test]
+fn who_may_run_a_task_together_is_bounded() {
+    let refused = |spec: &Spec| spec.check().is_err();
+    for redundancy in [0, limits::REDUNDANCY + 1] {
+        assert!(refused(&Spec { redundancy, ..spec() }));
+    }
+    // As it is told before there is a task.
+    let terms = |redundancy, unique| Spec::check_redundant_terms(redundancy, unique, &spec().requirements);
+    assert!(terms(1, true).is_ok() && terms(2, false).is_ok() && terms(2, true).is_err() && terms(0, false).is_err());
+    let many = Spec { redundancy: limits::REDUNDANCY, ..spec() };
+    assert!(!refused(&many));
+    assert!(Spec::may_be_redundant(&encode(&many)) && !Spec::may_be_redundant(&encode(&spec())));
+    assert!(refused(&Spec { unique: true, ..many.clone() }));
+    assert!(refused(&Spec { program: Program::Manifest { name: String::new(), count: 1 }, ..many.clone() }));
+    let replica = TaskKey::Replica(task(), node(3));
+    assert!(refused(&Spec { key: replica.clone(), ..many.clone() }));
+    let (one, other) = (Spec { key: replica, ..spec() }, Spec { key: TaskKey::Replica(task(), node(4)), ..spec() });
+    assert_ne!(one.id(&known_genesis().network_id()), other.id(&known_genesis().network_id()));
+    assert_eq!((one.replica_of(), spec().replica_of()), (Some((task(), node(3))), None));
+    // They run the same, whoever submits them; what runs something else, or for another time, is seen to.
+    assert_eq!(many.work(), Spec { key: TaskKey::Replica(task(), node(3)), retries: 1, ..spec() }.work());
+    for other in [
+        Spec { program: Program::Sha256, ..spec() },
+        Spec { input: Payload::empty(), ..spec() },
+        Spec { time_limit_ms: 1, ..spec() },
+    ] {
+        assert_ne!(many.work(), other.work());
+    }
+    // What is left out has no second way to be written.
+    let mut once = encode(&many);
+    let at = once.windows(3).position(|bytes| bytes == [0x61, b'v', limits::REDUNDANCY]).unwrap();
+    once[at + 2] = 1;
+    assert!(Spec::decode(&once).is_err());
 }
 
 proptest! {
@@ -117,8 +175,21 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         ".{0,100}".prop_map(|message| Status::Failed(Failure { kind: FailureKind::Lost, message })),
     ];
     let files = vec(("[a-z]{1,20}", any_payload()), 0..20);
-    (status, any_payload(), any_payload(), files, any::<u64>(), any::<u64>()).prop_map(
-        |(status, stdout, stderr, files, cpu_us, wall_us)| Outcome { status, stdout, stderr, files, cpu_us, wall_us },
+    let seal = || any::<[u8; 32]>().prop_map(|half| Signature::from_bytes(std::array::from_fn(|i| half[i % 32])));
+    let replica = (any_node(), any_digest(), seal()).prop_map(|(node, result, seal)| Sealed { node, result, seal });
+    let count = (any::<u8>(), vec(replica, 0..=limits::REPLICAS)).prop_map(|(asked, said)| Count { asked, said });
+    let counted = (option::of(seal()), option::of(count));
+    (status, any_payload(), any_payload(), files, any::<u64>(), any::<u64>(), counted).prop_map(
+        |(status, stdout, stderr, files, cpu_us, wall_us, (seal, count))| Outcome {
+            status,
+            stdout,
+            stderr,
+            files,
+            cpu_us,
+            wall_us,
+            seal,
+            count,
+        },
     )
 }
 
@@ -210,6 +281,7 @@ fn any_item() -> impl Strategy<Value = Item> {
             Item::Steal { .. } => Item::Steal { most: number },
             Item::Yielded { .. } => Item::Yielded { count: number },
             Item::Retract { .. } => Item::Retract { task, attempt: number, thief: node },
+            Item::Handed { .. } => Item::Handed { task, attempt: number },
             Item::Keep { .. } => Item::Keep { task, attempt: number },
             Item::Announce(announcement) => {
                 Item::Announce(Announcement { auction: wall.0, count: number, closes_ms: number, ..announcement })
@@ -351,9 +423,36 @@ fn a_specification_within_its_limits_is_taken_and_one_beyond_is_not() {
         change(&mut exec);
         Spec { program: Program::Exec(exec), ..spec() }
     };
+    let module = BlobRef { id: BlobId::from_bytes([5; 32]), size: 9, nodes: vec![] };
+    let of_wasm = |change: &dyn Fn(&mut WasmSpec)| {
+        let mut wasm = wasm(module.clone());
+        change(&mut wasm);
+        Spec { program: Program::Wasm(wasm), ..spec() }
+    };
+    let on = |n| BlobRef { nodes: vec![NodeId::from_bytes([1; 32]); n], ..module.clone() };
+    let of_worker = |change: &dyn Fn(&mut WorkerSpec)| {
+        let mut worker = WorkerSpec { kind: "x".parse().unwrap(), argv: Vec::new(), outputs: Vec::new() };
+        change(&mut worker);
+        Spec { program: Program::Worker(worker), requirements: "worker.x".parse().unwrap(), ..spec() }
+    };
     let file = |name: &str| InputFile { name: name.into(), content: Payload::empty() };
     type Make<'a> = &'a dyn Fn(usize) -> Spec;
-    let bounds: [(&str, usize, Make<'_>); 9] = [
+    let bounds: [(&str, usize, Make<'_>); 17] = [
+        ("a worker's arguments", limits::ARGUMENTS, &|n| of_worker(&|worker| worker.argv = vec!["a".into(); n])),
+        ("its outputs", limits::TASK_FILES, &|n| of_worker(&|worker| worker.outputs = vec!["a".into(); n])),
+        ("dependencies", limits::DEPENDENCIES, &|n| Spec {
+            after: (0..n as u8).map(|number| after(number, vec![])).collect(),
+            ..spec()
+        }),
+        ("files taken", limits::TASK_FILES - 1, &|n| Spec {
+            files: vec![file("own")],
+            after: vec![after(1, (0..n).map(|n| output_as(&n.to_string())).collect())],
+            ..spec()
+        }),
+        ("arguments of a program", limits::ARGUMENTS, &|n| of_wasm(&|wasm| wasm.argv = vec!["a".into(); n])),
+        ("its environment", limits::VARIABLES, &|n| of_wasm(&|wasm| wasm.env = vec![("a".into(), "b".into()); n])),
+        ("its outputs", limits::TASK_FILES, &|n| of_wasm(&|wasm| wasm.outputs = vec!["a".into(); n])),
+        ("its places", limits::BLOB_NODES, &|n| of_wasm(&|wasm| wasm.module = Payload::Blob(on(n)))),
         ("principal", 64, &|n| Spec { principal: "a".repeat(n), ..spec() }),
         ("arguments", limits::ARGUMENTS, &|n| exec(&|exec| exec.argv = vec!["a".into(); n])),
         ("environment", limits::VARIABLES, &|n| exec(&|exec| exec.env = vec![("a".into(), "b".into()); n])),
@@ -376,6 +475,49 @@ fn a_specification_within_its_limits_is_taken_and_one_beyond_is_not() {
         let bad = Spec { files: vec![file(name)], ..spec() };
         assert!(matches!(Spec::decode(&encode(&bad)), Err(SpecError::BadPath(_))), "{name:?}");
     }
+    for name in ["", "/a", "../a"] {
+        let take = Take { part: Part::File(name.into()), place: Place::File("a".into()) };
+        for take in [output_as(name), take] {
+            let bad = Spec { after: vec![after(1, vec![take])], ..spec() };
+            assert!(matches!(Spec::decode(&encode(&bad)), Err(SpecError::BadPath(_))), "{name:?}");
+        }
+    }
     let none = exec(&|exec| exec.argv.clear());
     assert_eq!(Spec::decode(&encode(&none)), Err(SpecError::NoCommand));
+    let none = of_wasm(&|wasm| wasm.argv.clear());
+    assert_eq!(Spec::decode(&encode(&none)), Err(SpecError::NoCommand));
+    for module in [Payload::empty(), Payload::Path("/shared/a.wasm".into())] {
+        let bad = of_wasm(&|wasm| wasm.module = module.clone());
+        assert_eq!(Spec::decode(&encode(&bad)), Err(SpecError::NotABlob));
+    }
+    // Where it asks for no worker it would wait for one where there never is one.
+    let worker = of_worker(&|_| {});
+    for (asked, is_good) in
+        [("", false), ("worker.y", false), ("worker.x?", false), ("worker.x>=1", false), ("a,worker.x", true)]
+    {
+        let spec = Spec { requirements: asked.parse().unwrap(), ..worker.clone() };
+        assert_eq!(Spec::decode(&encode(&spec)).is_ok(), is_good, "{asked:?}");
+    }
+    let unique = Spec { unique: true, ..worker };
+    assert_eq!(Spec::decode(&encode(&unique)), Err(SpecError::UniqueWorker));
+}
+
+#[test]
+fn no_task_is_waited_for_twice_and_no_input_given_twice() {
+    let to_input = || Take { part: Part::Output, place: Place::Input };
+    let of = |after: Vec<Dependency>| Spec { input: Payload::empty(), after, ..spec() };
+    let check = |spec: &Spec| Spec::decode(&encode(spec)).map(|_| ());
+    let one = of(vec![after(1, vec![to_input(), output_as("a")]), after(2, vec![output_as("b")])]);
+    assert_eq!(check(&one), Ok(()));
+    let twice = SpecError::RepeatedDependency(mesh_proto::id::TaskId::from_bytes([1; 32]));
+    assert_eq!(check(&of(vec![after(1, vec![]), after(2, vec![]), after(1, vec![])])), Err(twice));
+    let inputs = of(vec![after(1, vec![to_input()]), after(2, vec![to_input()])]);
+    assert_eq!(check(&inputs), Err(SpecError::TwoInputs));
+    let own = Spec { after: vec![after(1, vec![to_input()])], ..spec() };
+    assert_eq!(check(&own), Err(SpecError::TwoInputs), "it has bytes of its own");
+    let files = of(vec![after(1, vec![output_as("a")]), after(2, vec![output_as("a")])]);
+    assert_eq!(check(&files), Err(SpecError::TwoFiles("a".into())));
+    let file = InputFile { name: "a".into(), content: Payload::empty() };
+    let files = Spec { files: vec![file], ..of(vec![after(1, vec![output_as("a")])]) };
+    assert_eq!(check(&files), Err(SpecError::TwoFiles("a".into())));
 }

@@ -6,9 +6,10 @@ use mesh_proto::{
     fuzz::{NOW, known_genesis},
     id::{BlobId, NodeId, StoreId, TaskId},
     task::{
-        Announcement, Attempt, Ballot, Bid, Birth, BlobRef, Ending, ExecSpec, FailedAttempt, Failure, FailureKind,
-        Fault, Frame, Held, Holder, How, InputFile, Item, Known, Octets, Outcome, Payload, Priority, Program, Register,
-        Spec, State, Status, Strategy, TaskKey, Version, job_id,
+        Announcement, Attempt, Ballot, Bid, Birth, BlobRef, Count, Dependency, Ending, ExecSpec, FailedAttempt,
+        Failure, FailureKind, Fault, Frame, Held, Holder, How, InputFile, Item, Known, Octets, OnIsolation, Outcome,
+        Part, Payload, Place, Priority, Program, Register, Sealable, Spec, State, Status, Strategy, Take, TaskKey,
+        Version, WasmSpec, WorkerSpec, job_id,
     },
     time::Wall,
 };
@@ -21,6 +22,19 @@ pub fn specs() -> Vec<Sample> {
         outputs: vec!["out/sorted".into()],
         in_place: false,
     };
+    let wasm = WasmSpec {
+        module: Payload::Blob(blob()),
+        argv: vec!["wc.wasm".into(), "data/a".into()],
+        env: exec.env.clone(),
+        outputs: exec.outputs.clone(),
+        deterministic: true,
+    };
+    let worker = WorkerSpec {
+        kind: "thumbnail".parse().unwrap(),
+        argv: vec!["--width".into(), "64".into()],
+        outputs: exec.outputs.clone(),
+    };
+    let worker = Spec { program: Program::Worker(worker), ..spec() };
     let in_place = ExecSpec { in_place: true, ..exec.clone() };
     let files = vec![
         InputFile { name: "data/a".into(), content: inline(b"3\n1\n2\n") },
@@ -45,8 +59,14 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-hash", Spec { program: Program::Sha256, priority: Priority::High, ..spec() }),
         ("task-spec-exec", exec),
         ("task-spec-in-place", Spec { program: Program::Exec(in_place), ..spec() }),
+        ("task-spec-wasm", Spec { program: Program::Wasm(wasm), ..spec() }),
+        ("task-spec-worker", Spec { requirements: "worker.thumbnail".parse().unwrap(), ..worker }),
         ("task-spec-requiring", Spec { requirements: requirements(), ..spec() }),
         ("task-spec-auction", Spec { strategy: Strategy::Auction, ..spec() }),
+        ("task-spec-stops", Spec { on_isolation: OnIsolation::Stop, ..spec() }),
+        ("task-spec-redundant", Spec { redundancy: 5, ..spec() }),
+        ("task-spec-replica", Spec { key: TaskKey::Replica(task(), node(3)), ..spec() }),
+        ("task-spec-after", Spec { input: Payload::empty(), after: after(), ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]
     .map(|(name, spec)| sample(name, "task-spec", "task_spec", &spec))
@@ -112,6 +132,8 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-not-running", Item::NotRunning { task, attempt: 2, why: "its queue is full".into() }),
         ("task-report", Item::Report { task, attempt: 2, outcome: Arc::new(outcome()) }),
         ("task-report-failed", Item::Report { task, attempt: 2, outcome: Arc::new(failed_outcome()) }),
+        ("task-report-replica", Item::Report { task, attempt: 2, outcome: Arc::new(sealed_outcome()) }),
+        ("task-report-counted", Item::Report { task, attempt: 2, outcome: Arc::new(counted_outcome()) }),
         ("task-settled", Item::Settled { task, attempt: 2 }),
         ("task-driven-by", Item::DrivenBy { task, driver: node(2) }),
         ("task-follow", Item::Follow { task }),
@@ -122,6 +144,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-steal", Item::Steal { most: 256 }),
         ("task-yielded", Item::Yielded { count: 3 }),
         ("task-retract", Item::Retract { task, attempt: 2, thief: node(3) }),
+        ("task-handed", Item::Handed { task, attempt: 2 }),
         ("task-keep", Item::Keep { task, attempt: 2 }),
         ("task-announce", Item::Announce(Announcement { auction: 7, count: 40, requirements: None, closes_ms: 250 })),
         (
@@ -156,8 +179,21 @@ pub fn spec() -> Spec {
         unique: false,
         requirements: Requirements::default(),
         strategy: Strategy::default(),
+        on_isolation: OnIsolation::default(),
+        redundancy: 1,
+        after: Vec::new(),
         trace: [0x22; 16],
     }
+}
+
+/// One task, and what comes of another.
+fn after() -> Vec<Dependency> {
+    let takes = vec![
+        Take { part: Part::Output, place: Place::Input },
+        Take { part: Part::File("out/sorted".into()), place: Place::File("in".into()) },
+    ];
+    let other = TaskId::from_bytes([0x44; 32]);
+    vec![Dependency { task: task(), takes: Vec::new() }, Dependency { task: other, takes }]
 }
 
 pub fn task() -> TaskId {
@@ -231,7 +267,28 @@ fn outcome() -> Outcome {
         files: vec![("out/sorted".into(), Payload::Blob(blob()))],
         cpu_us: 1500,
         wall_us: 2500,
+        seal: None,
+        count: None,
     }
+}
+
+fn sealable() -> Sealable {
+    Sealable { task: task(), work: spec().work() }
+}
+
+fn sealed_outcome() -> Outcome {
+    let mut outcome = outcome();
+    outcome.seal(&key(3), &known_genesis().network_id(), &sealable());
+    outcome
+}
+
+fn counted_outcome() -> Outcome {
+    let sealed = |number| {
+        let mut outcome = outcome();
+        outcome.seal(&key(number), &known_genesis().network_id(), &sealable());
+        outcome.sealed(&known_genesis().network_id(), &sealable(), node(number)).expect("it is sealed")
+    };
+    Outcome { count: Some(Count { asked: 3, said: vec![sealed(2), sealed(3)] }), ..outcome() }
 }
 
 fn failed_outcome() -> Outcome {

@@ -81,6 +81,11 @@ pub enum Refusal {
     NoAgreement,
     #[error("the clock of this node is ahead of the mesh's agreed time by more than it allows: set it")]
     ClockAhead,
+    #[error(
+        "it was sent more than once, and what the mesh knows of commands does not go back so far any more: it may have been \
+         done"
+    )]
+    Forgotten,
     #[error("not a task: {0}")]
     Malformed(String),
 }
@@ -114,6 +119,8 @@ pub struct TaskView {
     pub lack: Option<Lack>,
     /// What its driver knows of whom it may grant it to.
     pub outlook: Option<Outlook>,
+    /// What it is to start after and has not ended, as its driver knows.
+    pub awaits: Vec<TaskId>,
     /// Holders whose word is being waited for.
     pub waiting_for: Vec<NodeId>,
     /// In order of time, each with the node that it happened on.

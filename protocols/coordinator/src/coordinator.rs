@@ -185,8 +185,13 @@ impl Coordinator {
             Input::Control { from, message } => self.control(now, from, message, effects),
             Input::Consensus(verified) => {
                 self.members.heard(now, verified.from());
+                // Who speaks for itself was let in. Of the others one that lies could make as many keys as there are lanes.
+                if verified.relayed_for().is_some_and(|gateway| !self.is_of_network(&gateway)) {
+                    return;
+                }
                 self.with_agreement(effects, |agreement, asked| agreement.handle(now, *verified, asked));
             }
+            Input::Judged(verdicts) => self.with_agreement(effects, |agreement, _| agreement.judged(&verdicts)),
             Input::SummedUp { sequence, root } => {
                 self.with_agreement(effects, |agreement, asked| agreement.summed_up(now, sequence, &root, asked));
             }
@@ -334,6 +339,10 @@ impl Coordinator {
     }
 
     // Wires.
+
+    fn is_of_network(&self, node: &NodeId) -> bool {
+        self.members.get(node).is_some_and(|member| member.standing != Standing::Forgotten)
+    }
 
     fn restarted(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let known: Vec<Member> = self.members.others().cloned().collect();

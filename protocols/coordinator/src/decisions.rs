@@ -44,8 +44,7 @@ impl Coordinator {
                 Asked::Answer { request, index, at, ran } => {
                     self.requests.item(request, Answer::Ordered { index, at, ran });
                 }
-                Asked::TooNew { request, index } => {
-                    let why = Refusal::ClockAhead;
+                Asked::Refuse { request, index, why } => {
                     self.requests.item(request, Answer::Refused { index, task: None, why });
                 }
                 Asked::SumUp { sequence, state } => effects.push(Effect::SumUp { sequence, state }),

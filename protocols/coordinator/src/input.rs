@@ -1,4 +1,7 @@
-use crate::{Command, ControlMessage, RequestId, agreement::PortInput};
+use crate::{
+    Command, ControlMessage, RequestId,
+    agreement::{PortInput, Verdict},
+};
 use mesh_membership::Member;
 use mesh_proto::{
     id::{Digest, NodeId, StoreId, TaskId},
@@ -36,6 +39,12 @@ pub enum Input {
     Control { from: NodeId, message: ControlMessage },
     /// A verified message of `/mesh/consensus/1`.
     Consensus(Box<mesh_pbft::Verified>),
+    /// Signatures inside commands were checked ([`Judge`], [`judge`]): what is known before a command is executed is not
+    /// checked on the brain's thread. It may come late or not at all.
+    ///
+    /// [`Judge`]: crate::agreement::Judge
+    /// [`judge`]: crate::agreement::judge
+    Judged(Vec<Verdict>),
     /// The digest of a state that was to be summed up: [`Effect::SumUp`].
     ///
     /// [`Effect::SumUp`]: crate::Effect::SumUp

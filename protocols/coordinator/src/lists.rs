@@ -262,6 +262,11 @@ fn program_text(program: &Program) -> String {
         Program::Sleep { ms } => format!("sleep {ms}ms"),
         Program::Sha256 => "sha256".into(),
         Program::Exec(exec) => exec.argv.join(" ").chars().take(120).collect(),
+        Program::Wasm(wasm) => wasm.argv.join(" ").chars().take(120).collect(),
+        Program::Worker(worker) => {
+            let words = std::iter::once(worker.kind.as_str()).chain(worker.argv.iter().map(String::as_str));
+            words.collect::<Vec<_>>().join(" ").chars().take(120).collect()
+        }
         Program::Manifest { name, count } => format!("job {name} ({count} tasks)"),
     }
 }
@@ -286,6 +291,7 @@ mod tests {
             (FailureKind::TimeLimit, false),
             (FailureKind::BadOutput, false),
             (FailureKind::BadTask, false),
+            (FailureKind::Trap, false),
         ] {
             assert_eq!(is_dead(&ended(How::Failed, failed(kind))), dead, "{kind:?}");
         }

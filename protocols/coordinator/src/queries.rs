@@ -282,7 +282,8 @@ impl Coordinator {
             running: self.tasks.is_running(task),
             story: told.map(|(at, what)| StoryLine { at, node: self.node(), what }).collect(),
             lack: self.tasks.lack_of(task),
-            outlook: self.tasks.outlook_of(now, task),
+            outlook: self.tasks.outlook_of(now, task).map(Box::new),
+            awaits: self.tasks.awaited_by(task),
         }
     }
 
@@ -375,9 +376,18 @@ impl Coordinator {
 fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>) -> Option<TaskView> {
     let mut best: Option<Held> = None;
     let (mut driving, mut is_running, mut story, mut lack, mut outlook) = (None, false, Vec::new(), None, None);
+    let mut awaits = Vec::new();
     let mut copies: Vec<Held> = Vec::new();
     for reply in replies.into_values() {
-        let QueryReply::Task { held, driving: theirs, running, story: lines, lack: lacked, outlook: told } = reply
+        let QueryReply::Task {
+            held,
+            driving: theirs,
+            running,
+            story: lines,
+            lack: lacked,
+            outlook: told,
+            awaits: open,
+        } = reply
         else {
             continue;
         };
@@ -390,6 +400,9 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
         driving = driving.or(theirs);
         lack = lack.or(lacked);
         outlook = outlook.or(told);
+        if awaits.is_empty() {
+            awaits = open;
+        }
         is_running |= running;
         story.extend(lines);
     }
@@ -415,7 +428,8 @@ fn view(task: TaskId, replies: BTreeMap<NodeId, QueryReply>, silent: Vec<NodeId>
         in_force,
         running: is_running && best.register.ending().is_none(),
         lack: lack.filter(|_| best.register.ending().is_none()),
-        outlook: outlook.filter(|_| best.register.ending().is_none()),
+        outlook: outlook.filter(|_| best.register.ending().is_none()).map(|told| *told),
+        awaits: if best.register.ending().is_none() { awaits } else { Vec::new() },
         waiting_for: match driving {
             Some(nodes) => nodes,
             None if in_force => Vec::new(),

@@ -40,7 +40,10 @@ impl Coordinator {
         }
         self.members.set_me(member.clone());
         // Who leaves knows that it holds nothing new, as the others will.
-        self.with_tasks(now, effects, |tasks, cx| tasks.member(cx, member.node, member.store, member.holds_tasks()));
+        self.with_tasks(now, effects, |tasks, cx| {
+            tasks.member(cx, member.node, member.store, member.holds_tasks());
+            tasks.have(cx, &member.capabilities);
+        });
         self.keep(member.clone(), effects);
         self.announce(member);
     }

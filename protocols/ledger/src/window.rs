@@ -12,7 +12,7 @@ use crate::{
 };
 use mesh_proto::{
     codec,
-    ledger::{Command, CommandId, Index, Outcome, Put, Rejection},
+    ledger::{Body, Command, CommandId, Index, Outcome, Put, Rejection},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,8 +65,12 @@ impl Mark {
             Some(put) => Self::of_put(&put),
             None => {
                 let CommandId { principal, key, born } = &command.id;
-                let print = fold(0, &codec::encode(&command.body));
-                Self { id: id_of(principal.as_str(), key), print, born: *born, has_place: false }
+                let body = codec::encode(&command.body);
+                let id = match proves_itself(&command.body) {
+                    true => id_of_proof(principal.as_str(), key, &body),
+                    false => id_of(principal.as_str(), key),
+                };
+                Self { id, print: fold(0, &body), born: *born, has_place: false }
             }
         }
     }
@@ -180,6 +184,34 @@ impl Window {
     }
 }
 
+/// Whether it carries the signatures that it rests on, so that it does not matter who brings it, nor how often: the state
+/// says what is there already. Everything else rests on the gateway that says whose it is.
+fn proves_itself(body: &Body) -> bool {
+    match body {
+        Body::Vote(_) | Body::Admit(_) | Body::Motion(_) | Body::Evidence(_) | Body::Support(_) => true,
+        Body::Propose(_)
+        | Body::Close(_)
+        | Body::MemoryPut { .. }
+        | Body::MemoryDelete { .. }
+        | Body::MemoryCompareAndSwap { .. }
+        | Body::ActivateVersion(_)
+        | Body::Award { .. }
+        | Body::Lock { .. }
+        | Body::Renew { .. }
+        | Body::Unlock { .. }
+        | Body::Tick => false,
+    }
+}
+
+/// What it says is part of which it is. Ids can be foretold (all that catch a member bring the evidence under one) or
+/// overheard, and a gateway may say anybody's: one that had something else ordered first under the id of what was signed
+/// against it would else have it refused as [`Rejection::Reused`], unseen.
+fn id_of_proof(principal: &str, key: &[u8], body: &[u8]) -> u128 {
+    let mut bytes = id_of(principal, key).to_be_bytes().to_vec();
+    bytes.extend_from_slice(body);
+    half_of(PROOF_ID_KEY, &bytes)
+}
+
 /// Whose it is and which; not when it was drawn, so that who says that otherwise at each attempt is answered too.
 fn id_of(principal: &str, key: &[u8]) -> u128 {
     let mut bytes = Vec::with_capacity(1 + principal.len() + key.len());
@@ -187,8 +219,12 @@ fn id_of(principal: &str, key: &[u8]) -> u128 {
     bytes.push(principal.len() as u8);
     bytes.extend_from_slice(principal.as_bytes());
     bytes.extend_from_slice(key);
+    half_of(ID_KEY, &bytes)
+}
+
+fn half_of(key: &[u8; 32], bytes: &[u8]) -> u128 {
     let mut half = [0; 16];
-    half.copy_from_slice(&blake3::keyed_hash(ID_KEY, &bytes).as_bytes()[..16]);
+    half.copy_from_slice(&blake3::keyed_hash(key, bytes).as_bytes()[..16]);
     u128::from_be_bytes(half)
 }
 
@@ -213,6 +249,7 @@ pub fn place_of(key: &[u8]) -> Option<Place> {
 }
 
 const ID_KEY: &[u8; 32] = b"meshd v1 ledger command id      ";
+const PROOF_ID_KEY: &[u8; 32] = b"meshd v1 ledger proved command  ";
 
 /// 16 bytes.
 mod serde_id {

@@ -34,7 +34,8 @@ pub struct Config {
     pub batch_delay_max: Duration,
     /// How far the time of a fresh proposal may be from the clock. Default 10 s.
     pub time_bound: Duration,
-    /// A backup relays a request that the primary has not proposed after this. Default 100 ms.
+    /// A backup relays a request that the primary has not proposed after this, and again after twice as long each time.
+    /// Default 100 ms.
     pub relay_after: Duration,
     /// Bodies and batches that are missing are asked for after this: they are mostly on their way. Default 10 ms.
     pub fetch_after: Duration,
@@ -60,6 +61,19 @@ pub struct Config {
     pub transfer_timeout: Duration,
     /// A snapshot that somebody fetches from is kept for so long after the last question. Default 10 s.
     pub pin_for: Duration,
+    /// And no longer than this from when the next one became stable, however often it is asked for: who needs longer begins
+    /// anew with what it has. Default 60 s.
+    pub pin_most: Duration,
+    /// Gateways of whom one member may have relayed requests waiting at the primary, beside those that came themselves; and
+    /// of whom a backup relays at a time. All members should have it alike: a primary that keeps fewer lanes is suspected of
+    /// what it has no room for. Default 4: of 31 members that is as many as come themselves.
+    pub relay_lanes: usize,
+    /// Gateways that a primary may bring into the client table of whom nothing was heard here, before what it proposes waits
+    /// until it was: in one view, or in four time-outs for each. Default 16: of those that are let in some reach the primary
+    /// first, or a few members alone.
+    pub strangers: u32,
+    /// Gateways that are remembered to have asked here; who was silent for longest is forgotten first. Default 4096.
+    pub acquaintances: usize,
     /// Bytes of requests that one gateway may have waiting. Default 8 MiB.
     pub lane_bytes: usize,
     /// Pieces of evidence kept against one member. Default 4: one convicts.
@@ -94,6 +108,10 @@ impl Default for Config {
             transfer_window: 8,
             transfer_timeout: Duration::from_millis(500),
             pin_for: Duration::from_secs(10),
+            pin_most: Duration::from_secs(60),
+            relay_lanes: 4,
+            strangers: 16,
+            acquaintances: 4096,
             lane_bytes: 8 << 20,
             evidence_max: 4,
         }

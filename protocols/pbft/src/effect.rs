@@ -47,7 +47,7 @@ pub enum Effect {
     /// ahead of it are durable: until then a crash leads back to them.
     Release {
         below: Sequence,
-        except: Option<Sequence>,
+        except: Vec<Sequence>,
     },
     /// For whoever watches.
     Event(Event),

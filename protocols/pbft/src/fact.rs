@@ -1,3 +1,4 @@
+use crate::Alarm;
 use mesh_proto::{
     id::Digest,
     key::Signature,
@@ -11,6 +12,7 @@ use std::sync::Arc;
 /// What a replica keeps on disk. Each is written before what rests on it is sent; own signatures are in them, so that
 /// what is sent again after a restart is what was sent before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Fact {
     /// The proposal for a number was accepted, or made; with what of it was not on the disk before. Rests on it: the
     /// PRE-PREPARE, the PREPARE.
@@ -98,4 +100,10 @@ pub enum Fact {
     /// This key may have voted from a disk that is lost: it votes no more.
     #[serde(rename = "l")]
     Amnesia,
+    /// The replica has stopped for good: what it holds is for people to look at, and nothing is put in its place.
+    #[serde(rename = "h")]
+    Halted {
+        #[serde(rename = "a")]
+        alarm: Alarm,
+    },
 }

@@ -20,7 +20,9 @@
 //!    state is then that of [`Replica::executed`].
 //! 2. [`Replica::handle`] for every input, [`Replica::handle_deadline`] at [`Replica::deadline`], and what they appended to
 //!    `effects` carried out in order: **what is to be sent, or released, waits until all facts before it are durable.**
-//! 3. After either, [`Replica::snapshot`] may be another one: the verifiers should be given it.
+//! 3. A request that a member relays takes a lane: it is handed in only if [`Verified::relayed_for`] names somebody whom the
+//!    caller knows to be of the network. Keys are free, and who makes many could take all lanes.
+//! 4. After either, [`Replica::snapshot`] may be another one: the verifiers should be given it.
 //!
 //! # Invariants
 //!
@@ -30,7 +32,8 @@
 //! 4. Batches execute in order, without gaps; a request is executed once.
 //! 5. Nothing above a checkpoint is accepted before the checkpoint's own number was executed here; so nobody votes above
 //!    a boundary that ends an epoch.
-//! 6. Memory is bounded: one place for each member, kind and number of the window; lanes of bounded length for gateways.
+//! 6. Memory is bounded: one place for each member, kind and number of the window; lanes of bounded length for gateways,
+//!    so many for those that come themselves, and so many for each member that relays.
 
 mod alarm;
 mod client;
@@ -45,6 +48,7 @@ mod plan;
 mod pool;
 mod quorum;
 mod rejection;
+mod relays;
 mod replica;
 mod table;
 #[cfg(test)]

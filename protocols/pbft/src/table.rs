@@ -74,7 +74,7 @@ impl Table {
                     let (sequence, request, outcome) = (*sequence, *request, outcome.clone());
                     return Verdict::Executed { sequence, request, outcome };
                 }
-                entry.floor(config)
+                entry.floor_below(config, number, self.floor)
             }
             None => self.floor,
         };
@@ -87,7 +87,7 @@ impl Table {
         }
     }
 
-    /// Notes that a request judged new is executed at `sequence`.
+    /// Notes that a request judged new is executed at `sequence`. Whether another gateway was forgotten for it.
     pub fn begin(
         &mut self,
         config: &EpochConfig,
@@ -95,7 +95,8 @@ impl Table {
         number: RequestNumber,
         request: Digest,
         sequence: Sequence,
-    ) {
+    ) -> bool {
+        let has_room = self.entries.contains_key(&gateway) || self.entries.len() < config.clients as usize;
         if !self.entries.contains_key(&gateway) {
             while self.entries.len() >= config.clients as usize {
                 self.evict();
@@ -110,6 +111,7 @@ impl Table {
             entry.bytes -= oldest.get().outcome.len();
             oldest.remove();
         }
+        !has_room
     }
 
     /// Keeps the outcome of a request that was begun, and as many before it as there is room for.
@@ -134,6 +136,11 @@ impl Table {
                 past.digest = past.outcome.digest();
             }
         }
+    }
+
+    /// Whether this gateway has a place.
+    pub fn has(&self, gateway: &NodeId) -> bool {
+        self.entries.contains_key(gateway)
     }
 
     /// What makes of `before` this table: the entries that are other than there; one with nothing in it is gone.
@@ -235,6 +242,16 @@ impl Entry {
     /// Numbers up to this are not remembered one by one.
     fn floor(&self, config: &EpochConfig) -> RequestNumber {
         RequestNumber::new(self.high().get().saturating_sub(u64::from(config.client_window)))
+    }
+
+    /// One that was evicted and has come back does not remember what it had executed before, all of which is at or below the
+    /// table's floor, and below all that it has executed since.
+    fn floor_below(&self, config: &EpochConfig, number: RequestNumber, floor: RequestNumber) -> RequestNumber {
+        let own = self.floor(config);
+        match self.executed.first_key_value().is_some_and(|(lowest, _)| number < *lowest) {
+            true => own.max(floor),
+            false => own,
+        }
     }
 
     fn put(&mut self, number: RequestNumber, past: Past) {

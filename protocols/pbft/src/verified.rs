@@ -46,6 +46,38 @@ impl Verified {
         self.from
     }
 
+    /// The gateway of a request that another node brings.
+    #[must_use]
+    pub fn relayed_for(&self) -> Option<NodeId> {
+        match &self.message {
+            Checked::Request(body) => Some(body.request.gateway).filter(|gateway| *gateway != self.from),
+            _ => None,
+        }
+    }
+
+    /// Requests that it brings whole: from their gateway, relayed, or fetched.
+    #[must_use]
+    pub fn requests(&self) -> &[Body] {
+        match &self.message {
+            Checked::Request(body) => std::slice::from_ref(body),
+            Checked::Requests(bodies) => bodies,
+            Checked::PrePrepare(..)
+            | Checked::Prepare(_)
+            | Checked::Commit(_)
+            | Checked::Checkpoint(_)
+            | Checked::ViewChange(..)
+            | Checked::NewView(_)
+            | Checked::Status(_)
+            | Checked::Fetch(_)
+            | Checked::Batch(..)
+            | Checked::Decided(_)
+            | Checked::Stable(_)
+            | Checked::Epochs(_)
+            | Checked::Chunk(_)
+            | Checked::Reply(_) => &[],
+        }
+    }
+
     /// For a client; all else is for a replica.
     #[must_use]
     pub fn is_reply(&self) -> bool {

@@ -37,7 +37,7 @@ impl Tasks {
         self.counters.granted += 1;
         self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
         if let Some((number, victim)) = handed {
-            self.send(victim, Item::Settled { task, attempt: number });
+            self.send(victim, Item::Handed { task, attempt: number });
         }
         if !granted && self.given_back.remove(&task) == Some(attempt.number) {
             self.fail_attempt(cx, task, attempt.number, "its executor gave it back", Fault::Nobody);
@@ -149,7 +149,7 @@ impl Tasks {
     ) -> Option<NodeId> {
         let chosen = first_able(&self.roster, requirements, |node, seat, shortfall| {
             let last_tried = tried.iter().rposition(|other| other == node).map_or(0, |at| at + 1);
-            let busy = strategy != Strategy::Dht && !seat.has_free_slot();
+            let busy = strategy != Strategy::Dht && !seat.is_free_for(requirements);
             let queued = if busy { seat.burden() } else { 0 };
             (last_tried, shortfall, busy, queued, nearness(&self.roster, task, holders, node))
         });
@@ -238,11 +238,19 @@ impl Tasks {
             self.shelf.live_copy(&task).map(|copy| &copy.register.state),
             Some(State::Assigned(current)) if current.number == attempt && current.executor == from
         );
-        // What was taken for out of reach only is lost after all.
-        if why.is_empty()
-            && let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
-        {
-            reign.cleared.remove(&(attempt, from));
+        let counts_against = self.counts_against(&task, from).is_some_and(|lost| lost.number == attempt);
+        if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
+            match why {
+                // What was taken for out of reach only is lost after all.
+                "" => {
+                    reign.cleared.remove(&(attempt, from));
+                }
+                // It has been up all the time and gave it back, or never had it.
+                _ if counts_against => {
+                    reign.cleared.insert((attempt, from));
+                }
+                _ => {}
+            }
         }
         if !is_current {
             return;

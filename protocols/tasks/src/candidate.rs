@@ -30,6 +30,8 @@ const ASK_ALL: u32 = 4;
 #[derive(Debug)]
 pub struct Campaign {
     ballot: Ballot,
+    /// The birth to go on with where nobody has one.
+    proposal: Option<Held>,
     /// Who promised, and what they held then.
     promises: BTreeMap<Holder, Option<Held>>,
     asked: BTreeSet<NodeId>,
@@ -45,6 +47,17 @@ pub struct Campaign {
 impl Campaign {
     pub fn ballot(&self) -> Ballot {
         self.ballot
+    }
+
+    /// What those that promised hold; where that is nothing, what is proposed.
+    fn seen(&self) -> Vec<Held> {
+        let held: Vec<Held> = self.promises.values().flatten().cloned().collect();
+        if held.is_empty() { self.proposal.iter().cloned().collect() } else { held }
+    }
+
+    /// When the key of what is proposed was drawn.
+    fn proposed(&self) -> Option<Wall> {
+        self.proposal.as_ref().map(|held| held.birth.born)
     }
 
     /// Whether that holder has promised.
@@ -71,11 +84,20 @@ fn precedence(held: &Held) -> (u32, bool, Ballot, Version) {
 impl Tasks {
     /// Phase 1 of Paxos, for a record that is held here. Does nothing while this node drives or campaigns already.
     pub(crate) fn campaign(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(copy) = self.shelf.copy(&task) else { return };
+        if let Some(held) = self.shelf.copy(&task).map(|copy| copy.to_held()) {
+            self.ask_for_promises(cx, task, Some(held), None);
+        }
+    }
+
+    /// The same for a birth that nobody has taken, as far as is known here.
+    pub(crate) fn campaign_for(&mut self, cx: &mut Context<'_>, proposal: Held) {
+        self.ask_for_promises(cx, proposal.birth.task, None, Some(proposal));
+    }
+
+    fn ask_for_promises(&mut self, cx: &mut Context<'_>, task: TaskId, held: Option<Held>, proposal: Option<Held>) {
         if self.drivers.contains_key(&task) {
             return;
         }
-        let held = copy.to_held();
         self.unanswered.remove(&task);
         let rival = self.rivals.remove(&task).map(|rival| rival.ballot);
         let highest = self.shelf.promised(&task).max(rival);
@@ -84,9 +106,10 @@ impl Tasks {
         self.counters.prepares += 1;
         self.tell(cx.now, task, Event::Prepared { ballot });
         self.persist(cx, Fact::Promised { task, ballot, at: cx.now.wall });
-        let promises = BTreeMap::from([(self.me, Some(held))]);
+        let promises = BTreeMap::from([(self.me, held)]);
         let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
-        let campaign = Campaign { ballot, promises, asked, outlived, began: cx.now.mono, again: 0, rounds: 0 };
+        let began = cx.now.mono;
+        let campaign = Campaign { ballot, proposal, promises, asked, outlived, began, again: 0, rounds: 0 };
         self.drivers.insert(task, Driver::Campaigning(campaign));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
@@ -128,11 +151,12 @@ impl Tasks {
 
     /// Asks whoever is named in anything that was returned, and wins once the promises cover the highest of it.
     fn count_promises(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(copy) = self.shelf.copy(&task) else { return };
-        let (born, is_birth) = (copy.birth.born, copy.version == Version::BIRTH);
         let Some(Driver::Campaigning(campaign)) = self.drivers.get_mut(&task) else { return };
         let ballot = campaign.ballot;
-        let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
+        let seen = campaign.seen();
+        let copy = self.shelf.copy(&task);
+        let Some(born) = copy.as_ref().map(|copy| copy.birth.born).or(campaign.proposed()) else { return };
+        let is_birth = copy.is_none_or(|copy| copy.version == Version::BIRTH);
         let mut to_ask: Vec<NodeId> = Vec::new();
         for held in &seen {
             for holder in held.register.lists().flatten() {
@@ -316,12 +340,12 @@ impl Tasks {
             }
             Some(Driver::Campaigning(campaign)) => {
                 let ballot = campaign.ballot;
-                let Some((born, is_live)) = self.shelf.copy(&task).map(|copy| (copy.birth.born, copy.is_live())) else {
-                    return;
-                };
+                let copy = self.shelf.copy(&task);
+                let Some(born) = copy.as_ref().map(|copy| copy.birth.born).or(campaign.proposed()) else { return };
+                let is_live = copy.is_none_or(|copy| copy.is_live());
                 self.ask_wider(task);
                 let Some(Driver::Campaigning(campaign)) = self.drivers.get(&task) else { return };
-                let seen: Vec<Held> = campaign.promises.values().flatten().cloned().collect();
+                let seen = campaign.seen();
                 // Now and then also those that have promised: they may have promised another since, with whom all has gone on
                 // while this ballot waits for who will never come (simulator, seed 70812).
                 let all = campaign.rounds % ASK_ALL == ASK_ALL - 1;

@@ -4,7 +4,7 @@
 //! of how far each of them is met: wholly, or by the part that there is of an amount. From [`Score::SUITABLE`] on a node is
 //! as good as any; below it is a makeshift, for when there is no other.
 
-use mesh_proto::capability::{Capabilities, Operator, Requirement, Requirements, Test, Value};
+use mesh_proto::capability::{Capabilities, Name, Operator, Requirement, Requirements, Test, Value};
 use std::{cmp::Ordering, fmt};
 
 /// How far a node meets what is only preferred, in parts per million.
@@ -71,6 +71,20 @@ pub fn is_met(requirement: &Requirement, capabilities: &Capabilities) -> bool {
             None => false,
         },
     }
+}
+
+/// How many tasks for workers of this kind a node can have under way at once. One that does not say how many has enough.
+pub fn places(capabilities: &Capabilities, kind: &Name) -> u32 {
+    match capabilities.get(kind) {
+        None => 0,
+        Some(value) => value.and_then(Value::number).map_or(u32::MAX, |places| places.try_into().unwrap_or(u32::MAX)),
+    }
+}
+
+/// The same of all kinds that are asked for, of which the scarcest counts; `None` where none is.
+pub fn places_for(capabilities: &Capabilities, requirements: &Requirements) -> Option<u32> {
+    let kinds = requirements.hard().filter(|requirement| requirement.name.is_worker());
+    kinds.map(|requirement| places(capabilities, &requirement.name)).min()
 }
 
 /// Where what is had stands to what is asked; nowhere if they are of different kinds, or of one without an order.

@@ -38,6 +38,8 @@ pub struct Config {
     /// Attempts lost with their executors before a task is given up as poison. Default 5. With its own failures at
     /// most as many as a record holds, `mesh_proto::limits::FAILED_ATTEMPTS`.
     pub poison_limit: u32,
+    /// A task that another one is to start after, and that nobody knows, may be still to come for so long. Default 30 s.
+    pub absent_after: Duration,
     /// A copy on a silent node is replaced after this. Default 30 s.
     pub repair_delay: Duration,
     /// Records whose repair is begun a second. Default 1,000.
@@ -78,6 +80,7 @@ impl Default for Config {
             backoff: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
             poison_limit: 5,
+            absent_after: Duration::from_secs(30),
             repair_delay: Duration::from_secs(30),
             repair_rate: 1000,
             retention: Duration::from_secs(24 * 3600),

@@ -22,9 +22,12 @@ counters! {
     prepares, promises, promises_full, refusals, takeovers, stepped_down, ambiguous_births,
     writes, in_force, lacked_birth, pulls,
     granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried, waited, unable,
+    isolated, isolated_stopped,
+    awaited, inputs_came, inputs_lost,
     done, failed, cancelled, deadline_passed,
     auctions, bids, bidders_silent,
     steals, retracted, pushed, handed, put_back,
+    polls, polls_undecided, replicas, replicas_lost, dissents, miscounted,
     executed, outbox_kept, outbox_settled,
     repairs, retired, followed, delivered, stale_items,
 }

@@ -50,7 +50,7 @@ impl Tasks {
         self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
         self.watch_deadline(cx, task);
         match register.state {
-            State::Waiting => self.seek(cx, task),
+            State::Waiting => self.begin_waiting(cx, task),
             // The holders take it from the birth.
             State::Assigned(attempt) if register.holders.iter().all(|holder| holder.node != attempt.executor) => {
                 self.tell(cx.now, task, Event::Granted { attempt: attempt.number, executor: attempt.executor });
@@ -133,7 +133,7 @@ impl Tasks {
             self.counters.in_force += 1;
             self.shelf.mark_in_force(&task);
             match &register.state {
-                State::Waiting => self.seek(cx, task),
+                State::Waiting => self.begin_waiting(cx, task),
                 State::Assigned(attempt) => self.grant(cx, task, attempt),
                 State::Ended(ending) => self.ended_in_force(cx, task, &register, ending.how),
             }
@@ -213,6 +213,7 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let pausing = reign.pausing.take();
         reign.lacking = false;
+        reign.awaiting = None;
         self.seeking.remove(&task);
         match how {
             How::Done => self.counters.done += 1,
@@ -235,6 +236,7 @@ impl Tasks {
         let at = cx.now.wall.max(copy.birth.born);
         register.state = State::Ended(Ending { how, by, outcome, at });
         self.timers.clear(task, Kind::Backoff);
+        self.timers.clear(task, Kind::Inputs);
         self.write(cx, task, register);
     }
 
@@ -279,8 +281,16 @@ impl Tasks {
             return;
         }
         self.counters.reports += 1;
+        let encoded = copy.birth.spec.clone();
+        if let Err(why) = self.judge_count(&task, &encoded, outcome) {
+            self.counters.miscounted += 1;
+            self.send(from, Item::Settled { task, attempt });
+            // What this node knows of the members may differ from what the other does: it is nobody's fault yet.
+            self.fail_attempt(cx, task, attempt, &format!("not counted rightly: {why}"), Fault::Nobody);
+            return;
+        }
         // A program that fails does so anywhere; what its node is to blame for is counted with the attempt.
-        if !matches!(&outcome.status, Status::Failed(failure) if failure.kind.is_worth_another_node()) {
+        if !outcome.is_of_the_node() {
             self.roster.performed(&from, true);
         }
         if outcome.is_success() {
@@ -307,7 +317,9 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         let failed = reign.failures(copy.register.failed.clone());
         let (own_failures, lost) = (count(&failed, Fault::Program), count(&failed, Fault::Node));
-        let retries = Spec::decode(&copy.birth.spec).map_or(0, |spec| usize::from(spec.retries));
+        // Replicas are run again on their own account, and asking the same ones once more gives the same.
+        let tries = |spec: Spec| if spec.redundancy == 1 { usize::from(spec.retries) } else { 0 };
+        let retries = Spec::decode(&copy.birth.spec).map_or(0, tries);
         let (fault, why) = match &outcome.status {
             Status::Exit(code) => (Fault::Program, format!("exited with code {code}")),
             Status::Signal(signal) => (Fault::Program, format!("killed by signal {signal}")),
@@ -370,6 +382,31 @@ impl Tasks {
         }
     }
 
+    /// What waits for others, or for somebody able, waits for no message, and no execution is asked after: a driver that was
+    /// replaced while it was cut off would never hear of it, and keep a live record of what has long ended (simulator,
+    /// seed 400756). So it says again what all have. Whoever promised a higher ballot refuses it; the others need not ask.
+    pub(crate) fn hold_office(&mut self, cx: &Context<'_>, task: TaskId) {
+        if !self.timers.is_set(task, Kind::Office) {
+            self.timers.set(task, Kind::Office, cx.now.mono + self.look_every() / 4 * 3);
+        }
+    }
+
+    pub(crate) fn office_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let holders = copy.register.holders.clone();
+        let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
+        let waits_for_others = reign.awaiting.is_some() && copy.register.state == State::Waiting;
+        if !reign.lacking && !waits_for_others {
+            return;
+        }
+        // A write that is under way is said again by its own timer.
+        if reign.in_force {
+            let me = self.me;
+            holders.iter().filter(|holder| **holder != me).for_each(|holder| self.send_write(holder, task, true));
+        }
+        self.hold_office(cx, task);
+    }
+
     pub(crate) fn watch_deadline(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         if let Ok(Spec { deadline: Some(deadline), .. }) = Spec::decode(&copy.birth.spec) {
@@ -397,7 +434,7 @@ impl Tasks {
             self.counters.stepped_down += 1;
             self.seeking.remove(&task);
             self.tell(cx.now, task, Event::SteppedDown { to });
-            for kind in [Kind::Ballot, Kind::Ask, Kind::Backoff] {
+            for kind in [Kind::Ballot, Kind::Ask, Kind::Backoff, Kind::Inputs, Kind::Office] {
                 self.timers.clear(task, kind);
             }
         }

@@ -32,6 +32,11 @@ pub struct Waiter {
     pub index: u32,
 }
 
+impl Waiter {
+    /// The request of this node's own polls, which no user has.
+    pub(crate) const POLLS: u64 = u64::MAX;
+}
+
 /// What a gateway tells a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -40,6 +45,18 @@ pub enum Answer {
     Ended { to: Waiter, task: TaskId, register: Arc<Register> },
     Missing { to: Waiter, task: TaskId },
     CancelAsked { to: Waiter, task: TaskId },
+}
+
+impl Answer {
+    pub fn to(&self) -> Waiter {
+        match self {
+            Self::Placed { to, .. }
+            | Self::Refused { to, .. }
+            | Self::Ended { to, .. }
+            | Self::Missing { to, .. }
+            | Self::CancelAsked { to, .. } => *to,
+        }
+    }
 }
 
 /// Why a submission was not taken.

@@ -1,45 +1,60 @@
 //! The executor: attempts granted to this node, in its queue, in its slots, in its outbox.
 
 use crate::{
-    Fact, capability,
+    Fact, Kept, capability,
     effect::{Context, Effect},
-    quorum,
+    outfit::Outfit,
+    poll::Polls,
+    queue::{Lane, Queue, Turn},
     story::Event,
     tasks::Tasks,
     timers::Kind,
 };
 use mesh_proto::{
+    capability::{Capabilities, Name},
     id::{LogPosition, NodeId, TaskId},
-    task::{Attempt, Birth, Ending, Item, Outcome, Priority, Program, Register, Spec, Strategy},
+    task::{Attempt, Birth, Item, OnIsolation, Outcome, Priority, Program, Spec, Strategy},
     time::Mono,
 };
-use std::{cmp::Reverse, collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What is queued and what runs. Soft: after a restart nothing runs, and drivers that ask are told so.
 #[derive(Debug, Default)]
 pub struct Executor {
-    attempts: BTreeMap<TaskId, Run>,
-    queue: BTreeMap<(Reverse<Priority>, u64), TaskId>,
+    pub(crate) attempts: BTreeMap<TaskId, Run>,
+    queue: Queue,
     next: u64,
     /// Executions that hold a slot.
     running: u32,
+    /// Of these, those that workers of a kind have.
+    attended: BTreeMap<Name, u32>,
+    pub(crate) outfit: Outfit,
     /// How many were begun out of the queue.
     turn: u32,
     /// How long one holds its slot, by those that ended lately.
     pace: Option<Duration>,
     /// Results that home members said they know nothing of.
-    unknown: BTreeMap<TaskId, BTreeSet<NodeId>>,
+    pub(crate) unknown: BTreeMap<TaskId, BTreeSet<NodeId>>,
     /// Who was sent a result since it was last offered to everybody: holders that each take the other for the driver
     /// must not send it around in circles.
-    offered: BTreeMap<TaskId, BTreeSet<NodeId>>,
+    pub(crate) offered: BTreeMap<TaskId, BTreeSet<NodeId>>,
 }
 
 #[derive(Debug)]
-struct Run {
-    attempt: u32,
-    birth: Arc<Birth>,
-    driver: NodeId,
-    place: Place,
+pub(crate) struct Run {
+    pub(crate) attempt: u32,
+    pub(crate) birth: Arc<Birth>,
+    pub(crate) driver: NodeId,
+    pub(crate) place: Place,
+    lane: Lane,
+    pub(crate) on_isolation: OnIsolation,
+    /// The count of this node's outfits at which it was found able; `None` where nothing is asked.
+    pub(crate) found_able: Option<u32>,
     /// When it got its slot.
     begun: Mono,
     /// What was known when it was granted: a start rests on no later fact, and waits for none.
@@ -48,14 +63,17 @@ struct Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    Queued((Reverse<Priority>, u64)),
+    Queued(Turn),
     /// Ends at once, or nearly: holds no slot.
     Instant,
     Running(Priority),
     /// Was in the queue, and is not begun until its driver has said whether it goes to another.
-    Retracted((Reverse<Priority>, u64)),
+    Retracted(Turn),
     /// Holds no slot any more; what came of it is held back for others to join it.
     Ended,
+    /// Was ended here before it ended itself. A grant that comes late, or that its driver repeats, must not begin it once more:
+    /// what is still to come of the first would pass for the second's, and its slot (simulator, seed 177).
+    Stopped,
 }
 
 impl Executor {
@@ -81,31 +99,36 @@ impl Executor {
     }
 
     /// What is to have the next slot: by priority and then in order; now and then whatever waits longest, so that what is
-    /// urgent never keeps the rest for ever.
-    fn next_in_turn(&mut self) -> Option<(Priority, TaskId)> {
-        let oldest = || {
-            let first_of = |priority| self.queue.range((Reverse(priority), 0)..=(Reverse(priority), u64::MAX)).next();
-            let firsts = Priority::ALL.into_iter().filter_map(first_of).map(|(place, _)| *place);
-            firsts.min_by_key(|(_, number)| *number)
+    /// urgent never keeps the rest for ever. What is for a worker waits until there is one that has nothing to do.
+    fn next_in_turn(&mut self, own: Option<&Capabilities>) -> Option<(Priority, TaskId)> {
+        let attended = &self.attended;
+        let is_open = |lane: &Lane| {
+            lane.as_ref().is_none_or(|kind| {
+                let places = own.map_or(0, |own| capability::places(own, kind));
+                attended.get(kind).copied().unwrap_or(0) < places
+            })
         };
         let is_turn = self.turn % OLDEST_EACH == OLDEST_EACH - 1;
-        let chosen = if is_turn { oldest() } else { None };
-        let place = chosen.or_else(|| self.queue.first_key_value().map(|(place, _)| *place))?;
+        let ((Reverse(priority), _), task) = self.queue.pop(is_turn, is_open)?;
         self.turn = self.turn.wrapping_add(1);
-        let task = self.queue.remove(&place)?;
-        Some((place.0.0, task))
+        Some((priority, task))
     }
 
     /// Takes the last so many out of the queue that fit. Each with its attempt and its driver.
-    pub(crate) fn retract(&mut self, most: usize, mut fits: impl FnMut(&Birth) -> bool) -> Vec<(TaskId, u32, NodeId)> {
-        let looked_at = self.queue.iter().rev().take(most.saturating_mul(4));
-        let chosen = looked_at.filter(|(_, task)| self.attempts.get(task).is_some_and(|run| fits(&run.birth)));
-        let chosen: Vec<_> = chosen.take(most).map(|(place, task)| (*place, *task)).collect();
+    pub(crate) fn retract(
+        &mut self,
+        most: usize,
+        mut fits: impl FnMut(&Birth, &Lane) -> bool,
+    ) -> Vec<(TaskId, u32, NodeId)> {
+        let looked_at = self.queue.last(most.saturating_mul(4)).into_iter();
+        let chosen =
+            looked_at.filter(|(lane, _, task)| self.attempts.get(task).is_some_and(|run| fits(&run.birth, lane)));
+        let chosen: Vec<_> = chosen.take(most).map(|(lane, turn, task)| (lane.clone(), turn, task)).collect();
         let mut retracted = Vec::with_capacity(chosen.len());
-        for (place, task) in chosen {
-            self.queue.remove(&place);
+        for (lane, turn, task) in chosen {
+            self.queue.remove(&lane, &turn);
             if let Some(run) = self.attempts.get_mut(&task) {
-                run.place = Place::Retracted(place);
+                run.place = Place::Retracted(turn);
                 retracted.push((task, run.attempt, run.driver));
             }
         }
@@ -115,10 +138,21 @@ impl Executor {
     /// It stays: in the queue where it was. Whether it had been retracted.
     pub(crate) fn put_back(&mut self, task: &TaskId, attempt: u32) -> bool {
         let Some(run) = self.attempts.get_mut(task).filter(|run| run.attempt == attempt) else { return false };
-        let Place::Retracted(place) = run.place else { return false };
-        run.place = Place::Queued(place);
-        self.queue.insert(place, *task);
+        let Place::Retracted(turn) = run.place else { return false };
+        run.place = Place::Queued(turn);
+        self.queue.insert(&run.lane, turn, *task);
         true
+    }
+
+    fn no_more_attended(&mut self, lane: &Lane) {
+        if let Some(kind) = lane
+            && let Some(count) = self.attended.get_mut(kind)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.attended.remove(kind);
+            }
+        }
     }
 
     fn note_pace(&mut self, held: Duration) {
@@ -131,6 +165,12 @@ impl Executor {
         self.attempts.get(task).map(|run| run.attempt)
     }
 
+    /// What an attempt here is to run.
+    pub(crate) fn spec_of(&self, task: &TaskId, attempt: u32) -> Option<Spec> {
+        let run = self.attempts.get(task).filter(|run| run.attempt == attempt)?;
+        Spec::decode(&run.birth.spec).ok()
+    }
+
     pub fn is_running(&self, task: &TaskId) -> bool {
         self.attempts.get(task).is_some_and(|run| matches!(run.place, Place::Running(_) | Place::Instant))
     }
@@ -141,12 +181,15 @@ impl Executor {
 
     /// Of what is first in the queue.
     pub(crate) fn next_priority(&self) -> Option<Priority> {
-        self.queue.first_key_value().map(|((Reverse(priority), _), _)| *priority)
+        self.queue.priority()
     }
 }
 
 /// Of so many that are begun, one is what has waited longest.
 const OLDEST_EACH: u32 = 8;
+
+/// So long after it was to end nothing comes of an execution any more.
+const WITHDRAWN: Duration = Duration::from_secs(60);
 
 /// What it takes to hand an attempt over, two durable rounds and their way: what has a slot by then stays.
 const MOVE: Duration = Duration::from_millis(20);
@@ -190,6 +233,10 @@ impl Tasks {
             return true;
         }
         match self.executor.attempts.get_mut(&task) {
+            Some(run) if run.attempt == attempt && run.place == Place::Stopped => {
+                self.send(driver, Item::NotRunning { task, attempt, why: "it was ended on its node".into() });
+                true
+            }
             Some(run) if run.attempt == attempt => {
                 run.driver = driver;
                 self.send(driver, Item::Running { task, attempt });
@@ -208,13 +255,13 @@ impl Tasks {
             return;
         };
         // Whoever granted it knows this node as it was, or as somebody else makes it out to be.
-        let own = self.roster.seat(&self.me.node).map(|seat| &seat.capabilities);
-        if let Some(Err(lacked)) = own.map(|own| capability::rate(&spec.requirements, own)) {
-            let why = format!("it does not have {lacked}");
+        if let Some(why) = self.isolated_for(spec.on_isolation).or_else(|| self.lacks_for(&spec)) {
             self.counters.unable += 1;
             self.send(driver, Item::NotRunning { task, attempt, why });
             return;
         }
+        let (lane, on_isolation, found_able) =
+            (spec.program.places().cloned(), spec.on_isolation, self.outfit_for(&spec));
         if let Some(run) = self.executor.attempts.get(&task) {
             if run.attempt >= attempt {
                 return;
@@ -230,8 +277,9 @@ impl Tasks {
             }
             self.remove_attempt(cx, task);
         }
-        let is_full =
-            self.executor.queue.len() >= self.config.queue_max || self.shelf.outbox().len() >= self.config.outbox_max;
+        let is_full = self.executor.queue.len() >= self.config.queue_max
+            || self.polls.count() >= self.config.queue_max
+            || self.shelf.outbox().len() >= self.config.outbox_max;
         if is_full {
             self.send(driver, Item::NotRunning { task, attempt, why: "its queue is full".into() });
             return;
@@ -246,20 +294,28 @@ impl Tasks {
                 birth: Arc::clone(&birth),
                 driver,
                 place: Place::Instant,
+                lane,
+                on_isolation,
+                found_able,
                 begun: cx.now.mono,
                 after: cx.position,
             };
             self.executor.attempts.insert(task, run);
-            self.execute(cx, birth, attempt, cx.position);
+            match spec.redundancy {
+                1 => self.execute(cx, birth, attempt, cx.position),
+                _ => {
+                    self.tell(cx.now, task, Event::Started { attempt });
+                    self.polls.open(task, attempt);
+                }
+            }
             return;
         }
-        let place = (Reverse(spec.priority), self.executor.next);
+        let turn = (Reverse(spec.priority), self.executor.next);
         self.executor.next += 1;
-        self.executor.queue.insert(place, task);
-        self.executor.attempts.insert(
-            task,
-            Run { attempt, birth, driver, place: Place::Queued(place), begun: cx.now.mono, after: cx.position },
-        );
+        self.executor.queue.insert(&lane, turn, task);
+        let (place, begun, after) = (Place::Queued(turn), cx.now.mono, cx.position);
+        let run = Run { attempt, birth, driver, place, lane, on_isolation, found_able, begun, after };
+        self.executor.attempts.insert(task, run);
         self.arrived();
         self.fill_slots(cx);
         if !self.executor.queue.is_empty() {
@@ -269,9 +325,16 @@ impl Tasks {
 
     pub(crate) fn fill_slots(&mut self, cx: &mut Context<'_>) {
         while self.executor.running < self.config.slots {
-            let Some((priority, task)) = self.executor.next_in_turn() else { break };
+            let own = self.roster.seat(&self.me.node).map(|seat| &seat.capabilities);
+            let Some((priority, task)) = self.executor.next_in_turn(own) else { break };
+            if self.give_back_if_isolated(cx, task) || self.give_back_if_lacking(cx, task) {
+                continue;
+            }
             let Some(run) = self.executor.attempts.get_mut(&task) else { continue };
             (run.place, run.begun) = (Place::Running(priority), cx.now.mono);
+            if let Some(kind) = &run.lane {
+                *self.executor.attended.entry(kind.clone()).or_default() += 1;
+            }
             let (birth, attempt, after) = (Arc::clone(&run.birth), run.attempt, run.after);
             self.executor.running += 1;
             self.execute(cx, birth, attempt, after);
@@ -314,53 +377,93 @@ impl Tasks {
     /// The process of an attempt is gone: its slot is given to the next. Returns where it was.
     pub(crate) fn vacate(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) -> Option<Place> {
         let run = self.executor.attempts.get_mut(&task)?;
-        if run.attempt != attempt || run.place == Place::Ended {
+        if run.attempt != attempt || matches!(run.place, Place::Ended | Place::Stopped) {
             return None;
         }
-        let place = std::mem::replace(&mut run.place, Place::Ended);
+        let (place, lane) = (std::mem::replace(&mut run.place, Place::Ended), run.lane.clone());
         let held = cx.now.mono.since(run.begun);
         if matches!(place, Place::Running(_)) {
             self.executor.note_pace(held);
         }
         self.tell(cx.now, task, Event::Finished { attempt });
-        self.leave_place(cx, place);
+        self.leave_place(cx, place, &lane);
         Some(place)
     }
 
+    /// It is over, and whoever grants it once more is to hear of that.
+    pub(crate) fn withdraw(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        // Before the slot is given to the next: effects are carried out in their order.
+        if self.executor.is_running(&task) && !self.polls.is_open(&task) {
+            cx.effects.push(Effect::Cancel { task, attempt: self.executor.attempt_of(&task).unwrap_or_default() });
+        }
+        if let Some(run) = self.remove_attempt(cx, task) {
+            self.executor.attempts.insert(task, Run { place: Place::Stopped, ..run });
+            self.timers.set(task, Kind::Withdrawn, cx.now.mono + WITHDRAWN);
+        }
+    }
+
+    /// Its process is gone, and so need not be remembered what it was: who settles it may never reach this node.
+    pub(crate) fn withdrawn_due(&mut self, task: TaskId) {
+        if self.executor.attempts.get(&task).is_some_and(|run| run.place == Place::Stopped) {
+            self.executor.attempts.remove(&task);
+        }
+    }
+
     /// Takes an attempt out of queue or slot, and starts the next.
-    fn remove_attempt(&mut self, cx: &mut Context<'_>, task: TaskId) -> Option<Run> {
+    pub(crate) fn remove_attempt(&mut self, cx: &mut Context<'_>, task: TaskId) -> Option<Run> {
         let run = self.executor.attempts.remove(&task)?;
-        self.leave_place(cx, run.place);
+        if run.place == Place::Instant {
+            self.polls.close(&task);
+            self.timers.clear(task, Kind::Poll);
+        }
+        self.leave_place(cx, run.place, &run.lane);
         Some(run)
     }
 
-    fn leave_place(&mut self, cx: &mut Context<'_>, place: Place) {
+    fn leave_place(&mut self, cx: &mut Context<'_>, place: Place, lane: &Lane) {
         match place {
-            Place::Queued(place) => {
-                self.executor.queue.remove(&place);
+            Place::Queued(turn) => {
+                self.executor.queue.remove(lane, &turn);
             }
             Place::Running(_) => {
+                self.executor.no_more_attended(lane);
                 self.executor.running = self.executor.running.saturating_sub(1);
                 self.fill_slots(cx);
             }
-            Place::Instant | Place::Retracted(_) | Place::Ended => {}
+            Place::Instant | Place::Retracted(_) | Place::Ended | Place::Stopped => {}
         }
     }
 
     /// The task ended: nothing of it is needed here any more.
     pub(crate) fn on_settled(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
-        if self.executor.attempts.get(&task).is_some_and(|run| run.attempt == attempt) {
-            // Before the slot is given to the next: effects are carried out in their order.
-            if self.executor.is_running(&task) {
-                cx.effects.push(Effect::Cancel { task, attempt });
-            }
-            self.remove_attempt(cx, task);
-        }
-        if self.shelf.outbox().contains_key(&(task, attempt)) {
+        self.stop_attempt(cx, task, attempt);
+        // Of an attempt that was granted twice the first end may be settled when the second is there: a success counts while the
+        // task goes on, as far as is known here. It is offered again, and taken or settled by then (simulator, seed 140). What was
+        // counted can be counted again.
+        let is_success = |kept: &Kept| kept.outcome.is_success() && kept.outcome.count.is_none();
+        let counts = self.shelf.is_live(&task) && self.shelf.outbox().get(&(task, attempt)).is_some_and(is_success);
+        if self.shelf.outbox().contains_key(&(task, attempt)) && !counts {
             self.counters.outbox_settled += 1;
             self.executor.unknown.remove(&task);
             self.executor.offered.remove(&task);
             self.persist(cx, Fact::Settled { task, attempt });
+        }
+    }
+
+    /// Another has it. Where its driver said so too late, and it was put back meanwhile and has ended, that is its end as well
+    /// as any other: only the record says when it may be forgotten (simulator, seed 200549).
+    pub(crate) fn on_handed(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        self.release_end_of(cx, &task);
+        self.stop_attempt(cx, task, attempt);
+    }
+
+    fn stop_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        let is_there = |run: &Run| run.attempt == attempt && run.place != Place::Stopped;
+        if self.executor.attempts.get(&task).is_some_and(is_there) {
+            match self.executor.is_running(&task) && !self.polls.is_open(&task) {
+                true => self.withdraw(cx, task),
+                false => drop(self.remove_attempt(cx, task)),
+            }
         }
     }
 
@@ -384,109 +487,6 @@ impl Tasks {
         }
     }
 
-    /// An end that this node wrote as driver, of its own execution, is about to be written over by one that does not know it.
-    /// Who drives a task has its results in the record alone: this one is kept as any other executor's from here on.
-    pub(crate) fn keep_own_result(&mut self, cx: &mut Context<'_>, task: &TaskId, next: &Register) {
-        let Some(copy) = self.shelf.copy(task).filter(|copy| !copy.settled && next.ending().is_none()) else { return };
-        let Some(Ending { by: Some((attempt, by)), outcome: Some(outcome), .. }) = copy.register.ending() else {
-            return;
-        };
-        if *by != self.me.node || !outcome.is_success() {
-            return;
-        }
-        let (attempt, outcome) = (*attempt, Arc::new(outcome.clone()));
-        let holders = next.holders.iter().map(|holder| holder.node).collect();
-        self.counters.outbox_kept += 1;
-        self.persist(cx, Fact::Kept { task: *task, attempt, outcome, holders });
-        self.timers.set(*task, Kind::Report, cx.now.mono + self.config.report_again);
-    }
-
-    /// A result of the task waits here to be settled.
-    pub(crate) fn keeps_result(&self, task: &TaskId) -> bool {
-        self.shelf.outbox().range((*task, 0)..=(*task, u32::MAX)).next().is_some()
-    }
-
-    fn kept(&self, task: TaskId) -> Vec<(u32, Arc<Outcome>)> {
-        let of_task = self.shelf.outbox().range((task, 0)..=(task, u32::MAX));
-        of_task.map(|((_, attempt), kept)| (*attempt, Arc::clone(&kept.outcome))).collect()
-    }
-
-    /// Nobody has settled a result: all that hold or should hold the task are asked.
-    pub(crate) fn report_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        self.drop_unknown(cx, task);
-        let home = self.roster.home(&task, self.config.home);
-        let kept: Vec<(u32, Arc<Outcome>, BTreeSet<NodeId>)> = self
-            .shelf
-            .outbox()
-            .range((task, 0)..=(task, u32::MAX))
-            .map(|((_, attempt), kept)| {
-                let asked = kept.holders.iter().copied().chain(home.iter().map(|holder| holder.node)).collect();
-                (*attempt, Arc::clone(&kept.outcome), asked)
-            })
-            .collect();
-        if kept.is_empty() {
-            return;
-        }
-        self.executor.unknown.remove(&task);
-        let all = kept.iter().flat_map(|(_, _, asked)| asked).copied().collect();
-        self.executor.offered.insert(task, all);
-        // Who drives it, or is about to, need not tell the others, who would take it for one that does not.
-        let (drives, me) = (self.drivers.contains_key(&task), self.me.node);
-        for (attempt, outcome, asked) in kept {
-            for node in asked.into_iter().filter(|node| !drives || *node == me) {
-                self.send(node, Item::Report { task, attempt, outcome: Arc::clone(&outcome) });
-            }
-        }
-        self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again * 4);
-    }
-
-    /// A member is back that may drive what is in the outbox.
-    pub(crate) fn report_to(&mut self, task: TaskId, node: NodeId) {
-        let kept = self.shelf.outbox().range((task, 0)..=(task, u32::MAX));
-        let reports: Vec<Item> = kept
-            .filter(|(_, kept)| kept.holders.contains(&node))
-            .map(|((_, attempt), kept)| Item::Report { task, attempt: *attempt, outcome: Arc::clone(&kept.outcome) })
-            .collect();
-        for item in reports {
-            self.send(node, item);
-        }
-    }
-
-    /// One of those that should hold the task knows nothing of it.
-    pub(crate) fn report_unknown(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
-        if self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next().is_some() {
-            self.executor.unknown.entry(task).or_default().insert(from);
-            self.drop_unknown(cx, task);
-        }
-    }
-
-    /// When of its holders as last known, and of those that should hold it today, so many know nothing of a task or are out
-    /// of the mesh that the others could decide nothing about it, it is out of retention, and the result of no use. Should it live on elsewhere yet, it is run
-    /// again: one that is away for good must not keep an executor's outbox full. Not while this node holds the record itself,
-    /// whatever it had to say before it did.
-    fn drop_unknown(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some((_, kept)) = self.shelf.outbox().range((task, 0)..=(task, u32::MAX)).next() else { return };
-        if self.shelf.copy(&task).is_some() {
-            return;
-        }
-        let unknown = self.executor.unknown.get(&task);
-        let knows_nothing = |node: &NodeId| {
-            unknown.is_some_and(|unknown| unknown.contains(node))
-                || self.roster.seat(node).is_none_or(|seat| !seat.holds)
-        };
-        let home: Vec<NodeId> =
-            self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node).collect();
-        let is_unknown = [&kept.holders, &home].into_iter().all(|nodes| {
-            let needed = quorum::nothing_left(nodes.len(), self.config.copies);
-            nodes.iter().filter(|node| knows_nothing(node)).count() >= needed
-        });
-        if is_unknown {
-            for (attempt, _) in self.kept(task) {
-                self.on_settled(cx, task, attempt);
-            }
-        }
-    }
-
     /// Gives back what is queued or runs here: the node stops. Where it drives a task as well, the other holders are
     /// told, one of whom will.
     pub fn give_back(&mut self) {
@@ -502,11 +502,17 @@ impl Tasks {
             }
         }
         self.executor.queue.clear();
+        self.executor.attended.clear();
         self.executor.running = 0;
+        self.polls = Polls::default();
     }
 }
 
-/// Whether an execution takes a while. What only gives back what the record has ends at once.
+/// Whether an execution takes a while. What only gives back what the record has ends at once, and what asks others waits for
+/// them.
 pub(crate) fn needs_slot(spec: &Spec) -> bool {
-    !matches!(spec.program, Program::Echo | Program::Manifest { .. }) || spec.input.blob().is_some()
+    let takes_results = || spec.after.iter().any(|dependency| !dependency.takes.is_empty());
+    let has_what_it_takes = spec.input.blob().is_none() && !takes_results();
+    let is_instant = matches!(spec.program, Program::Echo | Program::Manifest { .. }) && has_what_it_takes;
+    !is_instant && spec.redundancy == 1
 }

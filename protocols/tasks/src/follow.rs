@@ -1,4 +1,5 @@
-//! Waiting for the end of tasks, and wishing for it: on behalf of users, at whichever node they came to.
+//! Waiting for the end of tasks, and wishing for it: on behalf of users, at whichever node they came to, and of tasks that are
+//! driven here and are to start after others.
 
 use crate::{
     Roster,
@@ -13,16 +14,23 @@ use crate::{
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
     task::{How, Item, Known, Register},
+    time::Mono,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The end of a followed task is asked for again after this, then after twice as long, to 16 times.
 pub(crate) const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
 
 /// A task whose end somebody here waits for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Following {
     pub waiters: Vec<Waiter>,
+    /// Tasks that are driven here and are to start after it, and since when each waits.
+    pub dependents: BTreeMap<TaskId, Mono>,
     /// Submitted again while its birth was not known to be complete: still to be acknowledged.
     pub unconfirmed: Vec<Waiting>,
     pub holders: Vec<NodeId>,
@@ -33,6 +41,18 @@ pub struct Following {
     /// All members that can be reached were asked, not only those that should hold it.
     pub everywhere: bool,
     pub rounds: u32,
+}
+
+impl Following {
+    /// Nobody waits any more.
+    pub fn is_idle(&self) -> bool {
+        self.waiters.is_empty() && self.unconfirmed.is_empty() && self.dependents.is_empty()
+    }
+
+    /// Somebody submitted it, or a user takes it for submitted. What only tasks wait for may be still to come.
+    pub fn is_of_a_submission(&self) -> bool {
+        self.dependents.is_empty() || self.digest.is_some() || !self.unconfirmed.is_empty()
+    }
 }
 
 /// A cancellation on its way to a driver.
@@ -50,16 +70,7 @@ pub struct Cancelling {
 impl Tasks {
     /// Says how a task ends: one `Ended` or `Missing`.
     pub fn follow(&mut self, cx: &mut Context<'_>, to: Waiter, task: TaskId) {
-        let following = self.gateway.following.entry(task).or_insert_with(|| Following {
-            waiters: Vec::new(),
-            unconfirmed: Vec::new(),
-            holders: Vec::new(),
-            digest: None,
-            unknown: BTreeSet::new(),
-            everywhere: false,
-            rounds: 0,
-        });
-        following.waiters.push(to);
+        self.gateway.following.entry(task).or_default().waiters.push(to);
         self.gateway.waiting.insert(to, task);
         self.ask_holders(cx, task);
         self.drain_local(cx);
@@ -75,16 +86,14 @@ impl Tasks {
         digest: Option<Digest>,
     ) {
         self.counters.existing += 1;
-        let earlier = self.gateway.following.remove(&task).map(|earlier| (earlier.waiters, earlier.unconfirmed));
-        let (waiting, unconfirmed) = earlier.unwrap_or_default();
+        let earlier = self.gateway.following.remove(&task).unwrap_or_default();
         let following = Following {
-            waiters: waiting,
-            unconfirmed: waiters.into_iter().chain(unconfirmed).collect(),
+            waiters: earlier.waiters,
+            dependents: earlier.dependents,
+            unconfirmed: waiters.into_iter().chain(earlier.unconfirmed).collect(),
             holders: known.holders.clone(),
             digest,
-            unknown: BTreeSet::new(),
-            everywhere: false,
-            rounds: 0,
+            ..Following::default()
         };
         self.gateway.following.insert(task, following);
         self.acknowledge(cx, task, &known);
@@ -113,8 +122,7 @@ impl Tasks {
         if !conflicts {
             following.waiters.extend(waiting.iter().filter(|waiting| waiting.follow).map(|waiting| waiting.to));
         }
-        let is_idle = following.waiters.is_empty();
-        if is_idle {
+        if following.is_idle() {
             self.gateway.following.remove(&task);
             self.timers.clear(task, Kind::Follow);
         }
@@ -132,13 +140,18 @@ impl Tasks {
     }
 
     /// Asks the holders, or who should be.
-    fn ask_holders(&mut self, cx: &mut Context<'_>, task: TaskId) {
+    pub(crate) fn ask_holders(&mut self, cx: &mut Context<'_>, task: TaskId) {
         self.counters.followed += 1;
         let home = self.roster.home(&task, self.config.home);
+        // A user who hears nothing asks again; a task that waits does not.
+        let pace = Duration::from_millis(self.gateway.following.len() as u64);
         let Some(following) = self.gateway.following.get_mut(&task) else { return };
         let mut asked: BTreeSet<NodeId> = following.holders.iter().copied().collect();
         asked.extend(home.iter().map(|holder| holder.node));
-        let pause = FOLLOW_AGAIN * 2u32.pow(following.rounds.min(4));
+        let pause = match following.dependents.is_empty() {
+            true => FOLLOW_AGAIN * 2u32.pow(following.rounds.min(4)),
+            false => pace.max(FOLLOW_AGAIN * 2u32.pow(following.rounds.min(2))),
+        };
         let pause = if following.unconfirmed.is_empty() { pause } else { Duration::from_millis(500) };
         following.rounds += 1;
         following.unknown.clear();
@@ -149,6 +162,7 @@ impl Tasks {
     }
 
     pub(crate) fn follow_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        self.drop_dependents(&task);
         self.ask_holders(cx, task);
         let Some(following) = self.gateway.following.get_mut(&task) else { return };
         // A birth that nobody completes: the client asks again with the same key.
@@ -160,7 +174,7 @@ impl Tasks {
                 self.answer(cx, Answer::Refused { to, task: Some(task), why });
             }
         }
-        if self.gateway.following.get(&task).is_some_and(|f| f.waiters.is_empty() && f.unconfirmed.is_empty()) {
+        if self.gateway.following.get(&task).is_some_and(Following::is_idle) {
             self.gateway.following.remove(&task);
             self.timers.clear(task, Kind::Follow);
         }
@@ -228,7 +242,8 @@ impl Tasks {
             if counts(&following.unknown) >= needed && following.holders.iter().all(is_unknown) {
                 // Since it was placed, members may have come that are closer to it: its holders are asked as well
                 // before a user is told that there is no such task.
-                if !following.everywhere && !following.waiters.is_empty() {
+                let is_awaited = !following.waiters.is_empty() || !following.dependents.is_empty();
+                if !following.everywhere && is_awaited {
                     following.everywhere = true;
                     let others = others_than(&self.roster, &following.unknown);
                     following.holders.extend(&others);
@@ -239,14 +254,15 @@ impl Tasks {
                 }
                 let following = self.gateway.following.remove(&task);
                 self.timers.clear(task, Kind::Follow);
-                let Some(following) = following else { return };
-                for to in following.waiters {
+                let Some(mut following) = following else { return };
+                for to in std::mem::take(&mut following.waiters) {
                     self.answer(cx, Answer::Missing { to, task });
                 }
-                for waiting in following.unconfirmed {
+                for waiting in std::mem::take(&mut following.unconfirmed) {
                     let why = Refusal::Unavailable { reached: 0, needed: needed as u32, retry_ms: 100 };
                     self.answer(cx, Answer::Refused { to: waiting.to, task: Some(task), why });
                 }
+                self.await_its_coming(cx, task, following);
             }
         }
         if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
@@ -291,6 +307,7 @@ impl Tasks {
         for to in following.waiters {
             self.answer(cx, Answer::Ended { to, task, register: Arc::clone(&register) });
         }
+        self.dependency_ended(cx, task, &register, following.dependents.into_keys());
     }
 
     /// A user waits no more for this task.
@@ -298,7 +315,7 @@ impl Tasks {
         if let Some(following) = self.gateway.following.get_mut(&task) {
             following.waiters.retain(|waiter| *waiter != gone);
             following.unconfirmed.retain(|waiting| waiting.to != gone);
-            if following.waiters.is_empty() && following.unconfirmed.is_empty() {
+            if following.is_idle() {
                 self.gateway.following.remove(&task);
                 self.timers.clear(task, Kind::Follow);
             }

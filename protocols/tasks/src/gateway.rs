@@ -48,6 +48,8 @@ struct Placing {
     needs_slot: bool,
     requirements: Requirements,
     strategy: Strategy,
+    /// It is to start after others: nobody is to run it yet.
+    waits: bool,
     /// Who is to run it, once that was auctioned.
     award: Option<NodeId>,
     ballot: Ballot,
@@ -109,6 +111,11 @@ impl Tasks {
             return;
         }
         let task = spec.id(&self.network);
+        if spec.after.iter().any(|dependency| dependency.task == task) {
+            let why = Refusal::Malformed("it is to start after itself".into());
+            self.answer(cx, Answer::Refused { to, task: Some(task), why });
+            return;
+        }
         let waiting = Waiting { to, follow };
         let digest = || spec_digest(&encoded);
         self.counters.submitted += 1;
@@ -118,7 +125,7 @@ impl Tasks {
                 true => placing.waiters.push(waiting),
                 false => self.conflict(cx, task, to),
             }
-        } else if let Some(following) = self.gateway.following.get(&task) {
+        } else if let Some(following) = self.gateway.following.get(&task).filter(|one| one.is_of_a_submission()) {
             match following.digest.is_none_or(|known| known == digest()) {
                 true => self.follow_also(cx, task, waiting, Some(digest())),
                 false => self.conflict(cx, task, to),
@@ -154,6 +161,7 @@ impl Tasks {
             needs_slot: needs_slot(spec),
             requirements: spec.requirements.clone(),
             strategy: spec.strategy,
+            waits: !spec.after.is_empty(),
             award: None,
             ballot: Ballot { term: 0, driver: self.me.node, nonce: cx.rng.random_range(0..u64::MAX / 2) },
             first: None,
@@ -173,6 +181,7 @@ impl Tasks {
         self.gateway.placing.insert(task, placing);
         self.timers.set(task, Kind::Submit, cx.now.mono + self.config.submit_timeout);
         match spec.strategy {
+            _ if !spec.after.is_empty() => self.try_place(cx, task),
             Strategy::Auction => self.auction(Lot::Birth(task), &spec.requirements),
             Strategy::Auto | Strategy::Dht | Strategy::Local => self.try_place(cx, task),
         }
@@ -281,25 +290,21 @@ impl Tasks {
             }
             self.answer(cx, Answer::Placed { to, task, copies, degraded, existing: false });
         }
-        let following = Following {
+        let mut following = Following {
             waiters: placing.waiters.iter().filter(|w| w.follow).map(|w| w.to).collect(),
-            unconfirmed: Vec::new(),
             holders: placing.register.holders.iter().map(|holder| holder.node).collect(),
             digest: Some(placing.birth.digest()),
-            unknown: BTreeSet::new(),
-            everywhere: false,
-            rounds: 0,
+            ..Following::default()
         };
         for holder in &placing.register.holders {
             self.send(holder.node, Item::Born { task, ballot: placing.ballot });
         }
-        let earlier = self.gateway.following.remove(&task);
-        let mut following = following;
-        if let Some(earlier) = earlier {
+        if let Some(earlier) = self.gateway.following.remove(&task) {
             following.waiters.extend(earlier.waiters);
             following.unconfirmed.extend(earlier.unconfirmed);
+            following.dependents = earlier.dependents;
         }
-        if !following.waiters.is_empty() || !following.unconfirmed.is_empty() {
+        if !following.is_idle() {
             self.gateway.following.insert(task, following);
             self.timers.set(task, Kind::Follow, cx.now.mono + crate::follow::FOLLOW_AGAIN);
         }
@@ -419,13 +424,17 @@ impl Tasks {
     pub fn leave(&mut self, request: u64) {
         let all = Waiter { request, index: 0 }..=Waiter { request, index: u32::MAX };
         let waited: Vec<(Waiter, TaskId)> = self.gateway.waiting.range(all).map(|(to, task)| (*to, *task)).collect();
-        for (to, task) in waited {
-            self.gateway.waiting.remove(&to);
-            if let Some(placing) = self.gateway.placing.get_mut(&task) {
-                placing.waiters.retain(|waiting| waiting.to != to);
-            }
-            self.leave_following(task, to);
+        for (to, _) in waited {
+            self.leave_one(to);
         }
+    }
+
+    pub(crate) fn leave_one(&mut self, to: Waiter) {
+        let Some(task) = self.gateway.waiting.remove(&to) else { return };
+        if let Some(placing) = self.gateway.placing.get_mut(&task) {
+            placing.waiters.retain(|waiting| waiting.to != to);
+        }
+        self.leave_following(task, to);
     }
 }
 
@@ -439,6 +448,9 @@ fn first_executor(
     placing: &Placing,
     me: NodeId,
 ) -> Option<NodeId> {
+    if placing.waits {
+        return None;
+    }
     let is_able = |roster: &Roster, node: &NodeId| {
         let able = |seat: &Seat| seat.holds && capability::rate(&placing.requirements, &seat.capabilities).is_ok();
         roster.can_send(node) && roster.seat(node).is_some_and(able)
@@ -450,7 +462,7 @@ fn first_executor(
         _ if placing.requirements.is_empty() => Some(first_holder(roster, holders, placing)),
         Strategy::Auto | Strategy::Dht | Strategy::Auction | Strategy::Local => {
             first_able(roster, &placing.requirements, |node, seat, shortfall| {
-                let is_busy = wants_room(placing) && !seat.has_free_slot();
+                let is_busy = wants_room(placing) && !seat.is_free_for(&placing.requirements);
                 (shortfall, is_busy, nearness(roster, task, holders, node))
             })
         }

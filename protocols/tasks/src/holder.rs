@@ -3,7 +3,7 @@
 use crate::{Copy, Fact, driver::Driver, effect::Context, quorum, story::Event, tasks::Tasks, timers::Kind};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Ballot, Birth, Item, Known, Register, State, Version},
+    task::{Ballot, Birth, Held, Item, Known, Register, State, Version},
     time::Wall,
 };
 use std::{sync::Arc, time::Duration};
@@ -42,6 +42,7 @@ impl Tasks {
         {
             self.counters.refusals += 1;
             self.send(from, Item::Refused { task, ballot, promised });
+            self.propose(cx, Held { birth, ballot, version: Version::BIRTH, register }, promised);
             return;
         }
         if self.shelf.is_gone(&task) || self.is_forgotten(cx, birth.born) {
@@ -212,6 +213,7 @@ impl Tasks {
             }
         }
         self.rivals.remove(&task);
+        self.proposals.forget(&task);
         self.given_back.remove(&task);
         match register.state {
             State::Ended(_) => {
@@ -257,6 +259,7 @@ impl Tasks {
             }
             Some(copy) if copy.ballot.driver == self.me.node => self.campaign(cx, task),
             Some(_) if self.drivers.contains_key(&task) => {}
+            None if self.drivers.contains_key(&task) => {}
             _ => self.send(from, Item::NotDriven { task, ballot: stamp.0 }),
         }
     }
@@ -264,6 +267,7 @@ impl Tasks {
     /// The one thought to drive it does not.
     pub(crate) fn on_not_driven(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot) {
         self.unanswered.remove(&task);
+        self.propose_instead_of(cx, from, task);
         let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
         let driver = self.shelf.promised(&task).map(|promised| promised.driver);
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
@@ -284,6 +288,8 @@ impl Tasks {
 
     /// The record here is live and somebody should drive it: make sure that it is so.
     pub(crate) fn watch_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        // Of a birth that was to be proposed nobody has said anything.
+        self.proposals.forget(&task);
         let Some(copy) = self.shelf.live_copy(&task) else { return };
         if self.drivers.contains_key(&task) {
             return;
@@ -366,7 +372,7 @@ fn is_same(one: &Arc<Birth>, other: &Arc<Birth>) -> bool {
 }
 
 /// Whether a placement is what a gateway may place: first version, holders from the home list and a majority of it.
-fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
+pub(crate) fn is_birth(birth: &Birth, ballot: Ballot, register: &Register) -> bool {
     let home = &birth.home;
     ballot.term == 0
         && register.holders.first().is_some_and(|first| first.node == ballot.driver)

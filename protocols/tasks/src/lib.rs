@@ -19,7 +19,8 @@
 //! 1. A node accepts no placement, write or prepare below the highest ballot that it has promised on this disk.
 //! 2. No two different registers of a task are written with the same (ballot, version).
 //! 3. A terminal register that is in force never changes.
-//! 4. Nothing is executed before its attempt is in force, nor where what it requires is not.
+//! 4. Nothing is executed before its attempt is in force, nor where what it requires is not, nor before all that it is to
+//!    start after has ended well.
 //! 5. A result is kept on its executor's disk, or in a register there, until the task is settled.
 
 mod attempts;
@@ -29,6 +30,7 @@ pub mod capability;
 mod config;
 mod counters;
 mod decided;
+mod dependents;
 mod driver;
 mod effect;
 mod ends;
@@ -37,8 +39,14 @@ mod fact;
 mod follow;
 mod gateway;
 mod holder;
+mod isolation;
 mod naming;
+mod outbox;
+mod outfit;
 mod outlook;
+pub mod poll;
+mod proposal;
+mod queue;
 mod quorum;
 mod reign;
 mod repair;

@@ -1,5 +1,6 @@
 //! What a driver in office knows of the task that it drives, and keeps nowhere.
 
+use crate::dependents::Awaiting;
 use mesh_proto::{
     id::NodeId,
     task::{Ballot, FailedAttempt, Fault, Holder},
@@ -34,6 +35,8 @@ pub struct Reign {
     pub pausing: Option<Vec<FailedAttempt>>,
     /// Nobody in reach is able to run it; it waits among those that seek.
     pub lacking: bool,
+    /// What it is to start after, once that was asked for. Few tasks have it, and there is a reign for each that is driven.
+    pub awaiting: Option<Box<Awaiting>>,
     /// How often the executor was asked in vain.
     pub asked: u32,
     /// Holders that have outlived the record.

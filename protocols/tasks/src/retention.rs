@@ -156,6 +156,10 @@ impl Tasks {
             self.followers.remove(task);
             self.timers.clear_all(*task);
         }
+        // What waits here for its end asks the others.
+        for task in tasks.iter().filter(|task| self.gateway.following.contains_key(task)) {
+            self.timers.set(*task, Kind::Follow, cx.now.mono + self.config.settle_after);
+        }
         // A result that is still to be settled is offered all the same, until all say that they know nothing of it.
         for task in tasks {
             if self.keeps_result(task) {

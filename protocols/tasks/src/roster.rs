@@ -1,8 +1,8 @@
 //! The members as the task layer sees them, and where a task has its home.
 
-use crate::auction::score::WHOLE;
+use crate::{auction::score::WHOLE, capability, poll::named};
 use mesh_proto::{
-    capability::Capabilities,
+    capability::{Capabilities, Requirements},
     id::{Digest, NodeId, StoreId, TaskId},
     task::Holder,
     time::Mono,
@@ -60,6 +60,13 @@ impl Seat {
     pub fn has_free_slot(&self) -> bool {
         self.burden() < self.load.slots
     }
+
+    /// Whether it could begin at once what asks for this. Members say how much they do, and not for which workers: as many
+    /// places as it has tasks of whatever kind may be taken.
+    pub fn is_free_for(&self, requirements: &Requirements) -> bool {
+        let places = capability::places_for(&self.capabilities, requirements);
+        self.has_free_slot() && places.is_none_or(|places| self.burden() < places)
+    }
 }
 
 /// The member table, reduced to what tasks need.
@@ -91,7 +98,7 @@ impl Roster {
             load: Load::default(),
             granted: 0,
             performance: UNPROVEN,
-            capabilities: Capabilities::default(),
+            capabilities: named(&node, &Capabilities::default()),
             point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
         });
         seat.store = store;
@@ -120,10 +127,9 @@ impl Roster {
 
     /// What a member says that it has; whether that is something else than before.
     pub fn set_capabilities(&mut self, node: &NodeId, capabilities: &Capabilities) -> bool {
-        let Some(seat) = self.seats.get_mut(node).filter(|seat| seat.capabilities != *capabilities) else {
-            return false;
-        };
-        seat.capabilities = capabilities.clone();
+        let named = named(node, capabilities);
+        let Some(seat) = self.seats.get_mut(node).filter(|seat| seat.capabilities != named) else { return false };
+        seat.capabilities = named;
         true
     }
 
@@ -214,6 +220,14 @@ impl Roster {
         let (known, reached) =
             others.fold((0, 0), |(known, reached), (_, seat)| (known + 1, reached + usize::from(seat.connected)));
         reached * 2 < known
+    }
+
+    /// More than half of the other members that hold tasks are believed to be gone: more likely it is this node.
+    pub fn is_isolated(&self) -> bool {
+        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds);
+        let (known, silent) =
+            others.fold((0, 0), |(known, silent), (node, _)| (known + 1, silent + usize::from(self.is_silent(node))));
+        silent * 2 > known
     }
 
     /// The home list of an id: the `length` members closest to it, by lot. Of these the first are its holders, and the

@@ -83,6 +83,10 @@ impl Tasks {
     /// Nobody in reach is able: until somebody comes.
     pub(crate) fn wait_for_able(&mut self, cx: &mut Context<'_>, task: TaskId, requirements: &Requirements) {
         let why = lack(&self.roster, requirements).to_string();
+        let spec = self.shelf.live_copy(&task).and_then(|copy| Spec::decode(&copy.birth.spec).ok());
+        if let Some((of, _)) = spec.and_then(|spec| spec.replica_of()) {
+            self.polls.forsake(task, of);
+        }
         self.seeking.tasks.insert(task);
         if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
             && !std::mem::replace(&mut reign.lacking, true)
@@ -90,6 +94,7 @@ impl Tasks {
             reign.running = false;
             self.counters.waited += 1;
             self.tell(cx.now, task, Event::Lacked { why });
+            self.hold_office(cx, task);
         }
     }
 

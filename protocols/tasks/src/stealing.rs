@@ -153,13 +153,19 @@ impl Tasks {
 
     /// Retracts what waits here for another, and asks its drivers.
     fn hand_over(&mut self, now: Mono, thief: NodeId, most: u32) -> u32 {
-        let is_welcome = self.roster.seat(&thief).is_some_and(|seat| seat.holds && seat.connected);
-        if thief == self.me.node || !is_welcome {
+        let Some(seat) = self.roster.seat(&thief).filter(|seat| seat.holds && seat.connected) else { return 0 };
+        if thief == self.me.node {
             return 0;
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.executor.spare(self.config.slots));
-        let roster = &self.roster;
-        let retracted = self.executor.retract(most, |birth| may_move(roster, birth, &thief));
+        let (roster, mut burden) = (&self.roster, seat.burden());
+        let retracted = self.executor.retract(most, |birth, lane| {
+            // What waits for a worker there as it does here would come back at once.
+            let waits = lane.as_ref().is_some_and(|kind| capability::places(&seat.capabilities, kind) <= burden);
+            let goes = !waits && may_move(roster, birth, &thief);
+            burden = burden.saturating_add(u32::from(goes));
+            goes
+        });
         for (task, attempt, driver) in &retracted {
             self.send(*driver, Item::Retract { task: *task, attempt: *attempt, thief });
             self.timers.set(*task, Kind::Retract, now + WORD);
@@ -171,6 +177,12 @@ impl Tasks {
 
     /// The next attempt is another's, whose slot is free: if this node drives the task, and it has not begun.
     pub(crate) fn on_retract(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, number: u32, thief: NodeId) {
+        // Asked twice: it is told to drop its own when the other attempt is in force. Begun here meanwhile, that would drop
+        // what came of it as well (simulator, seed 239).
+        let is_handed = Some((number, from));
+        if matches!(self.drivers.get(&task), Some(Driver::Driving(reign)) if reign.handed == is_handed) {
+            return;
+        }
         if !self.hand_on(cx, from, task, number, thief) {
             self.send(from, Item::Keep { task, attempt: number });
         }

@@ -11,6 +11,8 @@ use crate::{
     ends::Ends,
     executor::Executor,
     gateway::Gateway,
+    poll::Polls,
+    proposal::Proposals,
     retention::Retirement,
     roster::{Load, Roster},
     seeking::Seeking,
@@ -45,6 +47,7 @@ pub struct Tasks {
     pub(crate) shelf: Shelf,
     pub(crate) drivers: BTreeMap<TaskId, Driver>,
     pub(crate) rivals: BTreeMap<TaskId, Rival>,
+    pub(crate) proposals: Proposals,
     /// Nodes that wait for the end of a task held here.
     pub(crate) followers: BTreeMap<TaskId, BTreeSet<NodeId>>,
     pub(crate) gateway: Gateway,
@@ -61,6 +64,7 @@ pub struct Tasks {
     pub(crate) seeking: Seeking,
     pub(crate) auctions: Auctions,
     pub(crate) trade: Trade,
+    pub(crate) polls: Polls,
     pub(crate) story: Story,
     pub(crate) counters: Counters,
     /// There is room for new work on the disk.
@@ -86,6 +90,7 @@ impl Tasks {
             shelf: Shelf::default(),
             drivers: BTreeMap::new(),
             rivals: BTreeMap::new(),
+            proposals: Proposals::default(),
             followers: BTreeMap::new(),
             gateway: Gateway::default(),
             executor: Executor::default(),
@@ -98,6 +103,7 @@ impl Tasks {
             seeking: Seeking::default(),
             auctions: Auctions::default(),
             trade: Trade::default(),
+            polls: Polls::default(),
             story: Story::new(config.story_max),
             counters: Counters::default(),
             has_room: true,
@@ -164,11 +170,11 @@ impl Tasks {
         if holds && before.is_none_or(|(held, _)| !held) {
             self.seeking.look();
         }
+        self.note_isolation();
         self.drain_local(cx);
     }
 
-    /// What a known member has. What this node has itself stays as it is for the life of its process: what was granted here
-    /// and waits for a slot was taken by it.
+    /// What another member has.
     pub fn has(&mut self, node: NodeId, capabilities: &Capabilities) {
         if node != self.me.node && self.roster.set_capabilities(&node, capabilities) {
             self.seeking.look();
@@ -183,6 +189,7 @@ impl Tasks {
             seat.heard = cx.now.mono;
         }
         self.seeking.look();
+        self.note_isolation();
         self.resend(cx, node);
         self.drain_local(cx);
     }
@@ -202,6 +209,7 @@ impl Tasks {
             seat.connected = false;
             seat.silent_since.get_or_insert(cx.now.mono);
         }
+        self.note_isolation();
         self.bidder_gone(cx, node);
         self.replace_placements(cx, node);
         self.spread_news(cx, News::Gone(node));
@@ -260,7 +268,7 @@ impl Tasks {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        if !self.walks.is_empty() || self.seeking.is_due() {
+        if !self.walks.is_empty() || self.seeking.is_due() || self.executor.outfit.is_unsure() {
             return Some(Mono::default());
         }
         [self.timers.next(), self.ends.due(), self.auctions.deadline(), self.trade.deadline(), Some(self.next_tick)]
@@ -282,16 +290,21 @@ impl Tasks {
                 Kind::Ballot => self.ballot_due(cx, task),
                 Kind::Ask => self.ask_due(cx, task),
                 Kind::Backoff => self.backoff_due(cx, task),
+                Kind::Inputs => self.inputs_due(cx, task),
+                Kind::Office => self.office_due(cx, task),
                 Kind::Deadline => self.deadline_due(cx, task),
                 Kind::Report => self.report_due(cx, task),
                 Kind::Cancel => self.cancel_due(cx, task),
                 Kind::Wish => {}
                 Kind::Retract => self.retract_due(cx, task),
+                Kind::Withdrawn => self.withdrawn_due(task),
+                Kind::Poll => self.poll_due(cx, task),
                 Kind::Unsure => self.unsure_due(cx, task),
             }
         }
         self.walk(cx);
         self.seek_some(cx);
+        self.look_over_some(cx);
         self.auctions_due(cx);
         self.trade_due(cx);
         if self.next_tick <= cx.now.mono {
@@ -366,6 +379,7 @@ impl Tasks {
             Item::Steal { most } => self.on_steal(cx, from, most),
             Item::Yielded { count } => self.on_yielded(cx, from, count),
             Item::Retract { task, attempt, thief } => self.on_retract(cx, from, task, attempt, thief),
+            Item::Handed { task, attempt } => self.on_handed(cx, task, attempt),
             Item::Keep { task, attempt } => self.on_keep(cx, task, attempt),
             Item::Announce(announcement) => self.on_announce(cx, from, announcement),
             Item::Bid { auction, bid } => self.on_bid(cx, from, auction, bid),
@@ -407,7 +421,9 @@ impl Tasks {
                 self.gateway.waiting.remove(to);
             }
         }
-        cx.effects.push(Effect::Answer(answer));
+        if !self.polls.takes(&answer) {
+            cx.effects.push(Effect::Answer(answer));
+        }
     }
 
     pub(crate) fn tell(&mut self, now: Now, task: TaskId, event: Event) {
@@ -415,8 +431,13 @@ impl Tasks {
     }
 
     pub(crate) fn drain_local(&mut self, cx: &mut Context<'_>) {
-        while let Some(item) = self.local.pop_front() {
-            self.item(cx, self.me.node, item);
+        loop {
+            while let Some(item) = self.local.pop_front() {
+                self.item(cx, self.me.node, item);
+            }
+            if !self.poll_some(cx) {
+                break;
+            }
         }
     }
 }

@@ -20,6 +20,10 @@ pub enum Kind {
     Ask,
     /// A pause before the next attempt.
     Backoff,
+    /// What a task was to start after has ended, or one of it not well.
+    Inputs,
+    /// A task waits for others, or for somebody able: whether its driver is still in office.
+    Office,
     /// The user's deadline.
     Deadline,
     /// A result that nobody has settled.
@@ -30,6 +34,10 @@ pub enum Kind {
     Wish,
     /// An attempt that was retracted, and of which its driver has not said whether it goes.
     Retract,
+    /// An attempt was ended here before it ended itself, and what was still to come of it has had its time.
+    Withdrawn,
+    /// Replicas are looked after.
+    Poll,
     /// An end of which its driver has not said that all have it.
     Unsure,
 }

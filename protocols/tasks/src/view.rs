@@ -42,9 +42,16 @@ pub struct Totals {
     pub outbox: usize,
     /// Slots that are kept for what was bid for.
     pub reserved: u32,
+    /// Tasks whose replicas are asked for here.
+    pub polls: usize,
 }
 
 impl Tasks {
+    /// Of which replicas are asked for here.
+    pub fn polls(&self) -> impl Iterator<Item = &TaskId> {
+        self.polls.tasks()
+    }
+
     pub fn totals(&self) -> Totals {
         Totals {
             held: self.shelf.copies_len(),
@@ -56,6 +63,7 @@ impl Tasks {
             running: self.executor.running(),
             outbox: self.shelf.outbox().len(),
             reserved: self.auctions.reserved(),
+            polls: self.polls.count(),
         }
     }
 

@@ -138,7 +138,8 @@ impl Tasks {
             }
             (News::Gone(node), Table::Live) => self.driver_gone(cx, task, node),
             (News::Gone(node), Table::Followed) => self.followed_gone(cx, task, node),
-            (News::Back(_), Table::Followed) | (News::Gone(_), Table::Outbox) => {}
+            (News::Back(_), Table::Followed) => self.followed_back(cx, task),
+            (News::Gone(_), Table::Outbox) => {}
         }
     }
 }

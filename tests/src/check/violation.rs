@@ -32,6 +32,10 @@ pub enum Rule {
     Slots,
     /// Nothing runs where something is lacking that it requires.
     Able,
+    /// What is to stop where the mesh is lost neither begins nor goes on there.
+    Isolated,
+    /// Nothing begins before all that it is to start after has ended well, or is cancelled for that while it may yet.
+    After,
     /// Queues keep to their bounds.
     Bounded,
     /// No disk lets go of a record or a result that is still needed.
@@ -87,6 +91,8 @@ impl Rule {
             | Self::PromisesKept
             | Self::Slots
             | Self::Able
+            | Self::Isolated
+            | Self::After
             | Self::Bounded
             | Self::Ends
             | Self::Copies

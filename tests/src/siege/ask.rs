@@ -182,8 +182,9 @@ impl Heard {
     fn problem(wish: &Wish, problem: &Problem) -> Self {
         let code = || serde_json::to_value(problem.code).ok().and_then(|code| code.as_str().map(str::to_owned));
         let told = match (problem.code, wish) {
-            (Code::Busy | Code::ClockAhead, _) => return Self::Refused(code().unwrap_or_default()),
-            (Code::NoQuorum | Code::ShuttingDown | Code::Unavailable, _) => return Self::Lost,
+            (Code::Busy, _) => return Self::Refused(code().unwrap_or_default()),
+            // Of a clock that is ahead those who refused need not be all: others may have taken it.
+            (Code::NoQuorum | Code::ClockAhead | Code::ShuttingDown | Code::Unavailable, _) => return Self::Lost,
             (Code::TooOld, _) => return Self::Forgotten,
             (Code::NotFound, Wish::Get { .. }) => Told::Nothing,
             (Code::Mismatch, _) => match mismatch(&problem.detail) {
@@ -217,6 +218,18 @@ mod tests {
             let problem = Problem::from(&Rejection::Mismatch { version });
             assert_eq!(mismatch(&problem.detail), Some(version), "{}", problem.detail);
         }
+    }
+
+    #[test]
+    fn what_others_may_have_taken_is_not_refused() {
+        let heard = |code| {
+            let wish = Wish::Get { key: String::new() };
+            Heard::problem(&wish, &Problem::new(code, ""))
+        };
+        for code in [Code::NoQuorum, Code::ClockAhead] {
+            assert!(matches!(heard(code), Heard::Lost), "{code:?}");
+        }
+        assert!(matches!(heard(Code::Busy), Heard::Refused(_)));
     }
 
     #[test]

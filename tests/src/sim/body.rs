@@ -1,27 +1,26 @@
 //! What the body of a node does: one brain's thread, one commit thread, and the world around them.
 
 use super::{
-    check::{Executor, Rule},
+    check::Rule,
     consensus::CROOKED,
     count::Count,
     describe,
     event::Event,
-    execution::{self, Kind, Running},
-    needs::is_able,
+    executor::wrongly_begun,
+    fabricator,
     network::Notice,
-    node::{INBOX, TURN},
+    node::{IN_VAIN, INBOX, TURN},
     patron::Patrons,
     storage::Part,
-    world::{End, World},
+    world::World,
 };
 use mesh_coordinator::{Effect, Fact, Input, Message};
 use mesh_membership::Member;
 use mesh_proto::{
     capability::Capabilities,
     id::{LogPosition, TaskId},
-    task::{Birth, FailureKind, Octets, Outcome, Spec},
+    task::Octets,
 };
-use std::sync::Arc;
 
 impl World {
     /// An event inside one machine.
@@ -74,7 +73,7 @@ impl World {
         if !body.waking {
             body.waking = true;
             let life = machine.life;
-            self.queue.push(self.at + self.options.batching, Event::Wake { node: node as u8, life });
+            self.queue.push(self.at + self.options.batching, Event::Wake { node: node as u16, life });
         }
     }
 
@@ -84,16 +83,35 @@ impl World {
         let now = machine.clock.now(self.at);
         let Some(body) = &mut machine.body else { return };
         let mut effects = std::mem::take(&mut self.effects);
+        let mut wrong = None;
         for _ in 0..TURN {
             let Some(input) = body.inbox.pop_front() else { break };
             self.trace.mix(describe::digest_input(&input));
             self.trace.say(self.at, node, || format!("<- {}", describe::input(&input, &self.by_id)));
+            if let Input::Me(me) = &input
+                && me.incarnation > body.brain.members().me().incarnation
+            {
+                body.told = me.capabilities.clone();
+            }
+            let before = effects.len();
             body.brain.handle(now, input, &mut effects);
+            wrong = wrong.or_else(|| wrongly_begun(&machine.id, body, &effects[before..]));
         }
+        let before = effects.len();
         if body.brain.deadline().is_some_and(|due| due <= now.mono) {
             body.brain.handle_deadline(now, &mut effects);
         }
         body.brain.flush(now, &mut effects);
+        let is_done = body.brain.deadline().is_none_or(|due| due > now.mono);
+        body.in_vain = if is_done { 0 } else { body.in_vain + 1 };
+        let is_restless = body.in_vain > IN_VAIN;
+        wrong = wrong.or_else(|| wrongly_begun(&machine.id, body, &effects[before..]));
+        if let Some(violation) = wrong {
+            self.fail(violation.rule, format!("n{node}: {}", violation.what));
+        }
+        if is_restless {
+            self.fail(Rule::Bounded, format!("n{node} is not done with what is due, in {IN_VAIN} turns"));
+        }
         self.look_at_time(node);
         let Some(body) = &mut self.nodes[node].body else { return };
         let more = !body.inbox.is_empty();
@@ -102,6 +120,7 @@ impl World {
         self.effects = effects;
         if lives {
             self.look_at_ledger(node);
+            self.look_at_isolation(node);
             if more {
                 self.wake(node);
             }
@@ -113,11 +132,11 @@ impl World {
         let machine = &mut self.nodes[node];
         let Some(body) = &mut machine.body else { return };
         let Some(due) = body.brain.deadline() else { return };
-        // A brain that is never done with what is due shall not stop the time of the world.
+        // A brain that is not done with what is due shall not stop the time of the world.
         let at = machine.clock.at(due).max(self.at + 1);
         if body.timer.is_none_or(|set| set > at || set <= self.at) {
             body.timer = Some(at);
-            self.queue.push(at, Event::Timer { node: node as u8, life: machine.life });
+            self.queue.push(at, Event::Timer { node: node as u16, life: machine.life });
         }
     }
 
@@ -128,6 +147,11 @@ impl World {
             self.trace.say(self.at, node, || format!("-> {}", describe::effect(&effect, &self.by_id)));
             if !self.spend(node) {
                 return false;
+            }
+            // Its body hears of that before its brain does.
+            let is_begun = matches!(effect, Effect::Execute { .. });
+            if is_begun && self.healed.is_none() && !self.options.faults.is_empty() && self.needs.chance(20) {
+                self.refit(node);
             }
             let Some(body) = &mut self.nodes[node].body else { return false };
             match effect {
@@ -200,7 +224,7 @@ impl World {
         std::mem::swap(&mut body.committing, &mut body.waiting);
         let (low, high) = self.options.sync;
         let takes = self.dice.range(low..=high) * machine.slow_disk;
-        let event = Event::Commit { node: node as u8, life: machine.life };
+        let event = Event::Commit { node: node as u16, life: machine.life };
         self.queue.push(self.at + takes, event);
     }
 
@@ -297,8 +321,10 @@ impl World {
     fn perform(&mut self, node: usize, effect: Effect) {
         match effect {
             Effect::Send { to, message, after } => {
-                if let Some(&to) = self.by_id.get(&to) {
-                    self.speak_to(node, to, message, after);
+                match self.by_id.get(&to) {
+                    Some(&to) => self.speak_to(node, to, message, after),
+                    // A reply to a gateway that somebody made up.
+                    None => self.count(Count::MintAnswered),
                 }
             }
             // The users of a gateway that lies look after themselves.
@@ -353,7 +379,18 @@ impl World {
         }
     }
 
-    fn send_on(&mut self, node: usize, to: usize, message: Message, after: LogPosition) {
+    fn send_on(&mut self, node: usize, to: usize, mut message: Message, after: LogPosition) {
+        if let Message::Task(frame) = &mut message
+            && node < self.options.fabricators
+        {
+            let keys: Vec<_> = self.nodes[..self.options.fabricators].iter().map(|node| &*node.key).collect();
+            for item in &mut frame.items {
+                let work = |task: &TaskId| self.clients.work_of(task);
+                if fabricator::forge(item, &keys, &self.network_id, work, &mut self.fate) {
+                    self.counts.add(Count::CountForged);
+                }
+            }
+        }
         if !self.network.is_open(node, to) {
             // The body drops it: its brain will be told `Down`, or has been.
             self.count(Count::FrameLost);
@@ -400,7 +437,7 @@ impl World {
     pub(super) fn dial(&mut self, node: usize, peer: usize) {
         let takes = self.network.connect_time(node, peer);
         let life = self.nodes[node].life;
-        self.queue.push(self.at + takes, Event::Dialed { from: node as u8, to: peer as u8, life });
+        self.queue.push(self.at + takes, Event::Dialed { from: node as u16, to: peer as u16, life });
     }
 
     /// A connection attempt has had its time.
@@ -448,64 +485,6 @@ impl World {
             false => self.with_clients(|clients, reach| clients.request_lost(request, reach)),
         }
     }
-
-    fn execute(&mut self, node: usize, birth: &Arc<Birth>, attempt: u32) {
-        self.serial += 1;
-        let course = execution::course(birth, self.serial, &mut self.dice, &self.options, self.healed.is_some());
-        self.count(Count::ExecutionStarted);
-        match course.kind {
-            Kind::Well => {}
-            Kind::Long => self.count(Count::ExecutionLong),
-            Kind::Hangs => self.count(Count::ExecutionHangs),
-            Kind::Exits => self.count(Count::ExecutionExits),
-            Kind::Lost => self.count(Count::ExecutionLost),
-            Kind::Refused => self.count(Count::ExecutionRefused),
-        }
-        let (takes, instant) = (course.takes, course.instant);
-        let task = birth.task;
-        let slot = self.ends.put(End { task, attempt, course });
-        let machine = &mut self.nodes[node];
-        let (id, slots, life) = (machine.id, machine.slots, machine.life);
-        let able = Spec::decode(&birth.spec).is_ok_and(|spec| is_able(&machine.me.capabilities, &spec.requirements));
-        let Some(body) = &mut machine.body else { return };
-        body.executions.push(Running { task, attempt, slot, instant });
-        let running = body.executions.iter().filter(|running| !running.instant).count();
-        self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u8, life, slot });
-        let executor = Executor { node: id, running, slots, able };
-        self.checks.starts(birth, attempt, &executor, &mut self.counts);
-        if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)
-            && self.checks.registers.chosen(&task).is_some()
-        {
-            self.fail(Rule::Outbox, format!("n{node} begins attempt {attempt} of {task}, which has ended"));
-        }
-    }
-
-    fn executed(&mut self, node: usize, slot: u32) {
-        let Some(body) = &mut self.nodes[node].body else { return };
-        let Some(place) = body.executions.iter().position(|running| running.slot == slot) else { return };
-        body.executions.swap_remove(place);
-        if let Some(End { task, attempt, course }) = self.ends.take(slot) {
-            self.end_execution(node, task, attempt, course.outcome);
-        }
-    }
-
-    fn end_execution(&mut self, node: usize, task: TaskId, attempt: u32, outcome: Outcome) {
-        let outcome = Arc::new(outcome);
-        self.checks.finished(task, attempt, self.nodes[node].id, outcome.clone());
-        self.deliver(node, Input::Executed { task, attempt, outcome });
-    }
-
-    fn cancel(&mut self, node: usize, task: TaskId, attempt: u32) {
-        let Some(body) = &mut self.nodes[node].body else { return };
-        let wanted = |running: &Running| running.task == task && running.attempt == attempt;
-        let Some(place) = body.executions.iter().position(wanted) else { return };
-        let running = body.executions.swap_remove(place);
-        self.ends.take(running.slot);
-        self.count(Count::ExecutionCancelled);
-        if self.dice.chance(500) {
-            self.end_execution(node, task, attempt, Outcome::failed(FailureKind::Cancelled, "cancelled"));
-        }
-    }
 }
 
 /// The record that an effect rests on, where it says so.
@@ -527,6 +506,3 @@ fn after(effect: &Effect) -> Option<LogPosition> {
         | Effect::Speak { .. } => None,
     }
 }
-
-/// For so long after the faults an execution may still begin that was granted before its task ended elsewhere.
-const EXECUTES_ENDED: u64 = 30_000_000;

@@ -67,7 +67,7 @@ impl World {
         self.count(boundary.cut.count());
         self.crash_in_write(node, boundary.cut != Cut::Whole, boundary.cut);
         let (life, at) = (self.nodes[node].life, self.at + self.fate.range(50_000..=1_000_000));
-        self.queue.push(at, Event::Start { node: node as u8, life });
+        self.queue.push(at, Event::Start { node: node as u16, life });
         true
     }
 }

@@ -1,6 +1,7 @@
 //! Users: each wants some tasks done, through whichever nodes are there, and does not give up.
 
 use super::{
+    after::Known,
     check::{Causes, Checks, Rule, TaskMap, Violation},
     count::{Count, Counts},
     dice::Dice,
@@ -12,7 +13,7 @@ use mesh_coordinator::{Answer, Command, ListFilter, Refusal, RequestId};
 use mesh_proto::{
     capability::Requirements,
     id::{BlobId, Digest, NetworkId, TaskId},
-    task::Octets,
+    task::{Octets, Spec},
 };
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub struct Clients {
     dice: Dice,
     /// Of what tasks ask of their nodes.
     needs: Dice,
+    /// Of what tasks are to start after.
+    known: Known,
     forgetful: bool,
     pub healed: Option<u64>,
 }
@@ -81,6 +84,7 @@ impl Clients {
             requests: 0,
             dice: Dice::new(options.seed, 2),
             needs: Dice::new(options.seed, 9),
+            known: Known::new(Dice::new(options.seed, 11)),
             forgetful: options.forgetful,
             healed: None,
         }
@@ -91,15 +95,18 @@ impl Clients {
         let many = if self.dice.chance(100) { self.dice.range(2..=15) } else { 1 };
         let first = self.tasks.len();
         for _ in 0..many {
-            let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, &mut self.dice, &mut self.needs);
+            let (dice, needs, known) = (&mut self.dice, &mut self.needs, &mut self.known);
+            let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, dice, needs, known);
             let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
-            let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival };
+            let redundancy = wish.redundancy;
+            let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival, redundancy };
             reach.checks.users.wants(wish.id, causes);
             self.by_id.insert(wish.id, self.tasks.len() as u32);
             let rival = false;
             let (submitted, acknowledged, state) = (reach.at, None, State::Wanted);
             self.tasks.push(Task { wish, rival, submitted, acknowledged, state, step: 0 });
         }
+        self.known.count(reach.counts);
         let fresh: Vec<(u32, bool)> = (first..self.tasks.len()).map(|task| (task as u32, false)).collect();
         for (task, _) in &fresh {
             let patience = self.patience(*task);
@@ -152,7 +159,7 @@ impl Clients {
     fn travel(&mut self, request: RequestId, command: Command, gateway: usize, reach: &mut Reach<'_>) {
         let slot = self.travelling.put((request, command));
         let arrives = reach.at + self.dice.spread(50..=20_000);
-        reach.queue.push(arrives, Event::Request { node: gateway as u8, slot });
+        reach.queue.push(arrives, Event::Request { node: gateway as u16, slot });
     }
 
     /// The request has arrived at its node.
@@ -353,7 +360,7 @@ impl Clients {
                 self.plan(place, later, reach);
             }
             Refusal::Unintroduced { .. } => {}
-            Refusal::NoAgreement | Refusal::ClockAhead => {
+            Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => {
                 let what = format!("{}: refused as what it is not: {why}", entry.wish.id);
                 reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));
             }
@@ -424,8 +431,21 @@ impl Clients {
     }
 
     /// What a task asks of its node.
-    pub fn requirements(&self, task: &TaskId) -> Option<&Requirements> {
-        self.by_id.get(task).map(|place| &self.tasks[*place as usize].wish.requirements)
+    /// What it runs, if it is one of theirs.
+    pub fn work_of(&self, task: &TaskId) -> Option<Digest> {
+        let place = self.by_id.get(task)?;
+        Spec::decode(&self.tasks[*place as usize].wish.spec).ok().map(|spec| spec.work())
+    }
+
+    /// And by how many.
+    pub fn requirements(&self, task: &TaskId) -> Option<(&Requirements, u8)> {
+        let wish = self.by_id.get(task).map(|place| &self.tasks[*place as usize].wish);
+        wish.map(|wish| (&wish.requirements, wish.redundancy))
+    }
+
+    /// What a task is to start after.
+    pub fn after(&self, task: &TaskId) -> &[TaskId] {
+        self.by_id.get(task).map_or(&[], |place| &self.tasks[*place as usize].wish.after)
     }
 
     /// Tasks that were submitted before `before`, and after all faults, and are not acknowledged.

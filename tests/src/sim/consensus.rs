@@ -9,7 +9,10 @@ use super::{
     liar::{self, Lie},
     world::World,
 };
-use mesh_coordinator::{Command, Coordinator, Input, Message, RequestId, agreement::Fact};
+use mesh_coordinator::{
+    Command, Coordinator, Input, Message, RequestId,
+    agreement::{Fact, Judge},
+};
 use mesh_ledger::Map;
 use mesh_pbft::{Refusal, Snapshot, Verifier};
 use mesh_proto::{
@@ -27,7 +30,7 @@ impl World {
         let takes = self.dice.spread(low..=high);
         let slot = self.sums.put((sequence, state));
         let life = self.nodes[node].life;
-        self.queue.push(self.at + takes, Event::SummedUp { node: node as u8, life, slot });
+        self.queue.push(self.at + takes, Event::SummedUp { node: node as u16, life, slot });
     }
 
     pub(super) fn summed_up(&mut self, node: usize, slot: u32) {
@@ -50,10 +53,21 @@ impl World {
 
     /// A message of agreement arrives.
     pub(super) fn hear(&mut self, node: usize, from: NodeId, message: &pbft::Message) {
+        self.note_pinned(node, message);
         let Some(body) = &mut self.nodes[node].body else { return };
         let Some(verifier) = &mut body.verifier else { return self.count(Count::RefusedUnready) };
         match verifier.verify(from, message.clone()) {
-            Ok(verified) => self.deliver(node, Input::Consensus(Box::new(verified))),
+            Ok(verified) => {
+                // Of every other machine the brain checks signatures in commands by itself: what comes of them is the same.
+                if node.is_multiple_of(2) {
+                    let judge = body.judge.get_or_insert_with(|| Judge::new(Arc::new(self.genesis.clone())));
+                    let verdicts = judge.requests(&verified);
+                    if !verdicts.is_empty() {
+                        body.inbox.push_back(Input::Judged(verdicts));
+                    }
+                }
+                self.deliver(node, Input::Consensus(Box::new(verified)));
+            }
             Err(refusal) => self.count(refused(&refusal)),
         }
     }
@@ -79,6 +93,11 @@ impl World {
             }
             return self.send(node, to, message, after);
         };
+        match lie {
+            Lie::Mints(many) => self.mint(node, many),
+            Lie::Pins => self.hold_pin(node),
+            _ => {}
+        }
         let network = self.network_id;
         let liar = liar::Liar { lie, key: &self.nodes[node].key, network };
         let past = self.pasts.entry(node).or_default();
@@ -88,7 +107,7 @@ impl World {
                 _ => {
                     let slot = self.whispers.put(twisted);
                     let life = self.nodes[node].life;
-                    let event = Event::Whisper { from: node as u8, to: to as u8, life, slot };
+                    let event = Event::Whisper { from: node as u16, to: to as u16, life, slot };
                     self.queue.push(self.at + later, event);
                 }
             }
@@ -209,7 +228,9 @@ impl World {
     }
 
     pub(super) fn agreed_on_disk(&mut self, store: StoreId, fact: &Fact) {
-        self.counts.add(kept(fact));
+        if let Some(count) = kept(fact) {
+            self.counts.add(count);
+        }
         let Some(disk) = self.checks.disks.get(store) else { return };
         let node = disk.node;
         let is_liar = self.by_id.get(&node).is_some_and(|index| self.lies(*index));
@@ -258,9 +279,11 @@ impl World {
     pub(super) fn order(&mut self) {
         let Some(council) = &self.options.council else { return };
         let every = council.order_every;
+        // Whether somebody keeps others from fetching a state shows only while states change.
+        let lasts = if council.holds_pins() { ORDERS_PINNED } else { ORDERS_HEALED };
         self.with_patrons(|patrons, reach| patrons.want_something(reach));
         self.order_through_crooks();
-        if self.healed.is_none_or(|healed| self.at < healed + ORDERS_HEALED) {
+        if self.healed.is_none_or(|healed| self.at < healed + lasts) {
             let next = self.at + self.dice.range(every / 2..=every * 3 / 2);
             self.queue.push(next, Event::Order);
         }
@@ -279,6 +302,8 @@ impl World {
 pub const CROOKED: u64 = 1 << 50;
 /// Users go on to want things for so long after the faults.
 const ORDERS_HEALED: u64 = 10_000_000;
+/// And where a member holds pins, until it is looked at who is behind.
+const ORDERS_PINNED: u64 = 95_000_000;
 
 impl Counts {
     /// What a replica has counted in this life of its process.
@@ -307,6 +332,8 @@ impl Lie {
             Self::Mutates => Count::LieMutates,
             Self::SignsTwice => Count::LieSignsTwice,
             Self::Twins => Count::LieTwins,
+            Self::Mints(_) => Count::LieMints,
+            Self::Pins => Count::LiePins,
         }
     }
 }
@@ -363,9 +390,9 @@ fn refused(refusal: &Refusal) -> Count {
     }
 }
 
-fn kept(fact: &Fact) -> Count {
+fn kept(fact: &Fact) -> Option<Count> {
     use mesh_pbft::Fact as Own;
-    match fact {
+    Some(match fact {
         Fact::Ran { .. } => Count::KeptRan,
         Fact::State(_) => Count::KeptState,
         Fact::StateDropped => Count::KeptStateDropped,
@@ -382,6 +409,8 @@ fn kept(fact: &Fact) -> Count {
             Own::Epochs { .. } => Count::KeptEpochs,
             Own::Evidence { .. } => Count::KeptEvidence,
             Own::Amnesia => Count::KeptAmnesia,
+            // Judged where it says so.
+            Own::Halted { .. } => return None,
         },
-    }
+    })
 }

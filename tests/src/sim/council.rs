@@ -39,6 +39,9 @@ pub struct Council {
     pub changes: bool,
 }
 
+/// Gateways that a member makes up at a time: a few, and more than there are lanes.
+const CROWDS: [usize; 3] = [8, 40, 300];
+
 impl Council {
     /// For a world of so many nodes, if it is to have one: in about half of them.
     pub fn draw(seed: u64, nodes: usize) -> Option<Self> {
@@ -83,6 +86,7 @@ impl Council {
             changes: false,
         };
         council.draw_more(&mut Dice::new(seed, 7), nodes);
+        council.draw_crowds(&mut Dice::new(seed, 15));
         Some(council)
     }
 
@@ -110,6 +114,18 @@ impl Council {
         self.changes = dice.chance(250) && self.size >= 4;
     }
 
+    /// What came later still.
+    fn draw_crowds(&mut self, dice: &mut Dice) {
+        for (_, lie) in &mut self.liars {
+            let many = *dice.pick(&CROWDS);
+            match dice.below(100) {
+                0..=11 => *lie = Lie::Mints(many),
+                12..=23 => *lie = Lie::Pins,
+                _ => {}
+            }
+        }
+    }
+
     /// Nodes that a world must have at its beginning.
     pub fn wants(seed: u64) -> usize {
         // One draw behind whether there is a committee at all.
@@ -124,6 +140,11 @@ impl Council {
     /// Members that are two machines.
     pub fn twins(&self) -> impl Iterator<Item = usize> {
         self.liars.iter().filter(|(_, lie)| *lie == Lie::Twins).map(|(node, _)| *node)
+    }
+
+    /// Whether a member holds on to states.
+    pub fn holds_pins(&self) -> bool {
+        self.liars.iter().any(|(_, lie)| *lie == Lie::Pins)
     }
 
     pub fn setup(&self, genesis: &Genesis, key: &Arc<SecretKey>) -> Setup {
@@ -167,5 +188,24 @@ pub fn genesis(seed: u64, committee: Vec<NodeId>) -> Genesis {
         open: false,
         created: Wall(WALL_AT_START),
         committee: Founders::new(committee).expect("some nodes, each once"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::options::{Options, Wanted};
+
+    #[test]
+    fn the_fixed_seeds_crowd_and_hold_on() {
+        let wanted = Wanted::default();
+        let lies: Vec<(u64, Lie)> = (0..265)
+            .filter_map(|seed| Some((seed, Options::draw(seed, &wanted).council?)))
+            .flat_map(|(seed, council)| council.liars.into_iter().map(move |(_, lie)| (seed, lie)))
+            .collect();
+        for many in CROWDS {
+            assert!(lies.iter().any(|(_, lie)| *lie == Lie::Mints(many)), "{many} at a time");
+        }
+        assert!(lies.iter().any(|(_, lie)| *lie == Lie::Pins));
     }
 }

@@ -74,6 +74,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Memory { free_ppm } => 40 + u64::from(*free_ppm),
         Input::Consensus(verified) => 14 ^ u64::from(verified.from().as_bytes()[0]) << 8,
         Input::Port(_) => 16,
+        Input::Judged(verdicts) => 17 ^ (verdicts.len() as u64) << 8,
         Input::SummedUp { sequence, root } => 15 ^ sequence.get() << 8 ^ u64::from(root.as_bytes()[0]) << 48,
     }
 }
@@ -135,6 +136,7 @@ pub fn input(input: &Input, names: &Names) -> String {
         Input::Restarted | Input::Paused { .. } | Input::Disk { .. } | Input::Memory { .. } | Input::Port(_) => {
             format!("{input:?}")
         }
+        Input::Judged(verdicts) => format!("judged {}", verdicts.len()),
     }
 }
 

@@ -7,31 +7,31 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The brain's thread takes what has arrived.
-    Wake { node: u8, life: u32 },
+    Wake { node: u16, life: u32 },
     /// A deadline of the brain.
-    Timer { node: u8, life: u32 },
+    Timer { node: u16, life: u32 },
     /// The commit in flight is on disk.
-    Commit { node: u8, life: u32 },
+    Commit { node: u16, life: u32 },
     /// A frame arrives, if its connection still is there.
-    Frame { from: u8, to: u8, class: u8, epoch: u32, slot: u32 },
+    Frame { from: u16, to: u16, class: u8, epoch: u32, slot: u32 },
     /// The other side learns that a connection is closed.
-    Closed { from: u8, to: u8, epoch: u32 },
+    Closed { from: u16, to: u16, epoch: u32 },
     /// A connection attempt has had its time.
-    Dialed { from: u8, to: u8, life: u32 },
+    Dialed { from: u16, to: u16, life: u32 },
     /// The body connects to a peer that it knows from its start.
-    Bootstrap { node: u8, to: u8, life: u32 },
+    Bootstrap { node: u16, to: u16, life: u32 },
     /// Gossip brings word of a member.
-    Announced { node: u8, slot: u32 },
+    Announced { node: u16, slot: u32 },
     /// An execution ends.
-    Executed { node: u8, life: u32, slot: u32 },
+    Executed { node: u16, life: u32, slot: u32 },
     /// The digest of a state is found.
-    SummedUp { node: u8, life: u32, slot: u32 },
+    SummedUp { node: u16, life: u32, slot: u32 },
     /// A liar says something that it has kept back.
-    Whisper { from: u8, to: u8, life: u32, slot: u32 },
+    Whisper { from: u16, to: u16, life: u32, slot: u32 },
     /// The store may absorb what the log holds.
-    Absorb { node: u8, life: u32 },
+    Absorb { node: u16, life: u32 },
     /// A user's request arrives at a node.
-    Request { node: u8, slot: u32 },
+    Request { node: u16, slot: u32 },
     /// New tasks are submitted.
     Submit,
     /// Somebody wants something of the ledger.
@@ -39,7 +39,7 @@ pub enum Event {
     /// The committee is looked at, and may be changed.
     Steer,
     /// A user's wish of the ledger arrives at a node.
-    Petition { node: u8, slot: u32 },
+    Petition { node: u16, slot: u32 },
     /// A user looks after what he asked of the ledger.
     Patron { want: u32, step: u32 },
     /// A user looks after a task.
@@ -51,9 +51,9 @@ pub enum Event {
     /// A fault ends.
     Cure { slot: u32 },
     /// A machine comes up.
-    Start { node: u8, life: u32 },
+    Start { node: u16, life: u32 },
     /// A crash that was prepared takes place even if the node is idle.
-    Crash { node: u8, life: u32 },
+    Crash { node: u16, life: u32 },
     /// All faults end.
     Heal,
     /// Whether all is as it must be by now.

@@ -15,6 +15,10 @@ pub struct Running {
     pub slot: u32,
     /// Ends at once and needs no slot.
     pub instant: bool,
+    /// A worker has it, and it goes with that.
+    pub attended: bool,
+    /// Is not to go on where the mesh is lost.
+    pub stops: bool,
 }
 
 /// How an execution will go.
@@ -57,6 +61,8 @@ pub fn course(birth: &Birth, serial: u64, dice: &mut Dice, options: &Options, he
     };
     let usual = match spec.program {
         Program::Sleep { ms } => ms * 1000,
+        // Long enough that workers go meanwhile, and that others wait for one.
+        Program::Worker(_) => dice.spread(1_000..=4_000_000),
         _ => dice.spread(200..=200_000),
     };
     let (kind, takes) = match kind {
@@ -94,6 +100,8 @@ fn exited(code: i32, serial: u64, dice: &mut Dice) -> Outcome {
         files: Vec::new(),
         cpu_us: 10,
         wall_us: serial,
+        seal: None,
+        count: None,
     }
 }
 

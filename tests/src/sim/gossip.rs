@@ -39,7 +39,7 @@ impl World {
                     true => self.count(Count::AnnouncementLost),
                     false => {
                         let slot = self.rumours.put(member.clone());
-                        self.queue.push(times[to], Event::Announced { node: to as u8, slot });
+                        self.queue.push(times[to], Event::Announced { node: to as u16, slot });
                     }
                 }
             }
@@ -69,7 +69,7 @@ impl World {
         let knows =
             |other: &usize| self.nodes[*other].body.as_ref().is_some_and(|body| body.brain.members().is_introduced());
         let others: Vec<usize> = self.members().into_iter().filter(knows).collect();
-        let to = if others.is_empty() { 0 } else { *self.dice.pick(&others) as u8 };
-        self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u8, to, life });
+        let to = if others.is_empty() { 0 } else { *self.dice.pick(&others) as u16 };
+        self.queue.push(self.at + 1_000_000, Event::Bootstrap { node: node as u16, to, life });
     }
 }

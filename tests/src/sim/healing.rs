@@ -1,14 +1,17 @@
 //! The second verdict: once nothing goes wrong any more, everything comes to rest in time.
 
 use super::{
-    check::{Rule, Violation},
+    check::{Rule, Violation, Write},
     count::Count,
     event::Event,
     needs::is_able,
     node::Node,
     world::World,
 };
-use mesh_proto::id::{StoreId, TaskId};
+use mesh_proto::{
+    id::{StoreId, TaskId},
+    task::{How, Spec},
+};
 
 impl World {
     /// Looks whether all is as it must be. Whether there is nothing left to wait for.
@@ -80,18 +83,43 @@ impl World {
     fn unended(&self) -> Option<Violation> {
         let unended =
             self.clients.acknowledged().find_map(|(task, waits)| match (self.checks.registers.chosen(&task), waits) {
-                // For what nobody has it waits on.
-                (None, _) => self.is_anybody_able(&task).then_some((task, "has not ended")),
+                (None, _) => self.must_end(&task).then_some((task, "has not ended")),
                 (Some(_), true) => Some((task, "has ended and its user was not told")),
                 (Some(_), false) => None,
             });
-        unended.map(|(task, what)| Violation::new(Rule::Ends, format!("{task} {what}")))
+        unended.map(|(task, what)| {
+            let brains = self.nodes.iter().filter_map(|node| Some((node.index, node.body.as_ref()?.brain.tasks())));
+            let polled: Vec<_> = brains.map(|(index, tasks)| (index, tasks.replicas_of(&task))).collect();
+            let polled = polled.into_iter().filter(|(_, replicas)| !replicas.is_empty());
+            let told: String = polled.map(|(index, replicas)| format!("; n{index} polls {replicas:?}")).collect();
+            Violation::new(Rule::Ends, format!("{task} {what}{told}"))
+        })
+    }
+
+    /// For what nobody has it waits on, and so does all that is to start after it. What will never start ends, where so many
+    /// are there that they can say that there is no such task; a birth that nobody was told of may be there for ever.
+    fn must_end(&self, task: &TaskId) -> bool {
+        let members = self.nodes.iter().filter(|node| node.counts());
+        let away = members.clone().filter(|node| !node.is_running()).count();
+        let is_certain = away <= members.count().min(self.options.tasks.copies) / 2;
+        let mut after = Vec::new();
+        for other in self.clients.after(task) {
+            match self.checks.registers.chosen(other).and_then(|register| register.ending()) {
+                Some(ending) if ending.how != How::Done => return true,
+                Some(_) => {}
+                None if self.checks.disks.holding(other).next().is_none() => return is_certain,
+                None => after.push(other),
+            }
+        }
+        let ends = |other: &TaskId| self.checks.users.is_acknowledged(other) && self.must_end(other);
+        self.is_anybody_able(task) && after.into_iter().all(ends)
     }
 
     fn is_anybody_able(&self, task: &TaskId) -> bool {
-        let requirements = self.clients.requirements(task);
-        let able = |node: &&Node| requirements.is_none_or(|asked| is_able(&node.me.capabilities, asked));
-        self.nodes.iter().filter(|node| node.counts() && node.is_running()).any(|node| able(&node))
+        let (requirements, redundancy) = self.clients.requirements(task).unzip();
+        let able = |node: &&Node| requirements.is_none_or(|asked| is_able(&node.id, &node.me.capabilities, asked));
+        let there = self.nodes.iter().filter(|node| node.counts() && node.is_running()).filter(able).count();
+        there >= usize::from(redundancy.unwrap_or(1))
     }
 
     fn not_taken(&self) -> Option<Violation> {
@@ -148,6 +176,18 @@ impl World {
                 return Some(Violation::new(Rule::Rests, format!("n{} still has {totals:?}", node.index)));
             }
             let has_ended = |task: &&TaskId| self.checks.registers.chosen(task).is_some();
+            if let Some(task) = tasks.polls().find(has_ended) {
+                let what = format!("n{} asks for replicas of {task}, which has ended", node.index);
+                return Some(Violation::new(Rule::Rests, what));
+            }
+            let replica_of =
+                |task: &TaskId| Spec::decode(&tasks.shelf().live_copy(task)?.birth.spec).ok()?.replica_of();
+            let is_born = |task: &TaskId| self.checks.registers.history(task).iter().any(Write::is_in_force);
+            let forsaken = |task: &&TaskId| is_born(task) && replica_of(task).is_some_and(|(of, _)| has_ended(&&of));
+            if let Some(task) = tasks.shelf().live().iter().find(forsaken) {
+                let what = format!("n{} has {task}, a replica of what has ended", node.index);
+                return Some(Violation::new(Rule::Rests, what));
+            }
             let stale = tasks.shelf().live().iter().find(has_ended)?;
             let copy = tasks.shelf().live_copy(stale)?;
             let (ballot, version) = copy.stamp();

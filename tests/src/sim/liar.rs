@@ -6,6 +6,7 @@ use super::{
     dice::Dice,
     mutation::Past,
     nonce,
+    pin::is_of_a_state,
 };
 use mesh_coordinator::{ControlMessage, Message, QueryReply};
 use mesh_proto::{
@@ -47,6 +48,10 @@ pub enum Lie {
     SignsTwice,
     /// Is two machines with one key, each correct by itself. After Twins (Bano et al., OPODIS 2021).
     Twins,
+    /// Makes up so many gateways at a time.
+    Mints(usize),
+    /// Fetches states, and never comes to the end of one.
+    Pins,
 }
 
 impl Lie {
@@ -83,6 +88,10 @@ impl Liar<'_> {
         to: usize,
         message: Message,
     ) -> Vec<(u64, Message)> {
+        if self.lie == Lie::Pins && is_of_a_state(&message) {
+            counts.add(Count::LiePins);
+            return Vec::new();
+        }
         let said = match &message {
             Message::Task(_) => return vec![(0, message)],
             Message::Control(control) => return vec![(0, self.control(dice, counts, control).unwrap_or(message))],
@@ -109,7 +118,7 @@ impl Liar<'_> {
                 pbft::Message::PrePrepare(message) if message.sequence.get().is_multiple_of(KEPT_BACK) => Vec::new(),
                 said => vec![(0, Arc::new(nonce::signed_again(self.key, &self.network, dice.next(), said)))],
             },
-            Lie::Twins => vec![(0, Arc::clone(&said))],
+            Lie::Twins | Lie::Mints(_) | Lie::Pins => vec![(0, Arc::clone(&said))],
         };
         let is_true = matches!(&all[..], [(0, only)] if *only == said);
         if !is_true {

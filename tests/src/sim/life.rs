@@ -64,15 +64,18 @@ impl World {
             inbox: VecDeque::from([Input::Restarted]),
             waking: false,
             timer: None,
+            in_vain: 0,
             durable: loaded.position,
             persisted: loaded.position,
             committing: Vec::new(),
             waiting: Vec::new(),
             gated: VecDeque::new(),
             executions: Vec::new(),
+            told: machine.me.capabilities.clone(),
             effects_left: None,
             wants_to_absorb: false,
             verifier: None,
+            judge: None,
             ledger_seen: Index::GENESIS,
             ledgers: VecDeque::new(),
             postponed: Vec::new(),
@@ -94,10 +97,10 @@ impl World {
             self.deliver(node, Input::Disk { room: false });
         }
         if !introduced {
-            self.queue.push(self.at, Event::Bootstrap { node: node as u8, to: 0, life });
+            self.queue.push(self.at, Event::Bootstrap { node: node as u16, to: 0, life });
         }
         let absorbs = self.at + self.dice.range(1..=self.options.absorb);
-        self.queue.push(absorbs, Event::Absorb { node: node as u8, life });
+        self.queue.push(absorbs, Event::Absorb { node: node as u16, life });
         self.wake(node);
     }
 

@@ -8,6 +8,7 @@
 //!                          ├─ Patrons     users of the ledger: memory, locks, awards, proposals, votes
 //!                          ├─ nemesis     what goes wrong, and how it ends
 //!                          ├─ Liar, Crook members and gateways that lie; twins, two machines with one key
+//!                          ├─ Mint, Pin    gateways that members make up, states that they fetch without end
 //!                          ├─ Steward     has the committee changed
 //!                          └─ Checks      remember everything that was sent, said and on disk, across restarts
 //! ```
@@ -16,6 +17,7 @@
 //! ([`check::Rule`]); and when nothing goes wrong any more, everything comes to rest in bounded time. All chance comes
 //! from the seed: the same seed gives the same [`Report::hash`].
 
+mod after;
 mod body;
 pub mod boundary;
 pub mod campaign;
@@ -30,10 +32,13 @@ mod describe;
 pub(crate) mod dice;
 mod event;
 mod execution;
+mod executor;
+mod fabricator;
 mod gossip;
 mod healing;
 mod liar;
 mod life;
+mod mint;
 mod mutation;
 mod needs;
 mod nemesis;
@@ -42,6 +47,7 @@ mod node;
 mod nonce;
 pub mod options;
 mod patron;
+mod pin;
 mod report;
 mod signatures;
 mod steward;

@@ -1,6 +1,13 @@
 //! What goes wrong, when, and for how long.
 
-use super::{count::Count, event::Event, node::Place, options::Fault, world::World};
+use super::{
+    count::Count,
+    event::Event,
+    needs::{self, draw_capabilities},
+    node::Place,
+    options::Fault,
+    world::World,
+};
 use mesh_coordinator::Input;
 use mesh_membership::{Member, Role, Standing};
 use mesh_proto::{
@@ -37,6 +44,10 @@ impl World {
         let fault = *self.fate.pick(&self.options.faults);
         let members = self.members();
         let node = *self.fate.pick(&members);
+        if self.needs.chance(300) {
+            let other = *self.needs.pick(&members);
+            self.refit(other);
+        }
         self.say_all(|| format!("fault {fault:?}, n{node}"));
         match fault {
             Fault::Break => self.break_connection(node),
@@ -165,7 +176,7 @@ impl World {
                 let life = self.nodes[node].life;
                 if let Some(body) = &mut self.nodes[node].body {
                     body.effects_left = Some(left);
-                    self.queue.push(self.at + 3_000_000, Event::Crash { node: node as u8, life });
+                    self.queue.push(self.at + 3_000_000, Event::Crash { node: node as u16, life });
                 }
             }
         }
@@ -178,7 +189,7 @@ impl World {
             self.crash(node, power);
             let at = self.at + self.fate.spread(50_000..=5_000_000);
             let life = self.nodes[node].life;
-            self.queue.push(at, Event::Start { node: node as u8, life });
+            self.queue.push(at, Event::Start { node: node as u16, life });
         }
     }
 
@@ -189,7 +200,7 @@ impl World {
         }
         let life = machine.life;
         let at = self.at + self.fate.spread(50_000..=40_000_000);
-        self.queue.push(at, Event::Start { node: node as u8, life });
+        self.queue.push(at, Event::Start { node: node as u16, life });
     }
 
     /// The disk is replaced by an empty one.
@@ -295,6 +306,25 @@ impl World {
         }
     }
 
+    /// Workers come and go while a machine runs, and with them what it has. What they had of tasks is lost or given back.
+    pub(super) fn refit(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        if machine.body.is_none() || machine.frozen.is_some() {
+            return;
+        }
+        self.count(Count::Refitted);
+        let has = draw_capabilities(&mut self.needs);
+        let is_unattended = has.get(needs::kind().capability()).is_none();
+        self.say(node, || format!("has {has} from now on"));
+        let machine = &mut self.nodes[node];
+        machine.me.capabilities = has;
+        let said = machine.me.incarnation;
+        self.speak(node, said);
+        if is_unattended {
+            self.workers_go(node);
+        }
+    }
+
     fn join(&mut self) {
         let Some(spare) = self.nodes.iter().find(|node| node.place == Place::Spare).map(|node| node.index) else {
             return;
@@ -303,7 +333,7 @@ impl World {
         let machine = &mut self.nodes[spare];
         machine.place = Place::Member;
         let life = machine.life;
-        self.queue.push(self.at, Event::Start { node: spare as u8, life });
+        self.queue.push(self.at, Event::Start { node: spare as u16, life });
     }
 
     fn leave(&mut self, node: usize) {
@@ -356,7 +386,7 @@ impl World {
             } else if matches!(machine.place, Place::Member | Place::Leaving | Place::Twin) {
                 let life = machine.life;
                 let at = self.at + self.fate.range(0..=1_000_000);
-                self.queue.push(at, Event::Start { node: node as u8, life });
+                self.queue.push(at, Event::Start { node: node as u16, life });
             }
         }
         self.with_clients(|clients, reach| clients.heal(reach));

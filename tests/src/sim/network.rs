@@ -223,7 +223,7 @@ impl Network {
             *self.link(from, to).of(class) += 1;
             let arrives = wanted + self.dice.spread(100..=5_000_000);
             return queue
-                .push(arrives, Event::Frame { from: from as u8, to: to as u8, class: class as u8, epoch, slot });
+                .push(arrives, Event::Frame { from: from as u16, to: to as u16, class: class as u8, epoch, slot });
         }
         let link = self.link(from, to);
         let arrives = wanted.max(link.last[class]);
@@ -232,7 +232,7 @@ impl Network {
         if link.last.iter().any(|last| arrives < *last) {
             counts.add(Count::FrameReordered);
         }
-        queue.push(arrives, Event::Frame { from: from as u8, to: to as u8, class: class as u8, epoch, slot });
+        queue.push(arrives, Event::Frame { from: from as u16, to: to as u16, class: class as u8, epoch, slot });
     }
 
     /// What arrives with this event, if anything does, and what the sender's body learns from it.
@@ -257,7 +257,7 @@ impl Network {
             if running {
                 // The machine is there and knows nothing of that connection: a reset comes back.
                 let back = at + self.delay(to, from);
-                queue.push(back, Event::Closed { from: to as u8, to: from as u8, epoch });
+                queue.push(back, Event::Closed { from: to as u16, to: from as u16, epoch });
             }
             return (None, None);
         }
@@ -290,7 +290,7 @@ impl Network {
             let epoch = self.epoch(node, peer);
             let arrives = at + self.delay(node, peer);
             let after = self.link(node, peer).last.into_iter().max().unwrap_or(0);
-            let event = Event::Closed { from: node as u8, to: peer as u8, epoch };
+            let event = Event::Closed { from: node as u16, to: peer as u16, epoch };
             queue.push(arrives.max(after), event);
         }
         was_open

@@ -7,10 +7,11 @@ use super::{
     signatures::Shared,
     storage::{Medium, Storage},
 };
-use mesh_coordinator::{Coordinator, Effect, Fact, Input};
+use mesh_coordinator::{Coordinator, Effect, Fact, Input, agreement::Judge};
 use mesh_membership::Member;
 use mesh_pbft::Verifier;
 use mesh_proto::{
+    capability::Capabilities,
     id::{Digest, LogPosition, NodeId, StoreId},
     key::SecretKey,
     ledger::Index,
@@ -65,6 +66,8 @@ pub struct Body {
     pub waking: bool,
     /// The timer that is on its way.
     pub timer: Option<u64>,
+    /// Turns in a row behind which something was still due.
+    pub in_vain: u32,
     pub durable: LogPosition,
     /// The number of the last fact persisted.
     pub persisted: LogPosition,
@@ -75,12 +78,16 @@ pub struct Body {
     /// What must not happen before its facts are on disk, in order.
     pub gated: VecDeque<(LogPosition, Effect)>,
     pub executions: Vec<Running>,
+    /// What its brain knows that it has.
+    pub told: Capabilities,
     /// Carries out so many more effects and then crashes.
     pub effects_left: Option<u32>,
     /// The store has its turn when everything is on disk.
     pub wants_to_absorb: bool,
     /// Checks what is said for agreement, once it was told what to go by.
     pub verifier: Option<Verifier<Shared>>,
+    /// Checks signatures inside commands, beside the brain.
+    pub judge: Option<Judge>,
     /// Where the ledger was seen last, and what it rests on the disk for.
     pub ledger_seen: Index,
     pub ledgers: VecDeque<(LogPosition, Index, Digest)>,
@@ -90,6 +97,10 @@ pub struct Body {
 
 /// Inputs that one turn of the brain's thread takes at most.
 pub const TURN: usize = 1024;
+
+/// What is due may bring about what is due at once, in so many turns in a row. A body takes turns without a pause until nothing
+/// is due.
+pub const IN_VAIN: u32 = 3;
 
 /// Inputs that may wait: more means that the machine is overrun, which nothing here should cause.
 pub const INBOX: usize = 100_000;

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes.
 
-use super::{boundary::Boundary, council::Council, dice::Dice};
+use super::{boundary::Boundary, council::Council, dice::Dice, fabricator};
 use std::time::Duration;
 
 /// Everything about a world that is drawn before it begins. Printed with a failing seed.
@@ -55,6 +55,8 @@ pub struct Options {
     pub strict: bool,
     /// Who agrees on the ledger, where there is one.
     pub council: Option<Council>,
+    /// How many of the first members lie about what they ran.
+    pub fabricators: usize,
     /// The one fault of this world, if it is to have but one.
     pub boundary: Option<Boundary>,
 }
@@ -136,6 +138,7 @@ impl Options {
         let slots = *dice.pick(&[1, 2, 2, 4, 8]);
         let tasks = mesh_tasks::Config {
             poison_limit: *dice.pick(&[2, 3, 5]),
+            absent_after: Duration::from_secs(20),
             repair_delay: Duration::from_secs(*dice.pick(&[5, 10, 30])),
             repair_rate: *dice.pick(&[20, 200, 1000]),
             // The machine keeps records for a minute longer than it says.
@@ -144,7 +147,7 @@ impl Options {
                 false => Duration::from_secs(24 * 3600),
             },
             retained_max: if forgetful { *dice.pick(&[150, 1_000_000]) } else { 1_000_000 },
-            live_max: *dice.pick(&[60, 2_000_000, 2_000_000]),
+            live_max: *dice.pick(&[120, 2_000_000, 2_000_000]),
             outbox_max: *dice.pick(&[8, 100_000, 100_000]),
             queue_max: *dice.pick(&[50, 1_000_000, 1_000_000]),
             slots,
@@ -186,6 +189,7 @@ impl Options {
             forgetful,
             strict: wanted.strict,
             council,
+            fabricators: fabricator::draw(seed),
             boundary: wanted.boundary,
         };
         if options.boundary.is_some() {

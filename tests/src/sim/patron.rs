@@ -270,7 +270,7 @@ impl Patrons {
     fn send(&mut self, request: RequestId, command: Command, gateway: usize, reach: &mut Reach<'_>) {
         let slot = self.travelling.put((request, command));
         let arrives = reach.at + self.dice.spread(50..=20_000);
-        reach.queue.push(arrives, Event::Petition { node: gateway as u8, slot });
+        reach.queue.push(arrives, Event::Petition { node: gateway as u16, slot });
     }
 
     /// Asked for the first time: from now on it may happen.
@@ -428,6 +428,10 @@ impl Patrons {
                 reach.counts.add(Count::RanClockAhead);
                 500_000
             }
+            Refusal::Forgotten => {
+                asked.into_iter().for_each(|want| self.cannot_know(want, reach));
+                return;
+            }
             other => {
                 let what = format!("refused: {other}");
                 return reach.checks.note(Err(Violation::new(Rule::Outcomes, what)));
@@ -454,8 +458,7 @@ impl Patrons {
             };
         }
         if is_stale {
-            reach.counts.add(Count::RanStale);
-            entry.state = State::Unknown;
+            self.cannot_know(want, reach);
             return Ok(());
         }
         entry.told = Some(ran.clone());
@@ -471,6 +474,15 @@ impl Patrons {
             }
             (wish, Ran::Outcome(outcome)) => self.lock(want, &wish, outcome, reach),
             (wish, ran) => Err(Violation::new(Rule::ExactlyOnce, format!("{wish:?} came to {ran:?}"))),
+        }
+    }
+
+    /// What is remembered does not go back so far.
+    fn cannot_know(&mut self, want: u32, reach: &mut Reach<'_>) {
+        let entry = &mut self.wants[want as usize];
+        if entry.told.is_none() {
+            reach.counts.add(Count::RanStale);
+            entry.state = State::Unknown;
         }
     }
 

@@ -48,7 +48,7 @@ impl World {
             self.nodes.push(twin);
             self.twins.insert(index, original);
             let at = self.fate.range(0..=5_000_000);
-            self.queue.push(at, Event::Start { node: index as u8, life: 0 });
+            self.queue.push(at, Event::Start { node: index as u16, life: 0 });
         }
     }
 
@@ -77,7 +77,7 @@ impl World {
                 self.dial(twin, peer);
             }
         }
-        self.queue.push(self.at + LOOKS, Event::Bootstrap { node: twin as u8, to: 0, life });
+        self.queue.push(self.at + LOOKS, Event::Bootstrap { node: twin as u16, to: 0, life });
     }
 
     /// Whether a twin may send this: it takes part in nothing but agreement.

@@ -1,11 +1,11 @@
 //! Tasks as users make them up.
 
-use super::{clock::WALL_AT_START, dice::Dice, execution::POISON, needs};
+use super::{after::Known, clock::WALL_AT_START, dice::Dice, execution::POISON, needs};
 use mesh_proto::{
     capability::Requirements,
     codec,
     id::{Digest, NetworkId, TaskId},
-    task::{Octets, Payload, Priority, Program, Spec, Strategy, TaskKey, spec_digest},
+    task::{Octets, OnIsolation, Payload, Priority, Program, Spec, Strategy, TaskKey, WorkerSpec, spec_digest},
     time::Wall,
 };
 
@@ -19,11 +19,21 @@ pub struct Wish {
     pub has_deadline: bool,
     pub is_manifest: bool,
     pub requirements: Requirements,
+    pub redundancy: u8,
+    /// What it is to start after.
+    pub after: Vec<TaskId>,
 }
 
 impl Wish {
-    /// What it asks of its node comes from `needs`.
-    pub fn draw(at: u64, number: u64, network: &NetworkId, dice: &mut Dice, needs: &mut Dice) -> Self {
+    /// What it asks of its node comes from `needs`, what it is to start after from `known`.
+    pub fn draw(
+        at: u64,
+        number: u64,
+        network: &NetworkId,
+        dice: &mut Dice,
+        needs: &mut Dice,
+        known: &mut Known,
+    ) -> Self {
         let wall = WALL_AT_START + at / 1000;
         let mut key = number.to_le_bytes().to_vec();
         key.extend_from_slice(&dice.next().to_le_bytes());
@@ -36,12 +46,19 @@ impl Wish {
         let is_manifest = matches!(program, Program::Manifest { .. });
         let asked = needs::draw_requirements(needs);
         let strategy = *needs.pick(&Strategy::ALL);
-        let requirements = if is_manifest { Requirements::default() } else { asked };
+        let on_isolation = if needs.chance(300) { OnIsolation::Stop } else { OnIsolation::Continue };
+        let redundancy = if is_manifest { 1 } else { needs::draw_redundancy(needs) };
+        let (program, requirements) = match needs::draw_worker(needs, &asked) {
+            _ if is_manifest => (program, Requirements::default()),
+            Some(asked) => (Program::Worker(worker()), asked),
+            None => (program, asked),
+        };
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&number.to_le_bytes());
         trace[0] = if dice.chance(10) { POISON } else { trace[0] & 0x7f };
         let bytes = if dice.chance(20) { dice.spread(100..=16_000) } else { dice.range(0..=100) };
         let deadline = dice.chance(40).then(|| Wall(wall + dice.spread(500..=20_000)));
+        let after = known.draw();
         let spec = Spec {
             principal: "user".into(),
             key: TaskKey::Own(key),
@@ -57,9 +74,14 @@ impl Wish {
             unique: false,
             requirements: requirements.clone(),
             strategy,
+            on_isolation,
+            redundancy,
+            after,
             trace,
         };
         let id = spec.id(network);
+        let after: Vec<TaskId> = spec.after.iter().map(|dependency| dependency.task).collect();
+        known.add(id, !after.is_empty(), requirements.is_empty());
         let rival = dice.chance(20).then(|| {
             let other = Spec { time_limit_ms: spec.time_limit_ms + 1, ..spec.clone() };
             let bytes = Octets::from(codec::encode(&other));
@@ -68,6 +90,20 @@ impl Wish {
         });
         let bytes = Octets::from(codec::encode(&spec));
         let digest = spec_digest(&bytes);
-        Self { id, spec: bytes, digest, rival, has_deadline: deadline.is_some(), is_manifest, requirements }
+        Self {
+            id,
+            spec: bytes,
+            digest,
+            rival,
+            has_deadline: deadline.is_some(),
+            is_manifest,
+            requirements,
+            redundancy,
+            after,
+        }
     }
+}
+
+fn worker() -> WorkerSpec {
+    WorkerSpec { kind: needs::kind(), argv: Vec::new(), outputs: Vec::new() }
 }

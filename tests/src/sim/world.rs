@@ -11,6 +11,7 @@ use super::{
     dice::Dice,
     event::{Event, Queue, Slab},
     execution::Course,
+    mint::Mint,
     mutation::Past,
     needs::draw_capabilities,
     nemesis::Cure,
@@ -18,6 +19,7 @@ use super::{
     node::{Node, Place},
     options::{Options, WARM_UP},
     patron::Patrons,
+    pin::Pin,
     report::Report,
     signatures::Shared,
     steward::Steward,
@@ -74,6 +76,9 @@ pub struct World {
     pub(super) whispers: Slab<Message>,
     /// What each liar that changes its words has said.
     pub(super) pasts: BTreeMap<usize, Past>,
+    /// Of members that make up gateways, and of such that hold on to states.
+    pub(super) mints: BTreeMap<usize, Mint>,
+    pub(super) pins: BTreeMap<usize, Pin>,
     /// Gateways that lie.
     pub(super) crooks: BTreeMap<usize, Crook>,
     /// Of requests that the users of those make.
@@ -131,7 +136,7 @@ impl World {
             network: Network::new(nodes.len() + twins, &options, sizes),
             clients: Clients::new(network_id, &options),
             patrons: Patrons::new(&options, network_id, keys),
-            checks: Checks::new(options.strict, options.forgetful),
+            checks: Checks::new(options.strict, options.forgetful, options.fabricators),
             counts: Counts::default(),
             trace,
             dice,
@@ -143,6 +148,8 @@ impl World {
             sums: Slab::default(),
             whispers: Slab::default(),
             pasts: BTreeMap::new(),
+            mints: BTreeMap::new(),
+            pins: BTreeMap::new(),
             crooks,
             crooked_requests: 0,
             twins: BTreeMap::new(),
@@ -173,7 +180,7 @@ impl World {
         for node in 0..self.options.nodes {
             self.nodes[node].place = Place::Member;
             let at = self.dice.range(0..=200_000);
-            self.queue.push(at, Event::Start { node: node as u8, life: 0 });
+            self.queue.push(at, Event::Start { node: node as u16, life: 0 });
         }
         self.queue.push(WARM_UP, Event::Submit);
         self.queue.push(WARM_UP, Event::Fault);

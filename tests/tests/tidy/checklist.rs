@@ -1,14 +1,20 @@
-//! The checklist of agreement names tests that are there, and each of them says which item it is for.
+//! The checklist of agreement names tests that are there, each of them says which item it is for, and for each item there
+//! is a mistake that is found.
 
 use std::collections::BTreeSet;
 
 use crate::tree::Tree;
-use crate::{Finding, check};
+use crate::{Finding, check, mutants};
 
 const PAGE: &str = "protocols/pbft/CHECKLIST.md";
 
 /// Each item's number and the tests that it names.
 fn items(page: &str) -> Vec<(u32, BTreeSet<&str>)> {
+    names(page).map(|(number, names)| (number, names.into_iter().filter_map(test).collect())).collect()
+}
+
+/// Each item's number and all that it names.
+fn names(page: &str) -> impl Iterator<Item = (u32, BTreeSet<&str>)> {
     let mut items: Vec<(u32, BTreeSet<&str>)> = Vec::new();
     let mut is_item = false;
     // Between backticks is every second part; what stands there never has a line's end in it.
@@ -18,11 +24,11 @@ fn items(page: &str) -> Vec<(u32, BTreeSet<&str>)> {
             items.push((number, BTreeSet::new()));
         }
         is_item = line.starts_with("- [") || is_item && line.starts_with("  ");
-        if let Some((_, tests)) = items.last_mut().filter(|_| is_item) {
-            tests.extend(line.split('`').skip(1).step_by(2).filter_map(test));
+        if let Some((_, names)) = items.last_mut().filter(|_| is_item) {
+            names.extend(line.split('`').skip(1).step_by(2));
         }
     }
-    items
+    items.into_iter()
 }
 
 /// Tests are sentences; types, files, keys and mutants are not written so.
@@ -78,9 +84,17 @@ fn rule(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Items that no mutant breaks: none is for a test that the item names, and the item names none that the seeds find.
+fn unguarded(tree: &Tree) -> Vec<Finding> {
+    let mutants: BTreeSet<&str> = mutants::names(tree).flat_map(|(name, test)| [Some(name), test]).flatten().collect();
+    let items = names(tree.text(PAGE)).filter(|(_, names)| names.is_disjoint(&mutants));
+    items.map(|(number, _)| format!("{PAGE}: no mutant breaks item {number}")).collect()
+}
+
 #[test]
 fn the_checklist_and_its_tests_name_each_other() {
     check(rule);
+    check(unguarded);
     let tree = Tree::of_repository();
     let items = items(tree.text(PAGE));
     assert_eq!(items.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>());
@@ -99,4 +113,16 @@ fn items_without_their_tests_are_found() {
     assert_eq!(found(good), [format!("{PAGE}: item 7 names it_is_kept, which is not there")]);
     assert_eq!(found(&format!("{good}fn it_is_kept() {{}}")).len(), 1, "the comment is of the one above");
     assert_eq!(found(&format!("{good}/// Checklist item 17: so.\nfn it_is_kept() {{}}")).len(), 1);
+}
+
+#[test]
+fn items_without_a_mutant_are_found() {
+    let page = "- [x] **7. Order.** `it_is_kept`.\n- [x] **8. Time.** the mutant\n  `goes-back`.\n- [x] **9.** `it_is_whole`.\n";
+    let mutant = |name: &str, header: &str| {
+        (format!("tests/mutants/{name}.patch"), format!("So.\n{header}\n\ndiff --git a b\n"))
+    };
+    let patches = [mutant("goes-back", "expect: Any"), mutant("loses-it", "test: mesh-pbft it_is_kept")];
+    let mut files = vec![(PAGE, page)];
+    files.extend(patches.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    assert_eq!(unguarded(&Tree::sample(&files)), [format!("{PAGE}: no mutant breaks item 9")]);
 }

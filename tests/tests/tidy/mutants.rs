@@ -18,6 +18,14 @@ fn patches(tree: &Tree) -> impl Iterator<Item = (&str, &str, &str, &str)> {
     })
 }
 
+/// Each mutant, and the test that it is for if it is for one.
+pub fn names(tree: &Tree) -> impl Iterator<Item = (&str, Option<&str>)> {
+    patches(tree).map(|(_, name, header, _)| {
+        let test = values(header, "test").first().and_then(|test| test.split_once(' '));
+        (name, test.map(|(_, function)| function))
+    })
+}
+
 /// The values of a line `key: VALUE` of a header.
 fn values<'a>(header: &'a str, key: &str) -> Vec<&'a str> {
     header.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).collect()

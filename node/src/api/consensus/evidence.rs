@@ -1,4 +1,4 @@
-//! What members of the committee are convicted of, as the ledger keeps it.
+//! What members of the committee are convicted of, as the ledger keeps it, and as this node alone has found it.
 
 use crate::api::{Api, order::look};
 use futures::future::join_all;
@@ -6,9 +6,10 @@ use mesh_coordinator::agreement::AgreementView;
 use mesh_proto::{
     codec,
     genesis::Engine,
-    ledger::{self, Query, Row},
+    id::NodeId,
+    ledger::{Query, Row},
     limits,
-    pbft::{self, Sequence, View},
+    pbft::{Evidence, Sequence, View},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,21 +39,23 @@ pub async fn of(api: &Api, view: &AgreementView) -> Vec<EvidenceStatus> {
     let found = join_all(members.iter().map(|member| look(api, Query::Evidence(*member)))).await;
     let rows = found.into_iter().filter_map(Result::ok).flat_map(|answer| answer.rows);
     rows.filter_map(|row| match row {
-        Row::Evidence(evidence) => EvidenceStatus::new(&evidence),
+        Row::Evidence(evidence) => {
+            let proof = codec::decode(&evidence.proof, limits::EVIDENCE_BYTES).ok()?;
+            Some(EvidenceStatus::new(&evidence.accused, &proof))
+        }
         _ => None,
     })
     .collect()
 }
 
 impl EvidenceStatus {
-    fn new(evidence: &ledger::Evidence) -> Option<Self> {
-        let proof: pbft::Evidence = codec::decode(&evidence.proof, limits::EVIDENCE_BYTES).ok()?;
-        Some(Self {
-            accused: evidence.accused.to_string(),
+    pub fn new(accused: &NodeId, proof: &Evidence) -> Self {
+        Self {
+            accused: accused.to_string(),
             kind: proof.conflict.kind().to_owned(),
             epoch: proof.epoch.0,
             view: proof.conflict.view().map(View::get),
             index: proof.conflict.sequence().map(Sequence::get),
-        })
+        }
     }
 }

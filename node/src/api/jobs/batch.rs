@@ -8,14 +8,22 @@ use super::{
 use crate::api::{
     Api, Problem,
     brain::{Answers, BrainGone},
+    count::{CountInfo, counted},
     result::{NodeTexts, ResultLine},
     submission::Made,
+    tasks::show::view,
 };
 use mesh_coordinator::{Answer, Command, Refusal};
-use mesh_proto::{id::TaskId, task::Octets};
+use mesh_proto::{
+    id::TaskId,
+    task::{Octets, Register, Spec},
+};
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,6 +39,8 @@ pub struct Stream {
     pub placed: bool,
     /// Of the job that is submitted; none where it is only followed.
     pub submission: Option<Arc<Submission>>,
+    /// An item of it is for several executors.
+    pub several: Arc<AtomicBool>,
 }
 
 /// An item that has not come to its last answer.
@@ -112,6 +122,8 @@ struct Open<'a> {
     again_permits: Option<OwnedSemaphorePermit>,
     delay: Duration,
     nodes: NodeTexts,
+    /// What one of the items asked for has been looked up.
+    looked: bool,
 }
 
 impl<'a> Open<'a> {
@@ -127,6 +139,7 @@ impl<'a> Open<'a> {
             again_permits: None,
             delay: Duration::ZERO,
             nodes: NodeTexts::default(),
+            looked: false,
         }
     }
 
@@ -165,12 +178,15 @@ impl<'a> Open<'a> {
                 }
             }
             Answer::Ended { task, register } => {
+                // First: behind what closes the last item comes the end of the stream.
+                let given = self.by_task.get(&task).and_then(|at| self.items[*at].as_ref()?.spec.clone());
+                let count = self.count(&task, given, &register).await;
                 let Some(item) = self.by_task.get(&task).copied().and_then(|at| self.close(at)) else { return Ok(()) };
                 let Some(ending) = register.ending() else { return Ok(()) };
                 self.stream.tally.ended(ending.how);
                 self.stream.api.meters.results.inc();
                 if let Some(line) = ResultLine::new(&task, &register, &mut self.nodes) {
-                    output.line(&line.of_item(item.index)).await?;
+                    output.line(&line.of_item(item.index).counted(count)).await?;
                 }
             }
             Answer::Missing { task } => {
@@ -201,6 +217,26 @@ impl<'a> Open<'a> {
             | Answer::Finished => {}
         }
         Ok(())
+    }
+
+    /// Of items that are only followed it is not known here what was asked for, and all members would have to be asked of each. So
+    /// one of every batch is looked up, and each that has no count as soon as one of the job is seen to be for several.
+    async fn count(&mut self, task: &TaskId, given: Option<Octets>, register: &Register) -> Option<CountInfo> {
+        let Stream { api, several, .. } = self.stream;
+        let outcome = register.ending().and_then(|ending| ending.outcome.as_ref());
+        let is_counted = outcome.is_some_and(|outcome| outcome.count.is_some());
+        several.fetch_or(is_counted, Ordering::Relaxed);
+        if given.is_some() || several.load(Ordering::Relaxed) {
+            return counted(api, task, given.as_ref(), register).await;
+        }
+        if self.looked {
+            return None;
+        }
+        // Where nobody says so in time the next one is looked up.
+        let spec = view(api, *task).await.ok()?.spec;
+        self.looked = true;
+        several.fetch_or(Spec::decode(&spec).is_ok_and(|spec| spec.redundancy > 1), Ordering::Relaxed);
+        counted(api, task, Some(&spec), register).await
     }
 
     /// Takes an item out, and frees its place in the window.
@@ -253,6 +289,6 @@ fn wait_of(why: &Refusal) -> Option<Duration> {
         }
         Refusal::Conflict | Refusal::TooOld { .. } | Refusal::Malformed(_) => None,
         // Of the committee, which no task needs.
-        Refusal::NoAgreement | Refusal::ClockAhead => None,
+        Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => None,
     }
 }

@@ -42,7 +42,8 @@ pub async fn results(
     let to = part.to.unwrap_or(job.count).min(job.count);
     let wanted = part.from.unwrap_or(0).min(to)..to;
     let (output, response) = output::channel();
-    let stream = Stream { api, tally: Arc::default(), follow: true, placed: false, submission: None };
+    let stream =
+        Stream { api, tally: Arc::default(), follow: true, placed: false, submission: None, several: Arc::default() };
     tokio::spawn(async move {
         stream.api.meters.streams.inc();
         let ended = carry(&stream, &job, wanted, output).await;

@@ -7,11 +7,13 @@ use super::{
 };
 use crate::api::{
     Api, Code, Principal, Problem,
+    after::{TaskLink, check_known},
     brain::BrainGone,
     extract::Params,
     now,
-    submission::{self, Maker, ProgramSpec, Terms},
+    submission::{self, Maker, ProgramSpec},
     tasks::submit::IDEMPOTENCY_KEY,
+    terms::Terms,
     view::show_key,
 };
 use axum::{
@@ -53,6 +55,9 @@ pub struct JobHeader {
     /// after its last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// What must have ended well before any item starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskLink>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -88,7 +93,15 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let mut lines = Lines::new(request.into_body().into_data_stream(), LINE_LIMIT);
     let first = lines.next().await?.ok_or_else(|| Problem::malformed("a job begins with a line that is its header"))?;
-    let header = serde_json::from_slice(&first).map_err(Problem::malformed)?;
+    let mut header: JobHeader = serde_json::from_slice(&first).map_err(Problem::malformed)?;
+    // Once for all items, which share it.
+    header.program.assure(&*api.ports.blobs).await?;
+    let mut after = Vec::with_capacity(header.after.len());
+    for link in &mut header.after {
+        link.resolve(&api).await?;
+        after.push(link.id()?);
+    }
+    check_known(&api, after).await?;
     let job = Job::new(&api, &principal, header, &headers)?;
     if let Some(count) = job.count {
         job.record(&api, count).await?;
@@ -101,6 +114,7 @@ pub async fn submit(
         follow: options.follow.unwrap_or(true),
         placed: options.placed.unwrap_or(false),
         submission: Some(submission),
+        several: Arc::default(),
     };
     tokio::spawn(async move {
         stream.api.meters.streams.inc();
@@ -135,8 +149,9 @@ impl Job {
             within_limit(count)?;
         }
         let id = job_id(&api.network, principal, &key);
-        let program: Program = header.program.into();
-        let maker = Maker::new(api.network, principal, program, &header.terms, &key, now())?.of_job(id);
+        let program: Program = header.program.try_into()?;
+        let after = header.after.iter().map(TaskLink::id).collect::<Result<_, _>>()?;
+        let maker = Maker::new(api.network, principal, program, &header.terms, &key, now())?.of_job(id).after(after);
         Ok(Self { id, key, name: header.name, count: header.count, maker })
     }
 
@@ -305,7 +320,10 @@ impl Reader<'_> {
         let blobs = &*stream.api.ports.blobs;
         let assured = read.into_iter().map(|(index, parsed)| async move {
             let Ok(mut item) = parsed else { return (index, parsed) };
-            let assured = item.assure(blobs).await;
+            let assured = match item.resolve(&stream.api).await {
+                Ok(()) => item.assure(blobs).await,
+                Err(problem) => Err(problem),
+            };
             (index, assured.map(|()| item))
         });
         let mut assured = futures::stream::iter(assured).buffered(AT_ONCE);

@@ -40,7 +40,8 @@ pub struct Releasing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Taking {
-    /// In agreed time: then it is free, unless it was renewed. 100 ms to a day; default 15,000.
+    /// In agreed time, which may be 20 s ahead of where it was when this was granted: then it is free, unless it was
+    /// renewed. 100 ms to a day; default 15,000.
     #[serde(default = "lease")]
     pub lease_ms: u64,
     /// The peer id of the node that uses it. Default this node.

@@ -53,7 +53,7 @@ impl<'a> Errand<'a> {
 
     /// A linearizable read: the answer holds all that was answered before it was asked.
     pub async fn query(&self, query: Query) -> Result<ledger::Answer, Problem> {
-        match self.order(Operation::Query(query), || self.late()).await? {
+        match self.order(Operation::Query(query)).await? {
             (Ran::Answer(answer), _) => Ok(*answer),
             (Ran::Refused, _) => Err(Problem::new(Code::TooLarge, "the answer is too large: ask for fewer rows")),
             (Ran::Outcome(_), _) => Err(Problem::unforeseen()),
@@ -106,20 +106,22 @@ impl<'a> Errand<'a> {
 
     async fn order_command(&self, command: &Command) -> Result<(Outcome, Index), Problem> {
         let operation = Operation::Command(Box::new(command.clone()));
-        match self.order(operation, || self.undecided(&command.id.key)).await? {
-            (Ran::Outcome(outcome), at) => Ok((outcome, at)),
-            (Ran::Answer(_) | Ran::Refused, _) => Err(Problem::unforeseen()),
+        match self.order(operation).await {
+            Ok((Ran::Outcome(outcome), at)) => Ok((outcome, at)),
+            Ok((Ran::Answer(_) | Ran::Refused, _)) => Err(Problem::unforeseen()),
+            Err(problem) if is_undecided(problem.code) => Err(may_be_done(problem, &command.id.key)),
+            Err(problem) => Err(problem),
         }
     }
 
-    async fn order(&self, operation: Operation, late: impl Fn() -> Problem) -> Result<(Ran, Index), Problem> {
+    async fn order(&self, operation: Operation) -> Result<(Ran, Index), Problem> {
         let asked = async {
             let answers = self.api.ports.brain.ask(Asked::Order { operations: vec![operation] }).await?;
             answers.one().await.ok_or(BrainGone)
         };
         let answer = tokio::select! {
             answer = asked => answer?,
-            () = tokio::time::sleep_until(self.until) => return Err(late()),
+            () = tokio::time::sleep_until(self.until) => return Err(self.late()),
             () = self.api.closing.cancelled() => return Err(BrainGone.into()),
         };
         match answer {
@@ -136,16 +138,19 @@ impl<'a> Errand<'a> {
         let detail = format!("too few members of the committee answered within {:?}", self.patience);
         Problem::new(Code::NoQuorum, detail).retry_after_ms(RETRY_MS)
     }
+}
 
-    /// The committee may still do it, once there is one.
-    fn undecided(&self, key: &Octets) -> Problem {
-        let Problem { detail, .. } = self.late();
-        let key = show_key(key);
-        let detail = format!(
-            "{detail}; it may be done all the same. A repeat is harmless under the same key: Idempotency-Key: {key}"
-        );
-        Problem::new(Code::NoQuorum, detail).retry_after_ms(RETRY_MS)
-    }
+/// Whether the committee may still do what a node gave up: once there is one, or once agreed time has come so far. Each
+/// member refuses a number from the future by its own clock, so that those who refused need not be all.
+pub fn is_undecided(code: Code) -> bool {
+    matches!(code, Code::NoQuorum | Code::ClockAhead)
+}
+
+fn may_be_done(problem: Problem, key: &Octets) -> Problem {
+    let (why, key) = (&problem.detail, show_key(key));
+    let detail =
+        format!("{why}; it may be done all the same. A repeat is harmless under the same key: Idempotency-Key: {key}");
+    Problem { detail, ..problem }
 }
 
 /// Before a ledger in reach is looked for again.

@@ -9,5 +9,5 @@ mod executed;
 mod rejection;
 
 pub use asker::Asker;
-pub use errand::{Errand, PATIENCE, look};
+pub use errand::{Errand, PATIENCE, is_undecided, look};
 pub use executed::Executed;

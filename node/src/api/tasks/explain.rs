@@ -1,6 +1,6 @@
 use super::show::view;
 use crate::api::{
-    Api, Problem,
+    Api, Code, Problem,
     extract::resolve_task,
     result::state_name,
     view::{StoryInfo, TaskInfo},
@@ -9,9 +9,11 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use futures::future::join_all;
 use mesh_coordinator::TaskView;
 use mesh_proto::{
     capability::Requirement,
+    id::TaskId,
     outlook::Candidate,
     task::{Ending, How, Spec, State as RecordState, Status, Strategy},
 };
@@ -28,6 +30,9 @@ pub struct ExplainInfo {
     pub strategy: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<String>,
+    /// What it is to start after and has not ended, the first eight: what becomes of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaits: Vec<AwaitedInfo>,
     /// When the next attempt is granted, in milliseconds, if the last one came to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again_ms: Option<u64>,
@@ -40,6 +45,14 @@ pub struct ExplainInfo {
     pub decisions: Vec<StoryInfo>,
     /// Nodes that were asked and did not answer.
     pub silent: Vec<String>,
+}
+
+/// A task that another one is to start after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AwaitedInfo {
+    pub task: String,
+    /// For people: where it runs, or why it does not.
+    pub why: String,
 }
 
 /// A member that may be granted the task, or why not. Shares are of 1.
@@ -68,23 +81,52 @@ pub struct CandidateInfo {
 )]
 pub async fn explain(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ExplainInfo>, Problem> {
     let task = resolve_task(&api, &id).await?;
-    Ok(Json(of(&*view(&api, task).await?)))
+    let found = view(&api, task).await?;
+    let awaits = join_all(found.awaits.iter().take(AWAITED).map(|task| awaited(&api, *task))).await;
+    Ok(Json(of(&found, awaits)))
 }
 
-fn of(view: &TaskView) -> ExplainInfo {
+/// Of the tasks that one is to start after, as many are looked at.
+const AWAITED: usize = 8;
+
+async fn awaited(api: &Api, task: TaskId) -> AwaitedInfo {
+    let why = match view(api, task).await {
+        Ok(found) => becomes(&found),
+        Err(problem) if problem.code == Code::NotFound => "no node in reach knows it; it may be still to come".into(),
+        Err(problem) => problem.detail,
+    };
+    AwaitedInfo { task: task.to_string(), why }
+}
+
+fn becomes(view: &TaskView) -> String {
+    match &view.register.state {
+        RecordState::Ended(ending) => format!("it has ended as {}", state_name(ending.how)),
+        RecordState::Assigned(attempt) if view.running => format!("it is running on {}", attempt.executor),
+        RecordState::Assigned(attempt) => format!("it is granted to {}", attempt.executor),
+        RecordState::Waiting => match (&view.lack, view.awaits.len()) {
+            (Some(lack), _) => format!("it waits: {lack}"),
+            (None, 0) => "it waits".into(),
+            (None, 1) => "it is to start after another itself".into(),
+            (None, more) => format!("it is to start after {more} others itself"),
+        },
+    }
+}
+
+fn of(view: &TaskView, awaits: Vec<AwaitedInfo>) -> ExplainInfo {
     let info = TaskInfo::from(view);
     let outlook = view.outlook.clone().unwrap_or_default();
     let decides = |line: &&StoryInfo| {
         let what = &line.what;
-        ["auctioned", "waits"].iter().any(|begin| what.starts_with(begin))
+        ["auctioned", "waits", "is to start", "all that it is to start"].iter().any(|begin| what.starts_with(begin))
             || what.starts_with("attempt ")
                 && ["granted", "queued", "handed over", "failed"].iter().any(|word| what.contains(word))
     };
     ExplainInfo {
-        why: why(view, outlook.again_ms),
+        why: why(view, &awaits, outlook.again_ms),
         decisions: info.story.iter().filter(decides).cloned().collect(),
         candidates: outlook.candidates.iter().map(CandidateInfo::from).collect(),
         more: outlook.more,
+        awaits,
         again_ms: outlook.again_ms,
         task: info.task,
         state: info.state,
@@ -94,7 +136,7 @@ fn of(view: &TaskView) -> ExplainInfo {
     }
 }
 
-fn why(view: &TaskView, again_ms: Option<u64>) -> String {
+fn why(view: &TaskView, awaits: &[AwaitedInfo], again_ms: Option<u64>) -> String {
     let last_failure = view.register.failed.last();
     match &view.register.state {
         RecordState::Ended(ending) => ended(ending, view),
@@ -119,6 +161,14 @@ fn why(view: &TaskView, again_ms: Option<u64>) -> String {
         RecordState::Waiting if view.outlook.is_none() => {
             format!("its driver, {}, is out of reach: another holder takes over", view.ballot.driver)
         }
+        RecordState::Waiting if !awaits.is_empty() => {
+            let named: Vec<String> = awaits.iter().map(|one| format!("task {} ({})", one.task, one.why)).collect();
+            let more = match view.awaits.len().saturating_sub(named.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("it is to start after {}{more}", named.join(", "))
+        }
         RecordState::Waiting => "it is about to be granted".into(),
     }
 }
@@ -132,7 +182,7 @@ fn ended(ending: &Ending, view: &TaskView) -> String {
     let why = match (how, outcome.as_ref().map(|outcome| &outcome.status)) {
         (How::Failed, Some(Status::Exit(code))) => format!(": exit code {code}"),
         (How::Failed, Some(Status::Signal(signal))) => format!(": killed by signal {signal}"),
-        (How::Failed, Some(Status::Failed(failure))) => format!(": {}", failure.message),
+        (How::Failed | How::Cancelled, Some(Status::Failed(failure))) => format!(": {}", failure.message),
         _ => String::new(),
     };
     format!("it has ended as {}{by}{why}", state_name(*how))

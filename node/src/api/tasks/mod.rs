@@ -2,6 +2,7 @@
 
 pub mod auctions;
 pub mod cancel;
+mod decided;
 pub mod explain;
 pub mod list;
 pub mod result;

@@ -1,7 +1,11 @@
-use super::submit::ended;
+use super::{
+    decided::{decided, not_ended},
+    submit::{ended, result_of},
+};
 use crate::api::{
     Api, Code, Problem,
     blobs::stream_blob,
+    count::check,
     extract::{Params, parse_wait, resolve_task},
     result::TaskResult,
     tasks::show::view,
@@ -36,7 +40,7 @@ pub struct Wait {
     responses(
         (status = 200, body = TaskResult),
         (status = 404, body = Problem),
-        (status = 409, description = "Not ended yet", body = Problem),
+        (status = 409, description = "Not ended yet, or not known to hold", body = Problem),
     )
 )]
 pub async fn result(
@@ -48,7 +52,13 @@ pub async fn result(
     let task = resolve_task(&api, &id).await?;
     let found = match wait {
         Some(wait) => followed(&api, task, wait).await?,
-        None => TaskResult::new(&task, &view(&api, task).await?.register),
+        None => {
+            let view = view(&api, task).await?;
+            match decided(&api, &view).await? {
+                Some(register) => result_of(&api, &task, Some(&view.spec), &register).await,
+                None => None,
+            }
+        }
     };
     found.map(Json).ok_or_else(|| not_ended(task))
 }
@@ -82,14 +92,22 @@ pub async fn file(State(api): State<Api>, Path((id, name)): Path<(String, String
 }
 
 async fn followed(api: &Api, task: TaskId, wait: Duration) -> Result<Option<TaskResult>, Problem> {
+    // What was asked for is known before it has ended, where it is known at all: by that it is counted.
+    let known = tokio::time::timeout(wait, view(api, task)).await;
+    let given = known.ok().and_then(Result::ok).map(|view| view.spec);
     let mut answers = api.ports.brain.ask(Command::Follow { tasks: vec![task] }).await?;
-    ended(api, &mut answers, wait).await
+    ended(api, &mut answers, given.as_ref(), wait).await
 }
 
 async fn output(api: &Api, id: &str, pick: impl Fn(&Outcome) -> Option<&Payload>) -> Result<Response, Problem> {
     let task = resolve_task(api, id).await?;
     let view = view(api, task).await?;
-    let ending = view.register.ending().ok_or_else(|| not_ended(task))?;
+    let register = decided(api, &view).await?.ok_or_else(|| not_ended(task))?;
+    let ending = register.ending().ok_or_else(|| not_ended(task))?;
+    if let Some(Err(why)) = check(&*api.ports.brain, &api.network, &task, Some(&view.spec), &register).await {
+        let detail = format!("the result of task {task} is not to be trusted, by the count of this node: {why}");
+        return Err(Problem::new(Code::Unverified, detail));
+    }
     let outcome =
         ending.outcome.as_ref().ok_or_else(|| Problem::new(Code::NotFound, "the task ended without a run"))?;
     let payload = pick(outcome).ok_or_else(|| Problem::new(Code::NotFound, "the task left no file of that name"))?;
@@ -106,8 +124,4 @@ fn octets(body: Body) -> Response {
     let content_type: (HeaderName, HeaderValue) =
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     (StatusCode::OK, [content_type], body).into_response()
-}
-
-fn not_ended(task: TaskId) -> Problem {
-    Problem::new(Code::NotEnded, format!("task {task} has not ended: ask with ?wait=30s")).retry_after_ms(1_000)
 }

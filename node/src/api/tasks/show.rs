@@ -1,4 +1,10 @@
-use crate::api::{Api, Code, Problem, brain::BrainGone, extract::resolve_task, view::TaskInfo};
+use crate::api::{
+    Api, Code, Problem,
+    brain::{Brain, BrainGone},
+    count::counted,
+    extract::resolve_task,
+    view::TaskInfo,
+};
 use axum::{
     Json,
     extract::{Path, State},
@@ -13,12 +19,22 @@ use mesh_proto::id::TaskId;
 )]
 pub async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<TaskInfo>, Problem> {
     let task = resolve_task(&api, &id).await?;
-    Ok(Json(TaskInfo::from(&*view(&api, task).await?)))
+    let view = view(&api, task).await?;
+    let mut info = TaskInfo::from(&*view);
+    if let Some(result) = info.result.as_mut() {
+        result.count = counted(&api, &task, Some(&view.spec), &view.register).await;
+    }
+    Ok(Json(info))
 }
 
 /// What the mesh knows of a task now.
 pub async fn view(api: &Api, task: TaskId) -> Result<Box<TaskView>, Problem> {
-    match api.ports.brain.ask(Command::Show { task }).await?.one().await {
+    view_of(&*api.ports.brain, task).await
+}
+
+/// The same, for who has no more than a brain.
+pub async fn view_of(brain: &dyn Brain, task: TaskId) -> Result<Box<TaskView>, Problem> {
+    match brain.ask(Command::Show { task }).await?.one().await {
         Some(Answer::Task(view)) => Ok(view),
         Some(Answer::Refused { why, .. }) => Err((&why).into()),
         Some(_) => Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}"))),

@@ -1,6 +1,8 @@
 use crate::api::{
     Api, Code, Principal, Problem,
+    after::check_known,
     brain::{Answers, BrainGone},
+    count::counted,
     extract::{JsonBody, Params, parse_wait},
     now,
     result::TaskResult,
@@ -13,7 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mesh_coordinator::{Answer, Command};
-use mesh_proto::task::TaskKey;
+use mesh_proto::{
+    id::TaskId,
+    task::{Octets, Register, TaskKey},
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
@@ -56,6 +61,7 @@ pub struct Submitted {
         (status = 200, description = "It had been taken before", body = Submitted),
         (status = 202, description = "Taken, and not ended within `wait`", body = Submitted),
         (status = 400, description = "Not a task", body = Problem),
+        (status = 404, description = "It is to start after a task that no node in reach knows", body = Problem),
         (status = 409, description = "The same key was used for another task", body = Problem),
         (status = 410, description = "The key is older than what the mesh remembers", body = Problem),
         (status = 503, description = "Busy or too few nodes; see Retry-After", body = Problem),
@@ -70,18 +76,21 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let wait = parse_wait(&api, params.wait.as_deref())?;
     let key = key(&headers)?;
-    let (program, terms, mut item) = request.into_parts();
-    let maker = Maker::new(api.network, &principal, program.into(), &terms, &key, now())?;
+    let (mut program, terms, mut item) = request.into_parts();
+    program.assure(&*api.ports.blobs).await?;
+    let maker = Maker::new(api.network, &principal, program.try_into()?, &terms, &key, now())?;
     item.assure(&*api.ports.blobs).await?;
+    item.resolve(&api).await?;
     let made = maker.make(TaskKey::Own(key), 0, &item)?;
+    check_known(&api, made.after()?).await?;
     let command = Command::Submit { specs: vec![made.spec.clone()], follow: wait.is_some() };
     let mut answers = api.ports.brain.ask(command).await?;
-    let (mut submitted, early) = placed(&made, &mut answers).await?;
+    let (mut submitted, early) = placed(&api, &made, &mut answers).await?;
     let mut waited_out = false;
     if let Some(wait) = wait {
         submitted.result = match early {
             Some(result) => Some(result),
-            None => ended(&api, &mut answers, wait).await?,
+            None => ended(&api, &mut answers, Some(&made.spec), wait).await?,
         };
         waited_out = submitted.result.is_none();
     }
@@ -106,7 +115,11 @@ fn key(headers: &HeaderMap) -> Result<Vec<u8>, Problem> {
 }
 
 /// Waits for the word on one task. If it had ended before, its result may come in the same batch.
-pub(super) async fn placed(made: &Made, answers: &mut Answers) -> Result<(Submitted, Option<TaskResult>), Problem> {
+pub(super) async fn placed(
+    api: &Api,
+    made: &Made,
+    answers: &mut Answers,
+) -> Result<(Submitted, Option<TaskResult>), Problem> {
     let mut result = None;
     let mut submitted = None;
     while submitted.is_none() {
@@ -117,7 +130,9 @@ pub(super) async fn placed(made: &Made, answers: &mut Answers) -> Result<(Submit
                     submitted = Some(Submitted { task, copies, degraded, existing, result: None });
                 }
                 Answer::Refused { why, .. } => return Err((&why).into()),
-                Answer::Ended { task, register } if task == made.task => result = TaskResult::new(&task, &register),
+                Answer::Ended { task, register } if task == made.task => {
+                    result = result_of(api, &task, Some(&made.spec), &register).await
+                }
                 _ => {}
             }
         }
@@ -125,13 +140,29 @@ pub(super) async fn placed(made: &Made, answers: &mut Answers) -> Result<(Submit
     submitted.map(|submitted| (submitted, result)).ok_or_else(|| BrainGone.into())
 }
 
+/// How it ended; with the executors counted here, where there are several.
+pub(super) async fn result_of(
+    api: &Api,
+    task: &TaskId,
+    given: Option<&Octets>,
+    register: &Register,
+) -> Option<TaskResult> {
+    let result = TaskResult::new(task, register)?;
+    Some(TaskResult { count: counted(api, task, given, register).await, ..result })
+}
+
 /// Waits for the end of the one task that is followed; `None` if it takes longer.
-pub(super) async fn ended(api: &Api, answers: &mut Answers, wait: Duration) -> Result<Option<TaskResult>, Problem> {
+pub(super) async fn ended(
+    api: &Api,
+    answers: &mut Answers,
+    given: Option<&Octets>,
+    wait: Duration,
+) -> Result<Option<TaskResult>, Problem> {
     let next = async {
         while let Some(batch) = answers.next().await {
             for answer in batch {
                 match answer {
-                    Answer::Ended { task, register } => return Ok(TaskResult::new(&task, &register)),
+                    Answer::Ended { task, register } => return Ok(result_of(api, &task, given, &register).await),
                     Answer::Refused { why, .. } => return Err((&why).into()),
                     Answer::Missing { task } => {
                         return Err(Problem::new(Code::NotFound, format!("no node in reach knows task {task}")));

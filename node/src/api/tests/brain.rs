@@ -1,7 +1,8 @@
 use crate::api::brain::{Answers, Brain, BrainGone};
 use futures::{FutureExt, future::BoxFuture};
-use mesh_coordinator::{Answer, Command, Refusal};
+use mesh_coordinator::{Answer, Command, Refusal, TaskView};
 use mesh_proto::{
+    codec,
     id::TaskId,
     task::{Ending, How, Outcome, Payload, Program, Register, Spec, State, Status},
     time::Wall,
@@ -94,6 +95,8 @@ pub fn echoed(spec: &Spec) -> Option<Answer> {
         files: vec![],
         cpu_us: 1,
         wall_us: 2,
+        seal: None,
+        count: None,
     };
     let ending = Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(5) };
     let register =
@@ -145,6 +148,12 @@ impl Scripted {
                 let missing: Vec<_> = missing.map(|task| Answer::Missing { task: *task }).collect();
                 sender.send(missing).await?;
                 (tasks.iter().filter_map(|task| known.get(task).cloned()).collect(), true)
+            }
+            Command::Show { task } => {
+                let spec = self.tasks.lock().unwrap().get(&task).map(|spec| codec::encode(spec).into());
+                let view = |spec| TaskView { spec, ..super::tasks::view(task, State::Waiting) };
+                let answer = spec.map_or(Answer::Missing { task }, |spec| Answer::Task(Box::new(view(spec))));
+                return sender.send(vec![answer, Answer::Finished]).await;
             }
             other => panic!("no answer to {other:?}"),
         };

@@ -89,6 +89,26 @@ async fn a_job_that_no_node_would_run_is_refused_as_a_whole_and_an_item_alone() 
 }
 
 #[tokio::test]
+async fn a_job_whose_terms_exclude_each_other_is_refused_before_it_is_on_record() {
+    let brain = Scripted::new();
+    let api = api(brain.clone(), Limits::default());
+    let many: Vec<String> = (0..32).map(|n| format!("a{n}")).collect();
+    let many = format!(r#"{{"redundancy":2,"require":"{}"}}"#, many.join(","));
+    for (terms, said) in [
+        (r#"{"redundancy":2,"unique":true}"#, "a unique task is not run by several"),
+        (r#"{"redundancy":0}"#, "0 executors"),
+        (r#"{"redundancy":16}"#, "16 executors"),
+        (many.as_str(), "as many requirements as there may be"),
+    ] {
+        let body = format!("{{\"program\":\"echo\",\"terms\":{terms},\"count\":1}}\n{{}}\n");
+        let (status, problem) = ask(&api, request("POST", "/v1/jobs", body)).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (400, &"malformed".into()), "{terms}");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+    }
+    assert!(brain.specs().is_empty());
+}
+
+#[tokio::test]
 async fn numbers_out_of_order_or_beyond_the_count_end_the_stream() {
     let api = api(Scripted::new(), Limits::default());
     let lines_of = |items: &[&str]| job(items.iter().map(ToString::to_string));

@@ -8,7 +8,7 @@ use mesh_proto::{
     capability::{Capabilities, Requirements},
     codec,
     id::{JobId, NodeId, StoreId, TaskId},
-    task::{Octets, Payload, Priority, Program, Spec, Strategy, TaskKey, job_id},
+    task::{Octets, OnIsolation, Payload, Priority, Program, Spec, Strategy, TaskKey, job_id},
     time::Wall,
 };
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,9 @@ pub fn spec() -> Spec {
         unique: false,
         requirements: Requirements::default(),
         strategy: Strategy::default(),
+        on_isolation: OnIsolation::default(),
+        redundancy: 1,
+        after: Vec::new(),
         trace: [0; 16],
     }
 }

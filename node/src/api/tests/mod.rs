@@ -3,10 +3,13 @@
 mod access;
 pub mod agreement;
 mod brain;
+mod count;
+mod decided;
 mod jobs;
 mod lists;
 mod server;
 mod tasks;
+mod workers;
 
 use super::{
     Access, Api, Hosts, KeySigner, Limits, Meters, Ports, Pulse, Tokens,
@@ -63,6 +66,7 @@ pub fn api_of(network: NetworkId, brain: impl Brain, limits: Limits, change: imp
         metrics: Arc::new(|| "# EOF\n".to_string()),
         unready: Arc::new(Vec::new),
         last_status: Arc::new(|| None),
+        workers: crate::executor::Workers::off(),
         containment: Arc::new(|| None),
         config: Arc::new(serde_json::json!({})),
         pulse: Pulse::new(),

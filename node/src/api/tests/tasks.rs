@@ -203,8 +203,16 @@ pub fn ended() -> State {
 }
 
 fn ended_with(stdout: Payload) -> State {
-    let outcome =
-        Outcome { status: Status::Exit(0), stdout, stderr: Payload::empty(), files: vec![], cpu_us: 0, wall_us: 0 };
+    let outcome = Outcome {
+        status: Status::Exit(0),
+        stdout,
+        stderr: Payload::empty(),
+        files: vec![],
+        cpu_us: 0,
+        wall_us: 0,
+        seal: None,
+        count: None,
+    };
     State::Ended(Ending { how: How::Done, by: Some((1, super::NODE)), outcome: Some(outcome), at: Wall(9) })
 }
 
@@ -226,6 +234,7 @@ pub fn view(task: TaskId, state: State) -> TaskView {
         in_force: true,
         running: false,
         lack: None,
+        awaits: Vec::new(),
         outlook: None,
         waiting_for: vec![],
         story: vec![],

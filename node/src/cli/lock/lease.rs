@@ -1,81 +1,40 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::api::Code;
 use crate::api::locks::Granted;
-use crate::api::locks::hold::{Renewing, Taking};
-use crate::api::node::NodeStatus;
+use crate::api::locks::hold::Renewing;
 use crate::cli::ordering::{Route, drawn, millis};
-use crate::cli::results::escape;
 use crate::client::{Ask, Client, ClientError};
 use crate::executor::lock::{self, Until};
 use crate::testnet::length;
 
 /// A lock that is held.
 pub(super) struct Lease<'a> {
-    client: &'a Client,
-    path: String,
-    lease: Duration,
-    fence: u64,
-    /// Before the last grant was asked for: the lease is not over before this and its length.
-    asked: Instant,
+    pub(super) client: &'a Client,
+    pub(super) path: String,
+    pub(super) lease: Duration,
+    pub(super) fence: u64,
+    /// Before the last grant was asked for: nobody else is let in before this and the length of the lease.
+    pub(super) asked: Instant,
     /// The same, by the clock that counts the time that the machine slept.
-    asked_awake: Duration,
+    pub(super) asked_awake: Duration,
 }
 
+/// What the committee is asked for beyond the lease: twice what each of its members lets agreed time be away from its own
+/// clock (`mesh_pbft::Config::time_bound`). The grant may be dated so much too early, and the batch that comes when the
+/// lease is looked at so much too late. Counted once: a member that is in both quorums has one clock.
+const APART: Duration = Duration::from_secs(20);
+/// Shortest and longest lease: with what comes on top no longer than the ledger grants (`mesh_ledger`, `LEASE_MS`).
+const LEASES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60 - 20);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest that one request waits for the committee: another node may reach more of it.
-const TRY: Duration = Duration::from_secs(10);
+pub(super) const TRY: Duration = Duration::from_secs(10);
 
-impl<'a> Lease<'a> {
-    /// Takes the lock, waiting while another holds it or nothing can be agreed on.
-    pub(super) async fn take(
-        client: &'a Client,
-        name: &str,
-        lease: Duration,
-        wait: Duration,
-    ) -> Result<Self, ClientError> {
-        let path = format!("/v1/locks/{}", escape(name));
-        let until = Instant::now() + wait;
-        let mut request = Taking { lease_ms: whole_ms(lease), holder: None };
-        let (mut key, mut asked, mut asked_awake) = (drawn(), Instant::now(), lock::now());
-        loop {
-            let route = Route::new(&path).and("wait", &millis(TRY));
-            let granted = async {
-                // It is part of what is asked: a try through another node must say the same.
-                if request.holder.is_none() {
-                    request.holder = Some(client.ask::<NodeStatus>(&Ask::get("/v1/status")).await?.node);
-                }
-                client.ask::<Granted>(&Ask::post(route).key(&key).json(&request)).await
-            };
-            let error = match granted.await {
-                Ok(granted) => {
-                    let mut taken =
-                        Self { client, path: path.clone(), lease, fence: granted.fence, asked, asked_awake };
-                    // The grant may be that of an early try, and most of its time over.
-                    if asked.elapsed() < lease / 3 || taken.renew(TRY).await.is_ok() {
-                        return Ok(taken);
-                    }
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            let is_unknown = error.as_ref().is_some_and(|error| error.is_loss() || is_refused(error, Code::NoQuorum));
-            if let Some(error) = error
-                && (Instant::now() >= until || !error.is_worth_a_retry())
-            {
-                return Err(error);
-            }
-            sleep(PAUSE).await;
-            // Under the same key the same answer comes back: wanted where it was not heard, and nowhere else.
-            if !is_unknown {
-                (key, asked, asked_awake) = (drawn(), Instant::now(), lock::now());
-            }
-        }
-    }
-
+impl Lease<'_> {
     /// The number of the grant.
     pub(super) fn fence(&self) -> u64 {
         self.fence
@@ -110,9 +69,9 @@ impl<'a> Lease<'a> {
         }
     }
 
-    async fn renew(&mut self, wait: Duration) -> Result<(), ClientError> {
+    pub(super) async fn renew(&mut self, wait: Duration) -> Result<(), ClientError> {
         let (asked, asked_awake) = (Instant::now(), lock::now());
-        let request = Renewing { fence: self.fence, lease_ms: whole_ms(self.lease) };
+        let request = Renewing { fence: self.fence, lease_ms: granted_ms(self.lease) };
         let route = Route::new(&self.path).and("wait", &millis(wait));
         self.client.ask::<Granted>(&Ask::put(route).json(&request)).await?;
         (self.asked, self.asked_awake) = (asked, asked_awake);
@@ -132,13 +91,26 @@ impl<'a> Lease<'a> {
     }
 }
 
+/// What is to be said of a lease that cannot be had.
+pub(super) fn check(lease: Duration) -> Result<(), String> {
+    match LEASES.contains(&lease) {
+        true => Ok(()),
+        false => Err(format!("--lease is from {} to a day less {}", length(*LEASES.start()), length(APART))),
+    }
+}
+
+/// What the committee is asked for, so that nobody else is let in within the lease whatever agreed time makes of it.
+pub(super) fn granted_ms(lease: Duration) -> u64 {
+    whole_ms(lease + APART)
+}
+
 /// From when a grant was asked for to when a command is asked to end, and to when it is killed.
 fn ends(lease: Duration) -> (Duration, Duration) {
     let killed = lease - lease / 10;
     (killed - lock::GRACE.min(lease / 5), killed)
 }
 
-fn is_refused(error: &ClientError, code: Code) -> bool {
+pub(super) fn is_refused(error: &ClientError, code: Code) -> bool {
     matches!(error, ClientError::Refused(problem) if problem.code == code)
 }
 
@@ -158,5 +130,26 @@ mod tests {
             assert!(asked < killed && killed < lease && asked > lease / 3 * 2, "{lease:?}: {asked:?}, {killed:?}");
         }
         assert_eq!(ends(Duration::from_secs(15)), (Duration::from_millis(11_500), Duration::from_millis(13_500)));
+    }
+
+    /// The grant is dated by one primary and its end by another, each as far from the clock of a member that accepted both
+    /// as that lets pass; and this machine's clock is slower by a tenth.
+    #[test]
+    fn nobody_else_is_let_in_while_agreed_time_is_off_by_what_members_accept() {
+        let off = mesh_pbft::Config::default().time_bound;
+        for lease in [*LEASES.start(), Duration::from_secs(15), *LEASES.end()] {
+            let killed_at_the_members = ends(lease).1 * 10 / 9;
+            let free_at_the_members = Duration::from_millis(granted_ms(lease)) - off - off;
+            assert!(killed_at_the_members <= free_at_the_members, "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_one_that_the_ledger_grants() {
+        let ms = Duration::from_millis(1);
+        for lease in [*LEASES.start(), *LEASES.end()] {
+            assert!(check(lease).is_ok() && granted_ms(lease) <= 24 * 60 * 60 * 1000, "{lease:?}");
+        }
+        assert!(check(*LEASES.start() - ms).is_err() && check(*LEASES.end() + ms).is_err());
     }
 }

@@ -1,13 +1,14 @@
 //! `meshd lock`.
 //!
 //! A lock is a lease in agreed time. The command runs while the lease holds by this machine's clock, counted from before
-//! the grant was asked for, so that it ends here before anybody else is let in; when the lease is lost the command is
-//! ended. A guard between sees to that (`executor::lock`): also where this process is killed or stopped. What the command
+//! the grant was asked for; when the lease is lost the command is ended. Agreed time is the primaries', who may be off as
+//! far as the members accept, so the committee is asked for that much more: it ends here before anybody else is let in. A guard between sees to that (`executor::lock`): also where this process is killed or stopped. What the command
 //! writes elsewhere is guarded by the fence that it carries: a machine that was stopped meanwhile does not know that its
 //! time is over.
 
 mod held;
 mod lease;
+mod wish;
 
 use clap::Args;
 
@@ -19,12 +20,13 @@ use crate::config::Span;
 use crate::executor::lock::{ToHolder, shares_terminal};
 use held::{Ended, Held};
 use lease::Lease;
+use wish::Wish;
 
 #[derive(Debug, Args)]
 pub(super) struct Lock {
     /// What is locked.
     name: String,
-    /// How long it stays locked without a word from here; it is renewed at a third of that.
+    /// How long the command may run without a word from the committee; it is renewed at a third of that.
     #[arg(long, value_name = "TIME", default_value = "15s")]
     lease: Span,
     /// How long to wait while another holds it.
@@ -37,11 +39,24 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) async fn run(&self, global: &Global) -> Result<(), Failure> {
+        lease::check(self.lease.get()).map_err(Failure::Usage)?;
         let client = global.client()?;
         let mut signals = Signals::new()?;
-        let mut lease = tokio::select! {
-            taken = Lease::take(&client, &self.name, self.lease.get(), self.wait.get()) => taken?,
-            code = signals.next() => return Err(Failure::Ended(code)),
+        let mut wish = Wish::new(&client, &self.name, self.lease.get());
+        let taken = tokio::select! {
+            taken = wish.take(self.wait.get()) => taken.map_err(Failure::from),
+            code = signals.next() => Err(Failure::Ended(code)),
+        };
+        let mut lease = match taken {
+            Ok(lease) => lease,
+            Err(failure) => {
+                tokio::select! {
+                    () = wish.give_up() => {}
+                    // Who does not wait for that, either, says so.
+                    _ = signals.next() => {}
+                }
+                return Err(failure);
+            }
         };
         let code = match Held::start(&self.words, lease.fence(), lease.until()).await {
             Ok(Ok(held)) => Ok(hold(held, &mut lease, &mut signals).await),

@@ -1,6 +1,6 @@
 //! Where the results of a job go: below a directory, or in the order of the inputs to standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::api::result::TaskResult;
@@ -16,6 +16,8 @@ pub(in crate::cli) struct Delivery {
     output: Output,
     /// The name of each item; items beyond have their number.
     names: Vec<PathBuf>,
+    /// Items that are not printed.
+    quiet: BTreeSet<u64>,
     /// The item whose turn it is to be printed.
     next: u64,
     early: BTreeMap<u64, Early>,
@@ -44,7 +46,14 @@ const EARLY_LIMIT: usize = 64 * 1024 * 1024;
 
 impl Delivery {
     pub(in crate::cli) fn new(target: Target, output: Output, names: Vec<PathBuf>) -> Self {
-        Self { target, output, names, next: 0, early: BTreeMap::new(), early_bytes: 0 }
+        Self { target, output, names, quiet: BTreeSet::new(), next: 0, early: BTreeMap::new(), early_bytes: 0 }
+    }
+
+    /// Does not print these.
+    #[must_use]
+    pub(in crate::cli) fn quiet_about(mut self, quiet: BTreeSet<u64>) -> Self {
+        self.quiet = quiet;
+        self
     }
 
     pub(in crate::cli) fn name(&self, index: u64) -> PathBuf {
@@ -62,6 +71,7 @@ impl Delivery {
         match &self.target {
             Target::Directory(out) => out.take(client, &self.name(index), &result).await,
             Target::Nowhere => Ok(()),
+            Target::Print if self.quiet.contains(&index) => self.skip(client, index).await,
             Target::Print => {
                 let size = size(&result);
                 let early = match self.early_bytes + size <= EARLY_LIMIT {

@@ -18,22 +18,28 @@ use crate::client::Client;
 
 /// How an input reaches its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::cli) enum Way {
     /// As a file in the task's directory, named in the command.
     File,
     /// On standard input.
     Stdin,
     /// By its path, on a file system that all nodes share.
     InPlace,
+    /// Items that are made already.
+    Made,
 }
 
 /// The inputs of a job.
-pub(super) struct Items {
-    pub(super) header: JobHeader,
+pub(in crate::cli) struct Items {
+    pub(in crate::cli) header: JobHeader,
     pub(super) command: Vec<String>,
+    /// The program is given words, be it the input's name alone.
+    pub(super) takes_words: bool,
     pub(super) way: Way,
     pub(super) paths: Vec<PathBuf>,
-    pub(super) names: Vec<PathBuf>,
+    /// One for each item.
+    pub(in crate::cli) names: Vec<PathBuf>,
+    pub(super) made: Vec<Item>,
     /// Blobs that were put: a second attempt does not put them again.
     pub(super) put: Mutex<BTreeMap<u64, Input>>,
     /// What ended the last request's body early.
@@ -46,8 +52,14 @@ const AHEAD: usize = 6;
 const CHUNK_LINES: usize = 64;
 
 impl Items {
-    pub(super) fn count(&self) -> u64 {
-        self.paths.len() as u64
+    /// Of a job whose items are made already.
+    pub(in crate::cli) fn made(header: JobHeader, names: Vec<PathBuf>, made: Vec<Item>) -> Self {
+        let (command, paths, put, broken) = (Vec::new(), Vec::new(), Mutex::default(), Mutex::default());
+        Self { header, command, takes_words: true, way: Way::Made, paths, names, made, put, broken }
+    }
+
+    pub(in crate::cli) fn count(&self) -> u64 {
+        self.names.len() as u64
     }
 
     /// The header and the lines of the items in `wanted`, in their order. Ends early where an input cannot be had; why
@@ -82,8 +94,11 @@ impl Items {
 
     async fn item(&self, client: &Client, index: u64) -> Result<Item, Failure> {
         let at = usize::try_from(index).map_err(|_| Failure::Ended(exit::INTERNAL))?;
-        let (path, name) = (&self.paths[at], &self.names[at]);
         let mut item = Item { index: Some(index), ..Item::default() };
+        if self.way == Way::Made {
+            return Ok(Item { index: Some(index), ..self.made[at].clone() });
+        }
+        let (path, name) = (&self.paths[at], &self.names[at]);
         if self.way == Way::InPlace {
             let path = std::path::absolute(path)?;
             let path = path.to_str().ok_or_else(|| Failure::Usage(format!("{} is not UTF-8", path.display())))?;
@@ -102,9 +117,11 @@ impl Items {
             (Way::Stdin, Input::Text(text)) => item.stdin = Some(text),
             (Way::Stdin, Input::B64(b64)) => item.stdin_b64 = Some(b64),
             (Way::Stdin, Input::Blob(blob)) => item.stdin_blob = Some(blob),
-            (Way::File | Way::InPlace, input) => item.files.push(file_spec(as_text(name)?.to_owned(), input)),
+            (Way::File | Way::InPlace | Way::Made, input) => {
+                item.files.push(file_spec(as_text(name)?.to_owned(), input))
+            }
         }
-        if !self.command.is_empty() {
+        if self.takes_words {
             let text = name.to_string_lossy();
             item.argv = Some(fill(&self.command, &stand_in(path, &text), self.way == Way::File));
         }

@@ -35,6 +35,9 @@ impl Section for Capabilities {
             Ok(declared) if declared.iter().any(|(name, _)| name.as_str() == "zone") => {
                 report.wrong("declare", "says in which zone the node stands; that is node.zone's to say");
             }
+            Ok(declared) if declared.iter().any(|(name, _)| name.is_worker()) => {
+                report.wrong("declare", "has a kind of worker; those that are attached say that themselves");
+            }
             Ok(_) => {}
         }
     }

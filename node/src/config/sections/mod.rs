@@ -13,6 +13,8 @@ mod node;
 mod raft;
 mod tasks;
 mod tracing;
+mod wasm;
+mod workers;
 
 pub use api::Api;
 pub use auction::Auction;
@@ -27,6 +29,8 @@ pub use node::Node;
 pub use raft::Raft;
 pub use tasks::Tasks;
 pub use tracing::{LogFormat, Tracing};
+pub use wasm::Wasm;
+pub use workers::Workers;
 
 use super::Report;
 

@@ -3,9 +3,9 @@
 use super::slot::{Job, Slot};
 use crate::executor::config::ExecConfig;
 use crate::executor::guard::{self, FENCED, GUARD_ARGUMENT, HIDDEN, UNFENCED, WRITABLE};
-use crate::executor::outcome::{Containment, Failure, Level, OutDir, Outcome, Output};
+use crate::executor::outcome::{Containment, Failure, Level, Outcome};
 use crate::executor::pool::Desk;
-use crate::executor::protocol::{FromGuard, Kept, Report, take};
+use crate::executor::protocol::{FromGuard, take};
 use crate::executor::run::Limits;
 use std::ffi::OsString;
 use std::io;
@@ -191,7 +191,7 @@ async fn serve(slot: &Slot, mut guard: Guard, desk: &Desk, free: &impl Fn()) -> 
         match guard.next(slot).await {
             Ok(FromGuard::Report(report)) => {
                 if let Some(job) = slot.take_job() {
-                    let outcome = outcome(*report, &job, guard.containment);
+                    let outcome = Outcome::reported(*report, &job.out, Some(guard.containment));
                     free();
                     desk.finish(job.task, job.attempt, outcome).await;
                 }
@@ -290,30 +290,6 @@ impl Guard {
 
 fn is_blocking(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-}
-
-fn outcome(report: Report, job: &Job, containment: Containment) -> Outcome {
-    let mut in_files = false;
-    let mut output = |kept: Kept| match kept {
-        Kept::Inline(bytes) => Output::Inline(bytes.into()),
-        Kept::File { name, len, truncated } => {
-            in_files = true;
-            Output::File { path: job.out.join(name), len, truncated }
-        }
-    };
-    let (stdout, stderr) = (output(report.stdout), output(report.stderr));
-    let files = report.files.into_iter().map(|(name, kept)| (name, output(kept))).collect();
-    Outcome {
-        status: report.status,
-        stdout,
-        stderr,
-        files,
-        cpu: Duration::from_micros(report.cpu_us),
-        wall: Duration::from_micros(report.wall_us),
-        max_rss_bytes: report.max_rss_bytes,
-        containment: Some(containment),
-        directory: in_files.then(|| Arc::new(OutDir::new(job.out.clone()))),
-    }
 }
 
 /// What a guard that is gone could not remove.

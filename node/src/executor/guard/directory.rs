@@ -2,7 +2,8 @@
 
 use crate::executor::input::open_regular;
 use crate::executor::outcome::Failure;
-use crate::executor::protocol::{INLINE_BYTES, INLINE_FILES_BYTES, Kept, Order};
+use crate::executor::protocol::{INLINE_BYTES, INLINE_FILES_BYTES, Kept};
+use crate::executor::run::Limits;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -70,18 +71,24 @@ pub fn write(work: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// Takes over the named outputs. Nothing of the task runs any more, so what is looked at does not change.
 /// `all`: a missing one is a failure; else it is left out.
-pub fn collect(order: &Order, all: bool) -> Result<Vec<(String, Kept)>, Failure> {
-    if order.outputs.is_empty() {
+pub fn collect(
+    work: &Path,
+    out: &Path,
+    outputs: &[String],
+    limits: &Limits,
+    all: bool,
+) -> Result<Vec<(String, Kept)>, Failure> {
+    if outputs.is_empty() {
         return Ok(Vec::new());
     }
     let prepare = |error: io::Error| Failure::Prepare { what: "outputs".into(), error: error.to_string() };
-    let root = fs::canonicalize(&order.work).map_err(prepare)?;
+    let root = fs::canonicalize(work).map_err(prepare)?;
     let mut found: BTreeMap<&str, (PathBuf, u64)> = BTreeMap::new();
     let mut total = 0;
-    for name in &order.outputs {
+    for name in outputs {
         match locate(&root, name) {
-            Ok(Some((_, len))) if len > order.limits.file_bytes => {
-                return Err(Failure::FileTooLarge { limit: order.limits.file_bytes });
+            Ok(Some((_, len))) if len > limits.file_bytes => {
+                return Err(Failure::FileTooLarge { limit: limits.file_bytes });
             }
             Ok(Some((path, len))) => {
                 if found.insert(name, (path, len)).is_none() {
@@ -93,13 +100,13 @@ pub fn collect(order: &Order, all: bool) -> Result<Vec<(String, Kept)>, Failure>
             Err(why) => return Err(Failure::OutputRefused { path: name.clone(), why }),
         }
     }
-    let limit = order.limits.total_file_bytes;
+    let limit = limits.total_file_bytes;
     if total > limit {
         return Err(Failure::FilesTooLarge { bytes: total, limit });
     }
     let mut room = INLINE_FILES_BYTES;
     let kept = found.into_iter().enumerate().map(|(index, (name, (path, len)))| {
-        let kept = keep(&order.out, index, &path, len, &mut room).map_err(prepare)?;
+        let kept = keep(out, index, &path, len, &mut room).map_err(prepare)?;
         Ok((name.to_string(), kept))
     });
     kept.collect()
@@ -138,30 +145,6 @@ fn keep(out: &Path, index: usize, path: &Path, len: u64, room: &mut usize) -> io
     // A second name for the same inode is fine here: the task is over and its directory about to go.
     fs::hard_link(path, out.join(&name))?;
     Ok(Kept::File { name, len, truncated: false })
-}
-
-/// Whether the files below take more than `bytes` on the disk. Looks at so many entries at most, since a task may make a
-/// million: who hides behind them is ended with the others.
-pub fn holds_more_than(work: &Path, bytes: u64) -> bool {
-    const MOST_ENTRIES: usize = 10_000;
-    let mut taken = 0u64;
-    let mut looked_at = 0;
-    let mut open = vec![work.to_path_buf()];
-    while let Some(directory) = open.pop() {
-        // What cannot be read or has gone meanwhile counts as nothing.
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            looked_at += 1;
-            let Ok(data) = entry.metadata() else { continue };
-            if data.is_dir() {
-                open.push(entry.path());
-            }
-            taken = taken.saturating_add(data.blocks().saturating_mul(512));
-            if taken > bytes || looked_at > MOST_ENTRIES {
-                return taken > bytes;
-            }
-        }
-    }
-    false
 }
 
 /// Removes a directory and all in it. A task may leave a million nested directories, or ones without permissions; the
@@ -209,23 +192,5 @@ fn rename_to_top(path: &Path, work: &Path, number: &mut u64) -> io::Result<PathB
             fs::rename(path, &target)?;
             return Ok(target);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_directory_holds_is_the_sum_of_all_below() {
-        let work = tempfile::tempdir().unwrap();
-        let deep = work.path().join("a/b/c");
-        fs::create_dir_all(&deep).unwrap();
-        for at in 0..4 {
-            fs::write(deep.join(at.to_string()), vec![1; 100 << 10]).unwrap();
-        }
-        assert!(holds_more_than(work.path(), 300 << 10));
-        assert!(!holds_more_than(work.path(), 10 << 20));
-        assert!(!holds_more_than(&work.path().join("gone"), 0));
     }
 }

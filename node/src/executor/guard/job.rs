@@ -1,10 +1,10 @@
 //! One command, from its order to its report.
 
 use super::control::{Control, Gone};
-use super::directory;
 use super::sink::Sink;
 use super::spawn::{self, Command, Ended, Guard, SpawnError, Waited};
 use super::tree;
+use super::{directory, holdings};
 use crate::executor::input::open_regular;
 use crate::executor::outcome::{Failure, Status};
 use crate::executor::protocol::{Content, FromGuard, Kept, Order, Report, ToGuard};
@@ -364,13 +364,9 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Who filled the disk is ended before those who wrote little, and these before the node has no room to finish.
     fn look_at_disk(&mut self) {
         let limit = self.order.limits.free_bytes;
-        let free = rustix::fs::statvfs(&self.order.work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        let Ok(free) = free else { return };
-        let share = limit / 4;
-        if free < limit / 16 || free < limit && directory::holds_more_than(&self.order.work, share) {
+        if holdings::is_disk_full(&self.order.work, limit) {
             self.end(Failure::DiskFull { limit });
         }
     }
@@ -423,7 +419,10 @@ impl<'a> Job<'a> {
         let all = status == Status::Exit(0);
         let files = match &status {
             Status::Failed(_) => Ok(Vec::new()),
-            Status::Exit(_) | Status::Signal(_) => directory::collect(self.order, all),
+            Status::Exit(_) | Status::Signal(_) => {
+                let Order { work, out, outputs, limits, .. } = self.order;
+                directory::collect(work, out, outputs, limits, all)
+            }
         };
         let files = files.unwrap_or_else(|failure| {
             status = Status::Failed(failure);

@@ -6,12 +6,13 @@
 #[cfg(target_os = "linux")]
 mod capabilities;
 mod control;
-mod directory;
+pub(super) mod directory;
 #[cfg(target_os = "linux")]
 mod fence;
+pub(super) mod holdings;
 mod job;
 pub mod lock;
-mod sink;
+pub(super) mod sink;
 mod tree;
 
 #[cfg(target_os = "linux")]

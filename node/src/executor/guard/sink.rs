@@ -1,6 +1,6 @@
-//! Where a command's output goes: memory while it is little, a file beside the task's directory when it is more.
+//! Where a program's output goes: memory while it is little, a file beside the task's directory when it is more.
 //!
-//! A pipe and not a file from the start: most outputs are tiny, and making, filling, reading and removing two files
+//! From a command by a pipe and not a file from the start: most outputs are tiny, and making, filling, reading and removing two files
 //! costs more than all else the guard does for a short command. A pipe also makes the limit exact.
 
 use crate::executor::protocol::{INLINE_BYTES, Kept};
@@ -27,7 +27,12 @@ pub type SinkResult = std::io::Result<()>;
 impl Sink {
     /// `pipe` must not block.
     pub fn new(name: &'static str, pipe: OwnedFd, limit: u64) -> Self {
-        Self { name, pipe: Some(pipe.into()), head: Vec::new(), file: None, kept: 0, limit, overflown: false }
+        Self { pipe: Some(pipe.into()), ..Self::fed(name, limit) }
+    }
+
+    /// Of a program that writes through [`Sink::take`].
+    pub fn fed(name: &'static str, limit: u64) -> Self {
+        Self { name, pipe: None, head: Vec::new(), file: None, kept: 0, limit, overflown: false }
     }
 
     /// To poll for; `None` when the command has closed its end.
@@ -69,6 +74,12 @@ impl Sink {
         Ok(())
     }
 
+    /// Bytes until it is full.
+    #[cfg(feature = "wasm")]
+    pub fn room(&self) -> u64 {
+        self.limit - self.kept
+    }
+
     /// Whether there is something to remove when it is not reported.
     pub fn has_file(&self) -> bool {
         self.file.is_some()
@@ -82,7 +93,7 @@ impl Sink {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], out: &Path) -> SinkResult {
+    pub fn take(&mut self, bytes: &[u8], out: &Path) -> SinkResult {
         let room = (self.limit - self.kept).min(bytes.len() as u64) as usize;
         self.overflown |= room < bytes.len();
         let bytes = &bytes[..room];

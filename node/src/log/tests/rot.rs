@@ -22,6 +22,7 @@ fn log(sealed: bool) -> (SimDisk, Vec<Vec<u8>>, usize) {
     (disk, records, batches[batches.len() - 1].len())
 }
 
+/// Checklist item 21.
 #[test]
 fn a_flipped_bit_is_never_wrong_data_and_never_loses_a_sealed_record() {
     for sealed in [false, true] {

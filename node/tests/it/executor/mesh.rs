@@ -94,7 +94,7 @@ pub fn config(directory: PathBuf, level: Level, change: impl FnOnce(&mut Executo
     exec.level = level;
     exec.path = path.into();
     exec.grace = Duration::from_millis(300);
-    let mut config = ExecutorConfig { slots: 2, directory, exec: Some(exec) };
+    let mut config = ExecutorConfig { slots: 2, exec: Some(exec), ..ExecutorConfig::new(directory) };
     change(&mut config);
     config
 }

@@ -214,6 +214,7 @@ async fn moved(mesh: &Mesh, before: &BTreeMap<String, f64>, node: usize) {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_committee_grows_by_itself_and_replaces_who_is_gone() {
     let soon = |options: &mut meshd::testnet::Options| {
         options.more = "[committee]\nstay = \"2s\"\ngone_after = \"3s\"\n".into();

@@ -6,8 +6,9 @@ use super::{
 };
 use meshd::api::blobs::{BlobPage, BlobRow};
 use meshd::api::content::BlobLink;
-use meshd::api::submission::{ProgramSpec, TaskRequest, Terms};
+use meshd::api::submission::{ProgramSpec, TaskRequest};
 use meshd::api::tasks::submit::Submitted;
+use meshd::api::terms::Terms;
 use meshd::client::{Ask, Client, ClientError};
 use meshd::testnet::Testnet;
 
@@ -31,6 +32,8 @@ async fn sha256_of(client: &Client, blob: &BlobLink) -> Result<Submitted, Client
         stdin_blob: Some(blob.clone()),
         stdin_path: None,
         files: Vec::new(),
+        stdin_result: None,
+        after: Vec::new(),
     };
     client.ask(&Ask::post("/v1/tasks?wait=60s").json(&request)).await
 }

@@ -9,6 +9,7 @@ const COUNT: usize = 200;
 const TIME_OUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_frozen_node_delays_its_tasks_and_comes_back() {
     let mut mesh = Mesh::up(5).await;
     let job = hashes("frozen", COUNT);

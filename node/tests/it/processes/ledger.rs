@@ -17,6 +17,35 @@ fn told((code, said, stderr): (i32, Vec<Value>, String)) -> Value {
     said.into_iter().next().expect("a line")
 }
 
+/// Who made the network decides alone until it has met somebody. On a new disk, with its key and genesis put back, it would
+/// decide a second history, which would be proved as the first is.
+#[tokio::test]
+async fn the_maker_on_another_disk_decides_nothing_alone() {
+    let mut mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    let put = |wait: &'static str| ["memory", "put", "--namespace", "app", "key", "value", "--wait", wait];
+    told(ask(&mesh, 0, here.path(), &put("60s")).await);
+    let restarted = mesh.net.restart(0);
+    mesh.check(restarted);
+    let answers = mesh.net.wait_answers(0).await;
+    mesh.check(answers);
+    told(ask(&mesh, 0, here.path(), &put("60s")).await);
+
+    let ended = mesh.net.terminate(0);
+    mesh.check(ended);
+    let data = mesh.net.nodes()[0].data_dir.clone();
+    for name in ["founding", "store.redb"] {
+        std::fs::remove_file(data.join(name)).unwrap();
+    }
+    std::fs::remove_dir_all(data.join("log")).unwrap();
+    let started = mesh.net.start(0);
+    mesh.check(started);
+    let answers = mesh.net.wait_answers(0).await;
+    mesh.check(answers);
+    let (code, said, stderr) = ask(&mesh, 0, here.path(), &put("2s")).await;
+    assert_eq!(code, 75, "{said:?}{stderr}");
+}
+
 #[tokio::test]
 async fn a_decision_is_proved_with_the_nodes_gone_and_a_forged_byte_is_found() {
     let mut mesh = Mesh::up(4).await;

@@ -40,6 +40,7 @@ async fn held(mesh: &Mesh, at: &Path, lease: &str) -> (Child, [i32; 2]) {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_command_is_gone_before_anybody_else_is_let_in() {
     let mesh = Mesh::up(2).await;
     let here = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_stopped_node_keeps_no_verb_waiting() {
     let mut mesh = Mesh::up(3).await;
     let here = tempfile::tempdir().unwrap();
@@ -26,6 +27,7 @@ async fn a_stopped_node_keeps_no_verb_waiting() {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn waiting_goes_on_when_the_node_is_back() {
     let mut mesh = Mesh::up_with(3, |options| options.allow.push("sh".into())).await;
     let here = tempfile::tempdir().unwrap();
@@ -88,6 +90,7 @@ async fn waiting_goes_on_when_the_node_is_back() {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_job_whose_inputs_are_on_their_way_goes_on_through_the_next_node() {
     let mut mesh = Mesh::up(4).await;
     let here = tempfile::tempdir().unwrap();

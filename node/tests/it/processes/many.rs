@@ -29,6 +29,7 @@ async fn ten_nodes_work_together() {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn fifty_nodes_work_together() {
     work_on(50, 2_000).await;
 }

@@ -2,7 +2,8 @@
 
 use super::verbs::{lines, meshd, run};
 use super::{Mesh, PATIENCE, job, until};
-use meshd::api::submission::{ProgramSpec, Way};
+use meshd::api::submission::ProgramSpec;
+use meshd::api::terms::Way;
 use meshd::testnet::Tracker;
 use serde_json::Value;
 use std::collections::BTreeMap;

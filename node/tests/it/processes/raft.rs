@@ -275,6 +275,7 @@ async fn all_three_killed_at_once_go_on_with_all_that_was_acknowledged() {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn without_a_quorum_it_is_said_and_members_come_and_go() {
     let mut mesh = up(4).await;
     let here = tempfile::tempdir().unwrap();

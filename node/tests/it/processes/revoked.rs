@@ -15,6 +15,7 @@ fn offline(data_dir: &Path, words: &[&str]) -> Command {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn who_is_revoked_is_let_in_nowhere_until_it_is_invited_anew() {
     let mut mesh = Mesh::up(4).await;
     let here = tempfile::tempdir().unwrap();

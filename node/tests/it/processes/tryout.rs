@@ -21,6 +21,7 @@ async fn ok(tmp: &Path, words: &[&str]) -> Vec<Value> {
 }
 
 #[tokio::test]
+#[ignore = "drawn by the commit"]
 async fn a_demo_does_the_main_job_and_leaves_a_testnet_to_play_with() {
     let _turn = TURN.lock().await;
     let tmp = tempfile::tempdir().unwrap();

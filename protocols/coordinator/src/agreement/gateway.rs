@@ -5,7 +5,7 @@ use super::{
     Latencies,
     queue::{Batch, OPERATIONS, Queue, User},
 };
-use crate::RequestId;
+use crate::{Refusal, RequestId};
 use mesh_pbft::{Client, ClientConfig, ClientEffect, Recipient, Verified};
 use mesh_proto::{
     agreement::{AllRan, Operation, Ran},
@@ -49,17 +49,8 @@ struct Sent {
 #[derive(Debug)]
 pub enum Wish {
     Send(Recipient, Arc<Message>),
-    Answer {
-        request: RequestId,
-        index: u32,
-        at: Index,
-        ran: Ran,
-    },
-    /// The clock of this node is far from agreed time: nothing of it can be ordered.
-    TooNew {
-        request: RequestId,
-        index: u32,
-    },
+    Answer { request: RequestId, index: u32, at: Index, ran: Ran },
+    Refuse { request: RequestId, index: u32, why: Refusal },
 }
 
 impl Gateway {
@@ -198,15 +189,20 @@ impl Gateway {
             Outcome::Executed(bytes) => {
                 // One correct member says so: the encoding is what this build makes, or a later one's.
                 let ran = AllRan::decode(bytes).map(|all| all.0).unwrap_or_default();
-                let answers = self.queue.answer(batch, ran);
-                wishes.extend(answers.map(|((request, index), ran)| Wish::Answer { request, index, at, ran }));
+                let answers = self.queue.answer(batch, ran, false);
+                wishes.extend(answers.map(|((request, index), ran)| match ran {
+                    Some(ran) => Wish::Answer { request, index, at, ran },
+                    None => Wish::Refuse { request, index, why: Refusal::Forgotten },
+                }));
             }
             // Not executed, or executed and the answer is lost: the ledger tells a command that ran before from a new one.
             Outcome::TooOld(_) | Outcome::Forgotten => self.queue.ask_again(batch),
             Outcome::TooNew => {
+                // The clock of this node is far from agreed time: nothing of it can be ordered.
                 self.is_ahead = true;
                 let users = self.queue.finish(batch).into_iter().flatten();
-                wishes.extend(users.map(|(request, index)| Wish::TooNew { request, index }));
+                let why = Refusal::ClockAhead;
+                wishes.extend(users.map(|(request, index)| Wish::Refuse { request, index, why: why.clone() }));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::{
     fact::{Batch, Fact, PIECE},
+    judge::{Verdict, Verdicts},
     pages::Pages,
 };
 use mesh_ledger::{Corrupt, Event, Halt, Ledger, Map, Order, Rules, audit};
@@ -25,12 +26,16 @@ use std::{
     sync::Arc,
 };
 
+/// Verdicts on signatures that are not executed yet: more than gateways of a busy committee have under way, and some 6 MiB.
+pub const VERDICTS: usize = 1 << 16;
+
 /// Bytes of batches in one fact. A follower has no other fact that holds them.
 const RAN_BYTES: usize = 8 * 1024 * 1024;
 
 pub struct Keeper {
     genesis: Genesis,
     ledger: Ledger,
+    verdicts: Verdicts,
     /// Executed since the last checkpoint.
     since: Vec<Batch>,
     /// At checkpoints that somebody may still ask for.
@@ -60,6 +65,7 @@ impl Keeper {
         Self {
             genesis,
             ledger,
+            verdicts: Verdicts::new(VERDICTS),
             since: Vec::new(),
             states: BTreeMap::new(),
             held,
@@ -81,6 +87,11 @@ impl Keeper {
     }
 
     // Living.
+
+    /// Signatures were checked elsewhere.
+    pub fn judged(&mut self, verdicts: &[Verdict]) {
+        verdicts.iter().for_each(|verdict| self.verdicts.note(*verdict));
+    }
 
     /// Executes a batch, after the empty ones between it and the one before. Facts of the replica hold the requests that it
     /// `accepted` for this very number; the others are to be in one of these.
@@ -138,8 +149,8 @@ impl Keeper {
         }
     }
 
-    pub fn release(&mut self, below: Sequence, except: Option<Sequence>) {
-        self.states.retain(|sequence, _| *sequence >= below || Some(*sequence) == except);
+    pub fn release(&mut self, below: Sequence, except: &[Sequence]) {
+        self.states.retain(|sequence, _| *sequence >= below || except.contains(sequence));
     }
 
     pub fn state(&self, sequence: Sequence) -> Option<&Map> {
@@ -278,7 +289,7 @@ impl Keeper {
                 continue;
             }
             slots.push(match Operation::decode(bytes) {
-                Ok(Operation::Command(command)) => match self.check(*command) {
+                Ok(Operation::Command(command)) => match self.check(bytes, *command) {
                     Some(checked) => {
                         orders.push(Order::Command(Cow::Owned(checked)));
                         Slot::Command
@@ -296,8 +307,12 @@ impl Keeper {
         slots
     }
 
-    /// Signatures in commands are checked by every replica as it executes: all judge alike, whoever proposed it.
-    fn check(&self, command: Command) -> Option<Checked> {
+    /// Signatures in commands are checked by every replica, before it executes or as it does: all judge alike, whoever
+    /// proposed it.
+    fn check(&self, bytes: &[u8], command: Command) -> Option<Checked> {
+        if let Some(holds) = self.verdicts.on(bytes, &command.body) {
+            return holds.then(|| Checked::committed(command));
+        }
         Checked::check(command, &self.genesis, |evidence| self.proves(evidence)).ok()
     }
 

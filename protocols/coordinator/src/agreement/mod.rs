@@ -1,11 +1,14 @@
 //! Agreement in the brain: the ordering port of a gateway, and on members of the committee the replica with the ledger
 //! under it. Holds machines and wires.
 
+mod asked;
 mod certified;
 mod fact;
 mod follower;
 mod gateway;
+mod gathered;
 mod import;
+mod judge;
 mod keeper;
 mod latencies;
 mod pages;
@@ -15,7 +18,9 @@ mod seat;
 mod ticks;
 mod view;
 
+pub use asked::Asked;
 pub use fact::{Batch, Fact};
+pub use judge::{Judge, Verdict, judge};
 pub use latencies::Latencies;
 pub use pages::{PAGE_KEY, Pages};
 pub use port::{Begin, EngineStanding, Executed, Ordered, PortEffect, PortInput};
@@ -29,7 +34,7 @@ use keeper::Keeper;
 use mesh_ledger::{Ledger, Map, Rules};
 use mesh_pbft::{ClientConfig, Recipient, Snapshot, Verified, Verifier};
 use mesh_proto::{
-    agreement::{Operation, Question, Ran, Reply, Standing},
+    agreement::{Operation, Question, Reply, Standing},
     codec,
     domain::Epoch,
     genesis::{Engine, Genesis},
@@ -85,38 +90,6 @@ pub struct Agreement {
     piece: Vec<u8>,
 }
 
-/// What agreement asks of the coordinator, in this order.
-pub enum Asked {
-    Persist(Fact),
-    Send {
-        to: NodeId,
-        message: Arc<Message>,
-    },
-    /// A question to a member, with the id under which the answer comes back.
-    Ask {
-        to: NodeId,
-        question: Question,
-    },
-    Answer {
-        request: RequestId,
-        index: u32,
-        at: Index,
-        ran: Ran,
-    },
-    TooNew {
-        request: RequestId,
-        index: u32,
-    },
-    SumUp {
-        sequence: Sequence,
-        state: Map,
-    },
-    Verify(Arc<Snapshot>),
-    Halted(String),
-    Accused(NodeId, Accused),
-    Port(PortEffect),
-}
-
 impl Agreement {
     pub fn new(setup: Setup, store: StoreId) -> Result<Self, EpochConfigError> {
         let network = setup.genesis.network_id();
@@ -154,18 +127,18 @@ impl Agreement {
     /// What the store holds: the pages of a state, and the facts that go with it, in their order.
     pub fn load<'a>(&mut self, pages: &[(Digest, Octets)], facts: impl Iterator<Item = &'a [u8]>) {
         self.has_history = true;
-        if let Some(port) = &mut self.port {
-            let facts = facts.filter_map(|bytes| codec::decode(bytes, Fact::LIMIT).ok());
-            return facts.for_each(|fact| port.note(&fact));
-        }
-        if let Err(why) = self.load_state(pages) {
+        // Under Raft the state is its engine's.
+        if self.port.is_none()
+            && let Err(why) = self.load_state(pages)
+        {
             self.broken.get_or_insert(why);
             return;
         }
         for bytes in facts {
-            match codec::decode(bytes, Fact::LIMIT) {
-                Ok(fact) => self.seat.iter_mut().for_each(|seat| seat.load(&fact)),
-                Err(error) => {
+            match (codec::decode(bytes, Fact::LIMIT), &mut self.port) {
+                (Ok(fact), Some(port)) => port.note(&fact),
+                (Ok(fact), None) => self.seat.iter_mut().for_each(|seat| seat.load(&fact)),
+                (Err(error), _) => {
                     self.broken.get_or_insert(error.to_string());
                 }
             }
@@ -331,6 +304,17 @@ impl Agreement {
     pub fn handle(&mut self, now: Now, verified: Verified, asked: &mut Vec<Asked>) {
         self.take(now, verified, asked);
         self.refresh(now, asked);
+    }
+
+    /// Signatures in operations were checked that are to be executed here, or may be.
+    pub fn judged(&mut self, verdicts: &[Verdict]) {
+        let keeper = match &mut self.port {
+            Some(port) => port.keeper_mut(),
+            None => self.seat.as_mut().map(|seat| &mut seat.keeper),
+        };
+        if let Some(keeper) = keeper {
+            keeper.judged(verdicts);
+        }
     }
 
     pub fn summed_up(&mut self, now: Now, sequence: Sequence, root: &Digest, asked: &mut Vec<Asked>) {
@@ -526,7 +510,7 @@ impl Agreement {
             match wish {
                 Wish::Send(to, message) => self.send(now, to, message, asked),
                 Wish::Answer { request, index, at, ran } => asked.push(Asked::Answer { request, index, at, ran }),
-                Wish::TooNew { request, index } => asked.push(Asked::TooNew { request, index }),
+                Wish::Refuse { request, index, why } => asked.push(Asked::Refuse { request, index, why }),
             }
         }
     }

@@ -1,9 +1,12 @@
 //! Users' operations that have no outcome yet, on their way into requests, whichever engine orders them.
 
 use crate::RequestId;
-use mesh_proto::agreement::{Operation, Ran};
+use mesh_proto::{
+    agreement::{Operation, Ran},
+    ledger::{Body, Outcome, Rejection},
+};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     sync::Arc,
 };
 
@@ -36,9 +39,12 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Asked {
-    /// Nobody waits for a tick of this node's own.
     users: Vec<User>,
     is_query: bool,
+    /// This node's own, with nobody to ask it again: evidence. Of ticks there is always another.
+    is_own: bool,
+    /// A request of before carried it, too, and may have had it run.
+    is_repeat: bool,
 }
 
 /// What goes into one request: commands, or a question.
@@ -69,7 +75,10 @@ impl Queue {
             return false;
         }
         let is_query = matches!(operation, Operation::Query(_));
-        self.attach(Arc::clone(&bytes), Asked { users: user.into_iter().collect(), is_query });
+        let is_tick = matches!(operation, Operation::Command(command) if command.body == Body::Tick);
+        let is_own = user.is_none() && !is_tick;
+        let asked = Asked { users: user.into_iter().collect(), is_query, is_own, is_repeat: false };
+        self.attach(Arc::clone(&bytes), asked);
         if is_new {
             self.waiting_bytes += bytes.len();
             self.waiting.push_back(bytes);
@@ -165,9 +174,12 @@ impl Queue {
             Some(asked) if asked.users.is_empty() => return,
             Some(_) => {}
             None => batch.operations.retain(|operation| {
-                let is_waited_for = self.asked.get(operation).is_some_and(|asked| !asked.users.is_empty());
+                let is_waited_for =
+                    self.asked.get(operation).is_some_and(|asked| asked.is_own || !asked.users.is_empty());
                 if !is_waited_for {
                     self.asked.remove(operation);
+                } else if let Some(asked) = self.asked.get_mut(operation) {
+                    asked.is_repeat = true;
                 }
                 is_waited_for
             }),
@@ -176,27 +188,45 @@ impl Queue {
     }
 
     /// It has an outcome: who waits for each operation, in their order.
-    pub fn finish(&mut self, Batch { operations, question }: Batch) -> Vec<Vec<User>> {
-        match question {
-            Some(asked) => vec![asked.users],
-            None => operations.iter().map(|operation| self.take(operation).unwrap_or_default().users).collect(),
-        }
+    pub fn finish(&mut self, batch: Batch) -> Vec<Vec<User>> {
+        self.close(batch).into_iter().map(|asked| asked.users).collect()
     }
 
     /// What each who waited is to be told: the outcomes, in the order of the operations. What has none was refused.
-    pub fn answer(&mut self, batch: Batch, ran: Vec<Ran>) -> impl Iterator<Item = (User, Ran)> {
+    ///
+    /// Nothing where that cannot be known: a command that was sent more than once (`is_repeat`: this whole request was) may
+    /// have run before the ledger forgot all that is as old, and whoever hears `Stale` may take it for new.
+    pub fn answer(
+        &mut self,
+        batch: Batch,
+        ran: Vec<Ran>,
+        is_repeat: bool,
+    ) -> impl Iterator<Item = (User, Option<Ran>)> {
         let ran = ran.into_iter().chain(std::iter::repeat(Ran::Refused));
-        let all = self.finish(batch).into_iter().zip(ran);
-        all.flat_map(|(users, ran)| {
-            let ran = std::iter::repeat_n(ran, users.len());
-            users.into_iter().zip(ran)
+        let all = self.close(batch).into_iter().zip(ran);
+        all.flat_map(move |(asked, ran)| {
+            let is_stale = matches!(ran, Ran::Outcome(Outcome::Rejected(Rejection::Stale { .. })));
+            let told = (!is_stale || !(is_repeat || asked.is_repeat)).then_some(ran);
+            let told = std::iter::repeat_n(told, asked.users.len());
+            asked.users.into_iter().zip(told)
         })
+    }
+
+    fn close(&mut self, Batch { operations, question }: Batch) -> Vec<Asked> {
+        match question {
+            Some(asked) => vec![asked],
+            None => operations.iter().map(|operation| self.take(operation).unwrap_or_default()).collect(),
+        }
     }
 
     fn attach(&mut self, operation: Bytes, more: Asked) {
         self.users += more.users.len();
-        let asked = self.asked.entry(operation).or_insert_with(|| Asked { users: Vec::new(), is_query: more.is_query });
-        asked.users.extend(more.users);
+        match self.asked.entry(operation) {
+            Entry::Vacant(place) => {
+                place.insert(more);
+            }
+            Entry::Occupied(asked) => asked.into_mut().users.extend(more.users),
+        }
     }
 
     fn take(&mut self, operation: &Bytes) -> Option<Asked> {

@@ -3,6 +3,7 @@
 use super::{
     Setup,
     fact::Fact,
+    gathered::Gathered,
     import::Fetching,
     keeper::{self, Keeper},
 };
@@ -26,6 +27,8 @@ pub struct Seat {
     /// The root that the committee certified for the state that is being fetched.
     target: Option<(Sequence, Digest)>,
     fetching: Option<Fetching>,
+    /// By the fetch before, which came to nothing.
+    gathered: Gathered,
     most_bytes: u64,
     /// Why this replica has stopped, beyond what it says itself.
     halted: Option<String>,
@@ -59,6 +62,7 @@ impl Seat {
             keeper: Keeper::new(setup.genesis.clone(), setup.rules),
             target: None,
             fetching: None,
+            gathered: Gathered::default(),
             // The limit is on what is added: what is kept about it comes on top.
             most_bytes: setup.rules.state_bytes.saturating_mul(2),
             halted: None,
@@ -265,12 +269,13 @@ impl Seat {
                     return Some(Input::Installed { sequence: summary.sequence, state: Roots::EMPTY });
                 };
                 let base = self.keeper.ledger().snapshot();
-                self.fetching = Some(Fetching::new(now.mono, summary.sequence, root, &base, self.most_bytes));
+                let (target, gathered) = ((summary.sequence, root), std::mem::take(&mut self.gathered));
+                self.fetching = Some(Fetching::new(now.mono, target, &base, gathered, self.most_bytes));
                 self.fetch(now, effects);
                 self.install(effects)
             }
             Effect::Release { below, except } => {
-                self.keeper.release(below, except);
+                self.keeper.release(below, &except);
                 None
             }
             Effect::Event(event) => {
@@ -347,8 +352,10 @@ impl Seat {
     /// All nodes are here: their entries become facts, and with the replica's own fact behind them the state.
     fn install(&mut self, effects: &mut Vec<SeatEffect>) -> Option<Input> {
         if let Some(fetching) = self.fetching.take_if(|fetching| fetching.is_fruitless()) {
-            // The replica aims at what they have now.
-            return Some(Input::Installed { sequence: fetching.sequence, state: Roots::EMPTY });
+            // The replica aims at what they have now, of which most is the same.
+            let sequence = fetching.sequence;
+            self.gathered = fetching.into_gathered();
+            return Some(Input::Installed { sequence, state: Roots::EMPTY });
         }
         let fetching = self.fetching.take_if(|fetching| fetching.is_complete())?;
         let sequence = fetching.sequence;
@@ -369,3 +376,6 @@ impl Seat {
         Some(Input::Installed { sequence, state })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
-use super::{Agreement, Latencies};
+use super::{Agreement, Latencies, Seat, first_epoch};
 use mesh_proto::{
     agreement::Standing,
+    codec,
     genesis::Engine,
     id::{Digest, NodeId},
-    ledger::Index,
-    pbft::{EpochConfig, Sequence, View},
+    ledger::{Index, Query, Row},
+    limits,
+    pbft::{EpochConfig, Evidence, Sequence, View},
     time::Wall,
 };
 use std::sync::Arc;
@@ -25,6 +27,9 @@ pub struct AgreementView {
     /// Of the requests of this node.
     pub latencies: Latencies,
     pub replica: Option<ReplicaView>,
+    /// Whom this node's replica has caught at contradicting itself, with the proof, as far as its ledger does not keep it:
+    /// not yet, for want of a quorum or of time; or never, as it is too long for that or the committee is another by now.
+    pub caught: Vec<(NodeId, Arc<Evidence>)>,
     /// Where the members of the committee say that they stand; none from who did not answer.
     pub members: Vec<(NodeId, Option<Standing>)>,
     pub counters: Vec<(String, u64)>,
@@ -98,10 +103,35 @@ impl Agreement {
             under_way: under_way as u64,
             latencies: latencies.clone(),
             replica,
+            caught: self.seat.as_ref().map(|seat| self.caught(seat)).unwrap_or_default(),
             members: Vec::new(),
             counters: self.counters(),
             epoch,
         }
+    }
+
+    /// A bounded number for each member of this epoch and the one before.
+    fn caught(&self, seat: &Seat) -> Vec<(NodeId, Arc<Evidence>)> {
+        let ledger = seat.keeper.ledger();
+        let is_kept = |accused: NodeId, evidence: &Evidence| {
+            ledger.answer(&Query::Evidence(accused)).rows.iter().any(|row| match row {
+                Row::Evidence(kept) => codec::decode::<Evidence>(&kept.proof, limits::EVIDENCE_BYTES)
+                    .is_ok_and(|kept| kept.is_about_the_same(evidence)),
+                _ => false,
+            })
+        };
+        let caught = seat.replica.evidence().filter_map(|evidence| {
+            let accused = self.committee_of(seat, evidence)?.member(evidence.replica)?;
+            (!is_kept(accused, evidence)).then(|| (accused, Arc::clone(evidence)))
+        });
+        caught.collect()
+    }
+
+    /// Of the epoch that it is from: a member has another number in another one.
+    fn committee_of(&self, seat: &Seat, evidence: &Evidence) -> Option<EpochConfig> {
+        let mut since = seat.replica.chain().iter().map(|end| &end.summary.config);
+        let of_it = since.find(|config| config.epoch == evidence.epoch);
+        of_it.cloned().or_else(|| first_epoch(&self.setup).ok().filter(|first| first.epoch == evidence.epoch))
     }
 
     /// Counters since the start, by name.

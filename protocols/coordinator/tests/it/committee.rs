@@ -12,8 +12,9 @@ use mesh_proto::{
         Outcome, ProposalId, Propose, Query, Row, Seat, SignedMotion, SignedVote, Threshold, Vote,
     },
     pbft::{self, Sequence},
+    time::Wall,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 fn command(user_key: u64, body: Body) -> Operation {
     let id = CommandId {
@@ -74,14 +75,7 @@ fn who_contradicts_itself_is_named_where_it_is_caught_and_where_the_proof_is_kep
     // Members are numbered in the order of their ids. The last is no primary of the first views.
     let named = *council.brain(0).agreement().unwrap().committee().last().unwrap();
     let liar = (0..4).find(|at| node(*at) == named).unwrap();
-    let network = council.network();
-    for said in [1, 2] {
-        let place = (pbft::View::ZERO, Sequence::new(12));
-        let who = (Epoch(0), pbft::ReplicaId::new(3));
-        let digest = Digest::from_bytes([said; 32]);
-        let vote = pbft::Vote::sign(&key(liar), &network, pbft::Phase::Commit, who, place, digest);
-        council.say(liar, (liar + 1) % 4, &pbft::Message::Commit(vote));
-    }
+    contradict(&mut council, liar, (liar + 1) % 4);
     council.run_until(20_000, |council| council.accused.len() == 5);
     let (caught, kept): (Vec<&_>, Vec<&_>) =
         council.accused.iter().partition(|(_, _, how)| matches!(how, Accused::Caught { kind: "commits" }));
@@ -91,6 +85,61 @@ fn who_contradicts_itself_is_named_where_it_is_caught_and_where_the_proof_is_kep
     assert_eq!(who, BTreeSet::from([0, 1, 2, 3]));
     let kept = council.brain(0).agreement().unwrap().look(&Query::Evidence(named)).unwrap();
     assert_eq!(kept.rows.len(), 1);
+}
+
+/// Checklist item 40: without a quorum nothing can be brought against anybody in the ledger, and the operator sees it all the
+/// same, as that of this node alone.
+#[test]
+fn what_is_caught_without_a_quorum_is_shown_until_the_ledger_keeps_it() {
+    let mut council = Council::new(4, 4);
+    order(&mut council, 0, 1, put(1, "a", b"one"));
+    let named = *council.brain(0).agreement().unwrap().committee().last().unwrap();
+    let liar = (0..4).find(|at| node(*at) == named).unwrap();
+    let (at, others) = ((liar + 1) % 4, [(liar + 2) % 4, (liar + 3) % 4]);
+    let caught = |council: &Council| council.brain(at).agreement().unwrap().view().caught;
+    assert!(caught(&council).is_empty());
+    others.iter().for_each(|other| council.kill(*other));
+    contradict(&mut council, liar, at);
+    council.run(5_000);
+    let shown = caught(&council);
+    assert_eq!((shown.len(), shown[0].0, shown[0].1.conflict.kind()), (1, named, "commits"));
+    others.iter().for_each(|other| council.start(*other));
+    council.run_until(60_000, |council| caught(council).is_empty());
+    let kept = council.brain(at).agreement().unwrap().look(&Query::Evidence(named)).unwrap();
+    assert_eq!(kept.rows.len(), 1);
+}
+
+/// A member votes for two batches under one number.
+fn contradict(council: &mut Council, liar: usize, to: usize) {
+    for said in [1, 2] {
+        let place = (pbft::View::ZERO, Sequence::new(12));
+        let who = (Epoch(0), pbft::ReplicaId::new(3));
+        let digest = Digest::from_bytes([said; 32]);
+        let vote = pbft::Vote::sign(&key(liar), &council.network(), pbft::Phase::Commit, who, place, digest);
+        council.say(liar, to, &pbft::Message::Commit(vote));
+    }
+}
+
+/// Checklist item 39: keys are free. A member that relays what it signed with many of them takes no lanes with that; what it
+/// relays of a node that is known is ordered.
+#[test]
+fn a_member_relays_for_nodes_of_the_network_alone() {
+    let mut council = Council::new(6, 4);
+    let primary = council.brain(0).agreement().unwrap().committee()[0];
+    let primary = (0..4).find(|at| node(*at) == primary).unwrap();
+    let (liar, network, ran) = ((primary + 1) % 4, council.network(), executed(&council, primary));
+    let relay = |council: &mut Council, gateway: usize| {
+        let operation = Operation::encode(&Operation::Query(get("a")));
+        let operations = pbft::Operations::pack([&operation[..]]).unwrap();
+        let number = pbft::RequestNumber::starting(Wall(1_800_000_000_000));
+        let request = pbft::Request::sign(&key(gateway), &network, number, operations);
+        council.say(liar, primary, &pbft::Message::Request(Arc::new(request)));
+        council.run(100);
+    };
+    relay(&mut council, 77);
+    assert_eq!(executed(&council, primary), ran);
+    relay(&mut council, 5);
+    assert_eq!(executed(&council, primary), ran.next());
 }
 
 #[test]

@@ -109,7 +109,16 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     ];
     let files = vec(("[a-z/]{1,20}", payload.clone()), 0..3);
     (status, payload.clone(), payload, files, any::<u64>(), any::<u64>()).prop_map(
-        |(status, stdout, stderr, files, cpu_us, wall_us)| Outcome { status, stdout, stderr, files, cpu_us, wall_us },
+        |(status, stdout, stderr, files, cpu_us, wall_us)| Outcome {
+            status,
+            stdout,
+            stderr,
+            files,
+            cpu_us,
+            wall_us,
+            seal: None,
+            count: None,
+        },
     )
 }
 

@@ -85,16 +85,17 @@ fn any_reply() -> impl Strategy<Value = QueryReply> {
         (option::of(any::<u64>()), vec(any_candidate(), 0..4), any::<u32>())
             .prop_map(|(again_ms, candidates, more)| Outlook { again_ms, candidates, more }),
     );
-    let told =
-        (option::of(any_held()), option::of(vec(any_node(), 0..4)), any::<bool>(), vec(line, 0..4), lack, outlook);
+    let (held, driving) = (option::of(any_held()), option::of(vec(any_node(), 0..4)));
+    let told = (held, driving, any::<bool>(), vec(line, 0..4), lack, outlook, vec(any_task(), 0..4));
     prop_oneof![
-        told.prop_map(|(held, driving, running, story, lack, outlook)| QueryReply::Task {
+        told.prop_map(|(held, driving, running, story, lack, outlook, awaits)| QueryReply::Task {
             held,
             driving,
             running,
             story,
             lack,
-            outlook
+            outlook: outlook.map(Box::new),
+            awaits
         }),
         vec(any_summary(), 0..4).prop_map(QueryReply::List),
         vec(any_task(), 0..4).prop_map(QueryReply::Prefix),

@@ -84,6 +84,8 @@ fn samples() -> Vec<(&'static str, Fact)> {
         files: vec![("a".into(), inline)],
         cpu_us: 1,
         wall_us: 2,
+        seal: None,
+        count: None,
     };
     let ending = Ending { how: How::Failed, by: Some((2, node(2))), outcome: Some(outcome.clone()), at: NOW };
     let why = "its executor is gone".into();

@@ -4,7 +4,7 @@ use mesh_proto::{
     capability::{Capabilities, Requirements},
     codec,
     id::{NetworkId, NodeId, StoreId, TaskId},
-    task::{Octets, Outcome, Payload, Priority, Program, Spec, Status, Strategy, TaskKey},
+    task::{Octets, OnIsolation, Outcome, Payload, Priority, Program, Spec, Status, Strategy, TaskKey},
     time::{Mono, Now, Wall},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -52,6 +52,9 @@ pub fn spec_of(key: &[u8], program: Program) -> Octets {
         unique: false,
         requirements: Requirements::default(),
         strategy: Strategy::default(),
+        on_isolation: OnIsolation::default(),
+        redundancy: 1,
+        after: Vec::new(),
         trace: [0; 16],
     })
     .into()
@@ -237,6 +240,8 @@ impl World {
             files: Vec::new(),
             cpu_us: 1,
             wall_us: 1,
+            seal: None,
+            count: None,
         };
         self.inboxes[at].push(Input::Executed { task, attempt, outcome: Arc::new(outcome) });
     }

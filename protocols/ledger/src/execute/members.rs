@@ -62,6 +62,11 @@ pub fn admit(state: &mut State, credential: &Credential) -> Result<Done, Rejecti
     if let Some(at) = revoked.filter(|at| credential.invited() <= *at) {
         return Err(Rejection::Revoked { at });
     }
+    // Anybody may show a credential, as often as they like: one from before a revocation must not come back into force
+    // behind the later one that undid that, nor one with a role that it does not have any more.
+    if known.is_some_and(|member| credential.invited() < member.invited) {
+        return Err(Rejection::Already);
+    }
     let newcomer = known.is_none() || revoked.is_some();
     if known.is_none() && state.meta.members >= state.meta.rules.members {
         return Err(Rejection::TooMany);

@@ -107,6 +107,27 @@ fn who_was_revoked_comes_back_by_a_later_invitation_only() {
 }
 
 #[test]
+fn an_earlier_credential_does_not_undo_a_later_one() {
+    let mut world = World::new();
+    let old = world.invite(1, 2, Role::Full, START);
+    assert_eq!(admit(&mut world, old.clone()), done(Done::Kept));
+    world.pass(10).govern(Change::Revoke(node(2)));
+    world.pass(10);
+    assert_eq!(world.admit(2, Role::Client), done(Done::Kept));
+    let now = (Role::Client, None, None, false);
+    assert_eq!(member(&world, 2), Some(now));
+    assert_eq!(admit(&mut world, old), rejected(Rejection::Already));
+    assert!(world.events.is_empty());
+    assert_eq!(member(&world, 2), Some(now), "what it was before it was revoked is over");
+    // Without a revocation, too.
+    let (early, late) = (world.invite(1, 3, Role::Full, START), world.invite(1, 3, Role::Worker, world.now));
+    for credential in [late.clone(), early, late] {
+        admit(&mut world, credential);
+        assert_eq!(member(&world, 3), Some((Role::Worker, None, None, false)));
+    }
+}
+
+#[test]
 fn members_are_bounded() {
     let mut world = World::with(Rules { members: 3, checkpoint_interval: 8, ..Rules::default() }, 1);
     assert_eq!(world.admit(2, Role::Worker), done(Done::Kept));

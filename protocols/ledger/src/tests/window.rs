@@ -1,7 +1,8 @@
-use super::world::{World, done, index, lock, propose, put, rejected};
+use super::world::{START, World, done, index, lock, node, propose, put, rejected};
 use crate::{Ledger, Rules};
 use mesh_proto::{
-    ledger::{Body, Command, Done, Index, Outcome, Rejection},
+    ledger::{Body, Change, Command, Done, Evidence, Index, Outcome, Query, Rejection},
+    role::Role,
     task::Octets,
     time::Wall,
 };
@@ -27,6 +28,35 @@ fn a_repeat_is_answered_and_not_run() {
     let mut of_another = first;
     of_another.id.principal = "bob".parse().unwrap();
     assert!(matches!(world.batch(vec![of_another]).remove(0), Outcome::Done(Done::Granted { .. })));
+}
+
+/// Checklist item 40: the accused can foretell the id under which evidence is brought, and have something harmless ordered under it first.
+#[test]
+fn what_proves_itself_cannot_be_kept_out_by_taking_its_id() {
+    let mut world = World::of(4);
+    let evidence = |n: u8| Evidence { accused: node(2), proof: Octets::from(&[n][..]) };
+    let accusation = world.command("meshd", Body::Evidence(evidence(1)));
+    let before = |body| Command { body, ..accusation.clone() };
+    assert!(matches!(world.batch(vec![before(put("a", "1"))]).remove(0), Outcome::Done(_)));
+    assert_eq!(world.batch(vec![before(Body::Evidence(evidence(2)))]), vec![done(Done::Kept)]);
+    assert_eq!(world.batch(vec![accusation.clone()]), vec![done(Done::Kept)]);
+    assert_eq!(world.ledger.answer(&Query::Evidence(node(2))).rows.len(), 2);
+    // A repeat is one all the same.
+    assert_eq!(world.batch(vec![accusation.clone()]), vec![done(Done::Kept)]);
+    assert!(world.events.is_empty());
+    // And the id stays the first one's.
+    assert_eq!(world.batch(vec![before(put("a", "2"))]), vec![rejected(Rejection::Reused)]);
+
+    for body in [
+        Body::Admit(Box::new(world.invite(1, 5, Role::Worker, START))),
+        Body::Motion(world.signed_motion(1, Change::CommitteeRemove(node(4)))),
+        Body::Support(world.signed_support(1, 1, 7)),
+    ] {
+        let proof = world.command("ada", body);
+        world.batch(vec![Command { body: put("a", "1"), ..proof.clone() }]);
+        let outcome = world.batch(vec![proof]).remove(0);
+        assert!(!matches!(outcome, Outcome::Rejected(Rejection::Reused)), "{outcome:?}");
+    }
 }
 
 #[test]

@@ -103,9 +103,13 @@ impl World {
     }
 
     pub fn motion(&mut self, by: u8, change: Change) -> Outcome {
-        let motion = Motion { serial: self.ledger.serial(), change };
-        let signed = SignedMotion::sign(&key(by), &self.genesis.network_id(), motion);
+        let signed = self.signed_motion(by, change);
         self.run(Body::Motion(signed))
+    }
+
+    pub fn signed_motion(&self, by: u8, change: Change) -> SignedMotion {
+        let motion = Motion { serial: self.ledger.serial(), change };
+        SignedMotion::sign(&key(by), &self.genesis.network_id(), motion)
     }
 
     /// A change by the maker, who governs; and on to the next checkpoint.
@@ -150,9 +154,13 @@ impl World {
     }
 
     pub fn support(&mut self, number: u8, version: u16, store: u64) -> Outcome {
-        let support = Support { version, store: StoreId(store), at: self.ledger.index() };
-        let signed = SignedSupport::report(&key(number), &self.genesis.network_id(), support);
+        let signed = self.signed_support(number, version, store);
         self.run(Body::Support(signed))
+    }
+
+    pub fn signed_support(&self, number: u8, version: u16, store: u64) -> SignedSupport {
+        let support = Support { version, store: StoreId(store), at: self.ledger.index() };
+        SignedSupport::report(&key(number), &self.genesis.network_id(), support)
     }
 
     pub fn propose(&mut self, change: impl FnOnce(&mut Propose)) -> ProposalId {

@@ -1,9 +1,10 @@
 use super::{Accepted, Durable, Entered, Held, Kept, Standing};
 use crate::{Fact, table::Table};
 use mesh_proto::{
+    domain::Epoch,
     id::Digest,
     key::Signature,
-    pbft::{Batch, ClientEntry, EpochCertificate, Request, Sequence, Summary, View},
+    pbft::{Batch, ClientEntry, EpochCertificate, ReplicaId, Request, Sequence, Summary, View},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,6 +39,7 @@ impl Durable {
                 self.evidence.entry((evidence.epoch, evidence.replica)).or_default().push(Arc::clone(evidence));
             }
             Fact::Amnesia => self.amnesia = true,
+            Fact::Halted { alarm } => self.halted = Some(alarm.clone()),
         }
     }
 
@@ -111,6 +113,9 @@ impl Durable {
             return;
         }
         self.config = Arc::new(certificate.summary.config.clone());
+        // What was caught in the last epoch may be on its way to where it is judged; of older ones nobody judges any more.
+        let oldest = Epoch(self.config.epoch.0.saturating_sub(1));
+        self.evidence = self.evidence.split_off(&(oldest, ReplicaId::new(0)));
         self.chain.push(Arc::clone(certificate));
         self.view = View::ZERO;
         self.standing = Standing::Active;

@@ -3,7 +3,7 @@
 mod apply;
 mod retell;
 
-use crate::table::Table;
+use crate::{Alarm, table::Table};
 use mesh_proto::{
     domain::Epoch,
     id::Digest,
@@ -33,6 +33,8 @@ pub struct Durable {
     pub bodies: BTreeMap<Digest, Kept<Request>>,
     pub evidence: BTreeMap<(Epoch, ReplicaId), Vec<Arc<Evidence>>>,
     pub amnesia: bool,
+    /// Why it has stopped for good.
+    pub halted: Option<Alarm>,
 }
 
 /// Whether the replica takes part in its view. Section 4.4.
@@ -102,6 +104,7 @@ impl Durable {
             bodies: BTreeMap::new(),
             evidence: BTreeMap::new(),
             amnesia: false,
+            halted: None,
         }
     }
 

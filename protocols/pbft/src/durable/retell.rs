@@ -38,6 +38,7 @@ impl Durable {
         if self.amnesia {
             facts.push(Fact::Amnesia);
         }
+        facts.extend(self.halted.clone().map(|alarm| Fact::Halted { alarm }));
         facts
     }
 

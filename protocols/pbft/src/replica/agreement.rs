@@ -108,6 +108,9 @@ impl Replica {
             self.drop_offer(sequence);
             return;
         }
+        if !self.bears_with(turn, sequence, &batch) {
+            return;
+        }
         self.accept(turn, sequence, &offer, &batch, &bodies);
     }
 
@@ -151,7 +154,8 @@ impl Replica {
         };
         self.persist(turn, fact);
         self.counters.accepted += 1;
-        batch.requests.iter().for_each(|request| self.pool.mark_proposed(request));
+        let limits = self.relay_limits();
+        batch.requests.iter().for_each(|request| self.pool.mark_proposed(turn.now.mono, limits, request));
     }
 
     /// prepared(v, n, d): the accepted proposal and prepares of others, together a quorum. The primary's proposal stands

@@ -71,9 +71,19 @@ impl Replica {
             self.broadcast(turn, Message::Checkpoint(vote));
         }
         self.check_stable(turn, sequence);
+        self.adopt_target(turn, sequence);
         self.execute(turn);
         self.try_install(turn);
         Ok(())
+    }
+
+    /// The proof of a checkpoint that was made here now may have come before.
+    fn adopt_target(&mut self, turn: &mut Turn<'_>, sequence: Sequence) {
+        let is_new = self.halted.is_none() && sequence > self.durable.low();
+        let target = self.behind.target.clone().filter(|target| is_new && target.summary.sequence == sequence);
+        if let Some(certificate) = target {
+            self.adopt_stable(turn, certificate);
+        }
     }
 
     /// Somebody else's. Above the window it says that this replica is behind.
@@ -132,7 +142,7 @@ impl Replica {
             return;
         }
         let epoch = self.durable.config.epoch;
-        self.keep_pinned(turn);
+        self.keep_pinned(turn.now.mono);
         self.persist(turn, Fact::Stable { certificate });
         self.counters.stable += 1;
         self.event(turn, Event::StableAt(sequence));

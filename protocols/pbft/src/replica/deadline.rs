@@ -12,14 +12,17 @@ impl Replica {
         }
         let is_backup = !self.is_primary();
         let new_view = self.suspicion.new_view_due.filter(|_| !self.durable.is_active());
-        let relay = self.pool.next_relay().filter(|_| self.relays_to().is_some());
-        let stall = self.behind.target.as_ref().filter(|_| self.transfer.is_none()).map(|_| self.stalled_until());
+        let relay = self.pool.next_relay(self.relay_limits()).filter(|_| self.relays_to().is_some());
+        // One that was reached waits for the own state to be summed up, and not for a transfer.
+        let target = self.behind.target.as_ref().filter(|target| target.summary.sequence > self.executed);
+        let stall = target.filter(|_| self.transfer.is_none()).map(|_| self.stalled_until());
         let due = [
             self.status_due(),
             self.wants.due(),
             self.pending_views.values().map(|pending| pending.due).min(),
             self.propose_due(),
-            relay.map(|since| since + self.config.relay_after),
+            self.strangers.due(),
+            relay,
             self.request_due(),
             self.idle_due().filter(|_| is_backup),
             self.pace.due,
@@ -38,6 +41,7 @@ impl Replica {
         let turn = &mut Turn { now, effects };
         self.propose(turn);
         self.relay(turn);
+        self.look_at_strangers(turn);
         self.fetch(turn);
         self.fetch_view_changes(turn);
         self.suspect(turn);

@@ -4,11 +4,14 @@ use super::{Replica, Turn};
 use crate::{Alarm, Body, Effect, Execution, Membership, Rejection, changed, table::Verdict};
 use mesh_proto::{
     id::{Digest, NodeId},
-    pbft::{Answered, Batch, Outcome, RequestNumber, Sequence},
+    pbft::{Answered, Batch, EpochConfig, Outcome, RequestNumber, Sequence},
     task::Octets,
     time::Wall,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A batch that was given out for execution.
 #[derive(Debug)]
@@ -57,15 +60,18 @@ impl Replica {
         // All of them first: settling one may let go of another that waits under the same number.
         let bodies: Vec<Body> = batch.requests.iter().filter_map(|digest| self.body(digest)).collect();
         assert_eq!(bodies.len(), batch.requests.len(), "a batch executes whole");
-        let mut requests = Vec::new();
+        let (mut requests, mut has_evicted) = (Vec::new(), false);
+        let mut executed: BTreeMap<NodeId, Vec<(RequestNumber, usize)>> = BTreeMap::new();
         for body in bodies {
             let (gateway, number, asked) = (body.request.gateway, body.request.number, body.digest);
             let verdict = self.table.judge(&config, &gateway, number, self.time);
             self.pool.settle(&gateway, number, RequestNumber::ZERO);
             let (request, outcome) = match verdict {
                 Verdict::New => {
-                    self.table.begin(&config, gateway, number, asked, sequence);
+                    has_evicted |= self.table.begin(&config, gateway, number, asked, sequence);
                     running.requests.push((gateway, number, asked));
+                    let size = body.request.operations.as_bytes().len();
+                    executed.entry(gateway).or_default().push((number, size));
                     requests.push(body);
                     continue;
                 }
@@ -80,6 +86,10 @@ impl Replica {
             };
             running.settled.push((gateway, Answered { number, request, outcome }));
         }
+        self.settle_old(&config, &running, has_evicted);
+        for (gateway, executed) in executed {
+            self.pool.make_room(&config, &self.config, turn.now.mono, &gateway, &executed);
+        }
         self.counters.skipped_requests += (batch.requests.len() - requests.len()) as u64;
         self.issued = sequence;
         let is_empty = requests.is_empty();
@@ -89,6 +99,23 @@ impl Replica {
         self.running.push_back(running);
         if self.running.len() == 1 && is_empty {
             self.finish_empty(turn);
+        }
+    }
+
+    /// What waits under a number that is too old by now waits in vain: no primary takes it in, and none is to be left for it.
+    fn settle_old(&mut self, config: &EpochConfig, running: &Running, has_evicted: bool) {
+        let executed = running.requests.iter().map(|(gateway, ..)| *gateway);
+        let mut gateways: BTreeSet<NodeId> = executed.collect();
+        if has_evicted {
+            gateways.extend(self.pool.gateways());
+        }
+        for gateway in gateways {
+            let waiting = self.pool.numbers(&gateway);
+            let is_old = |number: &RequestNumber| {
+                matches!(self.table.judge(config, &gateway, *number, self.time), Verdict::TooOld(_))
+            };
+            let old: Vec<RequestNumber> = waiting.take_while(is_old).collect();
+            old.into_iter().for_each(|number| self.pool.settle(&gateway, number, RequestNumber::ZERO));
         }
     }
 
@@ -116,6 +143,7 @@ impl Replica {
         }
         self.finish(turn, outcomes);
         self.finish_empty(turn);
+        self.strangers.look(turn.now.mono);
         self.execute(turn);
         self.propose(turn);
         self.try_install(turn);
@@ -160,7 +188,7 @@ impl Replica {
         }
     }
 
-    fn body(&self, digest: &Digest) -> Option<Body> {
+    pub(super) fn body(&self, digest: &Digest) -> Option<Body> {
         let kept = self.durable.bodies.get(digest);
         let kept = kept.map(|kept| Body { digest: *digest, request: Arc::clone(&kept.value) });
         kept.or_else(|| self.pool.get(digest).or_else(|| self.stash.get(digest)).cloned())

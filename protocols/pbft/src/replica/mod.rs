@@ -12,12 +12,14 @@ mod fetch;
 mod invariants;
 mod new_view;
 mod pace;
+mod pins;
 mod primary;
 mod requests;
 mod restart;
 mod serve;
 mod slot;
 mod status;
+mod strangers;
 mod suspicion;
 mod transfer;
 mod view_change;
@@ -41,13 +43,14 @@ use mesh_proto::{
 };
 use new_view::PendingView;
 use pace::Pace;
-use serve::Pins;
+use pins::Pins;
 use slot::Slot;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
+use strangers::Strangers;
 use suspicion::Suspicion;
 use transfer::{Behind, Transfer};
 
@@ -110,6 +113,7 @@ pub struct Replica {
     pending_views: BTreeMap<ReplicaId, PendingView>,
     suspicion: Suspicion,
     pace: Pace,
+    strangers: Strangers,
 
     // Checkpoints and catching up.
     checkpoint_votes: BTreeMap<Sequence, Votes>,
@@ -187,6 +191,7 @@ impl Replica {
             pending_views: BTreeMap::new(),
             suspicion: Suspicion::new(config.timeout),
             pace: Pace::new(config.pace_floor),
+            strangers: Strangers::default(),
             checkpoint_votes: BTreeMap::new(),
             behind: Behind::default(),
             transfer: None,
@@ -358,6 +363,9 @@ impl Replica {
     }
 
     fn halt(&mut self, turn: &mut Turn<'_>, alarm: Alarm) {
+        if alarm.outlives_a_restart() && self.durable.halted.is_none() {
+            self.persist(turn, Fact::Halted { alarm: alarm.clone() });
+        }
         self.halted = Some(alarm.clone());
         turn.effects.push(Effect::Halt(alarm));
     }

@@ -160,6 +160,7 @@ impl Replica {
         self.refresh_snapshot();
         self.suspicion.enter(turn.now.mono);
         self.pace.enter(turn.now.mono, self.config.pace_floor);
+        self.strangers.renew(turn.now.mono + self.strangers_period());
         self.pool.renew(turn.now.mono);
         self.proposal_seen = turn.now.mono;
         self.proposed = plan.last().max(self.executed);

@@ -64,7 +64,7 @@ impl Replica {
             return false;
         }
         let patience = self.suspicion.timeout / self.config.idle_divisor.max(1);
-        let is_unmet = self.pool.oldest().is_some_and(|since| since + patience <= now);
+        let is_unmet = self.pool.oldest_watched().is_some_and(|since| since + patience <= now);
         let (count, required) = (std::mem::take(&mut self.pace.count), self.pace.required());
         self.pace.best = self.pace.best.max(count);
         self.pace.due = (self.pool.len() > 0).then(|| now + self.config.pace_period);

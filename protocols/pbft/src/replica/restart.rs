@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 impl Replica {
     /// Once, behind the facts; also at the very first start. What was executed behind the last checkpoint is executed
-    /// again, once its commits are there again; what was said is said again, in the same words, to whoever lacks it.
+    /// again, once its commits are there again; what was said is said again, in the same words, to whoever lacks it. One that
+    /// has stopped for good says why, and stays as it is.
     pub fn restarted(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let turn = &mut Turn { now, effects };
         if self.lost && !self.durable.amnesia {
@@ -22,6 +23,9 @@ impl Replica {
         self.suspicion.enter(now.mono);
         (self.last_progress, self.proposal_seen) = (now.mono, now.mono);
         self.refresh_snapshot();
+        if let Some(alarm) = self.durable.halted.clone() {
+            return self.halt(turn, alarm);
+        }
         self.remember_own_words(turn);
         if self.durable.held() < self.durable.config.start
             && let Some(end) = self.durable.chain.last().cloned()

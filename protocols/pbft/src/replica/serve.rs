@@ -1,43 +1,15 @@
 //! Answers to those who are behind. Each answer proves itself, so anybody may be asked.
 
 use super::{Replica, Turn};
-use crate::{Effect, Rejection, table::Table};
+use crate::{Effect, Rejection};
 use mesh_proto::{
     id::{Digest, NodeId},
     limits,
-    merkle::{Path, Tree},
-    pbft::{Chunk, ClientEntry, Fetch, Message, Part, Request, Sequence, View, ViewChange},
+    merkle::Path,
+    pbft::{Chunk, Fetch, Message, Part, Request, Sequence, View, ViewChange},
     task::Octets,
-    time::Mono,
 };
 use std::sync::Arc;
-
-/// Snapshots that somebody fetches from: of the stable checkpoint, and of one before it, which is kept when that moves on:
-/// a transfer takes longer than an interval under load.
-#[derive(Debug, Default)]
-pub struct Pins {
-    stable: Option<Pin>,
-    past: Option<Pin>,
-}
-
-#[derive(Debug)]
-struct Pin {
-    sequence: Sequence,
-    until: Mono,
-    table: Table,
-    tree: Option<Tree>,
-}
-
-impl Pin {
-    /// An entry of the table, and its path.
-    fn piece(&mut self, index: u32) -> Option<(ClientEntry, Path)> {
-        if self.tree.is_none() {
-            self.tree = self.table.tree();
-        }
-        let path = self.tree.as_ref()?.path(index)?;
-        Some((self.table.entry(index)?, path))
-    }
-}
 
 impl Replica {
     pub(super) fn on_fetch(&mut self, turn: &mut Turn<'_>, from: NodeId, fetch: Fetch) -> Result<(), Rejection> {
@@ -87,7 +59,7 @@ impl Replica {
         part: Part,
         index: u32,
     ) -> Result<(), Rejection> {
-        let pin = self.pin(turn.now.mono, sequence)?;
+        let pin = self.pin(turn.now.mono, from, sequence)?;
         match part {
             Part::State => turn.effects.push(Effect::ReadPiece { to: from, sequence, index }),
             Part::Clients => {
@@ -109,34 +81,5 @@ impl Replica {
         path: Path,
     ) {
         self.send(turn, to, Message::Chunk(Chunk { sequence, part: Part::State, index, bytes, path }));
-    }
-
-    fn pin(&mut self, now: Mono, sequence: Sequence) -> Result<&mut Pin, Rejection> {
-        let until = now + self.config.pin_for;
-        let is_stable = self.durable.stable.as_ref().is_some_and(|stable| stable.summary.sequence == sequence);
-        let pin = match is_stable {
-            true => {
-                let held = self.durable.checkpoints.get(&sequence).ok_or(Rejection::Unasked)?;
-                let fresh = || Pin { sequence, until, table: held.table.clone(), tree: None };
-                self.pins.stable.get_or_insert_with(fresh)
-            }
-            false => {
-                let past = self.pins.past.as_mut().filter(|past| past.sequence == sequence);
-                past.ok_or(Rejection::Unasked)?
-            }
-        };
-        pin.until = until;
-        Ok(pin)
-    }
-
-    /// The stable checkpoint moves on: what is being fetched stays for a while, one at a time.
-    pub(super) fn keep_pinned(&mut self, turn: &Turn<'_>) {
-        let is_wanted = |pin: &Pin| pin.until > turn.now.mono;
-        let stable = self.pins.stable.take().filter(is_wanted);
-        self.pins.past = self.pins.past.take().filter(is_wanted).or(stable);
-    }
-
-    pub(super) fn pinned(&self) -> Option<Sequence> {
-        self.pins.past.as_ref().map(|pin| pin.sequence)
     }
 }

@@ -80,7 +80,7 @@ impl Replica {
         let Suspicion { timeout, moved, again, .. } = self.suspicion;
         // A slot that is proposed, or prepared, and stuck.
         let slot = self.first_proposed().map(|since| since.max(moved));
-        let oldest = [self.pool.oldest(), slot].into_iter().flatten().min();
+        let oldest = [self.pool.oldest_watched(), slot].into_iter().flatten().min();
         let oldest = oldest.map(|oldest| oldest.max(again) + timeout);
         [oldest, self.change_due()].into_iter().flatten().min()
     }
@@ -104,7 +104,7 @@ impl Replica {
             return None;
         }
         let Suspicion { timeout, again, .. } = self.suspicion;
-        let since = self.pool.oldest_unproposed()?.max(self.proposal_seen).max(again);
+        let since = self.pool.oldest_owed()?.max(self.proposal_seen).max(again);
         let began_with = self.durable.entered.as_ref().filter(|entered| entered.message.view == self.durable.view);
         let runs_again = began_with.is_some_and(|entered| !entered.message.proposals.is_empty());
         let is_first = runs_again && self.proposal_seen <= self.suspicion.since;

@@ -155,6 +155,9 @@ impl Replica {
 
     /// Once all pieces are here and what runs is done: nothing is executed between this and the answer.
     pub(super) fn try_install(&mut self, turn: &mut Turn<'_>) {
+        if self.halted.is_some() {
+            return;
+        }
         let is_busy = !self.running.is_empty() || self.summing.is_some();
         let executed = self.executed;
         let Some(transfer) = &mut self.transfer else { return };
@@ -190,7 +193,7 @@ impl Replica {
             return Ok(());
         }
         let epoch = self.durable.config.epoch;
-        self.keep_pinned(turn);
+        self.keep_pinned(turn.now.mono);
         let clients = transfer.clients.into_values().collect();
         self.persist(turn, Fact::Installed { certificate: transfer.target, clients });
         self.counters.installed += 1;

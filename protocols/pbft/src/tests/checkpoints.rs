@@ -3,11 +3,11 @@
 use super::bench::*;
 use crate::{Alarm, Effect, Fact, Input, Membership, Rejection};
 use mesh_proto::{
-    id::Digest,
+    id::{Digest, NodeId},
     merkle::Tree,
     pbft::{
         Batch, Chunk, ClientEntry, EpochCertificate, Executed, Fetch, Message, Outcome, Part, RequestNumber, Roots,
-        Status, Summary, state_leaf,
+        Sequence, Status, Summary, state_leaf,
     },
     task::Octets,
 };
@@ -40,7 +40,7 @@ fn a_quorum_makes_a_checkpoint_stable() {
     assert_eq!((standing.low, standing.high), (seq(8), seq(24)));
     let written: Vec<_> = bench.effects.iter().filter(|effect| matches!(effect, Effect::Persist(_))).collect();
     assert!(matches!(written[..], [Effect::Persist(Fact::Stable { .. })]));
-    assert!(bench.effects.contains(&Effect::Release { below: seq(8), except: None }));
+    assert!(bench.effects.contains(&Effect::Release { below: seq(8), except: Vec::new() }));
     assert!(bench.replica.retell().iter().all(|fact| !matches!(fact, Fact::Accepted { .. })), "the log is empty");
 }
 
@@ -68,6 +68,37 @@ fn execution_goes_on_while_a_state_is_summed_up() {
     // What is told of it after a restart is that as well.
     bench.stabilize(seq(8));
     assert_eq!(bench.restart().replica.stable(), bench.replica.stable());
+}
+
+/// Checklist items 33 and 34: the proof of a checkpoint may come before its number is executed here, or its state summed up.
+/// Then it is taken, and until then nothing is due for it.
+#[test]
+fn a_proof_that_comes_early_is_taken_when_the_own_state_is_there() {
+    let mut other = Bench::new(2, 4);
+    other.order_up_to(seq(8));
+    let certificate = other.certificate(&other.own_checkpoint(seq(8)));
+    let mut bench = Bench::new(1, 4);
+    bench.order_up_to(seq(7));
+    bench.give(0, Message::Stable(Arc::new(certificate))).unwrap();
+    bench.is_summing_up = true;
+    bench.order_up_to(seq(8));
+    bench.wait(Duration::from_millis(700));
+    assert_eq!(bench.counters().transfers, 0);
+    bench.is_summing_up = false;
+    bench.serve();
+    assert_eq!(bench.replica.standing().low, seq(8));
+}
+
+/// Checklist item 33: a proof of another state than the own one stops the replica, though it came first.
+#[test]
+fn a_proof_that_comes_early_and_is_of_another_state_stops_the_replica() {
+    let mut bench = Bench::new(1, 4);
+    bench.order_up_to(seq(7));
+    let certificate = bench.certificate(&bench.summary(seq(8)));
+    bench.give(0, Message::Stable(Arc::new(certificate))).unwrap();
+    assert_eq!(bench.replica.standing().halted, None);
+    bench.order_up_to(seq(8));
+    assert!(matches!(bench.replica.standing().halted, Some(Alarm::Diverged { .. })));
 }
 
 /// Checklist item 33: what is signed covers state, clients, time and configuration.
@@ -100,7 +131,12 @@ fn a_replica_that_diverged_stops() {
         _ => None,
     });
     assert!(matches!(alarm, Some(Alarm::Diverged { stable, .. }) if stable == other));
-    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Persist(_) | Effect::Release { .. })));
+    let is_why = |fact: &Fact| matches!(fact, Fact::Halted { alarm: of } if Some(of) == alarm.as_ref());
+    let overwrites = |effect: &Effect| match effect {
+        Effect::Persist(fact) => !is_why(fact),
+        effect => matches!(effect, Effect::Release { .. }),
+    };
+    assert!(!bench.effects.iter().any(overwrites), "{:?}", bench.effects);
     let given = bench.give(0, bench.pre_prepare((view(0), seq(9)), &Batch::null()));
     assert!(matches!(given, Err(No::Rejected(Rejection::Halted(_)))));
 }
@@ -169,15 +205,15 @@ fn enough_far_checkpoints_make_it_ask() {
 }
 
 /// A checkpoint at 40 that others hold: two pieces of state, one client.
-struct Far {
-    certificate: EpochCertificate,
+pub(super) struct Far {
+    pub certificate: EpochCertificate,
     state: Tree,
     pieces: [Octets; 2],
     clients: Tree,
     entry: ClientEntry,
 }
 
-fn far(bench: &Bench) -> Far {
+pub(super) fn far(bench: &Bench) -> Far {
     let pieces = [&b"one"[..], b"two"].map(Octets::from);
     let state = Tree::new(&[state_leaf(&pieces[0]), state_leaf(&pieces[1])]).unwrap();
     let outcome = Outcome::Executed(Octets::from(&b"ok"[..]));
@@ -208,7 +244,7 @@ impl Far {
 }
 
 /// Whom each piece was asked of.
-fn questions(bench: &Bench) -> Vec<(u8, Part, u32)> {
+pub(super) fn questions(bench: &Bench) -> Vec<(u8, Part, u32)> {
     let mut asked = Vec::new();
     for replica in 0..4 {
         let node = bench.node(replica);
@@ -231,7 +267,7 @@ fn begin_transfer() -> (Bench, Far, Vec<(u8, Part, u32)>) {
     (bench, far, asked)
 }
 
-fn give_piece(bench: &mut Bench, far: &Far, (from, part, index): (u8, Part, u32)) -> Result<(), No> {
+pub(super) fn give_piece(bench: &mut Bench, far: &Far, (from, part, index): (u8, Part, u32)) -> Result<(), No> {
     let message = match part {
         Part::State => far.piece(index),
         Part::Clients => far.client(),
@@ -393,14 +429,114 @@ fn what_is_being_fetched_is_not_released() {
     assert!(bench.effects.contains(&Effect::ReadPiece { to: reader, sequence: seq(8), index: 0 }));
     bench.order_up_to(seq(16));
     bench.stabilize(seq(16));
-    assert!(bench.effects.contains(&Effect::Release { below: seq(16), except: Some(seq(8)) }));
+    assert!(bench.effects.contains(&Effect::Release { below: seq(16), except: vec![seq(8)] }));
     bench.give(3, question(Part::Clients, 0)).unwrap();
     assert!(bench.sent_to(reader).iter().any(|message| matches!(message, Message::Chunk(_))));
     assert!(bench.give(3, question(Part::Clients, 1)).is_err(), "there is one client");
     bench.wait(Duration::from_secs(11));
     bench.order_up_to(seq(24));
     bench.stabilize(seq(24));
-    assert!(bench.effects.contains(&Effect::Release { below: seq(24), except: None }));
+    assert!(bench.effects.contains(&Effect::Release { below: seq(24), except: Vec::new() }));
+}
+
+/// What was kept at the last stable checkpoint beside its own state.
+fn kept(bench: &Bench) -> Vec<Sequence> {
+    let kept = bench.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Release { except, .. } => Some(except.clone()),
+        _ => None,
+    });
+    kept.unwrap()
+}
+
+fn ask_for_state(bench: &mut Bench, from: NodeId, sequence: u64) -> Result<(), No> {
+    bench.give_from(from, Message::Fetch(Fetch::State { sequence: seq(sequence), part: Part::State, index: 0 }))
+}
+
+fn make_stable(bench: &mut Bench, sequence: u64) {
+    bench.order_up_to(seq(sequence));
+    bench.stabilize(seq(sequence));
+}
+
+/// Checklist item 35: who goes on asking for an old state does not have it kept in place of what another fetches.
+#[test]
+fn a_pin_of_one_is_not_in_the_way_of_another() {
+    let mut bench = Bench::new(1, 4);
+    let (liar, reader) = (bench.node(0), bench.node(3));
+    make_stable(&mut bench, 8);
+    ask_for_state(&mut bench, liar, 8).unwrap();
+    make_stable(&mut bench, 16);
+    ask_for_state(&mut bench, liar, 8).unwrap();
+    ask_for_state(&mut bench, reader, 16).unwrap();
+    make_stable(&mut bench, 24);
+    assert_eq!(kept(&bench), [seq(8), seq(16)]);
+    assert_eq!(ask_for_state(&mut bench, reader, 16), Ok(()));
+    // Of each what it asked for last.
+    ask_for_state(&mut bench, liar, 24).unwrap();
+    make_stable(&mut bench, 32);
+    assert_eq!(kept(&bench), [seq(16), seq(24)]);
+}
+
+/// Checklist item 35: a state is kept for a while, however often it is asked for.
+#[test]
+fn no_pin_is_for_ever() {
+    let mut bench = Bench::new(1, 4);
+    let liar = bench.node(0);
+    make_stable(&mut bench, 8);
+    ask_for_state(&mut bench, liar, 8).unwrap();
+    make_stable(&mut bench, 16);
+    for _ in 0..11 {
+        bench.wait(Duration::from_secs(5));
+        ask_for_state(&mut bench, liar, 8).unwrap();
+    }
+    make_stable(&mut bench, 24);
+    assert_eq!(kept(&bench), [seq(8)], "after 55 s");
+    bench.wait(Duration::from_secs(5));
+    assert_eq!(ask_for_state(&mut bench, liar, 8), Err(No::Rejected(Rejection::Unasked)), "after 60 s");
+    make_stable(&mut bench, 32);
+    assert_eq!(kept(&bench), []);
+}
+
+/// Checklist item 35: nodes that are no members have a few states kept for them, all of them together, and take no
+/// member's place.
+#[test]
+fn strangers_have_few_pins() {
+    let mut bench = Bench::new(1, 4);
+    let stranger = |n: u8| gateway_key(100 + n).node_id();
+    for n in 0..6 {
+        make_stable(&mut bench, 8 * (u64::from(n) + 1));
+        ask_for_state(&mut bench, stranger(n), 8 * (u64::from(n) + 1)).unwrap();
+    }
+    let reader = bench.node(3);
+    ask_for_state(&mut bench, reader, 48).unwrap();
+    make_stable(&mut bench, 56);
+    assert_eq!(kept(&bench), [8, 16, 24, 32, 48].map(seq));
+}
+
+/// Checklist item 35: nor do strangers that go on asking keep the next one out for ever.
+#[test]
+fn who_had_a_state_kept_for_long_makes_room() {
+    let mut bench = Bench::new(1, 4);
+    let stranger = |n: u8| gateway_key(100 + n).node_id();
+    make_stable(&mut bench, 8);
+    for _ in 0..7 {
+        for n in 0..4 {
+            ask_for_state(&mut bench, stranger(n), 8).unwrap();
+            bench.wait(Duration::from_millis(1));
+        }
+        bench.wait(Duration::from_secs(9));
+    }
+    make_stable(&mut bench, 16);
+    ask_for_state(&mut bench, stranger(4), 16).unwrap();
+    make_stable(&mut bench, 24);
+    assert_eq!(kept(&bench), [8, 16].map(seq), "the fifth has a place");
+    // One that lost its own may have that of another that is as old, and not of one that has just come.
+    (0..3).for_each(|n| ask_for_state(&mut bench, stranger(n), 24).unwrap());
+    make_stable(&mut bench, 32);
+    assert_eq!(kept(&bench), [16, 24].map(seq));
+    ask_for_state(&mut bench, stranger(3), 32).unwrap();
+    ask_for_state(&mut bench, stranger(5), 32).unwrap();
+    make_stable(&mut bench, 40);
+    assert_eq!(kept(&bench), [16, 24].map(seq), "nobody else was there for long");
 }
 
 /// Checklist items 34 and 35: others show the NEW-VIEW that they are in, to whoever is behind; it is active there then, and

@@ -1,8 +1,14 @@
 //! What is on the disk before what is sent.
 
-use super::bench::*;
-use crate::{Config, Effect, Fact};
-use mesh_proto::pbft::{Batch, Message};
+use super::{
+    bench::*,
+    checkpoints::{far, give_piece, questions},
+};
+use crate::{Config, Effect, Fact, Rejection};
+use mesh_proto::{
+    id::Digest,
+    pbft::{Batch, Message},
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The row of section D: this fact is in the effects before this message.
@@ -248,4 +254,74 @@ fn who_lost_its_disk_does_not_vote() {
     bench.give(2, Message::Status(status)).unwrap();
     let peer = bench.node(2);
     assert!(bench.sent_to(peer).iter().any(|message| matches!(message, Message::Decided(_))));
+}
+
+/// What is left of it, after a restart from what it has written, and from what its store tells.
+fn stays_halted(bench: &Bench) {
+    let alarm = bench.replica.standing().halted.expect("it has stopped");
+    let told = bench.replica.retell();
+    for facts in [bench.facts.clone(), told] {
+        let mut again = Bench::with(bench.me, bench.epoch.clone(), Config::default(), facts, false);
+        assert_eq!(again.take(), [Effect::Halt(alarm.clone())], "it is said again, and nothing else");
+        assert_eq!(again.replica.held(), bench.replica.held());
+        let standing = again.replica.standing();
+        assert_eq!((standing.halted.as_ref(), standing.is_voting), (Some(&alarm), false));
+        let stable = again.certificate(&again.summary(seq(8)));
+        for message in [
+            again.pre_prepare((view(0), seq(9)), &Batch::null()),
+            again.decided(&[0, 2, 3], (view(0), seq(9)), &Batch::null()),
+            Message::Stable(Arc::new(stable)),
+            Message::Request(request(1)),
+        ] {
+            let from = if matches!(message, Message::Request(_)) { request(1).gateway } else { again.node(0) };
+            let given = again.give_from(from, message);
+            assert!(matches!(given, Err(No::Rejected(Rejection::Halted(_)))), "{given:?}");
+        }
+        again.wait(Duration::from_secs(60));
+        assert!(again.effects.is_empty(), "{:?}", again.effects);
+    }
+}
+
+/// Checklist item 33: who has diverged keeps its state, and does not take over another one after a restart.
+#[test]
+fn who_has_diverged_is_halted_for_ever() {
+    let mut bench = Bench::new(1, 4);
+    bench.order_up_to(seq(8));
+    for replica in [0, 2, 3] {
+        bench.give(replica, bench.checkpoint(replica, seq(8), Digest::from_bytes([1; 32]))).unwrap();
+    }
+    stays_halted(&bench);
+}
+
+/// Checklist items 5 and 11: who has seen two decisions for one number takes neither for the right one after a restart.
+#[test]
+fn who_has_seen_two_decisions_is_halted_for_ever() {
+    let mut bench = Bench::new(1, 4);
+    bench.order_up_to(seq(8));
+    for batch in [Batch::null(), batch(&[request(1)])] {
+        bench.give(2, bench.decided(&[0, 2, 3], (view(0), seq(9)), &batch)).unwrap();
+    }
+    stays_halted(&bench);
+}
+
+/// Checklist item 33: nor is a state put in its place that was on its way when it was found to be another one.
+#[test]
+fn who_has_diverged_installs_nothing() {
+    let mut bench = Bench::new(1, 4);
+    bench.order_up_to(seq(7));
+    bench.is_summing_up = true;
+    bench.order_up_to(seq(8));
+    let far = far(&bench);
+    bench.take();
+    bench.give(0, Message::Stable(Arc::new(far.certificate.clone()))).unwrap();
+    for piece in questions(&bench) {
+        give_piece(&mut bench, &far, piece).unwrap();
+    }
+    for replica in [0, 2, 3] {
+        bench.give(replica, bench.checkpoint(replica, seq(8), Digest::from_bytes([1; 32]))).unwrap();
+    }
+    bench.is_summing_up = false;
+    bench.serve();
+    stays_halted(&bench);
+    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Install { .. })));
 }

@@ -287,7 +287,7 @@ fn a_broken_chain_is_refused() {
     assert_eq!(bench.replica.standing().config.epoch, Epoch(0));
 }
 
-/// Growth from one: a committee of one orders alone, adds a second, and then needs it.
+/// Checklist item 37: growth from one: a committee of one orders alone, adds a second, and then needs it.
 #[test]
 fn a_committee_of_one_grows() {
     let mut bench = lone(Config::default());

@@ -1,10 +1,11 @@
 //! Members that contradict themselves.
 
 use super::bench::*;
-use crate::{Effect, Event, Fact};
+use crate::{Config, Effect, Event, Fact};
 use mesh_proto::{
+    domain::Epoch,
     id::Digest,
-    pbft::{Batch, Evidence, Message},
+    pbft::{Batch, EpochConfig, Evidence, Message, Summary},
 };
 use std::sync::Arc;
 
@@ -83,4 +84,24 @@ fn a_repeat_convicts_nobody() {
         drop(bench.give(0, bench.pre_prepare((view(0), seq(1)), &Batch::null())));
     }
     assert!(caught(&bench).is_empty());
+}
+
+/// Checklist item 40: of an epoch that nobody judges any more nothing is kept, nor told again.
+#[test]
+fn evidence_of_old_epochs_is_let_go_of() {
+    let mut bench = Bench::new(3, 4);
+    for digest in [1, 2].map(|n| Digest::from_bytes([n; 32])) {
+        drop(bench.give(1, bench.commit(1, (view(0), seq(1)), digest)));
+    }
+    let ends = [1, 2].map(|number| {
+        let config = EpochConfig { epoch: Epoch(number), start: seq(8 * number), ..bench.epoch.clone() };
+        Arc::new(bench.certificate(&Summary { config, ..bench.summary(seq(8 * number)) }))
+    });
+    let mut facts = bench.facts.clone();
+    for (end, left) in ends.into_iter().zip([1, 0]) {
+        facts.push(Fact::Epochs { certificates: vec![end] });
+        let replica = Bench::with(3, bench.epoch.clone(), Config::default(), facts.clone(), false).replica;
+        assert_eq!(replica.evidence().count(), left);
+        assert_eq!(replica.retell().iter().filter(|fact| matches!(fact, Fact::Evidence { .. })).count(), left);
+    }
 }

@@ -11,6 +11,8 @@ mod evidence;
 mod histories;
 mod limits;
 mod plans;
+mod rot;
+mod strangers;
 mod tables;
 mod verification;
 mod views;

@@ -49,6 +49,23 @@ fn an_evicted_gateway_cannot_repeat_what_was_executed() {
     assert_eq!(table.judge(&config, &gateway(9), number(5), Wall(0)), Verdict::TooOld(number(53)), "newcomers too");
 }
 
+/// Checklist item 17: nor once it has come back, though its window then reaches below the floor (found by
+/// `no_correct_primary_is_left_for_what_it_has_no_room_for`).
+#[test]
+fn a_gateway_that_came_back_cannot_repeat_what_was_executed_before() {
+    let config = epoch(4);
+    let mut table = Table::default();
+    for who in 0..4 {
+        execute(&mut table, &config, who, 50 + u64::from(who), 10 - u64::from(who), answer(1));
+    }
+    execute(&mut table, &config, 4, 60, 11, answer(1));
+    execute(&mut table, &config, 3, 55, 12, answer(1));
+    assert!(table.floor() < number(54));
+    assert_eq!(table.judge(&config, &gateway(3), number(53), Wall(0)), Verdict::TooOld(table.floor()));
+    assert_eq!(table.judge(&config, &gateway(3), number(54), Wall(0)), Verdict::New, "under way beside the first");
+    assert_eq!(table.judge(&config, &gateway(3), number(56), Wall(0)), Verdict::New);
+}
+
 /// Checklist item 17: a fact of a checkpoint makes the very table, whatever was let go of since the one before.
 #[test]
 fn what_differs_makes_the_same_table() {

@@ -9,7 +9,7 @@ use mesh_proto::{
     domain::Epoch,
     id::{Digest, NodeId},
     key::SecretKey,
-    pbft::{Batch, Checkpoint, Message, Phase, PrePrepare, ReplicaId, Sequence, View, ViewChange, Vote},
+    pbft::{Batch, Checkpoint, Message, Operations, Phase, PrePrepare, ReplicaId, Sequence, View, ViewChange, Vote},
     task::Octets,
 };
 use std::sync::Arc;
@@ -33,8 +33,17 @@ pub enum Lie {
     SignsTwice,
     /// Does not hear what this gateway asks for, from whomever: it proposes none of it.
     Starves(NodeId),
+    /// Hears nothing of what is asked but by gateways that it has made up: see [`is_minted`].
+    Mints,
     /// Says what it is, twice: two correct machines with one key.
     Twin,
+}
+
+/// What gateways ask for that a member has made up.
+pub const MINTED: &[u8] = b"minted";
+
+fn is_minted(operations: &Operations) -> bool {
+    operations.as_bytes().windows(MINTED.len()).any(|window| window == MINTED)
 }
 
 /// Of so many proposals of one that signs twice, one is sent to nobody.
@@ -67,13 +76,17 @@ impl Liar {
                 Message::PrePrepare(m) if m.sequence.get().is_multiple_of(KEPT_BACK) => Vec::new(),
                 m => vec![(0, Arc::new(signed_again(&self.key(), &NETWORK, dice.roll(), m)))],
             },
-            Lie::Starves(_) | Lie::Twin => vec![(0, Arc::clone(message))],
+            Lie::Starves(_) | Lie::Mints | Lie::Twin => vec![(0, Arc::clone(message))],
         }
     }
 
     /// What reaches it and it acts as if it had not come.
     pub fn is_deaf_to(&self, message: &Message) -> bool {
-        matches!((self.lie, message), (Lie::Starves(client), Message::Request(request)) if request.gateway == client)
+        match (self.lie, message) {
+            (Lie::Starves(client), Message::Request(request)) => request.gateway == client,
+            (Lie::Mints, Message::Request(request)) => !is_minted(&request.operations),
+            _ => false,
+        }
     }
 
     fn equivocate(&self, to: usize, message: &Arc<Message>) -> Arc<Message> {

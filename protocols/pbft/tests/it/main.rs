@@ -2,10 +2,14 @@
 
 mod app;
 mod checker;
+mod crowded;
 mod dice;
+mod gateways;
 mod liar;
+mod minted;
 mod node;
 mod nonce;
+mod repeats;
 mod scenarios;
 mod seeds;
 mod signatures;

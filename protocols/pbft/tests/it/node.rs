@@ -35,6 +35,8 @@ pub struct Node {
     /// Counts lives: events of an earlier one come to nothing.
     pub life: u32,
     pub wake: Option<u64>,
+    /// Calls in a row behind which something was still due.
+    pub in_vain: u32,
     /// Of its clock, in milliseconds.
     pub skew: u64,
     pub liar: Option<Liar>,
@@ -73,6 +75,7 @@ impl Node {
             is_syncing: false,
             life: 0,
             wake: None,
+            in_vain: 0,
             skew: 0,
             liar: None,
             lost: false,

@@ -4,16 +4,15 @@ use crate::{
     app::App,
     checker::Checker,
     dice::Dice,
+    gateways::Gateway,
     liar::{Liar, Lie},
-    node::{NETWORK, Node, key},
+    node::{Node, key},
     signatures::Shared,
 };
-use mesh_pbft::{
-    Client, ClientConfig, ClientEffect, Config, Effect, Event as Told, Input, Recipient, Snapshot, Verifier,
-};
+use mesh_pbft::{Config, Effect, Event as Told, Input, Recipient, Verifier};
 use mesh_proto::{
     id::NodeId,
-    pbft::{EpochConfig, Message, Operations, Outcome, RequestNumber, Sequence},
+    pbft::{EpochConfig, Message, Sequence},
     task::Octets,
     time::{Mono, Now, Wall},
 };
@@ -26,22 +25,16 @@ use std::{
 pub const START_MS: u64 = 1_800_000_000_000;
 pub const MS: u64 = 1000;
 
-enum Event {
+/// What is due may bring about what is due at once, so many times in a row. A body calls without a pause until nothing is.
+const IN_VAIN: u32 = 3;
+
+pub enum Event {
     Deliver { to: usize, life: u32, from: NodeId, message: Arc<Message> },
     DeliverGateway { to: usize, from: NodeId, message: Arc<Message> },
     Sync { node: usize, life: u32, upto: usize },
     Work { node: usize, life: u32 },
     Wake { node: usize, life: u32 },
     WakeGateway { gateway: usize },
-}
-
-pub struct Gateway {
-    pub id: NodeId,
-    client: Client,
-    verifier: Verifier<Shared>,
-    /// Operations under way.
-    pub pending: BTreeMap<RequestNumber, Vec<u8>>,
-    count: u64,
 }
 
 pub struct World {
@@ -110,18 +103,7 @@ impl World {
         });
         let nodes: Vec<Node> = nodes.collect();
         let epoch = Arc::new(trusted);
-        let gateways = (0..gateways).map(|number| {
-            let key = key(200 + number);
-            let first = RequestNumber::starting(Wall(START_MS));
-            let snapshot = Arc::new(Snapshot::of_epoch(NETWORK, Arc::clone(&epoch)));
-            Gateway {
-                id: key.node_id(),
-                client: Client::new(ClientConfig::default(), NETWORK, Arc::new(key), Arc::clone(&epoch), first),
-                verifier: Verifier::with(snapshot, Shared),
-                pending: BTreeMap::new(),
-                count: 0,
-            }
-        });
+        let gateways = (0..gateways).map(|number| Gateway::new(number, &epoch));
         let gateways = gateways.collect();
         let mut world = Self {
             now: 1_000_000,
@@ -184,28 +166,6 @@ impl World {
 
     pub fn is_up(&self, node: usize) -> bool {
         self.nodes[node].replica.is_some()
-    }
-
-    /// One operation of a gateway, in one request; `None` if its window is full.
-    pub fn submit(&mut self, gateway: usize, operation: Option<Vec<u8>>) -> bool {
-        let now = Now { mono: Mono(self.now), wall: Wall(START_MS + self.now / MS) };
-        let one = &mut self.gateways[gateway];
-        one.count += 1;
-        let operation = operation.unwrap_or_else(|| format!("g{gateway}-{}", one.count).into_bytes());
-        let packed = Operations::pack([operation.as_slice()]).unwrap();
-        let mut effects = Vec::new();
-        match one.client.submit(now, packed, &mut effects) {
-            Ok(number) => {
-                one.pending.insert(number, operation);
-                self.carry_out_gateway(gateway, effects);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    pub fn waiting(&self) -> usize {
-        self.gateways.iter().map(|gateway| gateway.pending.len()).sum()
     }
 
     /// Lets `ms` milliseconds go by.
@@ -293,21 +253,8 @@ impl World {
             Event::Sync { node, life, upto } if self.nodes[node].life == life => self.sync(node, upto),
             Event::Work { node, life } if self.nodes[node].life == life => self.work(node),
             Event::Wake { node, life } if self.nodes[node].life == life => self.wake(node),
-            Event::DeliverGateway { to, from, message } => {
-                let gateway = &mut self.gateways[to];
-                let mut effects = Vec::new();
-                if let Ok(verified) = gateway.verifier.verify(from, Message::clone(&message))
-                    && gateway.client.handle(verified, &mut effects).is_ok()
-                {
-                    self.carry_out_gateway(to, effects);
-                }
-            }
-            Event::WakeGateway { gateway } => {
-                let now = Now { mono: Mono(self.now), wall: Wall(START_MS + self.now / MS) };
-                let mut effects = Vec::new();
-                self.gateways[gateway].client.handle_deadline(now, &mut effects);
-                self.carry_out_gateway(gateway, effects);
-            }
+            Event::DeliverGateway { to, from, message } => self.deliver_gateway(to, from, &message),
+            Event::WakeGateway { gateway } => self.wake_gateway(gateway),
             Event::Deliver { .. } | Event::Sync { .. } | Event::Work { .. } | Event::Wake { .. } => {}
         }
     }
@@ -346,6 +293,10 @@ impl World {
         let Some(replica) = &mut self.nodes[node].replica else { return };
         if replica.deadline().is_some_and(|due| due <= now.mono) {
             replica.handle_deadline(now, &mut effects);
+            let is_done = replica.deadline().is_none_or(|due| due > now.mono);
+            let node = &mut self.nodes[node];
+            node.in_vain = if is_done { 0 } else { node.in_vain + 1 };
+            assert!(node.in_vain <= IN_VAIN, "{} is never done with what is due", node.id);
         }
         self.carry_out(node, effects);
     }
@@ -422,13 +373,7 @@ impl World {
         if let Told::EpochBegan(config) = told
             && self.nodes[node].is_correct()
         {
-            for gateway in 0..self.gateways.len() {
-                let now = Now { mono: Mono(self.now), wall: Wall(START_MS + self.now / MS) };
-                let one = &mut self.gateways[gateway];
-                one.client.set_epoch(Arc::clone(config), now);
-                one.verifier.update(Arc::new(Snapshot::of_epoch(NETWORK, Arc::clone(config))));
-                self.schedule(self.now + 1, Event::WakeGateway { gateway });
-            }
+            self.tell_gateways(config);
         }
     }
 
@@ -442,7 +387,7 @@ impl World {
             match effect {
                 Effect::Send { to, message } => self.send(node, to, &message),
                 Effect::Release { below, except } => {
-                    let keep = |sequence: &Sequence| *sequence >= below || Some(*sequence) == except;
+                    let keep = |sequence: &Sequence| *sequence >= below || except.contains(sequence);
                     self.nodes[node].disk.snapshots.retain(|sequence, _| keep(sequence));
                 }
                 _ => {}
@@ -548,7 +493,7 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, node: Option<usize>, to: usize, from: NodeId, late: u64, message: Arc<Message>) {
+    pub fn transmit(&mut self, node: Option<usize>, to: usize, from: NodeId, late: u64, message: Arc<Message>) {
         if node.is_some_and(|node| self.cuts.contains(&(node, to))) || self.dice.percent(self.loss) {
             return;
         }
@@ -560,32 +505,7 @@ impl World {
         }
     }
 
-    fn carry_out_gateway(&mut self, gateway: usize, effects: Vec<ClientEffect>) {
-        for effect in effects {
-            match effect {
-                ClientEffect::Send { message, .. } => {
-                    let from = self.gateways[gateway].id;
-                    for node in 0..self.nodes.len() {
-                        self.transmit(None, node, from, 0, Arc::clone(&message));
-                    }
-                }
-                ClientEffect::Done { number, sequence, outcome, proof } => {
-                    assert!(!proof.is_empty());
-                    let operation = self.gateways[gateway].pending.remove(&number).expect("done once");
-                    if matches!(outcome, Outcome::Executed(_) | Outcome::Forgotten) {
-                        self.checker.acknowledged.insert(operation, sequence);
-                    }
-                }
-                // Gateways do not restart here.
-                ClientEffect::Displaced { number } => panic!("request {number} of gateway {gateway} is displaced"),
-            }
-        }
-        if let Some(due) = self.gateways[gateway].client.deadline() {
-            self.schedule(due.0.max(self.now + 1), Event::WakeGateway { gateway });
-        }
-    }
-
-    fn schedule(&mut self, at: u64, event: Event) {
+    pub fn schedule(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.queue.insert((at, self.order), event);
     }

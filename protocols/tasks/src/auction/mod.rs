@@ -188,7 +188,9 @@ impl Tasks {
             return;
         }
         let busy = self.executor.burden().saturating_add(self.auctions.reserved());
-        let slots = self.config.slots;
+        let places =
+            own.zip(requirements.as_ref()).and_then(|(seat, asked)| capability::places_for(&seat.capabilities, asked));
+        let slots = self.config.slots.min(places.unwrap_or(u32::MAX));
         // It may take as long until it is heard that the auction is over.
         let until = cx.now.mono + Duration::from_millis(u64::from(closes_ms.min(10_000))) * 2;
         self.auctions.reserve.keep(from, auction, count.min(slots.saturating_sub(busy)), until);

@@ -224,3 +224,18 @@ fn an_attempt_that_never_came_is_not_said_to_be_lost() {
     assert_eq!(node.hear(0, ask(10_000)), answer(""));
     assert_eq!(node.hear(0, ask(9_999)), answer("it never came to its executor"));
 }
+
+/// Its first process may still be on its way out: what comes of that would pass for what comes of the second.
+#[test]
+fn what_was_ended_while_it_ran_is_not_begun_again_by_a_grant_that_comes_late() {
+    let mut node = Node::new(1);
+    let grant = Item::Assign { task: task(), attempt: attempt(1, 1), birth: birth() };
+    assert_eq!(node.hear(0, grant.clone()).executed, [(task(), 1)]);
+    let told = node.hear(0, Item::Settled { task: task(), attempt: 1 });
+    assert_eq!(told.cancelled, [(task(), 1)]);
+    let told = node.hear(0, grant);
+    let over = Item::NotRunning { task: task(), attempt: 1, why: "it was ended on its node".into() };
+    assert_eq!(told, Told::sent(0, over));
+    let late = node.call(|tasks, cx| tasks.executed(cx, task(), 1, std::sync::Arc::new(exit(0))));
+    assert_eq!(late, Told::nothing());
+}

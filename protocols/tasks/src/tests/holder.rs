@@ -75,7 +75,9 @@ fn a_placement_is_refused_by_who_promised_a_higher_ballot() {
     node.hear(2, Item::Prepare { task: task(), ballot: ballot(1, 2), born: START });
     let first = birth_ballot(0, 7);
     let told = node.hear(4, place(&birth(), first, &first_register(&[0, 1, 2], 1), None));
-    assert_eq!(told, Told::sent(4, Item::Refused { task: task(), ballot: first, promised: ballot(1, 2) }));
+    let asked = Item::Pull { task: task(), ballot: ballot(1, 2), version: Version(0) };
+    let refused = Item::Refused { task: task(), ballot: first, promised: ballot(1, 2) };
+    assert_eq!(told, Told { sent: vec![(2, asked), (4, refused)], ..Told::nothing() });
     assert_eq!(node.copy(), None);
 }
 

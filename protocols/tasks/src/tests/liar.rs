@@ -20,7 +20,7 @@ enum Step {
     Pass(u64),
     Silent(usize),
     Up(usize),
-    Ended(u32, Outcome),
+    Ended(u32, Box<Outcome>),
 }
 
 fn rank() -> impl Strategy<Value = usize> {
@@ -137,7 +137,7 @@ fn any_step(me: usize) -> impl Strategy<Value = Step> {
         2 => select(vec![0, 300, 2_000, 40_000]).prop_map(Step::Pass),
         1 => rank().prop_map(Step::Silent),
         1 => rank().prop_map(Step::Up),
-        1 => (number(), any_outcome()).prop_map(|(attempt, outcome)| Step::Ended(attempt, outcome)),
+        1 => (number(), any_outcome()).prop_map(|(attempt, outcome)| Step::Ended(attempt, outcome.into())),
     ]
 }
 
@@ -166,7 +166,7 @@ proptest! {
                 Step::Silent(rank) => node.call(|tasks, cx| tasks.silent(cx, at(rank))),
                 Step::Up(rank) => node.call(|tasks, cx| tasks.up(cx, at(rank))),
                 Step::Ended(attempt, outcome) => {
-                    node.call(|tasks, cx| tasks.executed(cx, task(), attempt, Arc::new(outcome)))
+                    node.call(|tasks, cx| tasks.executed(cx, task(), attempt, Arc::new(*outcome)))
                 }
             };
             for fact in &told.facts {

@@ -3,13 +3,16 @@
 mod auction;
 mod candidate;
 mod decided;
+mod dependents;
 mod driver;
 mod ends;
 mod executor;
 mod gateway;
 mod holder;
+mod isolation;
 mod liar;
 mod node;
+mod proposal;
 mod requirements;
 mod retention;
 mod shelf;

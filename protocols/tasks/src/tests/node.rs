@@ -1,12 +1,12 @@
 use super::told::Told;
 use crate::{Config, Context, Effect, Fact, Roster, Tasks};
 use mesh_proto::{
-    capability::{Capabilities, Requirements},
+    capability::{Capabilities, Requirements, WorkerKind},
     codec,
     id::{LogPosition, NetworkId, NodeId, StoreId, TaskId},
     task::{
-        Attempt, Ballot, Birth, Ending, Failure, FailureKind, Held, Holder, How, Item, Octets, Outcome, Payload,
-        Priority, Program, Register, Spec, State, Status, Strategy, TaskKey, Version,
+        Attempt, Ballot, Birth, Ending, Failure, FailureKind, Held, Holder, How, Item, Octets, OnIsolation, Outcome,
+        Payload, Priority, Program, Register, Spec, State, Status, Strategy, TaskKey, Version, WorkerSpec,
     },
     time::{Mono, Now, Wall},
 };
@@ -39,8 +39,19 @@ pub fn spec() -> Spec {
         unique: false,
         requirements: Requirements::default(),
         strategy: Strategy::default(),
+        on_isolation: OnIsolation::default(),
+        redundancy: 1,
+        after: Vec::new(),
         trace: [0; 16],
     }
+}
+
+/// For a worker of kind `x`, under a key of its own.
+pub fn for_worker(key: u8) -> Spec {
+    let kind: WorkerKind = "x".parse().expect("a kind");
+    let requirements = kind.requiring(&Requirements::default()).expect("one");
+    let program = Program::Worker(WorkerSpec { kind, argv: Vec::new(), outputs: Vec::new() });
+    Spec { key: TaskKey::Own(vec![key]), program, requirements, ..spec() }
 }
 
 pub fn encoded(spec: &Spec) -> Octets {
@@ -127,7 +138,7 @@ pub fn failure(kind: FailureKind) -> Outcome {
 
 fn outcome(status: Status) -> Outcome {
     let (stdout, stderr) = (Payload::empty(), Payload::empty());
-    Outcome { status, stdout, stderr, files: Vec::new(), cpu_us: 1, wall_us: 2 }
+    Outcome { status, stdout, stderr, cpu_us: 1, wall_us: 2, ..Outcome::failed(FailureKind::Lost, "") }
 }
 
 /// The node under test, connected to the other four.

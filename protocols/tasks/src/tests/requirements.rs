@@ -96,10 +96,11 @@ fn a_task_that_nobody_is_able_to_run_waits_says_why_and_starts_when_somebody_is(
     let lack = node.tasks.lack_of(&task()).expect("it waits").to_string();
     assert_eq!(lack, "no node in reach has what it requires; of 5: gpu>=1 (lacked by 4), zone=eu (lacked by 4)");
     assert!(node.tasks.story_of(&task()).iter().any(|(_, line)| line.starts_with("waits: no node in reach")));
-    // However long.
+    // However long, saying no more than who drives it.
     for _ in 0..100 {
         let told = node.pass_ms(60_000);
-        assert!(told.facts.is_empty() && told.sent.is_empty(), "{told:?}");
+        let is_said = told.sent.iter().all(|(_, item)| matches!(item, Item::Write { version: Version::BIRTH, .. }));
+        assert!(told.facts.is_empty() && is_said, "{told:?}");
     }
     // One gets more, and not enough.
     node.call(|tasks, _| tasks.has(at(3), &have("gpu=4,zone=us")));
@@ -264,6 +265,86 @@ fn tasks_that_wait_are_looked_at_a_part_at_a_time() {
     assert_eq!(written, births.len());
     assert!(births.iter().all(|birth| node.tasks.lack_of(&birth.task).is_none()));
     assert!(births.iter().all(|birth| node.tasks.shelf().copy(&birth.task).is_some_and(|c| c.version == Version(2))));
+}
+
+fn assign(node: &mut Node, spec: &Spec) -> Told {
+    let attempt = attempt(3, 4);
+    node.hear(0, Item::Assign { task: spec.id(&NETWORK), attempt, birth: birth_of(spec) })
+}
+
+#[test]
+fn what_waits_is_given_back_when_this_node_has_it_no_more() {
+    let mut node = Node::new(4);
+    node.call(|tasks, cx| tasks.have(cx, &have("gpu=1,zone=eu")));
+    // One runs, one waits for what is taken away, one for what stays.
+    let asking = |key: u8, asked: &str| Spec { key: mesh_proto::task::TaskKey::Own(vec![key]), ..asking(asked) };
+    let [runs, lacks, stays, any] = [asking(1, "gpu"), asking(2, "gpu>=1"), asking(3, "zone=eu"), asking(4, "")];
+    let id = |spec: &Spec| spec.id(&NETWORK);
+    for spec in [&runs, &lacks, &stays, &any] {
+        assign(&mut node, spec);
+    }
+    assert_eq!(node.call(|tasks, cx| tasks.have(cx, &have("zone=eu,gpu=1"))), Told::nothing());
+    assert_eq!(node.pass_ms(0).sent, [], "nothing has changed");
+    assert_eq!(node.call(|tasks, cx| tasks.have(cx, &have("zone=eu"))), Told::nothing());
+    assert!(node.tasks.deadline() <= Some(node.now.mono));
+    let why = "it does not have gpu>=1 any more";
+    let refused = Item::NotRunning { task: id(&lacks), attempt: 3, why: why.into() };
+    assert_eq!(node.pass_ms(0), Told::sent(0, refused));
+    // The others begin in their turn, and nothing is given back of what runs.
+    for spec in [&runs, &stays, &any] {
+        assert!(node.tasks.executor.is_running(&id(spec)), "{spec:?}");
+        node.call(|tasks, cx| tasks.executed(cx, id(spec), 3, Arc::new(exit(0))));
+    }
+    assert_eq!(node.tasks.totals().queued, 0);
+}
+
+#[test]
+fn what_would_begin_before_it_is_looked_over_is_given_back_as_well() {
+    let mut node = Node::new(4);
+    node.call(|tasks, cx| tasks.have(cx, &have("gpu=1")));
+    let [runs, waits] = [1, 2].map(|key| Spec { key: mesh_proto::task::TaskKey::Own(vec![key]), ..asking("gpu") });
+    assign(&mut node, &runs);
+    assign(&mut node, &waits);
+    node.call(|tasks, cx| tasks.have(cx, &have("zone=eu")));
+    let told = node.call(|tasks, cx| tasks.executed(cx, runs.id(&NETWORK), 3, Arc::new(exit(0))));
+    assert_eq!(told.executed, []);
+    let refused =
+        (0, Item::NotRunning { task: waits.id(&NETWORK), attempt: 3, why: "it does not have gpu any more".into() });
+    assert!(told.sent.contains(&refused), "{told:?}");
+}
+
+#[test]
+fn no_more_is_begun_for_workers_than_they_have_places() {
+    let mut node = Node::with(4, crate::Config { slots: 4, ..crate::Config::default() });
+    node.call(|tasks, cx| tasks.have(cx, &have("worker.x=2")));
+    let specs: Vec<Spec> = (0..6).map(for_worker).collect();
+    let begun = specs.iter().map(|spec| assign(&mut node, spec).executed.len()).collect::<Vec<_>>();
+    assert_eq!(begun, [1, 1, 0, 0, 0, 0]);
+    // Slots are free, for what needs no worker.
+    assert_eq!(assign(&mut node, &Spec { key: mesh_proto::task::TaskKey::Own(vec![9]), ..spec() }).executed.len(), 1);
+    let ended = |node: &mut Node, at: usize| {
+        node.call(|tasks, cx| tasks.executed(cx, specs[at].id(&NETWORK), 3, Arc::new(exit(0)))).executed.len()
+    };
+    assert_eq!(ended(&mut node, 1), 1);
+    // One more comes, and one goes: what runs goes on.
+    assert_eq!(node.call(|tasks, cx| tasks.have(cx, &have("worker.x=3"))).executed.len(), 1);
+    assert_eq!(node.call(|tasks, cx| tasks.have(cx, &have("worker.x=1"))).executed, []);
+    assert_eq!((ended(&mut node, 0), ended(&mut node, 2)), (0, 0));
+    assert_eq!(ended(&mut node, 3), 1);
+}
+
+#[test]
+fn a_task_for_a_worker_waits_for_one_and_begins_where_one_comes_to_this_node() {
+    let (mut node, told) = driver(&[], &for_worker(1), State::Waiting);
+    assert_eq!(told, Told::nothing());
+    assert_eq!(node.pass_ms(0), Told::nothing());
+    let task = for_worker(1).id(&NETWORK);
+    let lack = node.tasks.lack_of(&task).expect("it waits").to_string();
+    assert!(lack.ends_with("worker.x (lacked by 5)"), "{lack}");
+    node.call(|tasks, cx| tasks.have(cx, &have("worker.x=1")));
+    let told = node.pass_ms(0);
+    let [Fact::Written { register, .. }] = told.facts.as_slice() else { panic!("{told:?}") };
+    assert_eq!(register.attempt().map(|attempt| attempt.executor), Some(at(0)));
 }
 
 fn node_home(birth: &Birth) -> Vec<mesh_proto::task::Holder> {

@@ -3,6 +3,7 @@
 use super::{node::*, told::Told};
 use crate::{Config, Fact, Load};
 use mesh_proto::{
+    capability::Capabilities,
     id::TaskId,
     task::{Attempt, Fault, Item, Priority, Register, Spec, State, Strategy, TaskKey},
 };
@@ -73,7 +74,7 @@ fn what_is_handed_on_is_dropped_on_the_drivers_word_and_what_is_kept_is_begun_in
     let specs: Vec<Spec> = (1..=3).map(numbered).collect();
     let mut node = victim(1, &specs);
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
-    node.hear(0, Item::Settled { task: id(3), attempt: 1 });
+    node.hear(0, Item::Handed { task: id(3), attempt: 1 });
     assert_eq!(node.tasks.executor.attempt_of(&id(3)), None);
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
     assert_eq!(node.tasks.totals().queued, 0);
@@ -94,6 +95,21 @@ fn a_driver_that_says_nothing_leaves_it_where_it_is() {
     assert_eq!(node.tasks.counters().put_back, 1);
 }
 
+/// Its driver's word came too late: it had been put back, and has ended.
+#[test]
+fn what_came_of_an_attempt_that_was_handed_on_too_late_is_kept() {
+    let mut node = victim(1, &[numbered(1), numbered(2)]);
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
+    node.call(|tasks, cx| tasks.executed(cx, id(1), 1, exit(0).into()));
+    assert_eq!(node.pass_ms(2_100).executed, [(id(2), 1)]);
+    node.call(|tasks, cx| tasks.executed(cx, id(2), 1, exit(0).into()));
+    let keeps = |node: &Node| node.tasks.shelf().outbox().contains_key(&(id(2), 1));
+    node.hear(0, Item::Handed { task: id(2), attempt: 1 });
+    assert!(keeps(&node));
+    node.hear(0, Item::Settled { task: id(2), attempt: 1 });
+    assert!(!keeps(&node));
+}
+
 #[test]
 fn what_may_not_move_stays() {
     let unique = Spec { unique: true, ..numbered(2) };
@@ -107,6 +123,31 @@ fn what_may_not_move_stays() {
     );
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })), [(0, id(5), 3)]);
     assert_eq!(node.hear(3, Item::Steal { most: 9 }), Told::sent(3, Item::Yielded { count: 0 }));
+}
+
+/// It waits for a worker, not for a slot: where others are busy too it would come back.
+#[test]
+fn what_waits_for_a_worker_goes_where_one_has_nothing_to_do() {
+    let have = |text: &str| Capabilities::parse([text]).unwrap();
+    let mut node = Node::new(1);
+    node.call(|tasks, cx| tasks.have(cx, &have("worker.x=1")));
+    for (rank, places) in [(2, "worker.x=1"), (3, "worker.x=3"), (4, "zone=eu")] {
+        node.call(|tasks, _| tasks.has(at(rank), &have(places)));
+        node.call(|tasks, _| tasks.load_of(at(rank), load(8, 1, 0)));
+    }
+    for key in 1..=9 {
+        let spec = for_worker(key);
+        node.hear(0, Item::Assign { task: spec.id(&NETWORK), attempt: attempt(1, 1), birth: birth_of(&spec) });
+    }
+    let id = |key| for_worker(key).id(&NETWORK);
+    // Pushed at once, to the only one that may have a place: two of its three.
+    let told = node.pass_ms(1_000);
+    assert_eq!(retracted(&told), [(0, id(9), 3), (0, id(8), 3)]);
+    for thief in [2, 3, 4] {
+        assert_eq!(node.hear(thief, Item::Steal { most: 9 }), Told::sent(thief, Item::Yielded { count: 0 }));
+    }
+    node.call(|tasks, _| tasks.load_of(at(2), load(8, 0, 0)));
+    assert_eq!(retracted(&node.hear(2, Item::Steal { most: 9 })), [(0, id(7), 2)]);
 }
 
 /// What has a slot sooner here than it would elsewhere.
@@ -177,9 +218,11 @@ fn the_driver_writes_the_next_attempt_for_the_thief_and_tells_both_when_it_is_in
         [(1, Fault::Nobody)]
     );
     let says = |told: &Told, to: usize, item: Item| told.sent.contains(&(to, item));
-    let dropped = Item::Settled { task: task(), attempt: 1 };
+    let dropped = Item::Handed { task: task(), attempt: 1 };
     let granted = Item::Assign { task: task(), attempt: next, birth: birth() };
     assert!(!says(&told, 1, dropped.clone()) && !says(&told, 3, granted.clone()), "not before it is in force");
+    let again = node.hear(1, Item::Retract { task: task(), attempt: 1, thief: at(2) });
+    assert_eq!(again, Told::nothing(), "it is not to begin what it is about to drop");
     let ((ballot, version), _) = node.copy().unwrap();
     let told = node.hear(2, Item::Wrote { task: task(), ballot, version });
     assert!(says(&told, 1, dropped) && says(&told, 3, granted), "{told:?}");

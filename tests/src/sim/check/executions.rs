@@ -1,16 +1,20 @@
 //! Every execution that ever began, and what came of it.
 
-use super::{Rule, Violation, task_map::TaskMap};
+use super::{super::fabricator::truth, Rule, Violation, task_map::TaskMap};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{FailureKind, How, Outcome, Register, Status},
+    task::{FailureKind, How, Outcome, Register, Sealed, Status},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Executions by task.
 #[derive(Default)]
 pub struct Executions {
     tasks: TaskMap<Vec<Execution>>,
+    /// Of what several run: the replica of each.
+    replicas: BTreeMap<(TaskId, NodeId), TaskId>,
+    /// Members that lie about what they ran.
+    fabricators: usize,
 }
 
 struct Execution {
@@ -27,9 +31,15 @@ pub struct Causes {
     pub is_manifest: bool,
     /// Another task was submitted under the same key.
     pub has_rival: bool,
+    /// By so many it is to be run.
+    pub redundancy: u8,
 }
 
 impl Executions {
+    pub fn new(fabricators: usize) -> Self {
+        Self { fabricators, ..Self::default() }
+    }
+
     /// `running` counts the executions of that node, this one included.
     pub fn started(
         &mut self,
@@ -44,6 +54,11 @@ impl Executions {
             true => Err(Violation::new(Rule::Slots, format!("{node} runs {running} tasks on {slots} slots"))),
             false => Ok(()),
         }
+    }
+
+    /// This task is the replica that the member runs of that.
+    pub fn is_replica(&mut self, task: TaskId, of: TaskId, node: NodeId) {
+        self.replicas.insert((of, node), task);
     }
 
     pub fn finished(&mut self, task: TaskId, attempt: u32, node: NodeId, outcome: Arc<Outcome>) {
@@ -76,11 +91,45 @@ impl Executions {
             // Its executors are gone, and what came of them is the driver's word.
             return Ok(());
         }
+        if causes.redundancy > 1 && !outcome.is_of_the_node() {
+            return self.counted(&task, outcome, usize::from(causes.redundancy)).map_or(Ok(()), fault);
+        }
         let made =
             |one: &Execution| one.attempt == attempt && one.node == node && one.outcome.as_deref() == Some(outcome);
         match self.tasks.get(&task).is_some_and(|executions| executions.iter().any(made)) {
             true => Ok(()),
             false => fault(format!("by attempt {attempt} of {node}, which made no such result")),
+        }
+    }
+
+    /// What is wrong with what was counted, if more than half of those that are to be asked are honest.
+    fn counted(&self, task: &TaskId, outcome: &Outcome, redundancy: usize) -> Option<String> {
+        if self.fabricators > redundancy / 2 {
+            return None;
+        }
+        let Some(count) = &outcome.count else { return Some("and nobody was counted".into()) };
+        let ran = |one: &Sealed, run: &Execution| {
+            run.node == one.node && run.outcome.as_ref().is_some_and(|outcome| outcome.result() == one.result)
+        };
+        let is_said = |one: &&Sealed| {
+            let replica = self.replicas.get(&(*task, one.node)).and_then(|replica| self.tasks.get(replica));
+            replica.is_some_and(|runs| runs.iter().any(|run| ran(one, run)))
+        };
+        if let Some(liar) = count.said.iter().find(|one| !is_said(one)) {
+            return Some(format!("and {} never said what is counted of it", liar.node));
+        }
+        let result = outcome.result();
+        let agree = count.said.iter().filter(|one| one.result == result).count();
+        match &outcome.status {
+            Status::Failed(failure) if failure.kind == FailureKind::NoMajority => {
+                let like = |one: &Sealed| count.said.iter().filter(|other| other.result == one.result).count();
+                let (most, said) = (count.said.iter().map(like).max().unwrap_or(0), count.said.len());
+                let is_none = said >= redundancy && most * 2 <= said;
+                (!is_none).then(|| format!("where {most} of {said} that spoke say the same"))
+            }
+            _ if agree * 2 <= redundancy => Some(format!("by {agree} of {redundancy}")),
+            Status::Exit(0) if outcome.stdout != truth(task) => Some("which is a lie".into()),
+            Status::Exit(_) | Status::Signal(_) | Status::Failed(_) => None,
         }
     }
 
@@ -93,6 +142,11 @@ impl Executions {
 mod tests {
     use super::*;
     use crate::sim::check::sample::{ended, node, outcome, task};
+    use mesh_proto::{
+        id::{Digest, NetworkId},
+        key::SecretKey,
+        task::{Count, Sealable, State},
+    };
 
     #[test]
     fn too_many_at_a_time_are_found() {
@@ -124,6 +178,33 @@ mod tests {
             assert_eq!(executions.ended(task(1), &end, none).unwrap_err().rule, Rule::ResultIsReal);
             let causes = Causes { cancel_wanted: true, has_deadline: true, ..none };
             executions.ended(task(1), &end, causes).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_want_of_a_majority_where_most_agree_is_found() {
+        let check = |marks: &[u8]| {
+            let mut executions = Executions::default();
+            let mut said = Vec::new();
+            for (n, mark) in (1..).zip(marks) {
+                let (replica, by, mut what) = (task(10 + n), node(n), outcome(0, *mark));
+                executions.is_replica(replica, task(1), by);
+                executions.started(replica, 1, by, 1, 1).unwrap();
+                let of = Sealable { task: task(1), work: Digest::from_bytes([1; 32]) };
+                what.seal(&SecretKey::from_bytes(&[1; 32]), &NetworkId::from_bytes([1; 32]), &of);
+                said.push(Sealed { node: by, result: what.result(), seal: what.seal.unwrap() });
+                executions.finished(replica, 1, by, Arc::new(what));
+            }
+            let mut register = Register::clone(&ended(&[0, 1, 2], How::Failed, 7));
+            let State::Ended(ending) = &mut register.state else { panic!("it has ended") };
+            let count = Some(Count { asked: 6, said });
+            ending.outcome = Some(Outcome { count, ..Outcome::failed(FailureKind::NoMajority, "") });
+            executions.ended(task(1), &register, Causes { redundancy: 3, ..Causes::default() })
+        };
+        check(&[7, 8, 9]).unwrap();
+        check(&[7, 7, 8, 8]).unwrap();
+        for agreeing in [&[7, 7, 7][..], &[7, 7, 8], &[7, 8]] {
+            assert_eq!(check(agreeing).unwrap_err().rule, Rule::ResultIsReal, "{agreeing:?}");
         }
     }
 }

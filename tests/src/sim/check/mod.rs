@@ -1,5 +1,6 @@
 //! The checkers: outside of the machines, told everything that is sent, said and on disk, and never forgetting.
 
+mod after;
 pub mod agreed;
 mod disks;
 mod executions;
@@ -26,7 +27,7 @@ use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
     id::{Digest, LogPosition, NodeId, StoreId, TaskId},
-    task::{Ballot, Birth, Ending, Fault, Holder, How, Item, Outcome, Register, Version},
+    task::{Ballot, Birth, Ending, FailureKind, Fault, Holder, How, Item, Outcome, Register, Spec, Status, Version},
 };
 use mesh_tasks::Fact;
 use registers::is_placement;
@@ -63,8 +64,9 @@ pub struct Checks {
 }
 
 impl Checks {
-    pub fn new(strict: bool, forgetful: bool) -> Self {
-        Self { strict, forgetful, ..Self::default() }
+    pub fn new(strict: bool, forgetful: bool, fabricators: usize) -> Self {
+        let executions = Executions::new(fabricators);
+        Self { strict, forgetful, executions, ..Self::default() }
     }
 
     pub fn found(&self) -> Option<&Violation> {
@@ -80,12 +82,13 @@ impl Checks {
     }
 
     /// As [`Self::note`], for what concerns one task. Births of two home lists need not meet in a holder: what two drivers
-    /// of one task can do to each other is excused of these, and nothing else.
+    /// of one task can do to each other is excused of these, and nothing else; and of a replica that all had forgotten when it
+    /// was asked for again: that is another one under its id.
     fn note_of(&mut self, task: &TaskId, result: Result<(), Violation>, counts: &mut Counts) {
         let is_excused = result.as_ref().is_err_and(|violation| violation.rule.is_between_drivers());
         if is_excused && !self.strict && self.registers.has_two_homes(task) {
             counts.add(Count::TwoHomes);
-        } else {
+        } else if !(is_excused && self.forgetful && self.registers.is_replica_reborn(task)) {
             self.note(result);
         }
     }
@@ -95,6 +98,7 @@ impl Checks {
         counts.fact(fact);
         match fact {
             Fact::Held { birth, ballot, version, register } => {
+                self.born(birth);
                 let result = self.written(store, birth.task, (*ballot, *version), register, Some(birth), counts);
                 self.note_of(&birth.task, result, counts);
             }
@@ -125,6 +129,17 @@ impl Checks {
         self.disks.apply(store, fact);
     }
 
+    /// A replica is submitted, and cancelled, by whoever asks for it.
+    fn born(&mut self, birth: &Birth) {
+        let looks_so = birth.spec.windows(3).any(|bytes| bytes == [0x61, b'r', 0x82]);
+        let spec = if looks_so { Spec::decode(&birth.spec).ok() } else { None };
+        if let Some((of, node)) = spec.and_then(|spec| spec.replica_of()) {
+            self.executions.is_replica(birth.task, of, node);
+            self.users.wants(birth.task, Causes { has_deadline: true, ..Causes::default() });
+            self.users.wants_end(birth.task);
+        }
+    }
+
     fn written(
         &mut self,
         store: StoreId,
@@ -144,20 +159,22 @@ impl Checks {
         ];
         let on_disk = self.registers.on_disk(task, key, register, store);
         let seen = birth.map_or(Ok(()), |birth| self.registers.seen_with(task, key, birth));
+        if let Some(birth) = birth {
+            self.count_waiting(key, register, birth, counts);
+            self.users.held(task);
+        }
         judged.into_iter().collect::<Result<(), _>>()?;
         let is_news = on_disk?;
         seen?;
         if is_news {
             reigns::grows(task, &self.registers.decisions(&task))?;
         }
-        match self.registers.chosen(&task) {
-            Some(chosen) if !was_chosen => {
-                if let Some(ending) = chosen.ending() {
-                    count_ending(ending, chosen, counts);
-                }
-                self.executions.ended(task, chosen, self.users.causes(&task))
-            }
-            _ => Ok(()),
+        let Some(chosen) = self.registers.chosen(&task).filter(|_| !was_chosen).cloned() else { return Ok(()) };
+        let Some(ending) = chosen.ending() else { return Ok(()) };
+        count_ending(ending, &chosen, counts);
+        match birth.filter(|_| after::is_for_want_of_others(ending)) {
+            Some(birth) => self.wants_others(birth, counts),
+            None => self.executions.ended(task, &chosen, self.users.causes(&task)),
         }
     }
 
@@ -202,7 +219,8 @@ impl Checks {
     /// A success is kept until its task has ended, if anybody was told that there is such a task.
     fn may_settle(&self, store: StoreId, task: TaskId, attempt: u32) -> Result<(), Violation> {
         let kept = self.disks.get(store).and_then(|disk| disk.kept(task, attempt));
-        let is_needed = kept.is_some_and(Outcome::is_success)
+        // What was counted is counted again.
+        let is_needed = kept.is_some_and(|kept| kept.is_success() && kept.count.is_none())
             && self.users.is_acknowledged(&task)
             && self.registers.chosen(&task).is_none();
         match is_needed {
@@ -223,6 +241,7 @@ impl Checks {
             let what = format!("{task}: {node} begins attempt {attempt} and does not have what it requires");
             self.note(Err(Violation::new(Rule::Able, what)));
         }
+        self.starts_after(birth, counts);
         let what = match () {
             () if !self.registers.is_granted(&task, attempt, node) => "before it is in force",
             () if !self.users.may_run(birth) => "of another task than was acknowledged under its key",
@@ -435,6 +454,19 @@ impl Past for PastOf<'_> {
 const COPIES: usize = 3;
 
 fn count_ending(ending: &Ending, register: &Register, counts: &mut Counts) {
+    if let Some((outcome, count)) = ending.outcome.as_ref().and_then(|outcome| Some((outcome, outcome.count.as_ref()?)))
+    {
+        let is_undecided =
+            matches!(&outcome.status, Status::Failed(failure) if failure.kind == FailureKind::NoMajority);
+        counts.add(if is_undecided { Count::EndedUndecided } else { Count::EndedCounted });
+        if count.said.iter().any(|one| one.result != outcome.result()) {
+            counts.add(Count::EndedDissent);
+        }
+        // Three are asked of most, and five at most.
+        if count.asked == 4 || count.asked > 5 {
+            counts.add(Count::EndedMore);
+        }
+    }
     counts.add(match ending.how {
         How::Done => Count::EndedDone,
         How::Failed

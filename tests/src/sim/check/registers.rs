@@ -10,7 +10,7 @@
 use super::{Rule, Violation, task_map::TaskMap};
 use mesh_proto::{
     id::{NodeId, StoreId, TaskId},
-    task::{Ballot, Birth, Ending, Holder, Register, State, Version},
+    task::{Ballot, Birth, Ending, Holder, Register, Spec, State, TaskKey, Version},
 };
 use std::sync::Arc;
 
@@ -142,6 +142,16 @@ impl Registers {
         let mut homes = homes.filter(|write| is_placement(write.key) && !write.on.is_empty());
         let first = homes.next().map(|write| &write.register.joint);
         homes.any(|write| Some(&write.register.joint) != first)
+    }
+
+    /// Whether it is a replica that was born again after it had ended: who polls asks for it as of then (`born`), so that a
+    /// record that everybody has forgotten bars nothing. A user's task keeps the date of its key.
+    pub fn is_replica_reborn(&self, task: &TaskId) -> bool {
+        let ended = self.chosen(task).and_then(|chosen| chosen.ending()).map(|ending| ending.at);
+        let births = self.history(task).iter().filter_map(|write| write.birth.as_ref());
+        let later = births.filter(|birth| ended.is_some_and(|ended| birth.born > ended));
+        let is_replica = |spec: &Spec| matches!(spec.key, TaskKey::Replica(..));
+        later.take(1).any(|birth| Spec::decode(&birth.spec).is_ok_and(|spec| is_replica(&spec)))
     }
 
     /// The histories of all tasks, in no order.
@@ -287,7 +297,7 @@ fn brief(ending: &Ending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::check::sample::{ballot, ended, register, task};
+    use crate::sim::check::sample::{ballot, birth, ended, node, register, spec, task};
     use mesh_proto::task::How;
 
     const V1: Version = Version::BIRTH;
@@ -360,6 +370,30 @@ mod tests {
         registers.seen(task(1), (ballot(0, 1), V1), &register(&[1, 2, 3], 1)).unwrap();
         let error = registers.seen(task(1), (ballot(0, 1), V1.next()), &register(&[1, 2, 3], 1)).unwrap_err();
         assert_eq!(error.rule, Rule::OneEnding);
+    }
+
+    #[test]
+    fn a_replica_that_is_asked_for_again_is_another() {
+        use mesh_proto::{codec, time::Wall};
+        let born = |key: TaskKey, at: u64| {
+            let spec = Spec { key, born: Wall(at), ..spec() };
+            Arc::new(Birth { spec: codec::encode(&spec).into(), born: Wall(at), ..Birth::clone(&birth(1)) })
+        };
+        let is_reborn = |key: TaskKey, at: u64| {
+            let mut registers = Registers::default();
+            let end = ended(&[0, 1, 2], How::Done, 1);
+            for store in [S[0], S[1]] {
+                registers.on_disk(task(1), (ballot(0, 0), V1.next()), &end, store).unwrap();
+            }
+            let key_of_it = (ballot(0, 1), V1);
+            registers.seen(task(1), key_of_it, &register(&[1, 2, 3], 1)).unwrap();
+            registers.seen_with(task(1), key_of_it, &born(key, at)).unwrap();
+            registers.is_replica_reborn(&task(1))
+        };
+        let replica = || TaskKey::Replica(task(9), node(1));
+        assert!(is_reborn(replica(), 3));
+        assert!(!is_reborn(replica(), 2), "of before it ended");
+        assert!(!is_reborn(TaskKey::Own(vec![1]), 3), "a user's");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Small records for the checkers' own tests.
 
 use mesh_proto::{
+    capability::Requirements,
     id::{NodeId, StoreId, TaskId},
-    task::{Attempt, Ballot, Birth, Ending, Holder, How, Octets, Outcome, Payload, Register, State, Status},
+    task::{
+        Attempt, Ballot, Birth, Ending, Holder, How, Octets, OnIsolation, Outcome, Payload, Priority, Program,
+        Register, Spec, State, Status, Strategy, TaskKey,
+    },
     time::Wall,
 };
 use std::sync::Arc;
@@ -22,6 +26,29 @@ pub fn ballot(term: u32, driver: u8) -> Ballot {
 /// Node `n` with store `n`.
 pub fn holders(of: &[u8]) -> Vec<Holder> {
     of.iter().map(|&n| Holder { node: node(n), store: StoreId(u64::from(n)) }).collect()
+}
+
+pub fn spec() -> Spec {
+    Spec {
+        principal: "user".into(),
+        key: TaskKey::Own(vec![1]),
+        born: Wall(1),
+        program: Program::Echo,
+        input: Payload::empty(),
+        files: Vec::new(),
+        priority: Priority::Medium,
+        time_limit_ms: 1,
+        deadline: None,
+        retries: 0,
+        job: None,
+        unique: false,
+        requirements: Requirements::default(),
+        strategy: Strategy::default(),
+        on_isolation: OnIsolation::default(),
+        redundancy: 1,
+        after: Vec::new(),
+        trace: [0; 16],
+    }
 }
 
 pub fn birth(n: u8) -> Arc<Birth> {
@@ -72,5 +99,7 @@ pub fn outcome(code: i32, mark: u8) -> Outcome {
         files: Vec::new(),
         cpu_us: 0,
         wall_us: 0,
+        seal: None,
+        count: None,
     }
 }

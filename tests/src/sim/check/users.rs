@@ -10,6 +10,8 @@ use mesh_proto::{
 #[derive(Default)]
 pub struct Users {
     tasks: TaskMap<User>,
+    /// Counts what is put in order.
+    events: u64,
 }
 
 /// One task as its users see it.
@@ -20,6 +22,9 @@ pub struct User {
     digest: Option<Digest>,
     told: Option<Ending>,
     causes: Causes,
+    /// In which order it was first acknowledged, and was first on a disk.
+    known_since: Option<u64>,
+    held_since: Option<u64>,
 }
 
 impl Users {
@@ -29,6 +34,7 @@ impl Users {
         causes.has_deadline |= wish.has_deadline;
         causes.is_manifest |= wish.is_manifest;
         causes.has_rival |= wish.has_rival;
+        causes.redundancy = causes.redundancy.max(wish.redundancy);
     }
 
     /// Somebody asked for it to be cancelled.
@@ -44,6 +50,19 @@ impl Users {
         self.tasks.get(task).is_some_and(|user| user.acknowledged)
     }
 
+    /// It is on a disk.
+    pub fn held(&mut self, task: TaskId) {
+        self.events += 1;
+        self.tasks.entry(task).or_default().held_since.get_or_insert(self.events);
+    }
+
+    /// Whether anybody knew that there is such a task when the other was first on a disk.
+    pub fn was_known_before(&self, task: &TaskId, other: &TaskId) -> bool {
+        let known = self.tasks.get(task).and_then(|user| user.known_since);
+        let held = self.tasks.get(other).and_then(|user| user.held_since);
+        known.is_some_and(|known| held.is_none_or(|held| known < held))
+    }
+
     /// Of two tasks that were submitted under one key, only the acknowledged one may run once it is that.
     pub fn may_run(&self, birth: &Birth) -> bool {
         let Some(user) = self.tasks.get(&birth.task).filter(|user| user.causes.has_rival) else { return true };
@@ -51,8 +70,10 @@ impl Users {
     }
 
     pub fn acknowledged(&mut self, task: TaskId, digest: Option<Digest>) -> Result<(), Violation> {
+        self.events += 1;
         let user = self.tasks.entry(task).or_default();
         user.acknowledged = true;
+        user.known_since.get_or_insert(self.events);
         match (user.digest, digest) {
             (Some(first), Some(second)) if first != second => Err(Violation::new(
                 Rule::AcknowledgedIsHeld,

@@ -51,6 +51,8 @@ struct Inner {
     /// How often a newcomer is asked before it has come so far.
     behind: AtomicU64,
     ids: Mutex<Vec<CommandId>>,
+    /// By the replica of the node that is asked.
+    caught: Mutex<Vec<(NodeId, Arc<pbft::Evidence>)>>,
     /// How often the ledger was looked at without an order.
     looks: AtomicU64,
     hidden: AtomicU64,
@@ -88,6 +90,7 @@ impl Council {
             refusal: Mutex::default(),
             behind: AtomicU64::default(),
             ids: Mutex::default(),
+            caught: Mutex::default(),
             looks: AtomicU64::default(),
             hidden: AtomicU64::default(),
             unanswered: Mutex::default(),
@@ -113,13 +116,17 @@ impl Council {
 
     /// The ledger comes to keep this against a member.
     pub fn accuse(&self, accused: NodeId, conflict: Conflict) {
-        let (epoch, replica) = (Epoch(0), ReplicaId::new(0));
-        let proof = codec::encode(&pbft::Evidence { epoch, replica, conflict }).into();
+        let proof = codec::encode(&evidence(conflict)).into();
         let id = CommandId { principal: "meshd".parse().unwrap(), key: [7; 32].as_slice().into(), born: self.index() };
         let body = Body::Evidence(Evidence { accused, proof });
         let command = ledger::Command { id, body };
         let checked = Checked::check(command, &self.0.genesis, |_| true).expect("signed");
         self.batch(&[checked]);
+    }
+
+    /// A node has caught a member, and nothing of it is in the ledger.
+    pub fn catch(&self, accused: NodeId, conflict: Conflict) {
+        self.0.caught.lock().unwrap().push((accused, Arc::new(evidence(conflict))));
     }
 
     /// Batches without anything in them.
@@ -284,11 +291,16 @@ impl Council {
             under_way: 2,
             latencies: Default::default(),
             replica: None,
+            caught: self.0.caught.lock().unwrap().clone(),
             members: epoch.members.iter().enumerate().map(say).collect(),
             counters: vec![("view_changes".into(), 3)],
             epoch: Arc::new(epoch),
         }
     }
+}
+
+fn evidence(conflict: Conflict) -> pbft::Evidence {
+    pbft::Evidence { epoch: Epoch(0), replica: ReplicaId::new(0), conflict }
 }
 
 fn standing(executed: Index) -> ReplicaStanding {

@@ -87,6 +87,7 @@ async fn without_a_quorum_no_checkpoint_comes_and_that_is_said() {
     assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"no_quorum".into()), "{problem}");
 }
 
+/// Checklist item 37 of pBFT: it may have fewer than four members, and says so.
 #[tokio::test]
 async fn a_committee_that_tolerates_no_fault_is_warned_of_and_ready() {
     let warned = async |founders: u8| {

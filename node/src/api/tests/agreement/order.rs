@@ -89,6 +89,27 @@ async fn without_a_quorum_it_is_said_that_a_repeat_is_harmless() {
     assert_eq!(consensus["counters"]["view_changes"], 3);
 }
 
+/// Some of the committee refused it by their clocks, and others may have taken it.
+#[tokio::test]
+async fn of_a_clock_that_is_ahead_it_is_said_that_a_repeat_is_harmless() {
+    let council = Council::of(4);
+    let api = council.api(1);
+    council.refuse(Refusal::ClockAhead);
+    let (status, problem) = ask(&api, keyed(KEY, "a", "mine")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"clock_ahead".into()));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("may be done all the same") && detail.ends_with("Idempotency-Key: mine"), "{problem}");
+    assert!(problem["retry_ms"].is_u64(), "{problem}");
+    // A question does nothing.
+    let (_, problem) = ask(&api, request("GET", KEY, "")).await;
+    assert_eq!(problem["code"], "clock_ahead");
+    assert!(!problem["detail"].as_str().unwrap().contains("may be done"), "{problem}");
+    // What was not taken was not done.
+    council.refuse(Refusal::Busy { retry_ms: 500 });
+    let (_, problem) = ask(&api, keyed(KEY, "a", "mine")).await;
+    assert!(!problem["detail"].as_str().unwrap().contains("may be done"), "{problem}");
+}
+
 #[tokio::test]
 async fn a_stale_read_waits_for_a_ledger_in_reach_if_it_is_told_how_long() {
     let council = Council::of(1);
@@ -117,7 +138,14 @@ async fn evidence_against_members_is_shown() {
         (digest, key(2).sign(&statement))
     };
     let (one, other) = (said(1), said(2));
-    council.accuse(node(2), Conflict::Votes { phase, view, sequence, one, other });
+    let conflict = Conflict::Votes { phase, view, sequence, one, other };
+    council.catch(node(2), conflict.clone());
+    let (_, consensus) = ask(&api, request("GET", "/v1/consensus", "")).await;
+    let caught = serde_json::json!([
+        { "accused": node(2).to_string(), "kind": "commits", "epoch": 0, "view": 3, "index": 130 },
+    ]);
+    assert_eq!((consensus.get("evidence"), &consensus["caught"]), (None, &caught), "not agreed on: {consensus}");
+    council.accuse(node(2), conflict);
     let (_, consensus) = ask(&api, request("GET", "/v1/consensus", "")).await;
     let evidence = serde_json::json!([
         { "accused": node(2).to_string(), "kind": "commits", "epoch": 0, "view": 3, "index": 130 },

@@ -5,7 +5,7 @@ use mesh_proto::{
     codec,
     id::Digest,
     key::Signature,
-    ledger::{Body, Command, CommandId, Fence, Query},
+    ledger::{self, Body, Command, CommandId, Fence, Query},
     pbft::{Answered, ReplicaId, Reply, Request, Sequence, View},
     time::Wall,
 };
@@ -209,6 +209,47 @@ fn a_question_is_ordered_once_for_all_who_asked_before_it_left() {
     told.sort_unstable();
     assert_eq!(told, [0, 1, 2, 3]);
     assert!(desk.gateway.queue.is_idle());
+}
+
+/// A command that went into a second request may have run in the first, and have been forgotten since: that it is older than
+/// what the ledger knows is no word that it did not run. One that was sent once did not.
+#[test]
+fn a_command_that_may_have_run_and_been_forgotten_is_not_told_as_new() {
+    for is_repeated in [false, true] {
+        let mut desk = Desk::new();
+        desk.ask(0, &command(1));
+        let mut sent = desk.flush();
+        if is_repeated {
+            let (number, request) = (sent[0].number, sent[0].digest());
+            assert!(desk.answer(&Answered { number, request, outcome: Outcome::Forgotten }).is_empty());
+            sent = desk.flush();
+        }
+        let stale = Ran::Outcome(ledger::Outcome::Rejected(ledger::Rejection::Stale { floor: ledger::Index(9) }));
+        let (number, request) = (sent[0].number, sent[0].digest());
+        let wishes = desk.answer(&Answered { number, request, outcome: executed(vec![stale.clone()]) });
+        match wishes.as_slice() {
+            [Wish::Refuse { index: 0, why: Refusal::Forgotten, .. }] => assert!(is_repeated),
+            [Wish::Answer { index: 0, ran, .. }] => assert!(!is_repeated && *ran == stale),
+            other => panic!("{other:?}"),
+        }
+        assert!(desk.gateway.queue.is_idle());
+    }
+}
+
+/// Nobody asks for evidence again: it goes on until it has an outcome. Of ticks there is another.
+#[test]
+fn what_this_node_accuses_another_of_is_ordered_again() {
+    let evidence = ledger::Evidence { accused: key(2).node_id(), proof: vec![1].into() };
+    let id = CommandId { principal: "meshd".parse().unwrap(), key: vec![1].into(), born: Index::GENESIS };
+    let accusation = Operation::Command(Box::new(Command { id, body: Body::Evidence(evidence) }));
+    for (operation, again) in [(accusation, 1), (command(1), 0)] {
+        let mut desk = Desk::new();
+        assert!(desk.gateway.ask(None, &operation));
+        let sent = desk.flush();
+        let (number, request) = (sent[0].number, sent[0].digest());
+        assert!(desk.answer(&Answered { number, request, outcome: Outcome::Forgotten }).is_empty());
+        assert_eq!(desk.flush().len(), again, "{operation:?}");
+    }
 }
 
 /// However often one command is asked again, who waits for it takes a bounded room.

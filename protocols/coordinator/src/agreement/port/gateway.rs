@@ -2,7 +2,7 @@
 //! enough. Who carries a request tries until it is answered; asked twice a command runs once, as the ledger knows its id.
 
 use crate::{
-    RequestId,
+    Refusal, RequestId,
     agreement::{
         Latencies,
         queue::{Batch, Queue, User},
@@ -44,6 +44,7 @@ struct Sent {
 pub enum Wish {
     Order { ticket: u64, operations: Operations },
     Answer { request: RequestId, index: u32, at: Index, ran: Ran },
+    Refuse { request: RequestId, index: u32, why: Refusal },
 }
 
 impl Gateway {
@@ -84,13 +85,18 @@ impl Gateway {
         }
     }
 
-    pub fn answered(&mut self, now: Mono, ticket: u64, at: Index, outcome: &[u8], wishes: &mut Vec<Wish>) {
+    /// `outcome`: of the operations, and whether the request was sent more than once.
+    pub fn answered(&mut self, now: Mono, ticket: u64, at: Index, outcome: (&[u8], bool), wishes: &mut Vec<Wish>) {
+        let (outcome, is_repeat) = outcome;
         let Some(Sent { batch, since }) = self.sent.remove(&ticket) else { return };
         self.index = self.index.max(at);
         self.latencies.note(now.since(since));
         // The encoding is what this build makes, or a later one's.
         let ran: Vec<Ran> = codec::decode(outcome, OUTCOME_BYTES).map(|AllRan(all)| all).unwrap_or_default();
-        let answers = self.queue.answer(batch, ran);
-        wishes.extend(answers.map(|((request, index), ran)| Wish::Answer { request, index, at, ran }));
+        let answers = self.queue.answer(batch, ran, is_repeat);
+        wishes.extend(answers.map(|((request, index), ran)| match ran {
+            Some(ran) => Wish::Answer { request, index, at, ran },
+            None => Wish::Refuse { request, index, why: Refusal::Forgotten },
+        }));
     }
 }

@@ -32,6 +32,8 @@ pub enum PortInput {
         ticket: u64,
         index: Index,
         outcome: Octets,
+        /// It was sent more than once, and may have been ordered before.
+        is_repeat: bool,
     },
     Stands(EngineStanding),
     /// No engine runs here any more, or none can; for good if it says why.
@@ -149,6 +151,10 @@ impl Port {
         self.keeper.as_ref().map(Keeper::ledger)
     }
 
+    pub fn keeper_mut(&mut self) -> Option<&mut Keeper> {
+        self.keeper.as_mut()
+    }
+
     /// The last batch that is known to be executed.
     pub fn index(&self) -> Index {
         self.gateway.index().max(self.ledger().map_or(Index::GENESIS, Ledger::index))
@@ -170,9 +176,9 @@ impl Port {
                 let ran = self.execute(batches);
                 self.executed(ran, asked);
             }
-            PortInput::Answered { ticket, index, outcome } => {
+            PortInput::Answered { ticket, index, outcome, is_repeat } => {
                 let mut wishes = Vec::new();
-                self.gateway.answered(now.mono, ticket, index, &outcome, &mut wishes);
+                self.gateway.answered(now.mono, ticket, index, (&outcome, is_repeat), &mut wishes);
                 grant(wishes, asked);
             }
             PortInput::Stands(standing) => self.standing = standing,
@@ -302,6 +308,7 @@ fn grant(wishes: Vec<Wish>, asked: &mut Vec<Asked>) {
         asked.push(match wish {
             Wish::Order { ticket, operations } => Asked::Port(PortEffect::Order { ticket, operations }),
             Wish::Answer { request, index, at, ran } => Asked::Answer { request, index, at, ran },
+            Wish::Refuse { request, index, why } => Asked::Refuse { request, index, why },
         });
     }
 }

@@ -1,4 +1,6 @@
+use super::super::Agreement;
 use super::*;
+use crate::Refusal;
 use mesh_proto::{
     agreement::{AllRan, Ran},
     certificate::Certificate,
@@ -59,6 +61,20 @@ fn packed(operations: &[Operation]) -> Operations {
 
 fn decoded(outcome: &[u8]) -> Vec<Ran> {
     codec::decode::<AllRan>(outcome, 1 << 24).unwrap().0
+}
+
+/// One that is dropped would leave an engine that does not know what it promised, and begins anew.
+#[test]
+fn a_fact_that_cannot_be_read_is_told_of() {
+    let load = |facts: &[&[u8]]| {
+        let mut agreement = Agreement::new(setup(&[1]), StoreId(7)).unwrap();
+        agreement.load(&[], facts.iter().copied());
+        agreement.broken()
+    };
+    let follows = codec::encode(&Fact::Follows);
+    assert_eq!(load(&[&follows]), None);
+    let broken = load(&[&follows, &follows[..follows.len() - 1]]);
+    assert!(broken.is_some(), "{broken:?}");
 }
 
 #[test]
@@ -149,7 +165,7 @@ fn a_gateway_sends_a_few_requests_at_once_and_answers_by_ticket() {
     gateway.leave(RequestId(7));
     assert_eq!(gateway.under_way(), 602);
     let mut answers = Vec::new();
-    gateway.answered(NOW.mono, 3, Index(9), &codec::encode(&AllRan(vec![Ran::Refused])), &mut answers);
+    gateway.answered(NOW.mono, 3, Index(9), (&codec::encode(&AllRan(vec![Ran::Refused])), false), &mut answers);
     assert_eq!((answers.len(), gateway.under_way(), gateway.index()), (0, 601, Index(9)));
 
     let mut gateway = Gateway::default();
@@ -162,16 +178,29 @@ fn a_gateway_sends_a_few_requests_at_once_and_answers_by_ticket() {
     assert_eq!(wishes.len(), 8);
     let ran = Ran::Refused;
     let mut answers = Vec::new();
-    gateway.answered(NOW.mono, 2, Index(4), &codec::encode(&AllRan(vec![ran.clone()])), &mut answers);
+    gateway.answered(NOW.mono, 2, Index(4), (&codec::encode(&AllRan(vec![ran.clone()])), true), &mut answers);
     assert_eq!(answers, [Wish::Answer { request: RequestId(1), index: 0, at: Index(4), ran: ran.clone() }]);
+    // What was sent more than once may have run, and been forgotten since.
+    let stale = Ran::Outcome(ledger::Outcome::Rejected(ledger::Rejection::Stale { floor: Index(9) }));
+    for (ticket, is_repeat) in [(3, false), (4, true)] {
+        let mut told = Vec::new();
+        let outcome = codec::encode(&AllRan(vec![stale.clone()]));
+        gateway.answered(NOW.mono, ticket, Index(4), (&outcome, is_repeat), &mut told);
+        let (request, index) = (RequestId(ticket - 1), 0);
+        let expected = match is_repeat {
+            true => Wish::Refuse { request, index, why: Refusal::Forgotten },
+            false => Wish::Answer { request, index, at: Index(4), ran: stale.clone() },
+        };
+        assert_eq!(told, [expected]);
+    }
     // Twice is once, and what nobody understands is an answer too.
-    gateway.answered(NOW.mono, 2, Index(4), &[], &mut answers);
-    gateway.answered(NOW.mono, 1, Index(5), &[0xff], &mut answers);
+    gateway.answered(NOW.mono, 2, Index(4), (&[], false), &mut answers);
+    gateway.answered(NOW.mono, 1, Index(5), (&[0xff], false), &mut answers);
     assert_eq!(answers[1..], [Wish::Answer { request: RequestId(0), index: 0, at: Index(5), ran }]);
     let mut wishes = Vec::new();
     gateway.flush(NOW.mono, &mut wishes);
-    assert_eq!(wishes.len(), 2, "as many as were answered");
-    assert_eq!(gateway.latencies().count(), 2);
+    assert_eq!(wishes.len(), 2, "as many as wait");
+    assert_eq!(gateway.latencies().count(), 4);
 }
 
 #[test]

@@ -1,0 +1,508 @@
+//! Running one task on several executors, and taking what most of them say: against executors that lie, or compute wrongly.
+//!
+//! Such a task has a record as any other, and an attempt of it is a **poll**: its executor runs nothing itself, but submits a
+//! replica of the task for each of the members that are drawn for it, and waits for what they sign. So the one attempt that
+//! is current, its driver, takeover, cancellation and deadline are those of every task, and replicas are tasks as well. A
+//! poll holds no slot. It is soft: whoever is granted the next attempt finds the replicas by their ids, which are made of the
+//! task's and of the member's, and what came of them.
+//!
+//! Who polls may lie too. What is counted is signed by those who ran it, and is counted again by the driver before it accepts
+//! the result, and by the gateway before it shows it: see [`verify`].
+
+mod count;
+mod draw;
+
+pub use count::{CountError, verify};
+pub use draw::{Drawable, Drawn, draw, drawable};
+
+use crate::{
+    Seat, capability,
+    effect::{Answer, Context, Refusal, Waiter},
+    story::Event,
+    tasks::Tasks,
+    timers::Kind,
+};
+use count::{is_none, tally};
+use mesh_proto::{
+    capability::{Capabilities, Operator, Requirement, Requirements, Test, Value},
+    codec,
+    id::{Digest, NodeId, TaskId},
+    limits,
+    task::{Count, FailureKind, How, Octets, Outcome, Register, Sealable, Sealed, Spec, TaskKey},
+    time::{Mono, Wall},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A poll looks after its replicas again after this.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Longer than the task may take, a replica that nobody queues behind may be under way for so long.
+const LATE: Duration = Duration::from_secs(30);
+
+/// After this a poll is told when its task has ended elsewhere.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Polls at a time: each has its replicas in the mesh, which need room as well.
+const OPEN: usize = 1_000;
+
+/// All polls under way here.
+#[derive(Debug, Default)]
+pub struct Polls {
+    open: BTreeMap<TaskId, Poll>,
+    /// Whose answer it is, by the number that it was asked under.
+    asked: BTreeMap<u32, (TaskId, NodeId)>,
+    next: u32,
+    /// What is of no use once a task has ended, by the number under which that is followed.
+    dependent: BTreeMap<u32, Dependent>,
+    /// The same, to be found.
+    depends: BTreeSet<Dependent>,
+    /// Begun when one of those that are open is over, in their order.
+    waiting: VecDeque<(TaskId, u32)>,
+    /// What is done between two items, and not in the middle of one.
+    todo: VecDeque<Todo>,
+    busy: bool,
+}
+
+#[derive(Debug)]
+enum Todo {
+    Open(TaskId, u32),
+    Answer(Answer),
+    Leave(u32, TaskId),
+    Follow(u32, TaskId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Dependent {
+    /// A replica driven here, whose member is away: who asked for it may have died since.
+    Replica(TaskId),
+    /// A poll that takes long: its task may have ended while nobody could say so here.
+    Poll(TaskId),
+}
+
+#[derive(Debug)]
+struct Poll {
+    attempt: u32,
+    begun: Mono,
+    spec: Box<Spec>,
+    /// Digest of what it has them run.
+    work: Digest,
+    /// How many are to say something.
+    size: usize,
+    replicas: Vec<Replica>,
+    /// There are fewer able members than are to be asked.
+    lacking: bool,
+}
+
+#[derive(Debug)]
+struct Replica {
+    node: NodeId,
+    task: TaskId,
+    number: u32,
+    since: Mono,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Asked,
+    /// It was not taken, and is submitted again then.
+    Refused(Mono),
+    Said(Sealed, Arc<Register>),
+    /// It came to an end without one, or takes too long. Nobody else takes its place: only its own word is proof that it had
+    /// nothing to say.
+    Absent,
+    /// It is gone, and another is asked in its place, as long as it is.
+    Gone,
+}
+
+impl Polls {
+    pub fn is_open(&self, task: &TaskId) -> bool {
+        self.open.contains_key(task)
+    }
+
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.open.keys()
+    }
+
+    pub fn count(&self) -> usize {
+        self.open.len() + self.waiting.len()
+    }
+
+    /// Whether it is a poll's, and not a user's.
+    pub fn takes(&mut self, answer: &Answer) -> bool {
+        let is_polls = answer.to().request == Waiter::POLLS;
+        if is_polls {
+            self.todo.push_back(Todo::Answer(answer.clone()));
+        }
+        is_polls
+    }
+
+    /// An attempt of a task for several executors is to begin.
+    pub fn open(&mut self, task: TaskId, attempt: u32) {
+        match self.open.len() < OPEN {
+            true => self.todo.push_back(Todo::Open(task, attempt)),
+            false => self.waiting.push_back((task, attempt)),
+        }
+    }
+
+    /// What a word on the task is for, if it is for what depends on it.
+    fn no_more(&mut self, answer: &Answer) -> Option<Dependent> {
+        let is_end = matches!(answer, Answer::Ended { .. } | Answer::Missing { .. });
+        let dependent = if is_end { self.dependent.remove(&answer.to().index) } else { None };
+        if let Some(dependent) = &dependent {
+            self.depends.remove(dependent);
+        }
+        dependent
+    }
+
+    /// It is of no use any more, or has its result.
+    pub fn close(&mut self, task: &TaskId) {
+        let Some(poll) = self.open.remove(task) else { return };
+        for replica in poll.replicas {
+            self.let_go(&replica);
+        }
+        if let Some((task, attempt)) = self.waiting.pop_front() {
+            self.todo.push_back(Todo::Open(task, attempt));
+        }
+    }
+
+    /// The member that is to run this replica of that task is away.
+    pub fn forsake(&mut self, replica: TaskId, of: TaskId) {
+        self.depend(Dependent::Replica(replica), of);
+    }
+
+    fn depend(&mut self, dependent: Dependent, of: TaskId) {
+        if self.depends.insert(dependent) {
+            self.dependent.insert(self.next, dependent);
+            self.todo.push_back(Todo::Follow(self.next, of));
+            self.next = self.next.wrapping_add(1);
+        }
+    }
+
+    /// What came of it does not matter any more.
+    fn let_go(&mut self, replica: &Replica) {
+        if self.asked.remove(&replica.number).is_some() {
+            self.todo.push_back(Todo::Leave(replica.number, replica.task));
+        }
+    }
+
+    fn take(&mut self) -> Option<Todo> {
+        let todo = if self.busy { None } else { self.todo.pop_front() };
+        self.busy |= todo.is_some();
+        todo
+    }
+}
+
+impl Poll {
+    fn new(attempt: u32, begun: Mono, spec: Box<Spec>) -> Self {
+        let (size, work) = (usize::from(spec.redundancy), spec.work());
+        Self { attempt, begun, size, spec, work, replicas: Vec::new(), lacking: false }
+    }
+
+    fn said(&self) -> impl Iterator<Item = (&Sealed, &Arc<Register>)> {
+        self.replicas.iter().filter_map(|replica| match &replica.state {
+            State::Said(sealed, register) => Some((sealed, register)),
+            State::Asked | State::Refused(_) | State::Absent | State::Gone => None,
+        })
+    }
+
+    /// Who is asked, and not gone.
+    fn asked(&self) -> usize {
+        self.replicas.iter().filter(|replica| !matches!(replica.state, State::Gone)).count()
+    }
+
+    /// Who may yet say something.
+    fn is_waiting(&self) -> bool {
+        self.replicas.iter().any(|replica| matches!(replica.state, State::Asked | State::Refused(_)))
+    }
+
+    fn replica(&mut self, node: &NodeId) -> Option<&mut Replica> {
+        self.replicas.iter_mut().find(|replica| replica.node == *node)
+    }
+}
+
+impl Tasks {
+    /// Of a task for several executors that is polled here: who was asked, and how far each is.
+    pub fn replicas_of(&self, task: &TaskId) -> Vec<(NodeId, TaskId, &'static str)> {
+        let replicas = self.polls.open.get(task).into_iter().flat_map(|poll| &poll.replicas);
+        let standing = |state: &State| match state {
+            State::Asked => "asked",
+            State::Refused(_) => "has no room",
+            State::Said(..) => "has said what came of it",
+            State::Absent => "says nothing",
+            State::Gone => "is gone",
+        };
+        replicas.map(|replica| (replica.node, replica.task, standing(&replica.state))).collect()
+    }
+
+    /// Does what has come up for polls, as long as there is something.
+    pub(crate) fn poll_some(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(todo) = self.polls.take() else { return false };
+        match todo {
+            Todo::Open(task, attempt) => self.begin_poll(cx, task, attempt),
+            Todo::Answer(answer) => match self.polls.no_more(&answer) {
+                Some(Dependent::Replica(replica)) => self.end(cx, replica, How::Cancelled, None, None),
+                Some(Dependent::Poll(task)) => {
+                    if let Some(attempt) = self.polls.open.get(&task).map(|poll| poll.attempt) {
+                        self.on_settled(cx, task, attempt);
+                    }
+                }
+                None => self.replica_answered(cx, &answer),
+            },
+            Todo::Follow(number, of) => self.follow(cx, Waiter { request: Waiter::POLLS, index: number }, of),
+            Todo::Leave(number, replica) => {
+                let waiter = Waiter { request: Waiter::POLLS, index: number };
+                self.leave_one(waiter);
+                self.cancel(cx, waiter, replica);
+            }
+        }
+        self.polls.busy = false;
+        true
+    }
+
+    fn begin_poll(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        let Some(spec) = self.executor.spec_of(&task, attempt) else {
+            // It was settled while it waited: the place is the next one's.
+            if let Some((task, attempt)) = self.polls.waiting.pop_front() {
+                self.polls.todo.push_back(Todo::Open(task, attempt));
+            }
+            return;
+        };
+        self.counters.polls += 1;
+        self.polls.open.insert(task, Poll::new(attempt, cx.now.mono, Box::new(spec)));
+        self.timers.set(task, Kind::Poll, cx.now.mono + LOOK);
+        self.ask_replicas(cx, task);
+    }
+
+    /// Draws as many as are still to be asked.
+    fn ask_replicas(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(poll) = self.polls.open.get(&task) else { return };
+        let missing = poll.size.saturating_sub(poll.asked());
+        // Who was gone and is back is asked again: its replica is there still, or what came of it.
+        let is_out = |replica: &Replica| matches!(replica.state, State::Gone);
+        let is_new = |node: &NodeId| poll.replicas.iter().all(|replica| replica.node != *node || is_out(replica));
+        let order = draw(&task, &poll.spec.requirements, drawable(&self.roster));
+        let able = order.into_iter().filter(|one| one.able && one.connected && is_new(&one.node)).map(|one| one.node);
+        let drawn: Vec<NodeId> = able.take(missing.min(limits::REPLICAS.saturating_sub(poll.asked()))).collect();
+        let (is_lacking, size) = (drawn.len() < missing, poll.size);
+        for node in drawn {
+            let Some(poll) = self.polls.open.get_mut(&task) else { return };
+            let spec = replica_of(&poll.spec, &task, node, cx.now.wall);
+            let number = match poll.replica(&node) {
+                Some(replica) => {
+                    (replica.state, replica.since) = (State::Asked, cx.now.mono);
+                    replica.number
+                }
+                None => {
+                    let number = self.polls.next;
+                    self.polls.next = self.polls.next.wrapping_add(1);
+                    let (replica, state) = (spec.id(&self.network), State::Asked);
+                    poll.replicas.push(Replica { node, task: replica, number, since: cx.now.mono, state });
+                    self.polls.asked.insert(number, (task, node));
+                    self.counters.replicas += 1;
+                    number
+                }
+            };
+            self.submit(cx, Waiter { request: Waiter::POLLS, index: number }, encoded(&spec), true);
+        }
+        let Some(poll) = self.polls.open.get_mut(&task) else { return };
+        if std::mem::replace(&mut poll.lacking, is_lacking) != is_lacking && is_lacking {
+            let there = poll.asked();
+            let why = format!("{size} members are to run it, and {there} are able and in reach");
+            self.tell(cx.now, task, Event::Lacked { why });
+        }
+    }
+
+    fn replica_answered(&mut self, cx: &mut Context<'_>, answer: &Answer) {
+        let Some((task, node)) = self.polls.asked.get(&answer.to().index).copied() else { return };
+        let state = match answer {
+            Answer::Placed { .. } | Answer::CancelAsked { .. } => return,
+            Answer::Refused { why: Refusal::Busy { retry_ms } | Refusal::Unavailable { retry_ms, .. }, .. } => {
+                State::Refused(cx.now.mono + Duration::from_millis(u64::from(*retry_ms)))
+            }
+            // Somebody has submitted another in its name. If that runs the same it is as good.
+            Answer::Refused { to, task: Some(replica), why: Refusal::Conflict } => {
+                return self.follow(cx, *to, *replica);
+            }
+            Answer::Refused { .. } | Answer::Missing { .. } => State::Absent,
+            Answer::Ended { register, .. } => match self.sealed_by(&task, node, register) {
+                Some(sealed) => State::Said(sealed, Arc::clone(register)),
+                None => State::Absent,
+            },
+        };
+        let Some(poll) = self.polls.open.get_mut(&task) else { return };
+        let Some(replica) = poll.replica(&node) else { return };
+        if matches!(state, State::Said(..) | State::Absent) {
+            self.polls.asked.remove(&replica.number);
+        }
+        replica.state = state;
+        // One that was gone and has come to an end all the same is one more.
+        poll.size = poll.size.max(poll.asked());
+        self.count_replicas(cx, task);
+    }
+
+    /// What the member says came of its replica, by the record of that.
+    fn sealed_by(&self, task: &TaskId, node: NodeId, register: &Register) -> Option<Sealed> {
+        let ending = register.ending()?;
+        let outcome = ending.outcome.as_ref().filter(|_| ending.by.is_some_and(|(_, by)| by == node))?;
+        let work = self.polls.open.get(task)?.work;
+        outcome.sealed(&self.network, &Sealable { task: *task, work }, node)
+    }
+
+    /// Ends the poll if most say the same; else asks more.
+    fn count_replicas(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(poll) = self.polls.open.get_mut(&task) else { return };
+        if let Some((result, most)) = tally(poll.said().map(|(sealed, _)| sealed))
+            && most * 2 > poll.size
+        {
+            let winner = poll.said().find(|(sealed, _)| sealed.result == result);
+            let outcome = winner.and_then(|(_, register)| register.ending()?.outcome.clone());
+            let outcome = outcome.unwrap_or_else(|| Outcome::failed(FailureKind::NoMajority, "no outcome"));
+            return self.end_poll(cx, task, outcome);
+        }
+        // All have spoken that will, and not enough of them agree.
+        if !poll.is_waiting() && poll.asked() >= poll.size && poll.size < limits::REPLICAS {
+            poll.size += 1;
+        }
+        self.ask_replicas(cx, task);
+        let Some(poll) = self.polls.open.get(&task) else { return };
+        let (asked, said, wanted) = (poll.asked(), poll.said().count(), usize::from(poll.spec.redundancy));
+        let most = tally(poll.said().map(|(sealed, _)| sealed)).map_or(0, |(_, most)| most);
+        if !poll.is_waiting() && asked >= wanted && poll.lacking {
+            // That somebody has nothing to say nobody else can prove: who polls is not believed it, and others try.
+            let kind = if is_none(most, said, wanted) { FailureKind::NoMajority } else { FailureKind::Lost };
+            let text = format!(
+                "of {asked} executors {said} said what came of it, no majority the same, and there is nobody else"
+            );
+            self.counters.polls_undecided += 1;
+            self.end_poll(cx, task, Outcome::failed(kind, text));
+        }
+    }
+
+    fn end_poll(&mut self, cx: &mut Context<'_>, task: TaskId, outcome: Outcome) {
+        let Some(poll) = self.polls.open.get(&task) else { return };
+        let result = outcome.result();
+        let mut said: Vec<Sealed> = poll.said().map(|(sealed, _)| *sealed).collect();
+        said.sort_by_key(|sealed| sealed.result != result);
+        let asked = poll.size.min(limits::REPLICAS) as u8;
+        // Nobody signs for it: each says what it likes, and one that says all there is must not end this node.
+        let spent = poll.said().filter_map(|(_, register)| Some(register.ending()?.outcome.as_ref()?.cpu_us));
+        let spent = spent.fold(0, u64::saturating_add);
+        let attempt = poll.attempt;
+        self.polls.close(&task);
+        let outcome = Outcome { seal: None, count: Some(Count { asked, said }), cpu_us: spent, ..outcome };
+        self.executed(cx, task, attempt, Arc::new(outcome));
+    }
+
+    /// Members that are gone are replaced, and those that take too long are waited for no more.
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        let Some(poll) = self.polls.open.get_mut(&task) else { return };
+        self.timers.set(task, Kind::Poll, cx.now.mono + LOOK);
+        if cx.now.mono.since(poll.begun) > LONG {
+            self.polls.depend(Dependent::Poll(task), task);
+            let again = cx.now.mono + LONG;
+            if self.timers.due(&task, Kind::Follow).is_some_and(|due| due > again) {
+                self.timers.set(task, Kind::Follow, again);
+            }
+        }
+        let Some(poll) = self.polls.open.get_mut(&task) else { return };
+        let limit = Duration::from_millis(poll.spec.time_limit_ms).saturating_add(LATE);
+        let is_late = |replica: &Replica| {
+            let queues = self.roster.seat(&replica.node).is_some_and(|seat| seat.load.queued > 0);
+            !queues && cx.now.mono.since(replica.since) > limit
+        };
+        // One that has it no more gives it back, and its replica waits.
+        let is_lost = |node: &NodeId| {
+            let has = |seat: &Seat| capability::rate(&poll.spec.requirements, &seat.capabilities).is_ok();
+            self.roster.is_silent(node) || !self.roster.seat(node).is_some_and(has)
+        };
+        let mut given_up = Vec::new();
+        let mut again = Vec::new();
+        for replica in &mut poll.replicas {
+            match replica.state {
+                State::Asked | State::Refused(_) if is_lost(&replica.node) => {
+                    replica.state = State::Gone;
+                    self.counters.replicas_lost += 1;
+                }
+                State::Asked | State::Refused(_) if is_late(replica) => {
+                    replica.state = State::Absent;
+                    given_up.push((replica.number, replica.task));
+                }
+                State::Refused(at) if at <= cx.now.mono => {
+                    replica.state = State::Asked;
+                    again.push((replica.number, replica.node));
+                }
+                State::Asked | State::Refused(_) | State::Said(..) | State::Absent | State::Gone => {}
+            }
+        }
+        let specs = again.into_iter().map(|(number, node)| (number, replica_of(&poll.spec, &task, node, cx.now.wall)));
+        let specs: Vec<(u32, Spec)> = specs.collect();
+        for (number, replica) in given_up {
+            self.polls.asked.remove(&number);
+            self.polls.todo.push_back(Todo::Leave(number, replica));
+        }
+        for (number, spec) in specs {
+            self.submit(cx, Waiter { request: Waiter::POLLS, index: number }, encoded(&spec), true);
+        }
+        self.count_replicas(cx, task);
+    }
+
+    /// Whether a result may be accepted: of a task for several executors, if they were counted rightly. Who dissents from
+    /// what is accepted has done its part badly.
+    pub(crate) fn judge_count(&mut self, task: &TaskId, encoded: &Octets, outcome: &Outcome) -> Result<(), CountError> {
+        if !Spec::may_be_redundant(encoded) {
+            return Ok(());
+        }
+        let Some(spec) = Spec::decode(encoded).ok().filter(|spec| spec.redundancy > 1) else { return Ok(()) };
+        if outcome.is_of_the_node() {
+            return Ok(());
+        }
+        verify(&self.network, task, &spec, outcome, drawable(&self.roster))?;
+        let result = outcome.result();
+        for one in outcome.count.iter().flat_map(|count| &count.said).filter(|one| one.result != result) {
+            self.counters.dissents += 1;
+            self.roster.performed(&one.node, false);
+        }
+        Ok(())
+    }
+}
+
+/// What one member is asked to run.
+fn replica_of(spec: &Spec, of: &TaskId, node: NodeId, now: Wall) -> Spec {
+    let mut requirements = spec.requirements.to_vec();
+    if let Ok(name) = NODE.parse() {
+        let test = Test::Compare(Operator::Equal, Value::Text(node.to_string()));
+        requirements.push(Requirement { name, test, soft: false });
+    }
+    Spec {
+        key: TaskKey::Replica(*of, node),
+        born: now,
+        requirements: Requirements::new(requirements).unwrap_or_else(|_| spec.requirements.clone()),
+        redundancy: 1,
+        job: None,
+        ..spec.clone()
+    }
+}
+
+/// The capability that each member has and no other: its id.
+pub const NODE: &str = "node";
+
+/// What a member has, and that it is itself: of that nobody is taken at his word.
+pub fn named(node: &NodeId, capabilities: &Capabilities) -> Capabilities {
+    let mut named = capabilities.clone();
+    if let Ok(name) = NODE.parse() {
+        named.assert(name, Value::Text(node.to_string()));
+    }
+    named
+}
+
+fn encoded(spec: &Spec) -> Octets {
+    codec::encode(spec).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What members say that lie, of what they ran and of what others did.
+
+use super::*;
+
+/// The one that polls is believed nothing.
+#[test]
+fn a_poll_that_is_forged_is_not_accepted_and_another_counts() {
+    let task = spec(3).id(&NETWORK);
+    let honest = {
+        let mut mesh = Mesh::new(5);
+        mesh.submit(&spec(3));
+        mesh.pass(1);
+        mesh.end(task).unwrap().1
+    };
+    let mesh = Mesh::new(5);
+    let drawn = mesh.drawn(&task);
+    let lie = |node: usize| {
+        let mut outcome = said("41");
+        let of = Sealable { task, work: spec(3).work() };
+        outcome.seal(&mesh.keys[node], &NETWORK, &of);
+        outcome.sealed(&NETWORK, &of, mesh.id(node)).unwrap()
+    };
+    let claims = |said_by: Vec<Sealed>| Outcome { count: Some(Count { asked: 3, said: said_by }), ..said("41") };
+    let [first, second, third, last] = [drawn[0], drawn[1], drawn[2], drawn[4]];
+    let undecided = |asked, nodes: &[usize]| {
+        let count = Count { asked, said: nodes.iter().map(|node| lie(*node)).collect() };
+        Outcome { count: Some(count), ..Outcome::failed(FailureKind::NoMajority, "") }
+    };
+    let mut stolen = lie(first);
+    stolen.node = mesh.id(second);
+    let cases = [
+        (claims(vec![]), CountError::Nobody),
+        (claims(vec![lie(first), lie(first)]), CountError::Twice(mesh.id(first))),
+        (claims(vec![lie(first), stolen]), CountError::Forged(mesh.id(second))),
+        (claims(vec![lie(first), lie(last)]), CountError::NotDrawn(mesh.id(last))),
+        (claims(vec![lie(first)]), CountError::Minority { agree: 1, asked: 3 }),
+        (claims(counted(&honest).to_vec()), CountError::Minority { agree: 0, asked: 3 }),
+        (
+            Outcome { count: honest.count.clone(), ..Outcome::failed(FailureKind::NoMajority, "") },
+            CountError::Undecided { most: 2, said: 2, wanted: 3 },
+        ),
+        // All of them agree, but as many more are to have been asked.
+        (undecided(6, &[first, second, third]), CountError::Undecided { most: 3, said: 3, wanted: 3 }),
+        (undecided(31, &[first, second, third]), CountError::TooMany { asked: 31 }),
+    ];
+    for (forged, why) in cases {
+        assert_eq!(mesh.check(&spec(3), &forged), Err(why));
+        for forger in 0..5 {
+            let mut mesh = Mesh::new(5);
+            mesh.forged = Some((forger, forged.clone()));
+            mesh.submit(&spec(3));
+            mesh.pass(10);
+            let (how, outcome) = mesh.end(task).unwrap();
+            assert_eq!((how, output(&outcome).as_str()), (How::Done, "42"), "n{forger}: {why}");
+        }
+    }
+}
+
+/// A member submits, in the name of the replicas, what gives the result that it likes; honest members run and sign it.
+#[test]
+fn what_runs_something_else_in_the_name_of_a_replica_proves_nothing() {
+    let task = spec(3).id(&NETWORK);
+    let mut mesh = Mesh::new(5);
+    let drawn = mesh.drawn(&task);
+    let lie = |node: NodeId| Spec {
+        program: Program::Echo,
+        input: Payload::Inline(b"41".to_vec().into()),
+        ..replica_of(&spec(3), &task, node, START)
+    };
+    let mut said = Vec::new();
+    for (index, node) in drawn[..3].iter().enumerate() {
+        let spec = lie(mesh.id(*node));
+        let waiter = Waiter { request: 7, index: index as u32 };
+        let (id, encoded) = (spec.id(&NETWORK), encoded(&spec));
+        mesh.call(4, |tasks, cx| tasks.submit(cx, waiter, encoded, true));
+        mesh.pass(1);
+        let (_, outcome) = mesh.end(id).unwrap();
+        assert_eq!(output(&outcome), "41");
+        said.push(Sealed { node: mesh.id(*node), result: outcome.result(), seal: outcome.seal.unwrap() });
+    }
+    let stdout = Payload::Inline(b"41".to_vec().into());
+    let claim = Outcome { stdout, count: Some(Count { asked: 3, said: said.clone() }), ..super::tests::said("41") };
+    assert_eq!(mesh.check(&spec(3), &claim), Err(CountError::Forged(said[0].node)));
+    // It is no result for the poll either. What is left is that it finds none.
+    mesh.submit(&spec(3));
+    mesh.pass(60);
+    assert!(mesh.end(task).is_none_or(|(how, _)| how == How::Failed));
+    assert!(mesh.nodes.iter().all(|node| node.counters().miscounted == 0));
+}
+
+/// Nobody signs for how long it took, and release builds stop at a sum that is too large.
+#[test]
+fn who_says_that_it_took_for_ever_ends_nobody() {
+    let mut mesh = Mesh::new(5);
+    mesh.cpu_us = u64::MAX;
+    let task = mesh.submit(&spec(3));
+    mesh.pass(1);
+    let (how, outcome) = mesh.end(task).unwrap();
+    assert_eq!((how, output(&outcome).as_str(), outcome.cpu_us), (How::Done, "42", u64::MAX));
+}
+
+/// Two of three that speak agree, and nobody can prove that the others do not: no end for good, or every count would refuse it.
+#[test]
+fn what_most_of_those_say_that_speak_is_no_want_of_a_majority() {
+    let task = spec(3).id(&NETWORK);
+    let drawn = Mesh::new(5).drawn(&task);
+    let mut mesh = Mesh::new(5);
+    mesh.wrong.insert(drawn[1]);
+    mesh.mute.extend(&drawn[2..4]);
+    mesh.submit(&spec(3));
+    mesh.pass(60);
+    let (how, outcome) = mesh.end(task).unwrap();
+    assert_eq!(how, How::Failed);
+    assert!(matches!(&outcome.status, Status::Failed(failure) if failure.kind == FailureKind::Lost), "{outcome:?}");
+    let undecided: u64 = mesh.nodes.iter().map(|node| node.counters().polls_undecided).sum();
+    let miscounted: u64 = mesh.nodes.iter().map(|node| node.counters().miscounted).sum();
+    assert!(undecided > 0);
+    assert_eq!(miscounted, 0, "no honest poll is refused");
+}

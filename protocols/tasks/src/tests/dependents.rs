@@ -1,0 +1,364 @@
+//! Tasks that are to start after others.
+
+use super::{node::*, told::Told};
+use crate::{Answer, Fact, Refusal, Waiter};
+use mesh_proto::{
+    id::{Digest, TaskId},
+    task::{
+        Attempt, Dependency, Ending, FailureKind, How, Item, Known, Outcome, Register, Spec, State, Status, Strategy,
+        Version,
+    },
+};
+use std::sync::Arc;
+
+const WAITER: Waiter = Waiter { request: 1, index: 0 };
+
+fn other(n: u8) -> TaskId {
+    TaskId::from_bytes([n; 32])
+}
+
+fn after(others: &[TaskId]) -> Spec {
+    let after = others.iter().map(|task| Dependency { task: *task, takes: Vec::new() }).collect();
+    Spec { after, ..spec() }
+}
+
+fn waiting() -> Register {
+    Register { state: State::Waiting, ..first_register(&[0, 1, 2], 1) }
+}
+
+/// The driver of a task that is to start after these, and what it said when it was born.
+fn driver(spec: &Spec) -> (Node, Told) {
+    let mut node = Node::new(0);
+    node.hear(4, place(&birth_of(spec), birth_ballot(0, 7), &waiting(), None));
+    let told = node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    (node, told)
+}
+
+fn asked(told: &Told) -> Vec<TaskId> {
+    let mut asked: Vec<TaskId> = told
+        .sent
+        .iter()
+        .filter_map(|(_, item)| match item {
+            Item::Follow { task } => Some(*task),
+            _ => None,
+        })
+        .collect();
+    asked.dedup();
+    asked.sort();
+    asked.dedup();
+    asked
+}
+
+fn says_ended(task: TaskId, how: How, outcome: Option<Outcome>) -> Item {
+    let ending = Ending { how, by: None, outcome, at: START };
+    let register = Register { joint: None, state: State::Ended(ending), ..first_register(&[0, 1, 2], 1) };
+    Item::Ended { task, digest: Digest::of("d", &[]), register: Arc::new(register) }
+}
+
+/// What its last write says of the task.
+fn state(told: &Told) -> Option<State> {
+    told.facts.iter().rev().find_map(|fact| match fact {
+        Fact::Written { register, .. } => Some(register.state.clone()),
+        _ => None,
+    })
+}
+
+fn cancelled_because(told: &Told) -> String {
+    match state(told) {
+        Some(State::Ended(Ending { how: How::Cancelled, by: None, outcome: Some(outcome), .. })) => {
+            match outcome.status {
+                Status::Failed(failure) if failure.kind == FailureKind::Dependency => failure.message,
+                status => panic!("{status:?}"),
+            }
+        }
+        state => panic!("{state:?}"),
+    }
+}
+
+fn nobody_knows(node: &mut Node, task: TaskId) -> Told {
+    let mut told = Told::nothing();
+    for rank in 1..5 {
+        told.facts.extend(node.hear(rank, Item::Unknown { task }).facts);
+    }
+    let after = node.pass_ms(0);
+    told.facts.extend(after.facts);
+    told.sent.extend(after.sent);
+    told
+}
+
+#[test]
+fn a_birth_that_is_to_start_after_others_is_granted_to_nobody() {
+    for strategy in Strategy::ALL {
+        let mut node = Node::new(4);
+        let told = node.call(|tasks, cx| {
+            let spec = Spec { strategy, ..after(&[other(9)]) };
+            tasks.submit(cx, WAITER, encoded(&spec), false);
+        });
+        let states: Vec<&State> = told
+            .sent
+            .iter()
+            .map(|(_, item)| match item {
+                Item::Place { register, .. } => &register.state,
+                item => panic!("{item:?}"),
+            })
+            .collect();
+        assert_eq!(states, [&State::Waiting; 3], "{strategy:?}");
+    }
+}
+
+#[test]
+fn what_is_to_start_after_itself_is_refused() {
+    let mut node = Node::new(4);
+    let told = node.call(|tasks, cx| tasks.submit(cx, WAITER, encoded(&after(&[task()])), false));
+    let why = Refusal::Malformed("it is to start after itself".into());
+    assert_eq!(told.answers, [Answer::Refused { to: WAITER, task: Some(task()), why }]);
+    assert!(told.sent.is_empty());
+}
+
+#[test]
+fn it_is_granted_once_all_have_ended_well() {
+    let (mut node, told) = driver(&after(&[other(8), other(9)]));
+    assert_eq!(asked(&told), [other(8), other(9)]);
+    assert_eq!(node.tasks.awaited_by(&task()), [other(8), other(9)]);
+    let told = node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+    assert_eq!((told, node.pass_ms(0)), (Told::nothing(), Told::nothing()));
+    assert_eq!(node.tasks.awaited_by(&task()), [other(8)]);
+    node.hear(2, says_ended(other(8), How::Done, Some(exit(0))));
+    let told = node.pass_ms(0);
+    assert!(matches!(state(&told), Some(State::Assigned(Attempt { number: 1, .. }))), "{told:?}");
+    let story: Vec<String> = node.tasks.story_of(&task()).into_iter().map(|(_, text)| text).collect();
+    assert!(story.contains(&format!("is to start after {}, {}", other(8), other(9))), "{story:?}");
+    assert!(story.contains(&"all that it is to start after has ended well".to_owned()), "{story:?}");
+}
+
+#[test]
+fn the_first_that_does_not_end_well_ends_it_and_says_why_down_the_chain() {
+    for (how, outcome, why) in [
+        (How::Failed, Some(exit(3)), "failed: exit code 3"),
+        (How::Failed, Some(failure(FailureKind::TimeLimit)), "failed: because"),
+        (How::Cancelled, None, "was cancelled"),
+        (How::DeadlinePassed, None, "passed its deadline"),
+    ] {
+        let (mut node, _) = driver(&after(&[other(8), other(9)]));
+        node.hear(1, says_ended(other(9), how, outcome));
+        let told = node.pass_ms(0);
+        assert_eq!(cancelled_because(&told), format!("task {} {why}", other(9)));
+        assert_eq!(node.tasks.awaited_by(&task()), []);
+        // Whatever comes of the rest.
+        node.hear(1, says_ended(other(8), How::Done, Some(exit(0))));
+        assert_eq!(node.pass_ms(0).facts, []);
+    }
+    let (mut node, _) = driver(&after(&[other(8)]));
+    let root = "task 7 failed: exit code 3";
+    let outcome = Outcome::failed(FailureKind::Dependency, root);
+    node.hear(1, says_ended(other(8), How::Cancelled, Some(outcome)));
+    assert_eq!(cancelled_because(&node.pass_ms(0)), root);
+}
+
+#[test]
+fn what_nobody_knows_may_be_still_to_come_and_then_is_not_waited_for_any_more() {
+    let (mut node, _) = driver(&after(&[other(9)]));
+    let told = nobody_knows(&mut node, other(9));
+    assert_eq!(told.facts, []);
+    // It is asked for again, and again nobody knows it.
+    for _ in 0..13 {
+        assert_eq!(asked(&node.pass_ms(2_000)), [other(9)]);
+        assert_eq!(nobody_knows(&mut node, other(9)).facts, []);
+    }
+    node.pass_ms(4_000);
+    let told = nobody_knows(&mut node, other(9));
+    let why = format!("task {} is not known: it was never submitted, or has been forgotten since it ended", other(9));
+    assert_eq!(cancelled_because(&told), why);
+}
+
+#[test]
+fn what_comes_late_is_waited_for() {
+    let (mut node, _) = driver(&after(&[other(9)]));
+    for _ in 0..10 {
+        nobody_knows(&mut node, other(9));
+        node.pass_ms(2_000);
+    }
+    let known = Known { digest: Digest::of("d", &[]), holders: vec![at(1), at(2), at(3)], confirmed: true };
+    node.hear(1, Item::Following { task: other(9), known });
+    // However long.
+    for _ in 0..100 {
+        let told = node.pass_ms(60_000);
+        assert!(told.facts.is_empty(), "{told:?}");
+    }
+    node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+    assert!(matches!(state(&node.pass_ms(0)), Some(State::Assigned(_))));
+    // Of one that waited for long before its driver took office nothing is awaited that nobody knows.
+    let (mut node, _) = driver(&Spec { key: spec().key, ..after(&[other(9)]) });
+    node.now.wall = START + std::time::Duration::from_secs(60);
+    assert_eq!(nobody_knows(&mut node, other(9)).facts, [], "whatever its clock says, not at once");
+    node.pass_ms(8_000);
+    assert!(cancelled_because(&nobody_knows(&mut node, other(9))).contains("is not known"));
+}
+
+#[test]
+fn what_a_task_waits_for_is_taken_when_it_comes_to_the_same_node() {
+    let first = Spec { key: mesh_proto::task::TaskKey::Own(vec![77]), ..spec() };
+    let (mut node, _) = driver(&after(&[first.id(&NETWORK)]));
+    nobody_knows(&mut node, first.id(&NETWORK));
+    let told = node.call(|tasks, cx| tasks.submit(cx, WAITER, encoded(&first), false));
+    assert_eq!(told.answers, [], "it is no repeat");
+    let placed = |item: &Item| matches!(item, Item::Place { birth, .. } if birth.task == first.id(&NETWORK));
+    assert!(told.sent.iter().any(|(_, item)| placed(item)), "{told:?}");
+}
+
+#[test]
+fn a_new_driver_asks_anew() {
+    let spec = after(&[other(9)]);
+    let mut node = Node::new(1);
+    node.hear(4, place(&birth_of(&spec), birth_ballot(0, 7), &waiting(), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(5_000);
+    for rank in [2, 3] {
+        let held = (rank == 2).then(|| held(&birth_of(&spec), birth_ballot(0, 7), &waiting()));
+        node.hear(rank, Item::Promise { task: task(), ballot: node.promised().expect("its own"), held });
+    }
+    let mut told = Told::nothing();
+    for _ in 0..2 {
+        let ((ballot, version), _) = node.copy().expect("held");
+        for rank in [2, 3] {
+            told.sent.extend(node.hear(rank, Item::Wrote { task: task(), ballot, version }).sent);
+        }
+    }
+    assert_eq!(asked(&told), [other(9)]);
+    node.hear(2, says_ended(other(9), How::Done, Some(exit(0))));
+    assert!(matches!(state(&node.pass_ms(0)), Some(State::Assigned(Attempt { number: 1, .. }))));
+}
+
+#[test]
+fn what_waits_is_cancelled_and_passes_its_deadline_like_any_other() {
+    let deadline = Some(START + std::time::Duration::from_secs(5));
+    let spec = Spec { deadline, ..after(&[other(9)]) };
+    let how = |told: &Told| match state(told) {
+        Some(State::Ended(ending)) => (ending.how, ending.outcome),
+        state => panic!("{state:?}"),
+    };
+    let (mut node, _) = driver(&spec);
+    assert_eq!(how(&node.hear(4, Item::Cancel { task: task() })), (How::Cancelled, None));
+    let (mut node, _) = driver(&spec);
+    assert_eq!(how(&node.pass_ms(6_000)), (How::DeadlinePassed, None));
+    // And nothing is asked for its sake any more.
+    let ((ballot, version), _) = node.copy().expect("held");
+    for rank in [1, 2] {
+        node.hear(rank, Item::Wrote { task: task(), ballot, version });
+    }
+    node.pass_ms(60_000);
+    assert_eq!(asked(&node.pass_ms(100_000)), []);
+}
+
+#[test]
+fn many_that_wait_for_one_ask_once_and_go_on_a_part_at_a_time() {
+    let mut node = Node::new(0);
+    let mut births = Vec::new();
+    for n in 0..6000u16 {
+        let spec = Spec { key: mesh_proto::task::TaskKey::Own(n.to_le_bytes().into()), ..after(&[other(9)]) };
+        let birth = birth_of(&spec);
+        let home = node.tasks.roster().home(&birth.task, 5);
+        if home[0] == holder(0) {
+            let birth = mesh_proto::task::Birth { home: home.clone(), ..mesh_proto::task::Birth::clone(&birth) };
+            births.push((Arc::new(birth), home));
+        }
+    }
+    let mut asks = 0;
+    for (birth, home) in &births {
+        let register = Register { holders: home[..3].to_vec(), joint: Some(home.clone()), ..waiting() };
+        node.hear(4, place(birth, birth_ballot(0, 7), &register, None));
+        let told = node.hear(4, Item::Born { task: birth.task, ballot: birth_ballot(0, 7) });
+        asks += told.sent.iter().filter(|(_, item)| matches!(item, Item::Follow { .. })).count();
+    }
+    assert!(births.len() > 1000 && asks <= 5, "{} {asks}", births.len());
+    node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+    let mut turns = 0;
+    while node.tasks.deadline() <= Some(node.now.mono) {
+        node.pass_ms(0);
+        turns += 1;
+    }
+    assert!(turns > 1);
+    assert!(births.iter().all(|(birth, _)| {
+        node.tasks
+            .shelf()
+            .copy(&birth.task)
+            .is_some_and(|copy| copy.version == Version(2) && matches!(copy.register.state, State::Assigned(_)))
+    }));
+}
+
+#[test]
+fn what_may_be_on_those_that_are_away_is_waited_for_however_long() {
+    let (mut node, _) = driver(&after(&[other(9)]));
+    let but = |node: &mut Node, away: &[usize]| {
+        let mut facts = Vec::new();
+        for rank in (1..5).filter(|rank| !away.contains(rank)) {
+            facts.extend(node.hear(rank, Item::Unknown { task: other(9) }).facts);
+        }
+        facts.extend(node.pass_ms(10_000).facts);
+        facts
+    };
+    // Of one that was born when there were only these, the two that are left of its home list know nothing.
+    for rank in [1, 2, 3] {
+        node.call(|tasks, cx| tasks.silent(cx, at(rank)));
+    }
+    for n in 50..53 {
+        let (id, store) = (mesh_proto::id::NodeId::from_bytes([n; 32]), mesh_proto::id::StoreId(u64::from(n)));
+        node.call(|tasks, cx| tasks.member(cx, id, store, true));
+    }
+    for _ in 0..20 {
+        assert_eq!(but(&mut node, &[1, 2, 3]), []);
+    }
+    assert_eq!(node.tasks.awaited_by(&task()), [other(9)]);
+}
+
+/// It may know others that have it, of whom nobody here has heard.
+#[test]
+fn as_long_as_one_is_away_and_not_taken_for_lost_nothing_is_given_up() {
+    let (mut node, _) = driver(&after(&[other(9)]));
+    // Long enough for what nobody knows.
+    for _ in 0..3 {
+        nobody_knows(&mut node, other(9));
+        node.pass_ms(9_900);
+    }
+    node.call(|tasks, cx| tasks.silent(cx, at(4)));
+    let others_know_nothing = |node: &mut Node| {
+        let mut facts = node.pass_ms(5_000).facts;
+        for rank in 1..4 {
+            facts.extend(node.hear(rank, Item::Unknown { task: other(9) }).facts);
+        }
+        facts.extend(node.pass_ms(0).facts);
+        facts
+            .iter()
+            .filter(|fact| matches!(fact, Fact::Written { register, .. } if register.ending().is_some()))
+            .count()
+    };
+    for _ in 0..5 {
+        assert_eq!(others_know_nothing(&mut node), 0);
+    }
+    let ended: usize = (0..3).map(|_| others_know_nothing(&mut node)).sum();
+    assert!(ended > 0, "its copies are made anew by now");
+}
+
+/// For others, and for somebody able.
+#[test]
+fn who_drives_what_waits_says_so_and_hears_of_it_when_it_was_replaced() {
+    let lacking = Spec { requirements: "gpu>=1".parse().unwrap(), ..spec() };
+    for spec in [after(&[other(9)]), lacking] {
+        let (mut node, _) = driver(&spec);
+        let said = |told: &Told| -> Vec<usize> {
+            let is_write = |item: &Item| matches!(item, Item::Write { version: Version::BIRTH, birth: None, .. });
+            told.sent.iter().filter(|(_, item)| is_write(item)).map(|(rank, _)| *rank).collect()
+        };
+        node.pass_ms(7_400);
+        for _ in 0..2 {
+            assert_eq!(said(&node.pass_ms(7_600)), [1, 2]);
+        }
+        let refused = Item::Refused { task: task(), ballot: birth_ballot(0, 7), promised: ballot(1, 2) };
+        node.hear(1, refused);
+        let told = node.pass_ms(7_600);
+        let pull = Item::Pull { task: task(), ballot: birth_ballot(0, 7), version: Version::BIRTH };
+        assert_eq!(said(&told), []);
+        assert!(told.sent.contains(&(2, pull)), "{told:?}");
+    }
+}

@@ -20,6 +20,8 @@ pub struct Nemesis<'a> {
     pub desk: Rc<Desk>,
     pub dice: Dice,
     pub every: Duration,
+    /// Nothing was struck yet. The first blow is one that deposes a primary: others end sooner than that, by chance.
+    pub is_first: bool,
     /// Blows until all are killed at once; it is one of the first, so that short sieges have it.
     pub until_all: u64,
 }
@@ -54,10 +56,12 @@ impl Nemesis<'_> {
     }
 
     async fn strike(&mut self) -> Result<(), TestnetError> {
-        let primary = watch::primary(&self.clients).await.and_then(|(node, _)| self.net.number_of(&node));
-        let primary = primary.unwrap_or_default();
+        let leads = watch::primary(&self.clients).await;
+        let primary = leads.as_ref().and_then(|(node, _)| self.net.number_of(node)).unwrap_or_default();
         let backup = (primary + 1 + self.dice.below(self.clients.len() - 1)) % self.clients.len();
-        let (blow, nodes) = match self.blow() {
+        let deposes = leads.map(|(_, view)| view).filter(|_| std::mem::take(&mut self.is_first));
+        let blow = if deposes.is_some() { Blow::KillPrimary } else { self.blow() };
+        let (blow, nodes) = match blow {
             blow @ (Blow::KillPrimary | Blow::FreezePrimary) => (blow, vec![primary]),
             blow @ (Blow::KillBackup | Blow::FreezeBackup) => (blow, vec![backup]),
             Blow::KillAll => (Blow::KillAll, (0..self.clients.len()).collect()),
@@ -67,7 +71,10 @@ impl Nemesis<'_> {
             Blow::KillPrimary | Blow::KillBackup => {
                 self.net.kill(nodes[0])?;
                 self.desk.struck(blow);
-                tokio::time::sleep(Duration::from_millis(self.dice.spread(20..=2_000))).await;
+                match deposes {
+                    Some(view) => self.another_leads(view).await,
+                    None => tokio::time::sleep(Duration::from_millis(self.dice.spread(20..=2_000))).await,
+                }
                 self.net.start(nodes[0])?;
             }
             Blow::KillAll => {
@@ -88,6 +95,14 @@ impl Nemesis<'_> {
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.desk.note(&Line::Fault(Fault { at, what: blow, nodes, ms }));
         Ok(())
+    }
+
+    /// Waits for a view behind this one, as long as anybody would.
+    async fn another_leads(&self, view: u64) {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && watch::primary(&self.clients).await.is_none_or(|(_, now)| now <= view) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn blow(&mut self) -> Blow {

@@ -142,7 +142,8 @@ impl Plan {
         let mut dice = Dice::new(self.seed, NEMESIS);
         let until_all = dice.range(1..=3);
         let (clients, desk) = (clients.clone(), desk.clone());
-        let mut nemesis = Nemesis { net, clients, desk, dice, every: self.kill_every, until_all };
+        let every = self.kill_every;
+        let mut nemesis = Nemesis { net, clients, desk, dice, every, is_first: true, until_all };
         nemesis.run(Instant::now() + self.time).await
     }
 

@@ -103,6 +103,7 @@ impl World {
         self.checks.starts(birth, attempt, &executor, &mut self.counts);
         if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)
             && self.checks.registers.chosen(&task).is_some()
+            && !self.may_have_two_drivers(&task)
         {
             self.fail(Rule::Outbox, format!("n{node} begins attempt {attempt} of {task}, which has ended"));
         }

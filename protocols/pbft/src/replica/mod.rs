@@ -18,6 +18,7 @@ mod requests;
 mod restart;
 mod serve;
 mod slot;
+mod sources;
 mod status;
 mod strangers;
 mod suspicion;
@@ -45,6 +46,7 @@ use new_view::PendingView;
 use pace::Pace;
 use pins::Pins;
 use slot::Slot;
+use sources::Sources;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -119,6 +121,7 @@ pub struct Replica {
     checkpoint_votes: BTreeMap<Sequence, Votes>,
     behind: Behind,
     transfer: Option<Transfer>,
+    sources: Sources,
     pins: Pins,
     last_status: Mono,
     /// Others should hear soon where this replica stands.
@@ -195,6 +198,7 @@ impl Replica {
             checkpoint_votes: BTreeMap::new(),
             behind: Behind::default(),
             transfer: None,
+            sources: Sources::default(),
             pins: Pins::default(),
             last_status: Mono::default(),
             is_status_urgent: false,

@@ -12,7 +12,7 @@ use mesh_proto::{
     time::Mono,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,10 +26,6 @@ pub struct Transfer {
     /// Of whom each was asked, and until when that is waited for.
     asked: BTreeMap<(Part, u32), (NodeId, Mono)>,
     clients: BTreeMap<u32, ClientEntry>,
-    /// Whoever sent a piece that does not lead to the root.
-    liars: BTreeSet<NodeId>,
-    /// Whose turn it is.
-    turn: usize,
     last_piece: Mono,
     is_installing: bool,
 }
@@ -44,8 +40,6 @@ impl Transfer {
             missing: state.chain(clients).collect(),
             asked: BTreeMap::new(),
             clients: BTreeMap::new(),
-            liars: BTreeSet::new(),
-            turn: 0,
             last_piece: now,
             is_installing: false,
             target,
@@ -90,28 +84,22 @@ impl Replica {
         self.transfer.as_ref()?.asked.values().map(|(_, until)| *until).min()
     }
 
-    /// Asks for as many as may be under way, of one replica after the other.
+    /// Asks for as many as may be under way, of one replica after the other, and again for what did not come in time.
     pub(super) fn ask_pieces(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
         let others = self.durable.config.members.iter().copied().filter(|member| *member != self.me);
         let others: Vec<NodeId> = others.collect();
         let Some(transfer) = &mut self.transfer else { return };
-        let late: Vec<_> = transfer.asked.iter().filter(|(_, (_, until))| *until <= now).map(|(at, _)| *at).collect();
-        for piece in late {
-            transfer.asked.remove(&piece);
+        let late = transfer.asked.extract_if(.., |_, (_, until)| *until <= now);
+        for (piece, (of, _)) in late {
+            self.sources.doubt(of);
             transfer.missing.push_back(piece);
-        }
-        if others.iter().all(|other| transfer.liars.contains(other)) {
-            // More than f lie, or a disk is bad somewhere: there is nobody better to ask.
-            transfer.liars.clear();
         }
         let sequence = transfer.target.summary.sequence;
         let mut questions = Vec::new();
-        while transfer.asked.len() < self.config.transfer_window && !others.is_empty() {
+        while transfer.asked.len() < self.config.transfer_window && !transfer.missing.is_empty() {
+            let Some(to) = self.sources.next(&others) else { break };
             let Some((part, index)) = transfer.missing.pop_front() else { break };
-            let honest = (0..others.len()).map(|step| others[(transfer.turn + step) % others.len()]);
-            let Some(to) = honest.into_iter().find(|other| !transfer.liars.contains(other)) else { break };
-            transfer.turn = transfer.turn.wrapping_add(1);
             transfer.asked.insert((part, index), (to, now + self.config.transfer_timeout));
             questions.push((to, Fetch::State { sequence, part, index }));
         }
@@ -133,7 +121,7 @@ impl Replica {
         let roots = transfer.roots(chunk.part);
         let root = leaf.and_then(|leaf| chunk.path.root(leaf, chunk.index, roots.count));
         if root != Some(roots.root) {
-            transfer.liars.insert(from);
+            self.sources.doubt(from);
             transfer.missing.push_front(piece);
             self.counters.bad_pieces += 1;
             self.ask_pieces(turn);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A worker that counts words: `TOKEN_FILE=a/api-token worker.py`, then `meshd map --worker words -- ::: *.txt`."""
-import base64, json, os, signal, sys, threading, time, urllib.error, urllib.request
+import base64, contextlib, json, os, signal, sys, threading, time, urllib.error, urllib.request
 
 API, TOKEN = os.environ.get("API", "http://127.0.0.1:7441"), open(os.environ["TOKEN_FILE"]).read().strip()
 has = {"worker": None, "tasks": []}
@@ -14,8 +14,7 @@ def ask(method, path, body=None):
 
 
 def content(given):  # A small input comes with the task; a large one lies on the node.
-    small = base64.b64decode(given.get("b64", "")) or given.get("text", "").encode()
-    return ask("GET", given["url"]) if "url" in given else small
+    return ask("GET", given["url"]) if "url" in given else base64.b64decode(given.get("b64", "")) or given.get("text", "").encode()
 
 
 def work(order, say):
@@ -31,7 +30,8 @@ def work(order, say):
 
 def beat(worker, every):  # It says what it has, too: a task that was lost on its way goes to another.
     while has["worker"] == worker:
-        ask("POST", f"/v1/workers/{worker}/heartbeat", {"tasks": has["tasks"]})
+        with contextlib.suppress(OSError):  # The next one may come through; who is not known any more hears it elsewhere.
+            ask("POST", f"/v1/workers/{worker}/heartbeat", {"tasks": has["tasks"]})
         time.sleep(every)
 
 

@@ -3,11 +3,12 @@
 use super::{Api, brain::Brain, tasks::show::view_of};
 use mesh_coordinator::{Answer, Command, MemberView};
 use mesh_proto::{
-    id::{NetworkId, TaskId},
+    id::{NetworkId, NodeId, TaskId},
     task::{Ending, FailureKind, How, Octets, Payload, Register, Spec, SpecError, Status},
 };
 use mesh_tasks::poll::{self, CountError, Drawable};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// How the executors of a task with `redundancy` agree.
@@ -110,7 +111,9 @@ pub async fn check(
     let Some(members) = members(brain).await else {
         return Some(Err(Unverified::Unknown("this node stops".to_owned())));
     };
-    let all: Vec<_> = members.iter().filter(|member| may_run(member)).collect();
+    let said = outcome.count.iter().flat_map(|count| &count.said);
+    let said: BTreeSet<NodeId> = said.map(|one| one.node).collect();
+    let all: Vec<_> = members.iter().filter(|member| could_run(member, ending, &said)).collect();
     let named: Vec<_> = all.iter().map(|member| poll::named(&member.node, &member.capabilities)).collect();
     let drawable = all.iter().zip(&named).map(|(member, capabilities)| Drawable {
         node: member.node,
@@ -140,7 +143,9 @@ async fn members(brain: &dyn Brain) -> Option<Vec<MemberView>> {
     }
 }
 
-/// As the task layer sees it.
-fn may_run(member: &MemberView) -> bool {
-    matches!(member.role.as_str(), "full" | "worker") && !matches!(member.state.as_str(), "left" | "forgotten")
+/// As the task layer saw it when the task ended: who was invited later was not asked, and who has left since may have been. A
+/// signature says which of them it was.
+fn could_run(member: &MemberView, ending: &Ending, said: &BTreeSet<NodeId>) -> bool {
+    let was_there = member.dated <= ending.at && !matches!(member.state.as_str(), "left" | "forgotten");
+    matches!(member.role.as_str(), "full" | "worker") && (was_there || said.contains(&member.node))
 }

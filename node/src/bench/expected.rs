@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::result::TaskResult;
-use crate::testnet::TestnetError;
+use crate::testnet::{TestnetError, own_cpu};
 
 /// What a program makes of an input.
 pub(super) enum Expected {
@@ -18,6 +19,24 @@ pub(super) enum Expected {
     /// Done, and nothing said.
     Sleep,
     Command(Local),
+}
+
+/// What a task takes where nothing is in its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    /// On a clock.
+    wall: Duration,
+    /// Of a processor.
+    cpu: Duration,
+}
+
+impl Work {
+    /// How long `count` of them take on so many cores, with so many at once on each node: neither cores nor slots give more.
+    pub(super) fn ideal(self, count: usize, cores: usize, slots: &[u32]) -> Duration {
+        let slots: u32 = slots.iter().sum();
+        let count = count as f64;
+        self.cpu.mul_f64(count / cores.max(1) as f64).max(self.wall.mul_f64(count / f64::from(slots.max(1))))
+    }
 }
 
 /// A command, known by what it does here.
@@ -31,6 +50,7 @@ pub(super) struct Local {
     step: usize,
     /// Runs here that may still be made for results that are not what all inputs gave.
     left: usize,
+    work: Work,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +59,8 @@ struct Ended {
     stdout: Vec<u8>,
 }
 
+/// How long `sleep` sleeps.
+pub(super) const SLEEP_MS: u64 = 10;
 /// Inputs that a command is tried with before anything is measured.
 const TRIED: usize = 64;
 /// Runs here when all is over, at most: a second or two.
@@ -54,13 +76,26 @@ impl Expected {
             command => {
                 let argv: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
                 let tried = TRIED.min(count);
+                let (begun, before) = (Instant::now(), own_cpu().1);
                 let ended = (0..tried).map(|n| run(&argv, &input(n * count / tried)));
                 let ended = ended.collect::<Result<Vec<Ended>, TestnetError>>()?;
+                let each = 1.0 / tried.max(1) as f64;
+                let (wall, cpu) = (begun.elapsed().mul_f64(each), own_cpu().1.saturating_sub(before).mul_f64(each));
+                let work = Work { wall, cpu };
                 let always = ended.first().filter(|first| ended.iter().all(|ended| ended == *first)).cloned();
                 let codes = ended.iter().map(|ended| ended.code).collect();
                 let step = count.div_ceil(COMPARED).max(1);
-                Ok(Self::Command(Local { argv, always, codes, step, left: COMPARED }))
+                Ok(Self::Command(Local { argv, always, codes, step, left: COMPARED, work }))
             }
+        }
+    }
+
+    /// Where it is known.
+    pub(super) fn work(&self) -> Option<Work> {
+        match self {
+            Self::Echo | Self::Sha256 => None,
+            Self::Sleep => Some(Work { wall: Duration::from_millis(SLEEP_MS), cpu: Duration::ZERO }),
+            Self::Command(local) => Some(local.work),
         }
     }
 
@@ -175,6 +210,19 @@ mod tests {
             assert!(judged(program, 9, 1, &right), "{program}");
             assert!(!judged(program, 9, 1, &wrong), "{program}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_ideal_is_what_cores_and_slots_give() {
+        let work = |wall, cpu| Work { wall: Duration::from_millis(wall), cpu: Duration::from_millis(cpu) };
+        // A mix of 4:1, and tasks that only wait.
+        assert_eq!(work(10, 0).ideal(160, 2, &[8, 2, 2, 2, 2]), Duration::from_millis(100));
+        // Slots beyond the cores do not help those that compute.
+        assert_eq!(work(20, 20).ideal(100, 2, &[8, 8]), Duration::from_secs(1));
+        assert_eq!(work(20, 20).ideal(100, 4, &[1]), Duration::from_secs(2));
+        let slept = Expected::of("sleep 0.02", 9, input).unwrap().work().unwrap();
+        assert!(slept.wall >= Duration::from_millis(20), "{slept:?}");
+        assert!(Expected::of("echo", 9, input).unwrap().work().is_none());
     }
 
     #[test]

@@ -16,6 +16,13 @@ pub struct Figures {
     pub count: usize,
     /// From the first line sent to the last result read.
     pub throughput_per_s: f64,
+    /// From the first line sent to the last result read.
+    pub makespan_ms: f64,
+    /// What that would be if all slots and cores had been at work on nothing but the tasks from the first to the last
+    /// moment: of `sleep` by its length, of commands by what they take here, one after another.
+    pub ideal_ms: Option<f64>,
+    /// The one by the other.
+    pub makespan_ratio: Option<f64>,
     /// From when an item's line went out to its result; of one at a time, from the request to the answer.
     pub p50_ms: f64,
     pub p90_ms: f64,
@@ -63,7 +70,9 @@ pub struct Settings {
     pub fault: Option<String>,
     /// Tasks that were run before the clock started.
     pub warm_up: usize,
+    /// Tasks that run at once on the first node.
     pub slots: Option<u32>,
+    pub slots_by_node: Vec<u32>,
 }
 
 /// Percentiles by the nearest rank.
@@ -96,13 +105,15 @@ impl Figures {
     pub fn text(&self) -> String {
         let or_none = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         let mut text = format!(
-            "{} of `{}` on {} nodes, {} copies{}\n  {:.0}/s   p50 {:.1} ms   p90 {:.1} ms   p99 {:.1} ms   longest pause {:.0} ms\n  CPU-µs a task: nodes {}, client {:.1}   syncs a task: {}\n  RSS: {:.1} MiB an idle node, {} bytes more a task and copy\n  busiest node: {:.1} %   lost: {}   duplicates: {}   begun again: {}",
+            "{} of `{}` on {} nodes, {} copies{}\n  {:.0}/s   {:.0} ms{}   p50 {:.1} ms   p90 {:.1} ms   p99 {:.1} ms   longest pause {:.0} ms\n  CPU-µs a task: nodes {}, client {:.1}   syncs a task: {}\n  RSS: {:.1} MiB an idle node, {} bytes more a task and copy\n  busiest node: {:.1} %   lost: {}   duplicates: {}   begun again: {}",
             self.count,
             self.settings.program,
             self.nodes,
             self.replicas,
             if self.durable { "" } else { ", NOT durable: the files are in memory" },
             self.throughput_per_s,
+            self.makespan_ms,
+            self.makespan_ratio.map_or_else(String::new, |ratio| format!(" ({ratio:.3} of the ideal)")),
             self.p50_ms,
             self.p90_ms,
             self.p99_ms,

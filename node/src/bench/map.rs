@@ -1,6 +1,7 @@
 //! One command over many files, by `meshd map` as users run it, against the same command run here one after another.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,11 @@ use serde::Serialize;
 use super::figures::{Latencies, Settings, ms, round};
 use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
+use crate::executor::Alone;
 use crate::testnet::{NodeState, TestnetError, own_cpu, seeded};
+
+/// Files before the clock starts, of a program that each node compiles first.
+const WARM_UP: usize = 40;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -19,8 +24,11 @@ pub struct MapPlan {
     pub files: usize,
     /// Bytes of each file.
     pub size: usize,
-    /// The command and its arguments; the file comes behind.
+    /// The command and its arguments; the file comes behind. Of a WebAssembly program, arguments, and the file is its
+    /// standard input.
     pub command: Vec<String>,
+    /// A WebAssembly program in place of a command. Each node has compiled it before the clock starts.
+    pub wasm: Option<PathBuf>,
     /// Pass paths; else contents go through the mesh.
     pub in_place: bool,
 }
@@ -83,12 +91,21 @@ impl MapPlan {
         let files = seeded::files(&dir.join("files"), self.files, |_| self.size)?;
         let paths: Vec<PathBuf> = files.into_iter().map(|(path, _)| path).collect();
         // The nodes are idle meanwhile.
-        let (serial, serial_cpu) = self.serially(&paths, &dir.join("serial"))?;
+        let serially = dir.join("serial");
+        std::fs::create_dir_all(&serially).map_err(TestnetError::io("make", &serially))?;
+        let (serial, serial_cpu) = match &self.wasm {
+            Some(program) => alone(program, &paths, &serially)?,
+            None => self.serially(&paths, &serially)?,
+        };
 
         let order: Vec<usize> = (0..ground.net.nodes().len()).collect();
         let gateways = ground.net.gateways(&order)?;
         let Told { replicas, slots } = Told::by(&ground.net, &gateways).await?;
         let idle = resident(&ground.net).await;
+        let warm_up = self.wasm.as_ref().map_or(0, |_| WARM_UP.min(paths.len()));
+        if warm_up > 0 {
+            self.through_the_mesh(ground, &paths[..warm_up], &dir.join("warm-up"))?;
+        }
         let before = Sample::take(&ground.net, &gateways).await?;
         let client_before = own_cpu().1;
         let (begun, begun_at) = (Instant::now(), SystemTime::now());
@@ -126,7 +143,7 @@ impl MapPlan {
             fsync_per_op: round((after.syncs - before.syncs) / self.files as f64),
             rss_mib_per_node: round(largest as f64 / f64::from(1 << 20)),
             lost,
-            command: self.command.join(" "),
+            command: self.title(),
             cores: cores(),
             load_before,
             load_after,
@@ -137,19 +154,24 @@ impl MapPlan {
                 cores: cores(),
                 load_before,
                 load_after,
-                program: self.command.join(" "),
+                program: self.title(),
                 one_at_a_time: false,
                 rate: None,
                 fault: None,
-                warm_up: 0,
-                slots,
+                warm_up,
+                slots: slots.first().copied(),
+                slots_by_node: slots,
             },
         })
     }
 
+    fn title(&self) -> String {
+        let program = self.wasm.iter().map(|program| program.display().to_string());
+        program.chain(self.command.iter().cloned()).collect::<Vec<String>>().join(" ")
+    }
+
     /// Runs the command on each file, one after another. Returns the results and the processor time it took.
     fn serially(&self, paths: &[PathBuf], into: &Path) -> Result<(Vec<PathBuf>, Duration), TestnetError> {
-        std::fs::create_dir_all(into).map_err(TestnetError::io("make", into))?;
         let before = own_cpu().1;
         let mut results = Vec::with_capacity(paths.len());
         let program = self.command.first().cloned().unwrap_or_default();
@@ -168,13 +190,40 @@ impl MapPlan {
         let mut command = Command::new(&self.place.binary);
         let apis: Vec<String> = ground.net.nodes().iter().map(NodeState::api).collect();
         command.env("MESHD_API", apis.join(",")).env("MESHD_TOKEN_FILE", ground.net.token_file());
-        command.args(["map", "--exec", "--out-dir"]).arg(into);
+        command.args(["map", "--out-dir"]).arg(into);
+        match &self.wasm {
+            Some(program) => command.arg("--stdin").arg("--wasm").arg(program),
+            None => command.arg("--exec"),
+        };
         if self.in_place {
             command.arg("--in-place");
         }
-        command.arg("--").args(&self.command).args(["{}", ":::"]).args(paths);
+        command.arg("--").args(&self.command);
+        if self.wasm.is_none() {
+            command.arg("{}");
+        }
+        command.arg(":::").args(paths);
         run(command.stdin(Stdio::null()).stdout(Stdio::null()))
     }
+}
+
+/// Runs a WebAssembly program on each file, one after another, by its engine alone. Returns as for a command.
+fn alone(program: &Path, paths: &[PathBuf], into: &Path) -> Result<(Vec<PathBuf>, Duration), TestnetError> {
+    let run = || -> io::Result<(Vec<PathBuf>, Duration)> {
+        let program = Alone::compile(&std::fs::read(program)?)?;
+        let before = own_cpu().0;
+        let mut results = Vec::with_capacity(paths.len());
+        for (index, path) in paths.iter().enumerate() {
+            let result = into.join(index.to_string());
+            std::fs::write(&result, program.run(into, path)?)?;
+            results.push(result);
+        }
+        Ok((results, own_cpu().0.saturating_sub(before)))
+    };
+    // It has a runtime of its own.
+    let ran = std::thread::scope(|scope| scope.spawn(run).join());
+    let ran = ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ran.map_err(TestnetError::io("run", program))
 }
 
 /// Runs a command to its end, which must be a good one.

@@ -29,7 +29,8 @@ pub struct Place {
     /// Where to make it. Default: the system's directory for temporary files, which may be memory: then nothing that
     /// is measured is durable, and the figures say so.
     pub dir: Option<PathBuf>,
-    pub slots: Option<u32>,
+    /// As [`Options::slots`].
+    pub slots: Vec<u32>,
 }
 
 /// A testnet for the time of a run.
@@ -47,7 +48,7 @@ impl Place {
         }
         let scratch = Scratch::new(self.dir.as_deref(), "meshd-bench")?;
         let mut options = Options::new(self.binary.clone());
-        options.slots = self.slots;
+        options.slots.clone_from(&self.slots);
         let net = Testnet::up(&scratch.path().join("net"), self.nodes, &options).await?;
         Ok(Ground { net, scratch: Some(scratch) })
     }

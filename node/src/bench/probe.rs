@@ -31,23 +31,28 @@ impl Sample {
     }
 }
 
+type Settings = std::collections::BTreeMap<String, serde_json::Value>;
+
 /// What the nodes were told by their operator, and figures depend on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
     /// Disks that hold each task.
     pub(super) replicas: usize,
-    /// Commands that run at once on each node.
-    pub(super) slots: Option<u32>,
+    /// Tasks that run at once on each node.
+    pub(super) slots: Vec<u32>,
 }
 
 impl Told {
-    /// As the first node has it.
     pub(super) async fn by(net: &Testnet, gateways: &Gateways) -> Result<Self, TestnetError> {
-        let settings = gateways.settings(0).await?;
-        let number = |key| settings.get(key).and_then(serde_json::Value::as_u64);
-        let copies = number("tasks.copies").and_then(|copies| usize::try_from(copies).ok()).unwrap_or(usize::MAX);
-        let slots = number("exec.slots").and_then(|slots| u32::try_from(slots).ok());
-        Ok(Self { replicas: copies.min(net.nodes().len()), slots })
+        let number = |settings: &Settings, key: &str| settings.get(key).and_then(serde_json::Value::as_u64);
+        let (mut copies, mut slots) = (net.nodes().len(), Vec::new());
+        for node in net.running() {
+            let settings = gateways.settings(node).await?;
+            let wanted = number(&settings, "tasks.copies").and_then(|wanted| usize::try_from(wanted).ok());
+            copies = copies.min(wanted.unwrap_or(usize::MAX));
+            slots.push(number(&settings, "exec.slots").and_then(|slots| u32::try_from(slots).ok()).unwrap_or_default());
+        }
+        Ok(Self { replicas: copies, slots })
     }
 }
 

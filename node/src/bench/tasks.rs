@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::expected::Expected;
+use super::expected::{Expected, SLEEP_MS};
 use super::figures::{Figures, Latencies, Settings, ms, round};
 use super::probe::{Sample, Told, cores, load, resident};
 use super::{Ground, Place};
@@ -84,7 +84,7 @@ impl TasksPlan {
         let before = Sample::take(&ground.net, &gateways).await?;
         let begun = Instant::now();
         let heard = match self.one_at_a_time {
-            true => self.one_by_one(&gateways).await?,
+            true => self.one_by_one(&mut ground.net, &gateways).await?,
             false => self.in_one_job(&mut ground.net, &mut gateways).await?,
         };
         let until_now = begun.elapsed();
@@ -106,6 +106,7 @@ impl TasksPlan {
         let ran = self.judge(heard, &mut expected)?;
         let took = ran.last.map_or(until_now, |last| last.saturating_duration_since(begun));
         let busiest = ran.by_node.values().max().copied().unwrap_or_default();
+        let ideal = expected.work().map(|work| work.ideal(self.count, cores(), &slots));
         let per_task = |value: f64| round(value / self.count as f64);
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let latencies = Latencies::new(ran.latencies);
@@ -117,6 +118,9 @@ impl TasksPlan {
             durable: ground.net.is_on_disk(),
             payload_bytes: self.payload,
             count: self.count,
+            makespan_ms: ms(took),
+            ideal_ms: ideal.map(ms),
+            makespan_ratio: ideal.map(|ideal| round(took.as_secs_f64() / ideal.as_secs_f64())),
             throughput_per_s: round((self.count - ran.lost.min(self.count)) as f64 / took.as_secs_f64()),
             p50_ms: latencies.at(0.5),
             p90_ms: latencies.at(0.9),
@@ -147,7 +151,8 @@ impl TasksPlan {
                 rate: self.rate,
                 fault: self.fault.map(|fault| format!("{:?} at {}", fault.what, fault.at)),
                 warm_up,
-                slots,
+                slots: slots.first().copied(),
+                slots_by_node: slots,
             },
         })
     }
@@ -177,10 +182,14 @@ impl TasksPlan {
         })
     }
 
-    async fn one_by_one(&self, gateways: &Gateways) -> Result<Heard, TestnetError> {
+    async fn one_by_one(&self, net: &mut Testnet, gateways: &Gateways) -> Result<Heard, TestnetError> {
         let mut heard = Heard { attempts: 1, ..Heard::default() };
         let key = key("one");
+        let mut fault = self.fault;
         for at in 0..self.count {
+            if let Some(fault) = fault.take_if(|fault| at as f64 >= fault.at * self.count as f64) {
+                fault.happen(net)?;
+            }
             let request = TaskRequest {
                 program: self.program(),
                 terms: Terms { strategy: self.strategy, ..Terms::default() },
@@ -246,7 +255,7 @@ impl TasksPlan {
         match self.program.as_str() {
             "echo" => ProgramSpec::Echo,
             "sha256" => ProgramSpec::Sha256,
-            "sleep" => ProgramSpec::Sleep { ms: 10 },
+            "sleep" => ProgramSpec::Sleep { ms: SLEEP_MS },
             command => {
                 let argv = command.split_whitespace().map(str::to_owned).collect();
                 ProgramSpec::Exec(Command { argv, ..Command::default() })

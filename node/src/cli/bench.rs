@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::ArgPredicate};
 
 mod consensus;
 mod gateway;
@@ -41,9 +41,9 @@ struct PlaceFlags {
     /// Where to make the testnet. Default: the system's directory for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Commands that run at once on each node.
-    #[arg(long, value_name = "N")]
-    slots: Option<u32>,
+    /// Tasks that run at once on each node. Of several numbers the last is that of all further nodes: `8,2`.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    slots: Vec<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(super) struct Tasks {
     #[arg(long, value_enum, default_value = "auto")]
     strategy: Way,
     /// Each task waits for the one before, as a request of its own.
-    #[arg(long, conflicts_with_all = ["rate", "fault"])]
+    #[arg(long, conflicts_with_all = ["rate", "kill_all_at"])]
     one_at_a_time: bool,
     /// Offer so many tasks a second. Default: as many as are taken.
     #[arg(long, value_name = "N")]
@@ -91,9 +91,17 @@ pub(super) struct Map {
     /// The size of each.
     #[arg(long, default_value = "256KiB", value_name = "SIZE")]
     size: Size,
-    /// The command; the file comes behind it.
-    #[arg(long, default_value = "gzip -9 -n -c", value_name = "COMMAND")]
+    /// The command; the file comes behind it. With --wasm, the program's arguments.
+    #[arg(
+        long,
+        default_value = "gzip -9 -n -c",
+        default_value_if("wasm", ArgPredicate::IsPresent, ""),
+        value_name = "COMMAND"
+    )]
     command: String,
+    /// A WebAssembly program, which reads the file from standard input, against its engine alone.
+    #[arg(long, value_name = "FILE", conflicts_with = "in_place")]
+    wasm: Option<PathBuf>,
     /// Pass paths, in place of sending contents through the mesh.
     #[arg(long)]
     in_place: bool,
@@ -115,7 +123,7 @@ impl PlaceFlags {
             nodes: usize::from(self.nodes),
             testnet: self.testnet.clone(),
             dir: self.dir.as_deref().map(std::path::absolute).transpose()?,
-            slots: self.slots,
+            slots: self.slots.clone(),
         })
     }
 }
@@ -189,10 +197,12 @@ impl Tasks {
 impl Map {
     fn plan(&self) -> Result<MapPlan, Failure> {
         let command: Vec<String> = self.command.split_whitespace().map(str::to_owned).collect();
-        if command.is_empty() {
+        if command.is_empty() && self.wasm.is_none() {
             return Err(Failure::Usage("--command is empty".to_owned()));
         }
         let size = usize::try_from(self.size.bytes()).map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(MapPlan { place: self.place.place()?, files: self.files as usize, size, command, in_place: self.in_place })
+        let wasm = self.wasm.as_deref().map(std::path::absolute).transpose()?;
+        let (files, in_place) = (self.files as usize, self.in_place);
+        Ok(MapPlan { place: self.place.place()?, files, size, command, wasm, in_place })
     }
 }

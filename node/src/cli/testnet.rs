@@ -52,9 +52,9 @@ pub(super) struct Up {
     /// A command that tasks may run, in place of a harmless choice; may be repeated.
     #[arg(long, value_name = "COMMAND")]
     allow: Vec<String>,
-    /// Tasks that run at once on each node.
-    #[arg(long, value_name = "N")]
-    slots: Option<u32>,
+    /// Tasks that run at once on each node. Of several numbers the last is that of all further nodes: `8,2`.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    slots: Vec<u32>,
     #[command(flatten)]
     place: Where,
 }
@@ -148,7 +148,7 @@ impl Up {
         if !self.allow.is_empty() {
             options.allow.clone_from(&self.allow);
         }
-        options.slots = self.slots;
+        options.slots.clone_from(&self.slots);
         options.detached = true;
         let dir = std::path::absolute(self.place.dir())?;
         let net = testnet::Testnet::up(&dir, usize::from(self.nodes), &options).await?;

@@ -42,5 +42,6 @@ pub use logs::{LogChunk, Stream};
 pub use outcome::{Containment, Failure, Level, OutDir, Outcome, Output, Status};
 pub use pool::{Executor, ExecutorEvent, Executors, RunError};
 pub use run::{Fixed, Limits, Program, Run, Source, check_command, check_variables};
+pub(crate) use wasm::Alone;
 pub use wasm::{BUILT_IN as WASM_BUILT_IN, CAPABILITY as WASM_CAPABILITY, WasmConfig, WasmMetrics, requiring_wasm};
 pub use worker::{WorkerMetrics, Workers, WorkersConfig};

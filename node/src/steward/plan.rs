@@ -98,6 +98,7 @@ mod tests {
             node: node(number),
             store: StoreId(1),
             role: "full".into(),
+            dated: mesh_proto::time::Wall(0),
             state: "alive".into(),
             addresses: Vec::new(),
             name: None,

@@ -85,6 +85,7 @@ mod tests {
             node: NodeId::from_bytes([1; 32]),
             store: StoreId(1),
             role: "full".into(),
+            dated: mesh_proto::time::Wall(0),
             state: state.into(),
             addresses: Vec::new(),
             name: None,

@@ -97,7 +97,7 @@ fn config(nodes: &[NodeState], index: usize, options: &Options) -> String {
         "[network]\nlisten = [\"/ip4/127.0.0.1/tcp/{}\"]\nbootstrap = {bootstrap:?}\nmdns = false\n\n[api]\nlisten = \"127.0.0.1:{}\"\n\n[exec]\nallow = {:?}\nin_place = {}\n",
         node.port, node.api_port, options.allow, options.in_place
     );
-    if let Some(slots) = options.slots {
+    if let Some(slots) = options.slots.get(index).or(options.slots.last()) {
         text += &format!("slots = {slots}\n");
     }
     if let Some(filter) = &options.log {

@@ -20,8 +20,8 @@ pub struct Options {
     pub allow: Vec<String>,
     /// Tasks may read files by path. Default: true, since all nodes are on this machine.
     pub in_place: bool,
-    /// Commands that run at once on each node. Default: the nodes' own.
-    pub slots: Option<u32>,
+    /// Commands that run at once on each node; the last number is that of all further nodes. Default: the nodes' own.
+    pub slots: Vec<u32>,
     /// What the nodes log, as `tracing.filter` has it. Default: the nodes' own.
     pub log: Option<String>,
     /// More of every node's `meshd.toml`: whole sections that are none of `network`, `api`, `exec` and `tracing`.
@@ -65,7 +65,7 @@ impl Options {
             binary,
             allow: COMMANDS.iter().filter(|name| there(name)).map(ToString::to_string).collect(),
             in_place: true,
-            slots: None,
+            slots: Vec::new(),
             log: None,
             more: String::new(),
             engine: Engine::Pbft,

@@ -12,8 +12,8 @@ use mesh_proto::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How long the word on a task that has ended is waited for, with a slot held.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the word on a task that has ended is waited for: a slot is held, and others are ready to run.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether anything of it comes out of another task's result.
 pub fn are_taken(spec: &Spec) -> bool {
@@ -168,6 +168,7 @@ mod tests {
             node,
             store: StoreId(1),
             role: "full".into(),
+            dated: Wall(0),
             state: "alive".into(),
             addresses: vec![],
             load: None,

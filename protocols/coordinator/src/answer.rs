@@ -164,6 +164,8 @@ pub struct MemberView {
     pub node: NodeId,
     pub store: StoreId,
     pub role: String,
+    /// When it was invited: it was no member before.
+    pub dated: Wall,
     /// `self alive silent left forgotten`
     pub state: String,
     pub addresses: Vec<String>,

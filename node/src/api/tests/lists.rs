@@ -80,6 +80,7 @@ pub fn member(node: NodeId) -> MemberView {
         node,
         store: StoreId(1),
         role: "full".into(),
+        dated: Wall(0),
         state: "alive".into(),
         addresses: vec![],
         load: None,

@@ -7,7 +7,8 @@ use crate::executor::pool::{Desk, Executor};
 use crate::executor::run::Run;
 use mesh_proto::id::TaskId;
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub struct Wasm(Infallible);
@@ -15,6 +16,18 @@ pub struct Wasm(Infallible);
 impl Wasm {
     pub fn start(_: WasmConfig, _: PathBuf, _: Arc<Desk>, _: WasmMetrics) -> Result<Option<Self>, ConfigError> {
         Ok(None)
+    }
+}
+
+pub struct Alone(Infallible);
+
+impl Alone {
+    pub fn compile(_: &[u8]) -> io::Result<Self> {
+        Err(io::Error::other("this build runs no WebAssembly: build it with the feature `wasm`"))
+    }
+
+    pub fn run(&self, _: &Path, _: &Path) -> io::Result<Vec<u8>> {
+        match self.0 {}
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Host {
 /// Between looks at a running program; the first announces it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Longer than a compiler takes for any program that is let in, with some that come before it: another node may have it ready.
+const COMPILED_WITHIN: Duration = Duration::from_secs(120);
+
 pub struct Guest<'a> {
     host: &'a Host,
     run: Run,
@@ -69,12 +72,15 @@ impl<'a> Guest<'a> {
     }
 
     /// To its end, with all that it left cleared away.
-    pub async fn outcome(self) -> Outcome {
-        let status = match self.execute().await {
-            Ok(status) => status,
-            Err(failure) => Status::Failed(failure),
+    pub async fn outcome(mut self) -> Outcome {
+        let ended = match self.program().await {
+            Ok(program) => {
+                (self.begun, self.cpu_begun) = (Instant::now(), cpu_time());
+                self.execute(&program).await
+            }
+            Err(failure) => Err(failure),
         };
-        let report = self.report(status);
+        let report = self.report(ended.unwrap_or_else(Status::Failed));
         if let Err(error) = directory::remove(&self.work) {
             // Not lost for good: the next start empties the whole directory.
             tracing::warn!(path = %self.work.display(), %error, "the directory of a task not removed");
@@ -82,16 +88,25 @@ impl<'a> Guest<'a> {
         Outcome::reported(report, &self.out, None)
     }
 
-    async fn execute(&self) -> Result<Status, Failure> {
+    /// Compiled for it and for all that come later. None of that is the task's own time: a program that did not run yet is not
+    /// too slow, and what a node with a cold cache says of it must be what others say.
+    async fn program(&self) -> Result<Arc<Compiled>, Failure> {
         let Program::Wasm { id, module, fixed, .. } = &self.run.program else { return Err(Failure::BadArguments) };
-        let program = tokio::select! {
+        tokio::select! {
             biased;
-            failure = self.stopped() => return Err(failure),
-            program = self.host.cache.get((*id, fixed.is_some()), module) => program?,
-        };
+            () = self.token.cancelled() => Err(Failure::Cancelled),
+            program = self.host.cache.get((*id, fixed.is_some()), module) => program,
+            () = tokio::time::sleep(COMPILED_WITHIN) => {
+                let error = format!("it is not compiled after {} s", COMPILED_WITHIN.as_secs());
+                Err(Failure::Prepare { what: "the program".into(), error })
+            }
+        }
+    }
+
+    async fn execute(&self, program: &Compiled) -> Result<Status, Failure> {
         self.lay_out()?;
         let room = Room::new(&self.work, self.limits);
-        self.watch(room, &program).await
+        self.watch(room, program).await
     }
 
     /// Makes its directory and copies its inputs.

@@ -23,6 +23,8 @@ mod config;
 mod metrics;
 
 #[cfg(feature = "wasm")]
+mod alone;
+#[cfg(feature = "wasm")]
 mod cache;
 #[cfg(feature = "wasm")]
 mod clocks;
@@ -52,7 +54,9 @@ mod absent;
 mod tests;
 
 #[cfg(not(feature = "wasm"))]
-pub use absent::Wasm;
+pub use absent::{Alone, Wasm};
+#[cfg(feature = "wasm")]
+pub use alone::Alone;
 pub use config::WasmConfig;
 pub use metrics::WasmMetrics;
 #[cfg(feature = "wasm")]

@@ -7,7 +7,7 @@ use super::verbs::{lines, meshd, run};
 async fn bench_map_says_how_long_results_took_and_under_what() {
     let copies = |options: &mut meshd::testnet::Options| {
         options.more = "[tasks]\ncopies = 1\n".into();
-        options.slots = Some(2);
+        options.slots = vec![2];
     };
     let mesh = Mesh::up_with(2, copies).await;
     let dir = mesh.net.dir().display().to_string();

@@ -21,7 +21,7 @@ fn told((code, stdout, stderr): (i32, String, String)) -> Vec<Value> {
 }
 
 async fn mesh(slots: u32) -> (Mesh, tempfile::TempDir) {
-    let mesh = Mesh::up_with(3, |options| options.slots = Some(slots)).await;
+    let mesh = Mesh::up_with(3, |options| options.slots = vec![slots]).await;
     (mesh, tempfile::tempdir().unwrap())
 }
 

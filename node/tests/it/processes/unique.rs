@@ -74,7 +74,7 @@ async fn a_task_that_is_to_run_once_at_a_time_waits_until_the_one_of_a_frozen_no
 #[tokio::test]
 #[ignore = "drawn by the commit"]
 async fn what_waits_for_an_award_without_a_quorum_holds_no_slot_and_is_not_given_up() {
-    let mut mesh = Mesh::up_with(4, |options| options.slots = Some(1)).await;
+    let mut mesh = Mesh::up_with(4, |options| options.slots = vec![1]).await;
     let here = tempfile::tempdir().unwrap();
     let at = here.path();
     // Node 0 made the network and is its committee.

@@ -17,7 +17,7 @@ pub enum CountError {
     Twice(NodeId),
     #[error("what {0} is to have said is not signed by it")]
     Forged(NodeId),
-    #[error("{0} was not drawn for it")]
+    #[error("without {0}, who is not drawn for it now, they are no majority")]
     NotDrawn(NodeId),
     #[error("{agree} of {asked} agree on it")]
     Minority { agree: usize, asked: usize },
@@ -45,7 +45,8 @@ pub(super) fn is_none(most: usize, said: usize, redundancy: usize) -> bool {
 /// Whether `outcome`, of a task for several executors, is what most of those did that were drawn for it, by what the caller
 /// knows of the members. It trusts nobody's word on it: each result is signed, and those that signed are among the first by lot
 /// of all that are able, or of those that can be reached; and they are a majority of as many of these as were asked, whether
-/// the others said something or not. Who counts can leave out what he does not like, but gains nothing by it.
+/// the others said something or not. Who counts can leave out what he does not like, but gains nothing by it. Members come and
+/// go meanwhile: the word of one who is not drawn now counts for nothing, and those that are drawn now may be enough.
 pub fn verify<'a>(
     network: &NetworkId,
     of: &TaskId,
@@ -54,7 +55,9 @@ pub fn verify<'a>(
     members: impl IntoIterator<Item = Drawable<'a>>,
 ) -> Result<(), CountError> {
     let Some(Count { asked, said }) = &outcome.count else { return Err(CountError::Nobody) };
-    let Some((_, most)) = tally(said.iter()) else { return Err(CountError::Nobody) };
+    if said.is_empty() {
+        return Err(CountError::Nobody);
+    }
     let wanted = usize::from(spec.redundancy);
     // Who claims that he asked more needs more that agree.
     let asked = usize::from(*asked).max(said.len()).max(wanted);
@@ -69,23 +72,29 @@ pub fn verify<'a>(
         }
         one.verify(network, &of_work).map_err(|_| CountError::Forged(one.node))?;
     }
-    let all = draw(of, &spec.requirements, members);
+    let order = draw(of, &spec.requirements, members);
     let first = |reached_only: bool| -> BTreeSet<NodeId> {
         // What one has may have changed since it ran it, and that it can be reached.
         let may_be_asked = |one: &&Drawn| one.able && (!reached_only || one.connected) || who.contains(&one.node);
-        all.iter().filter(may_be_asked).take(asked).map(|one| one.node).collect()
+        order.iter().filter(may_be_asked).take(asked).map(|one| one.node).collect()
     };
-    let stranger = |drawn: &BTreeSet<NodeId>| who.difference(drawn).next().copied();
-    if let Some(stranger) = stranger(&first(false)).and(stranger(&first(true))) {
-        return Err(CountError::NotDrawn(stranger));
-    }
-    if matches!(&outcome.status, Status::Failed(failure) if failure.kind == FailureKind::NoMajority) {
-        return match is_none(most, said.len(), wanted) {
-            true => Ok(()),
-            false => Err(CountError::Undecided { most, said: said.len(), wanted }),
-        };
-    }
+    let is_none_agreed = matches!(&outcome.status, Status::Failed(failure) if failure.kind == FailureKind::NoMajority);
     let result = outcome.result();
-    let agree = said.iter().filter(|one| one.result == result).count();
-    if agree * 2 > asked { Ok(()) } else { Err(CountError::Minority { agree, asked }) }
+    let judge = |drawn: &BTreeSet<NodeId>| {
+        let heard = || said.iter().filter(|one| drawn.contains(&one.node));
+        if is_none_agreed {
+            let (most, said) = (tally(heard()).map_or(0, |(_, most)| most), heard().count());
+            return if is_none(most, said, wanted) {
+                Ok(())
+            } else {
+                Err(CountError::Undecided { most, said, wanted })
+            };
+        }
+        let agree = heard().filter(|one| one.result == result).count();
+        if agree * 2 > asked { Ok(()) } else { Err(CountError::Minority { agree, asked }) }
+    };
+    let (all, reached) = (first(false), first(true));
+    let stranger = who.iter().find(|node| !all.contains(node) && !reached.contains(node));
+    let judged = judge(&all).or_else(|_| judge(&reached));
+    judged.map_err(|error| stranger.map_or(error, |stranger| CountError::NotDrawn(*stranger)))
 }

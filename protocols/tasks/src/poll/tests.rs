@@ -284,6 +284,32 @@ fn two_liars_of_five_are_outvoted_and_are_held_worse_for_it() {
     }
 }
 
+/// One in whose place another would be asked now does not spoil what the others said. Without a majority of those that are
+/// drawn it is none.
+#[test]
+fn members_that_come_later_do_not_undo_a_count_while_most_of_those_that_spoke_are_drawn() {
+    let mut mesh = Mesh::new(5);
+    let task = mesh.submit(&spec(3));
+    mesh.pass(1);
+    let (_, outcome) = mesh.end(task).unwrap();
+    assert_eq!(counted(&outcome).len(), 3);
+    let capabilities = Capabilities::default();
+    let newcomers = (100..=u8::MAX).map(|seed| SecretKey::from_bytes(&[seed; 32]).node_id());
+    let newcomers = newcomers.map(|node| Drawable { node, capabilities: &capabilities, connected: true });
+    let is_among_them = |one: &Drawable<'_>| {
+        let members = drawable(mesh.nodes[0].roster()).chain([one.clone()]);
+        draw(&task, &Requirements::default(), members).iter().take(1).any(|first| first.node == one.node)
+    };
+    let newcomers: Vec<Drawable<'_>> = newcomers.filter(is_among_them).take(2).collect();
+    assert_eq!(newcomers.len(), 2);
+    let check = |newcomers: &[Drawable<'_>]| {
+        let members = drawable(mesh.nodes[1].roster()).chain(newcomers.iter().cloned());
+        verify(&NETWORK, &task, &spec(3), &outcome, members)
+    };
+    assert_eq!(check(&newcomers[..1]), Ok(()));
+    assert!(matches!(check(&newcomers), Err(CountError::NotDrawn(_))));
+}
+
 #[test]
 fn where_there_is_no_majority_more_are_asked() {
     let mut mesh = Mesh::new(5);

@@ -1,6 +1,7 @@
 //! Whatever a program does, it ends, soon and with the reason, and the next one runs.
 
 use super::{Bench, of_wasi, text};
+use crate::executor::wasm::engine::Engines;
 use crate::executor::{Failure, Output, Status};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,29 @@ fn endless() -> [(&'static str, String); 5] {
         ),
         ("sleep", of_wasi(sleep)),
     ]
+}
+
+/// It did not run yet.
+#[test]
+fn the_time_in_which_a_program_is_compiled_is_not_its_own() {
+    let limit = Duration::from_millis(300);
+    let engines = Engines::new().unwrap();
+    let program = |functions: usize| {
+        let sum = "(i32.add (i32.mul (local.get 0) (i32.const 7)) (i32.xor (local.get 0) (i32.const 9)))";
+        let function = format!("(func (param i32) (result i32) (local.set 0 {sum}) (local.set 0 {sum}) {sum})");
+        let text = format!("(module {} (func (export \"_start\")))", function.repeat(functions));
+        wat::parse_str(text).unwrap()
+    };
+    let takes_long = |functions: &usize| {
+        let begun = Instant::now();
+        engines.compile(&program(*functions), false).unwrap();
+        begun.elapsed() > limit * 4
+    };
+    let functions = (10..20).map(|power| 1 << power).find(takes_long).expect("a program that takes long to compile");
+    let mut bench = Bench::new();
+    let mut run = bench.run_of(&program(functions));
+    run.time_limit = limit;
+    assert_eq!(bench.finish(run).status, Status::Exit(0));
 }
 
 #[test]

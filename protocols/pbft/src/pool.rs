@@ -178,12 +178,12 @@ impl Pool {
         }
     }
 
-    /// The number was executed, or cannot be any more: whatever waits under it, and below `floor`, does so in vain.
-    pub fn settle(&mut self, gateway: &NodeId, number: RequestNumber, floor: RequestNumber) {
-        let Some(lane) = self.lanes.get(gateway) else { return };
-        let old = lane.numbers.range(..=floor).map(|(_, digest)| *digest);
-        let gone: Vec<Digest> = old.chain(lane.numbers.get(&number).copied()).collect();
-        gone.iter().for_each(|digest| self.remove(digest));
+    /// The number was executed, or cannot be any more: whatever waits under it does so in vain.
+    pub fn settle(&mut self, gateway: &NodeId, number: RequestNumber) {
+        let digest = self.lanes.get(gateway).and_then(|lane| lane.numbers.get(&number).copied());
+        if let Some(digest) = digest {
+            self.remove(&digest);
+        }
     }
 
     /// Requests of this gateway are executed: their numbers, and bytes. A lane holds a window of numbers, and a share of its
@@ -259,9 +259,10 @@ impl Pool {
         self.lanes.keys().copied()
     }
 
-    /// Under which numbers of this one, the lowest first.
-    pub fn numbers(&self, gateway: &NodeId) -> impl Iterator<Item = RequestNumber> {
-        self.lanes.get(gateway).into_iter().flat_map(|lane| lane.numbers.keys().copied())
+    /// Which of this one, the lowest number first.
+    pub fn waiting_of(&self, gateway: &NodeId) -> impl Iterator<Item = (RequestNumber, Digest)> {
+        let numbers = self.lanes.get(gateway).into_iter().flat_map(|lane| &lane.numbers);
+        numbers.map(|(number, digest)| (*number, *digest))
     }
 
     pub fn len(&self) -> usize {

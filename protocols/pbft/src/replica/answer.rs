@@ -9,16 +9,17 @@ use mesh_proto::{
 use std::sync::Arc;
 
 impl Replica {
-    /// Members alone answer: others are not counted.
+    /// Members alone answer: others are not counted. A batch may settle more of one gateway than it has requests.
     pub(super) fn reply(&mut self, turn: &mut Turn<'_>, gateway: NodeId, sequence: Sequence, outcomes: Vec<Answered>) {
         if self.id.is_none() {
             return;
         }
-        let most = self.durable.config.client_bytes as usize;
+        let config = &self.durable.config;
+        let (most, most_bytes) = (config.batch_requests as usize, config.client_bytes as usize);
         let (mut part, mut bytes) = (Vec::new(), 0);
         for answered in outcomes {
             let size = answered.outcome.len();
-            if bytes + size > most && !part.is_empty() {
+            if part.len() >= most || bytes + size > most_bytes && !part.is_empty() {
                 self.send_reply(turn, gateway, sequence, std::mem::take(&mut part));
                 bytes = 0;
             }

@@ -19,7 +19,7 @@ pub struct Running {
     sequence: Sequence,
     /// Whose outcomes are due, in order.
     requests: Vec<(NodeId, RequestNumber, Digest)>,
-    /// What is told about the others of the batch.
+    /// What is told about the others of the batch, and about what became too old by it.
     settled: Vec<(NodeId, Answered)>,
 }
 
@@ -65,7 +65,7 @@ impl Replica {
         for body in bodies {
             let (gateway, number, asked) = (body.request.gateway, body.request.number, body.digest);
             let verdict = self.table.judge(&config, &gateway, number, self.time);
-            self.pool.settle(&gateway, number, RequestNumber::ZERO);
+            self.pool.settle(&gateway, number);
             let (request, outcome) = match verdict {
                 Verdict::New => {
                     has_evicted |= self.table.begin(&config, gateway, number, asked, sequence);
@@ -78,15 +78,12 @@ impl Replica {
                 // Its answer is on its way.
                 Verdict::Executed { sequence: before, .. } if before > self.executed => continue,
                 Verdict::Executed { request, outcome, .. } => (request, outcome),
-                Verdict::TooOld(floor) => {
-                    self.pool.settle(&gateway, number, floor);
-                    (asked, Outcome::TooOld(floor))
-                }
+                Verdict::TooOld(floor) => (asked, Outcome::TooOld(floor)),
                 Verdict::TooNew => (asked, Outcome::TooNew),
             };
             running.settled.push((gateway, Answered { number, request, outcome }));
         }
-        self.settle_old(&config, &running, has_evicted);
+        self.settle_old(&config, &mut running, has_evicted);
         for (gateway, executed) in executed {
             self.pool.make_room(&config, &self.config, turn.now.mono, &gateway, &executed);
         }
@@ -103,19 +100,22 @@ impl Replica {
     }
 
     /// What waits under a number that is too old by now waits in vain: no primary takes it in, and none is to be left for it.
-    fn settle_old(&mut self, config: &EpochConfig, running: &Running, has_evicted: bool) {
+    /// Its gateway is told beside what the batch comes to: all that have it waiting find the same floor there, and it would
+    /// else hear of it when it asks again, which may be seconds later.
+    fn settle_old(&mut self, config: &EpochConfig, running: &mut Running, has_evicted: bool) {
         let executed = running.requests.iter().map(|(gateway, ..)| *gateway);
         let mut gateways: BTreeSet<NodeId> = executed.collect();
         if has_evicted {
             gateways.extend(self.pool.gateways());
         }
         for gateway in gateways {
-            let waiting = self.pool.numbers(&gateway);
-            let is_old = |number: &RequestNumber| {
-                matches!(self.table.judge(config, &gateway, *number, self.time), Verdict::TooOld(_))
+            let answer = |(number, request)| match self.table.judge(config, &gateway, number, self.time) {
+                Verdict::TooOld(floor) => Some(Answered { number, request, outcome: Outcome::TooOld(floor) }),
+                Verdict::New | Verdict::Executed { .. } | Verdict::TooNew => None,
             };
-            let old: Vec<RequestNumber> = waiting.take_while(is_old).collect();
-            old.into_iter().for_each(|number| self.pool.settle(&gateway, number, RequestNumber::ZERO));
+            let old: Vec<Answered> = self.pool.waiting_of(&gateway).map_while(answer).collect();
+            old.iter().for_each(|answered| self.pool.settle(&gateway, answered.number));
+            running.settled.extend(old.into_iter().map(|answered| (gateway, answered)));
         }
     }
 

@@ -213,7 +213,7 @@ impl Replica {
         let waiting: Vec<(NodeId, RequestNumber)> = waiting.collect();
         for (gateway, number) in waiting {
             if self.table.judge(&config, &gateway, number, time) != table::Verdict::New {
-                self.pool.settle(&gateway, number, RequestNumber::ZERO);
+                self.pool.settle(&gateway, number);
             }
         }
     }

@@ -78,6 +78,49 @@ fn an_old_number_is_not_executed() {
     assert_eq!(bench.counters().admitted, 2);
 }
 
+/// Checklist item 17: what becomes too old while it waits is answered by the batch that makes it so, once, as it would be if
+/// it were asked again: by the window of its own gateway, and by the floor that an eviction leaves.
+#[test]
+fn what_becomes_too_old_while_it_waits_is_answered_then() {
+    let too_old = |request: &Request, floor| {
+        let floor = Outcome::TooOld(RequestNumber::new(floor));
+        (request.number.get(), request.digest(), floor)
+    };
+    let mut own = Bench::new(1, 4);
+    let waiting = request(5);
+    own.ask(&waiting).unwrap();
+    own.order((view(0), seq(1)), &[request(100)]);
+    let executed = (100, request(100).digest(), Outcome::Executed(b"ok"[..].into()));
+    assert_eq!(outcomes(&own.sent_to(waiting.gateway)), [executed, too_old(&waiting, 92)]);
+    own.take();
+    own.ask(&waiting).unwrap();
+    assert_eq!(outcomes(&own.sent_to(waiting.gateway)), [too_old(&waiting, 92)], "in the words of a retry");
+    let mut evicted = Bench::new(1, 4);
+    evicted.ask(&waiting).unwrap();
+    for gateway in 101..=104 {
+        evicted.order((view(0), seq(u64::from(gateway - 100))), &[request_of(gateway, 50)]);
+    }
+    assert_eq!(outcomes(&evicted.sent_to(waiting.gateway)), []);
+    evicted.order((view(0), seq(5)), &[request_of(105, 60)]);
+    assert_eq!(outcomes(&evicted.sent_to(waiting.gateway)), [too_old(&waiting, 50)]);
+    evicted.order((view(0), seq(6)), &[request_of(106, 60)]);
+    assert_eq!(outcomes(&evicted.sent_to(waiting.gateway)).len(), 1, "once");
+    assert_eq!(evicted.replica.standing().waiting, 0);
+}
+
+/// Checklist items 17 and 38: of more than a batch may have, the replies are several: none is larger than its kind may be.
+#[test]
+fn more_that_is_too_old_than_a_batch_has_is_told_in_several_replies() {
+    let mut bench = Bench::new(1, 4);
+    (1..=7).for_each(|number| bench.ask(&request(number)).unwrap());
+    bench.order((view(0), seq(1)), &[request(100)]);
+    let replies = bench.sent_to(request(100).gateway).into_iter().filter_map(|message| match message {
+        Message::Reply(reply) => Some(reply.outcomes.len()),
+        _ => None,
+    });
+    assert_eq!(replies.collect::<Vec<_>>(), [4, 4], "a batch has four at most");
+}
+
 /// Checklist item 17: a number that claims a date far ahead is not executed, so that no floor rises above everybody.
 #[test]
 fn a_number_of_the_far_future_is_not_executed() {

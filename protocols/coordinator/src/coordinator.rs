@@ -189,7 +189,7 @@ impl Coordinator {
                 if verified.relayed_for().is_some_and(|gateway| !self.is_of_network(&gateway)) {
                     return;
                 }
-                self.with_agreement(effects, |agreement, asked| agreement.handle(now, *verified, asked));
+                self.consensus(now, *verified, effects);
             }
             Input::Judged(verdicts) => self.with_agreement(effects, |agreement, _| agreement.judged(&verdicts)),
             Input::SummedUp { sequence, root } => {
@@ -340,7 +340,7 @@ impl Coordinator {
 
     // Wires.
 
-    fn is_of_network(&self, node: &NodeId) -> bool {
+    pub(crate) fn is_of_network(&self, node: &NodeId) -> bool {
         self.members.get(node).is_some_and(|member| member.standing != Standing::Forgotten)
     }
 

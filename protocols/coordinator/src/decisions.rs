@@ -6,6 +6,7 @@ use crate::{
     coordinator::{AGREEMENT, UNASKED},
     queries::Question,
 };
+use mesh_pbft::Verified;
 use mesh_proto::{
     agreement::{self, Operation, Reply},
     codec::{self, DecodeError},
@@ -54,6 +55,14 @@ impl Coordinator {
                 Asked::Port(effect) => effects.push(Effect::Port(effect)),
             }
         }
+    }
+
+    /// A gateway that reaches the primary alone is heard of by the others when they fetch what it asked for: by then they are
+    /// told whether it is of the network.
+    pub(crate) fn consensus(&mut self, now: Now, verified: Verified, effects: &mut Vec<Effect>) {
+        let gateways = verified.requests().iter().map(|body| body.request.gateway);
+        let known: Vec<NodeId> = gateways.filter(|gateway| self.is_of_network(gateway)).collect();
+        self.with_agreement(effects, |agreement, asked| agreement.handle(now, verified, &known, asked));
     }
 
     // Users.

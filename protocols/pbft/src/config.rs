@@ -68,11 +68,12 @@ pub struct Config {
     /// of whom a backup relays at a time. All members should have it alike: a primary that keeps fewer lanes is suspected of
     /// what it has no room for. Default 4: of 31 members that is as many as come themselves.
     pub relay_lanes: usize,
-    /// Gateways that a primary may bring into the client table of whom nothing was heard here, before what it proposes waits
-    /// until it was: in one view, or in four time-outs for each. Default 16: of those that are let in some reach the primary
-    /// first, or a few members alone.
+    /// Gateways that a primary may bring into the client table of whom nothing was heard here and that the caller does not
+    /// know, before what it proposes waits until that is so: in one view, or in four time-outs for each. Default 16: of those
+    /// that are let in some reach the primary first, or a few members alone.
     pub strangers: u32,
-    /// Gateways that are remembered to have asked here; who was silent for longest is forgotten first. Default 4096.
+    /// Gateways that are remembered to have asked here, or to be known to the caller; who was silent for longest is forgotten
+    /// first. Default 4096.
     pub acquaintances: usize,
     /// Bytes of requests that one gateway may have waiting. Default 8 MiB.
     pub lane_bytes: usize,

@@ -10,6 +10,10 @@ use mesh_proto::{
 #[derive(Clone, Debug)]
 pub enum Input {
     Message(Verified),
+    /// The caller knows this gateway to be of the network: a primary may bring it in, though it has not asked here. Told
+    /// before a message that holds a request of it ([`Verified::requests`]), or when it becomes known. It bears on whether
+    /// this replica keeps back a PREPARE, and on nothing that is agreed: replicas may be told of different ones.
+    Known(NodeId),
     /// The answer to `Effect::Execute`: an outcome for each request, in order.
     Executed {
         sequence: Sequence,

@@ -22,7 +22,9 @@
 //!    `effects` carried out in order: **what is to be sent, or released, waits until all facts before it are durable.**
 //! 3. A request that a member relays takes a lane: it is handed in only if [`Verified::relayed_for`] names somebody whom the
 //!    caller knows to be of the network. Keys are free, and who makes many could take all lanes.
-//! 4. After either, [`Replica::snapshot`] may be another one: the verifiers should be given it.
+//! 4. Whom the caller knows to be of the network is told by [`Input::Known`], ahead of a message that holds a request of it:
+//!    else a correct primary is left for serving many that ask nobody but it.
+//! 5. After either, [`Replica::snapshot`] may be another one: the verifiers should be given it.
 //!
 //! # Invariants
 //!

@@ -301,7 +301,11 @@ impl Agreement {
         }
     }
 
-    pub fn handle(&mut self, now: Now, verified: Verified, asked: &mut Vec<Asked>) {
+    /// `known`: those of the network among the gateways whose requests it holds.
+    pub fn handle(&mut self, now: Now, verified: Verified, known: &[NodeId], asked: &mut Vec<Asked>) {
+        for node in known {
+            self.with_seat(now, asked, |seat, effects| seat.know(now, *node, effects));
+        }
         self.take(now, verified, asked);
         self.refresh(now, asked);
     }

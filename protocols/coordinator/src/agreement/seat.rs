@@ -146,6 +146,11 @@ impl Seat {
         self.feed(now, Input::Message(verified), effects);
     }
 
+    /// A node of the network.
+    pub fn know(&mut self, now: Now, node: NodeId, effects: &mut Vec<SeatEffect>) {
+        self.feed(now, Input::Known(node), effects);
+    }
+
     pub fn summed_up(&mut self, now: Now, sequence: Sequence, root: &Digest, effects: &mut Vec<SeatEffect>) {
         self.feed(now, Input::Checkpointed { sequence, state: keeper::roots(root) }, effects);
     }

@@ -295,7 +295,10 @@ impl Council {
                 self.disks[at].log.push(fact);
             }
             Effect::Send { to, message, .. } => {
-                let to = (0..self.nodes.len()).find(|n| node(*n) == to).expect("a node of this world");
+                // Gateways that a test makes up hear no reply.
+                let Some(to) = (0..self.nodes.len()).find(|n| node(*n) == to) else {
+                    return assert!(matches!(message, Message::Consensus(_)), "{to} is not of this world");
+                };
                 if self.nodes[to].is_none() {
                     return;
                 }

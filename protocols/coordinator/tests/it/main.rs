@@ -3,6 +3,7 @@
 mod committee;
 mod council;
 mod draw;
+mod gateways;
 mod lists;
 mod many;
 mod message;

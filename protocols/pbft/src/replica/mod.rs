@@ -223,6 +223,10 @@ impl Replica {
         let turn = &mut Turn { now, effects };
         let result = match input {
             Input::Message(verified) => self.message(turn, verified),
+            Input::Known(gateway) => {
+                self.strangers.know(now.mono, self.config.acquaintances, gateway);
+                Ok(())
+            }
             Input::Executed { sequence, outcomes, change } => self.on_executed(turn, sequence, outcomes, change),
             Input::Checkpointed { sequence, state } => self.on_checkpointed(turn, sequence, state),
             Input::Piece { to, sequence, index, bytes, path } => {

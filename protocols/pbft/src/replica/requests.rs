@@ -23,7 +23,7 @@ impl Replica {
             return Err(Rejection::Unasked);
         }
         if !is_relayed {
-            self.strangers.hear(turn.now.mono, self.config.acquaintances, gateway);
+            self.strangers.know(turn.now.mono, self.config.acquaintances, gateway);
         }
         // The time of execution will be about this, and never less than what is agreed.
         let time = turn.now.wall.max(self.time);

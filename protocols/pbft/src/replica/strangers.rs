@@ -3,12 +3,14 @@
 //! Keys are free. A primary that lies could make gateways up and begin each batch with them, under numbers of the latest date
 //! there may be. As many as the client table has places push all others out of it, and pushed out themselves they raise its
 //! floor above whatever waits. What is too old is not waited for: the primary would be suspected of nothing, and starve all
-//! gateways for ever. But a gateway asks all members itself, and who speaks for itself was let in by the caller. So a backup
-//! prepares no more than a few requests of gateways that have neither asked it nor a place in the table, in one view, or in
-//! a time in which whoever is starved by so few has had its time-out. The rest waits until it is heard of, as for a body that
-//! is missing; a primary that has made it up is left for the slot that is stuck.
+//! gateways for ever. But a gateway asks all members itself, and who speaks for itself was let in by the caller. Where it
+//! reaches the primary alone, the caller may know it all the same, as it knows who is of the network. So a backup prepares no
+//! more than a few requests of gateways that have neither asked it nor a place in the table, and that the caller does not
+//! know, in one view, or in a time in which whoever is starved by so few has had its time-out. The rest waits until it is
+//! heard of, as for a body that is missing; a primary that has made it up is left for the slot that is stuck.
 //!
 //! What is prepared alone is judged so: what is decided is executed, and what a new view proposes again was judged before.
+//! So replicas may know different gateways: to keep back a PREPARE is what a slow one does, and costs no more than a view.
 
 use super::{Replica, Turn};
 use mesh_proto::{
@@ -28,8 +30,8 @@ const TIMEOUTS: u32 = 4;
 
 #[derive(Debug, Default)]
 pub struct Strangers {
-    /// Who has asked here, and when last; in turns, as there are several at a time.
-    heard: BTreeMap<NodeId, u64>,
+    /// Who has asked here or is known to the caller, and when last; in turns, as there are several at a time.
+    known: BTreeMap<NodeId, u64>,
     turns: BTreeMap<u64, NodeId>,
     turn: u64,
     /// How many this primary has brought in.
@@ -43,17 +45,17 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    /// A gateway asked here. Who was silent for longest is forgotten first.
-    pub fn hear(&mut self, now: Mono, most: usize, gateway: NodeId) {
+    /// A gateway asked here, or the caller knows it. Who was silent for longest is forgotten first.
+    pub fn know(&mut self, now: Mono, most: usize, gateway: NodeId) {
         self.turn += 1;
-        match self.heard.insert(gateway, self.turn) {
+        match self.known.insert(gateway, self.turn) {
             Some(before) => drop(self.turns.remove(&before)),
             None => self.look(now),
         }
         self.turns.insert(self.turn, gateway);
-        while self.heard.len() > most {
+        while self.known.len() > most {
             let Some((_, oldest)) = self.turns.pop_first() else { break };
-            self.heard.remove(&oldest);
+            self.known.remove(&oldest);
         }
     }
 
@@ -116,7 +118,7 @@ impl Replica {
 
     /// Members are none: they are no more than there are.
     fn is_stranger(&self, gateway: &NodeId) -> bool {
-        let is_known = self.strangers.heard.contains_key(gateway) || self.table.has(gateway);
+        let is_known = self.strangers.known.contains_key(gateway) || self.table.has(gateway);
         !is_known && self.durable.config.replica_of(gateway).is_none()
     }
 

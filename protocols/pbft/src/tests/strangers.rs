@@ -1,7 +1,7 @@
 //! Whom a primary brings in of whom nothing was heard.
 
 use super::bench::*;
-use crate::Config;
+use crate::{Config, Input};
 use mesh_proto::pbft::{Message, Request};
 use std::{sync::Arc, time::Duration};
 
@@ -39,6 +39,27 @@ fn a_primary_brings_in_few_strangers() {
     assert_eq!(prepares(&heard), 2);
     heard.wait(Duration::from_secs(1));
     assert_eq!(heard.view(), view(1), "what is made up is heard of from nobody");
+}
+
+/// Checklist item 22: a gateway that asks the primary alone is borne with where the caller knows it, whenever that is told.
+#[test]
+fn whom_the_caller_knows_is_no_stranger() {
+    let mut bench = bench();
+    let known: Vec<_> = (110..120).map(|gateway| request_of(gateway, 1)).collect();
+    for (number, requests) in (1..).zip(known.chunks(4)) {
+        requests.iter().for_each(|request| bench.input(Input::Known(request.gateway)).unwrap());
+        propose(&mut bench, number, requests);
+    }
+    assert_eq!(prepares(&bench), 3, "ten, where two strangers are borne with");
+    propose(&mut bench, 4, &[request_of(120, 1), request_of(121, 1), request_of(122, 1)]);
+    assert_eq!(prepares(&bench), 3);
+    bench.input(Input::Known(gateway_key(122).node_id())).unwrap();
+    bench.wait(Duration::from_millis(1));
+    assert_eq!(prepares(&bench), 4, "it waited for that");
+    // Whom the caller knows besides is no matter.
+    propose(&mut bench, 5, &[request_of(123, 1)]);
+    bench.wait(Duration::from_secs(1));
+    assert_eq!((prepares(&bench), bench.view()), (4, view(1)));
 }
 
 /// Checklist item 22: who has a place in the table pushes nobody out; and what is decided is executed.

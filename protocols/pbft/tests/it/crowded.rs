@@ -70,6 +70,31 @@ fn no_correct_primary_is_left_for_clocks_that_are_apart() {
     }
 }
 
+/// Checklist item 22: nor for gateways that reach it alone, where the members know who they are; where they do not, it may
+/// have made them up.
+#[test]
+fn no_correct_primary_is_left_for_gateways_that_reach_it_alone() {
+    for seed in 0..3 {
+        for knows in [true, false] {
+            let trusted = EpochConfig { clients: GATEWAYS.into(), ..epoch(1..=4) };
+            let config = Config { strangers: 4, ..config() };
+            let mut world = World::with(seed, trusted, 1..=4, GATEWAYS, config);
+            world.delay.1 = 500 + Dice::new(seed).below(3_000);
+            world.knows_gateways = knows;
+            let primary = primary_of(&world, View::ZERO);
+            let operation = |gateway: usize| format!("alone {gateway}").into_bytes();
+            for gateway in 0..world.gateways.len() {
+                world.show(gateway, first_number(), &[operation(gateway)], &[primary]);
+            }
+            world.run(1_000);
+            let has_all = (0..world.gateways.len())
+                .all(|gateway| world.voters().all(|node| node.app.operations.contains(&operation(gateway))));
+            let is_left = counted(&world, "entered_views") > 0;
+            assert_eq!((has_all, is_left), (knows, !knows), "seed {seed}\n{}", world.report());
+        }
+    }
+}
+
 /// A gateway that shows a high number to all but the primary, and keeps its lane at the primary full of lower ones, which
 /// are executed as fast as may be, for so many milliseconds.
 fn crowd_out(world: &mut World, primary: usize, ms: u64) {

@@ -97,6 +97,8 @@ fn run(seed: u64) -> World {
     let members = if dice.percent(70) { 4 } else { 7 };
     let mut world = World::with(seed, epoch(1..=members), 1..=members, GATEWAYS as u8, config());
     world.delay.1 = 500 + dice.below(5_000);
+    // Which tells them nothing of those that are made up.
+    world.knows_gateways = seed.is_multiple_of(2);
     let liars: Vec<usize> = (0..u64::from(members - 1) / 3).map(|of| primary_of(&world, View::new(of))).collect();
     liars.iter().for_each(|node| world.corrupt(*node, Lie::Mints));
     let mut mint = Mint { liars, made: 0, pause: 2 + dice.below(60), batch: 1 + dice.below(6) };

@@ -54,6 +54,8 @@ pub struct World {
     /// Work of the disk, in microseconds, at most.
     pub slow_disk: u64,
     pub events: BTreeMap<String, u64>,
+    /// Members know who the gateways are, and say so to their replicas.
+    pub knows_gateways: bool,
     /// This node dies when it has written so many facts, with exactly those on its disk.
     pub trap: Option<(usize, usize)>,
 }
@@ -120,6 +122,7 @@ impl World {
             halted: Vec::new(),
             slow_disk: 1500,
             events: BTreeMap::new(),
+            knows_gateways: false,
             trap: None,
         };
         for node in 0..world.nodes.len() {
@@ -272,6 +275,10 @@ impl World {
             _ => node.verifier.verify(from, message.clone()),
         };
         if let Ok(verified) = verified {
+            let brought = verified.requests().iter().map(|body| body.request.gateway);
+            let is_known = |gateway: &NodeId| self.knows_gateways && self.gateways.iter().any(|one| one.id == *gateway);
+            let known: Vec<NodeId> = brought.filter(is_known).collect();
+            known.into_iter().for_each(|gateway| self.handle(to, Input::Known(gateway)));
             self.handle(to, Input::Message(verified));
         }
     }

@@ -165,9 +165,10 @@ impl Executor {
         self.attempts.get(task).map(|run| run.attempt)
     }
 
-    /// What an attempt here is to run.
-    pub(crate) fn spec_of(&self, task: &TaskId, attempt: u32) -> Option<Spec> {
-        let run = self.attempts.get(task).filter(|run| run.attempt == attempt)?;
+    /// What an attempt here is to have others run. Not one that was ended and is remembered only to be refused: its replicas
+    /// would be those of a task that nobody wants, and nobody would end them.
+    pub(crate) fn spec_to_poll(&self, task: &TaskId, attempt: u32) -> Option<Spec> {
+        let run = self.attempts.get(task).filter(|run| run.attempt == attempt && run.place == Place::Instant)?;
         Spec::decode(&run.birth.spec).ok()
     }
 
@@ -393,7 +394,7 @@ impl Tasks {
     /// It is over, and whoever grants it once more is to hear of that.
     pub(crate) fn withdraw(&mut self, cx: &mut Context<'_>, task: TaskId) {
         // Before the slot is given to the next: effects are carried out in their order.
-        if self.executor.is_running(&task) && !self.polls.is_open(&task) {
+        if self.executor.is_running(&task) && !self.polls.has(&task) {
             cx.effects.push(Effect::Cancel { task, attempt: self.executor.attempt_of(&task).unwrap_or_default() });
         }
         if let Some(run) = self.remove_attempt(cx, task) {
@@ -460,7 +461,7 @@ impl Tasks {
     fn stop_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
         let is_there = |run: &Run| run.attempt == attempt && run.place != Place::Stopped;
         if self.executor.attempts.get(&task).is_some_and(is_there) {
-            match self.executor.is_running(&task) && !self.polls.is_open(&task) {
+            match self.executor.is_running(&task) && !self.polls.has(&task) {
                 true => self.withdraw(cx, task),
                 false => drop(self.remove_attempt(cx, task)),
             }

@@ -61,7 +61,10 @@ pub struct Polls {
     /// The same, to be found.
     depends: BTreeSet<Dependent>,
     /// Begun when one of those that are open is over, in their order.
-    waiting: VecDeque<(TaskId, u32)>,
+    waiting: BTreeMap<u64, (TaskId, u32)>,
+    /// The same, to be found: one that is over before it was begun must not be begun after all.
+    turns: BTreeMap<TaskId, u64>,
+    turn: u64,
     /// What is done between two items, and not in the middle of one.
     todo: VecDeque<Todo>,
     busy: bool,
@@ -120,8 +123,9 @@ enum State {
 }
 
 impl Polls {
-    pub fn is_open(&self, task: &TaskId) -> bool {
-        self.open.contains_key(task)
+    /// Whether an attempt of it is polled here, or waits for its place.
+    pub fn has(&self, task: &TaskId) -> bool {
+        self.open.contains_key(task) || self.turns.contains_key(task)
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
@@ -145,7 +149,19 @@ impl Polls {
     pub fn open(&mut self, task: TaskId, attempt: u32) {
         match self.open.len() < OPEN {
             true => self.todo.push_back(Todo::Open(task, attempt)),
-            false => self.waiting.push_back((task, attempt)),
+            false => {
+                self.turn += 1;
+                self.waiting.insert(self.turn, (task, attempt));
+                self.turns.insert(task, self.turn);
+            }
+        }
+    }
+
+    /// A place is free: it is that of whoever has waited longest.
+    fn admit(&mut self) {
+        if let Some((_, (task, attempt))) = self.waiting.pop_first() {
+            self.turns.remove(&task);
+            self.todo.push_back(Todo::Open(task, attempt));
         }
     }
 
@@ -159,15 +175,16 @@ impl Polls {
         dependent
     }
 
-    /// It is of no use any more, or has its result.
+    /// It is of no use any more, or has its result; or it was never begun, and will not be.
     pub fn close(&mut self, task: &TaskId) {
+        if let Some(turn) = self.turns.remove(task) {
+            self.waiting.remove(&turn);
+        }
         let Some(poll) = self.open.remove(task) else { return };
         for replica in poll.replicas {
             self.let_go(&replica);
         }
-        if let Some((task, attempt)) = self.waiting.pop_front() {
-            self.todo.push_back(Todo::Open(task, attempt));
-        }
+        self.admit();
     }
 
     /// The member that is to run this replica of that task is away.
@@ -249,6 +266,9 @@ impl Tasks {
                 Some(Dependent::Poll(task)) => {
                     if let Some(attempt) = self.polls.open.get(&task).map(|poll| poll.attempt) {
                         self.on_settled(cx, task, attempt);
+                        // Whatever became of the attempt that it was begun for, nobody wants it any more.
+                        self.polls.close(&task);
+                        self.timers.clear(task, Kind::Poll);
                     }
                 }
                 None => self.replica_answered(cx, &answer),
@@ -265,11 +285,9 @@ impl Tasks {
     }
 
     fn begin_poll(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
-        let Some(spec) = self.executor.spec_of(&task, attempt) else {
-            // It was settled while it waited: the place is the next one's.
-            if let Some((task, attempt)) = self.polls.waiting.pop_front() {
-                self.polls.todo.push_back(Todo::Open(task, attempt));
-            }
+        let Some(spec) = self.executor.spec_to_poll(&task, attempt) else {
+            // It was over before its turn came: the place is the next one's.
+            self.polls.admit();
             return;
         };
         self.counters.polls += 1;

@@ -430,7 +430,7 @@ fn the_poll_goes_on_elsewhere_when_its_node_dies() {
         mesh.hung = (0..5).collect();
         mesh.submit(&spec(3));
         mesh.pass(1);
-        if !mesh.nodes[polling].polls.is_open(&task) {
+        if !mesh.nodes[polling].polls.has(&task) {
             continue;
         }
         mesh.kill(polling);
@@ -494,6 +494,57 @@ fn polls_wait_for_one_another() {
     mesh.pass(2);
     assert!((0..many).all(|n| mesh.end(own(n).id(&NETWORK)).is_some()));
     assert_eq!(mesh.nodes[0].polls.count(), 0);
+}
+
+/// What waits for its place is over as well, and does not begin when there is one.
+#[test]
+fn a_poll_that_waits_is_cancelled_before_it_begins() {
+    let mut mesh = Mesh::new(3);
+    mesh.hung = (0..3).collect();
+    let own = |n: u32| Spec { key: TaskKey::Own(n.to_le_bytes().to_vec()), strategy: Strategy::Local, ..spec(2) };
+    let many = OPEN as u32 + 20;
+    for n in 0..many {
+        let (waiter, encoded) = (Waiter { request: 1, index: n }, encoded(&own(n)));
+        mesh.call(0, |tasks, cx| tasks.submit(cx, waiter, encoded, true));
+    }
+    assert_eq!(mesh.nodes[0].polls.count(), OPEN + 20);
+    let asked = mesh.nodes[0].counters().replicas;
+    // The last first: they wait while all the others are open.
+    for n in (0..many).rev() {
+        let waiter = Waiter { request: 2, index: n };
+        mesh.call(0, |tasks, cx| tasks.cancel(cx, waiter, own(n).id(&NETWORK)));
+    }
+    mesh.pass(120);
+    assert!((0..many).all(|n| mesh.end(own(n).id(&NETWORK)).is_none_or(|(how, _)| how == How::Cancelled)));
+    assert_eq!(mesh.nodes[0].counters().replicas, asked, "no replica of what was cancelled");
+    for node in &mesh.nodes {
+        assert_eq!((node.polls.count(), node.totals().running, node.totals().queued), (0, 0, 0));
+        assert!(node.shelf().live().is_empty());
+    }
+    assert!(mesh.nodes[0].polls.asked.is_empty() && mesh.nodes[0].polls.turns.is_empty());
+}
+
+/// The same, where its node has lost the mesh.
+#[test]
+fn a_poll_that_waits_on_an_isolated_node_is_given_back() {
+    let mut mesh = Mesh::new(3);
+    mesh.hung = (0..3).collect();
+    let own = |n: u32| {
+        let stop = OnIsolation::Stop;
+        Spec { key: TaskKey::Own(n.to_le_bytes().to_vec()), strategy: Strategy::Local, on_isolation: stop, ..spec(2) }
+    };
+    for n in 0..OPEN as u32 + 20 {
+        let (waiter, encoded) = (Waiter { request: 1, index: n }, encoded(&own(n)));
+        mesh.call(0, |tasks, cx| tasks.submit(cx, waiter, encoded, true));
+    }
+    for gone in [1, 2] {
+        let gone = mesh.id(gone);
+        mesh.call(0, |tasks, cx| tasks.silent(cx, gone));
+    }
+    for _ in 0..100 {
+        mesh.call(0, |tasks, cx| tasks.handle_deadline(cx));
+    }
+    assert_eq!((mesh.nodes[0].polls.count(), mesh.nodes[0].polls.asked.len()), (0, 0));
 }
 
 /// A worker may have gone since, and with it what it brought.

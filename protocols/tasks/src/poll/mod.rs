@@ -60,7 +60,9 @@ pub struct Polls {
     dependent: BTreeMap<u32, Dependent>,
     /// The same, to be found.
     depends: BTreeSet<Dependent>,
-    /// Begun when one of those that are open is over, in their order.
+    /// Have their places, and are begun when what is under way is done: a frame brings more than one.
+    opening: BTreeMap<TaskId, u32>,
+    /// Begun when one of those that have a place is over, in their order.
     waiting: BTreeMap<u64, (TaskId, u32)>,
     /// The same, to be found: one that is over before it was begun must not be begun after all.
     turns: BTreeMap<TaskId, u64>,
@@ -125,7 +127,7 @@ enum State {
 impl Polls {
     /// Whether an attempt of it is polled here, or waits for its place.
     pub fn has(&self, task: &TaskId) -> bool {
-        self.open.contains_key(task) || self.turns.contains_key(task)
+        self.open.contains_key(task) || self.opening.contains_key(task) || self.turns.contains_key(task)
     }
 
     pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
@@ -133,7 +135,7 @@ impl Polls {
     }
 
     pub fn count(&self) -> usize {
-        self.open.len() + self.waiting.len()
+        self.open.len() + self.opening.len() + self.waiting.len()
     }
 
     /// Whether it is a poll's, and not a user's.
@@ -147,20 +149,19 @@ impl Polls {
 
     /// An attempt of a task for several executors is to begin.
     pub fn open(&mut self, task: TaskId, attempt: u32) {
-        match self.open.len() < OPEN {
-            true => self.todo.push_back(Todo::Open(task, attempt)),
-            false => {
-                self.turn += 1;
-                self.waiting.insert(self.turn, (task, attempt));
-                self.turns.insert(task, self.turn);
-            }
-        }
+        self.turn += 1;
+        self.waiting.insert(self.turn, (task, attempt));
+        self.turns.insert(task, self.turn);
+        self.admit();
     }
 
-    /// A place is free: it is that of whoever has waited longest.
+    /// Places that are free are those of whoever has waited longest.
     fn admit(&mut self) {
-        if let Some((_, (task, attempt))) = self.waiting.pop_first() {
+        while self.open.len() + self.opening.len() < OPEN
+            && let Some((_, (task, attempt))) = self.waiting.pop_first()
+        {
             self.turns.remove(&task);
+            self.opening.insert(task, attempt);
             self.todo.push_back(Todo::Open(task, attempt));
         }
     }
@@ -180,8 +181,9 @@ impl Polls {
         if let Some(turn) = self.turns.remove(task) {
             self.waiting.remove(&turn);
         }
-        let Some(poll) = self.open.remove(task) else { return };
-        for replica in poll.replicas {
+        self.opening.remove(task);
+        let poll = self.open.remove(task);
+        for replica in poll.into_iter().flat_map(|poll| poll.replicas) {
             self.let_go(&replica);
         }
         self.admit();
@@ -285,6 +287,11 @@ impl Tasks {
     }
 
     fn begin_poll(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
+        // It was closed meanwhile, and its place is another's already.
+        if self.polls.opening.get(&task) != Some(&attempt) {
+            return;
+        }
+        self.polls.opening.remove(&task);
         let Some(spec) = self.executor.spec_to_poll(&task, attempt) else {
             // It was over before its turn came: the place is the next one's.
             self.polls.admit();

@@ -8,7 +8,10 @@ use mesh_proto::{
     capability::Capabilities,
     id::{LogPosition, NetworkId, StoreId},
     key::SecretKey,
-    task::{Birth, Holder, How, Item, OnIsolation, Payload, Priority, Program, Status, Strategy, spec_digest},
+    task::{
+        self, Attempt, Ballot, Birth, Holder, How, Item, OnIsolation, Payload, Priority, Program, Status, Strategy,
+        spec_digest,
+    },
     time::Now,
 };
 use rand::SeedableRng as _;
@@ -545,6 +548,35 @@ fn a_poll_that_waits_on_an_isolated_node_is_given_back() {
         mesh.call(0, |tasks, cx| tasks.handle_deadline(cx));
     }
     assert_eq!((mesh.nodes[0].polls.count(), mesh.nodes[0].polls.asked.len()), (0, 0));
+}
+
+/// What has its place and has not begun counts: a frame brings more than there is room for.
+#[test]
+fn one_frame_opens_no_more_polls_than_there_is_room_for() {
+    let mut mesh = Mesh::new(3);
+    mesh.hung = (0..3).collect();
+    let (executor, gateway, granted) = (mesh.id(0), mesh.id(1), START);
+    let (mut placed, mut born) = (Vec::new(), Vec::new());
+    for n in 0..2 * OPEN as u32 {
+        let spec = Spec { key: TaskKey::Own(n.to_le_bytes().to_vec()), ..spec(2) };
+        let task = spec.id(&NETWORK);
+        let home = mesh.nodes[0].roster().home(&task, 5);
+        let ballot = Ballot { term: 0, driver: home[0].node, nonce: 7 };
+        let register = Register {
+            holders: home.clone(),
+            joint: Some(home.clone()),
+            passed_by: Vec::new(),
+            state: task::State::Assigned(Attempt { number: 1, executor, granted }),
+            failed: Vec::new(),
+        };
+        let birth = Arc::new(Birth { task, spec: encoded(&spec), born: START, gateway, placed: START, home });
+        placed.push(Item::Place { birth, ballot, register: Arc::new(register), supersedes: None });
+        born.push(Item::Born { task, ballot });
+    }
+    mesh.call(0, |tasks, cx| tasks.items(cx, gateway, placed));
+    mesh.call(0, |tasks, cx| tasks.items(cx, gateway, born));
+    let polls = &mesh.nodes[0].polls;
+    assert_eq!((polls.open.len(), polls.waiting.len(), polls.count()), (OPEN, OPEN, 2 * OPEN));
 }
 
 /// A worker may have gone since, and with it what it brought.

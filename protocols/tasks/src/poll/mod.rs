@@ -43,6 +43,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Longer than the task may take, a replica that nobody queues behind may be under way for so long.
 const LATE: Duration = Duration::from_secs(30);
 
+/// So many times as long it is waited for where its node says that others are before it: nobody can check that.
+const PATIENCE: u32 = 20;
+
 /// After this a poll is told when its task has ended elsewhere.
 const LONG: Duration = Duration::from_secs(10);
 
@@ -100,6 +103,8 @@ struct Poll {
     replicas: Vec<Replica>,
     /// There are fewer able members than are to be asked.
     lacking: bool,
+    /// When one more was last asked beside those that take long.
+    widened: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -219,7 +224,7 @@ impl Polls {
 impl Poll {
     fn new(attempt: u32, begun: Mono, spec: Box<Spec>) -> Self {
         let (size, work) = (usize::from(spec.redundancy), spec.work());
-        Self { attempt, begun, size, spec, work, replicas: Vec::new(), lacking: false }
+        Self { attempt, begun, size, spec, work, replicas: Vec::new(), lacking: false, widened: None }
     }
 
     fn said(&self) -> impl Iterator<Item = (&Sealed, &Arc<Register>)> {
@@ -303,16 +308,22 @@ impl Tasks {
         self.ask_replicas(cx, task);
     }
 
+    /// The members that may yet be asked, in their order.
+    fn others_for(&self, task: &TaskId, poll: &Poll) -> impl Iterator<Item = NodeId> {
+        // Who was gone and is back is asked again: its replica is there still, or what came of it.
+        let is_new = |one: &Drawn| {
+            poll.replicas.iter().all(|replica| replica.node != one.node || matches!(replica.state, State::Gone))
+        };
+        let order = draw(task, &poll.spec.requirements, drawable(&self.roster));
+        order.into_iter().filter(move |one| one.able && one.connected && is_new(one)).map(|one| one.node)
+    }
+
     /// Draws as many as are still to be asked.
     fn ask_replicas(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(poll) = self.polls.open.get(&task) else { return };
         let missing = poll.size.saturating_sub(poll.asked());
-        // Who was gone and is back is asked again: its replica is there still, or what came of it.
-        let is_out = |replica: &Replica| matches!(replica.state, State::Gone);
-        let is_new = |node: &NodeId| poll.replicas.iter().all(|replica| replica.node != *node || is_out(replica));
-        let order = draw(&task, &poll.spec.requirements, drawable(&self.roster));
-        let able = order.into_iter().filter(|one| one.able && one.connected && is_new(&one.node)).map(|one| one.node);
-        let drawn: Vec<NodeId> = able.take(missing.min(limits::REPLICAS.saturating_sub(poll.asked()))).collect();
+        let others = self.others_for(&task, poll);
+        let drawn: Vec<NodeId> = others.take(missing.min(limits::REPLICAS.saturating_sub(poll.asked()))).collect();
         let (is_lacking, size) = (drawn.len() < missing, poll.size);
         for node in drawn {
             let Some(poll) = self.polls.open.get_mut(&task) else { return };
@@ -437,8 +448,10 @@ impl Tasks {
         let Some(poll) = self.polls.open.get_mut(&task) else { return };
         let limit = Duration::from_millis(poll.spec.time_limit_ms).saturating_add(LATE);
         let is_late = |replica: &Replica| {
+            // By its own word.
             let queues = self.roster.seat(&replica.node).is_some_and(|seat| seat.load.queued > 0);
-            !queues && cx.now.mono.since(replica.since) > limit
+            let limit = if queues { limit.saturating_mul(PATIENCE) } else { limit };
+            cx.now.mono.since(replica.since) > limit
         };
         // One that has it no more gives it back, and its replica waits.
         let is_lost = |node: &NodeId| {
@@ -473,7 +486,27 @@ impl Tasks {
         for (number, spec) in specs {
             self.submit(cx, Waiter { request: Waiter::POLLS, index: number }, encoded(&spec), true);
         }
+        self.ask_beside(cx.now.mono, &task, limit);
         self.count_replicas(cx, task);
+    }
+
+    /// One that takes long and says that it has a queue may well have one, and may never end what it was asked: its word stays
+    /// welcome, and one more is asked beside it, whose word counts as much. Each time after as long again, and no more than
+    /// there are: a mesh that is full has enough to do.
+    fn ask_beside(&mut self, now: Mono, task: &TaskId, limit: Duration) {
+        let Some(poll) = self.polls.open.get(task) else { return };
+        let is_slow = |replica: &Replica| {
+            matches!(replica.state, State::Asked | State::Refused(_)) && now.since(replica.since) > limit
+        };
+        let is_due = poll.widened.is_none_or(|at| now.since(at) > limit);
+        let has_room = poll.size < limits::REPLICAS && poll.asked() >= poll.size;
+        if !is_due || !has_room || !poll.replicas.iter().any(is_slow) || self.others_for(task, poll).next().is_none() {
+            return;
+        }
+        if let Some(poll) = self.polls.open.get_mut(task) {
+            poll.size += 1;
+            poll.widened = Some(now);
+        }
     }
 
     /// Whether a result may be accepted: of a task for several executors, if they were counted rightly. Who dissents from

@@ -3,7 +3,7 @@
 mod lies;
 
 use super::*;
-use crate::{Config, Effect, Tasks};
+use crate::{Config, Effect, Load, Tasks};
 use mesh_proto::{
     capability::Capabilities,
     id::{LogPosition, NetworkId, StoreId},
@@ -37,6 +37,8 @@ struct Mesh {
     unfinished: Vec<(usize, Arc<Birth>, u32)>,
     /// What each says that it took, in microseconds.
     cpu_us: u64,
+    /// Who says at every moment that others wait before what it was asked.
+    queues: Option<usize>,
     /// In whose place another counts what it likes.
     forged: Option<(usize, Outcome)>,
     executed: Vec<(usize, TaskId)>,
@@ -90,6 +92,7 @@ impl Mesh {
             hung: BTreeSet::new(),
             unfinished: Vec::new(),
             cpu_us: 5,
+            queues: None,
             forged: None,
             executed: Vec::new(),
             answers: Vec::new(),
@@ -178,7 +181,11 @@ impl Mesh {
         for _ in 0..seconds * 10 {
             let step = Duration::from_millis(100);
             self.now = Now { mono: self.now.mono + step, wall: self.now.wall + step };
+            let queues = self.queues.map(|node| self.id(node));
             for node in 0..self.nodes.len() {
+                if let Some(queues) = queues {
+                    self.nodes[node].load_of(queues, Load { slots: 2, running: 2, queued: 1 });
+                }
                 if !self.down.contains(&node) {
                     self.call(node, |tasks, cx| tasks.handle_deadline(cx));
                 }

@@ -117,3 +117,59 @@ fn what_most_of_those_say_that_speak_is_no_want_of_a_majority() {
     assert!(undecided > 0);
     assert_eq!(miscounted, 0, "no honest poll is refused");
 }
+
+/// Its own word that others wait before it must not keep a task for ever.
+#[test]
+fn who_claims_a_queue_for_ever_is_not_waited_for() {
+    for redundancy in [2, 3] {
+        let task = spec(redundancy).id(&NETWORK);
+        let mut mesh = Mesh::new(5);
+        let drawn = mesh.drawn(&task);
+        mesh.hung.insert(drawn[0]);
+        mesh.queues = Some(drawn[0]);
+        // Two of three agree without it otherwise.
+        mesh.wrong.extend((redundancy == 3).then_some(drawn[1]));
+        mesh.submit(&spec(redundancy));
+        mesh.pass(30);
+        assert_eq!(mesh.end(task), None, "it may well have a queue");
+        mesh.pass(40);
+        let (how, outcome) = mesh.end(task).unwrap_or_else(|| panic!("{redundancy}: {:#?}", mesh.story(task)));
+        assert_eq!((how, output(&outcome).as_str()), (How::Done, "42"));
+        assert_eq!(mesh.check(&spec(redundancy), &outcome), Ok(()));
+    }
+}
+
+/// One that has a queue is no liar.
+#[test]
+fn who_is_late_for_a_queue_still_has_its_say() {
+    let task = spec(2).id(&NETWORK);
+    let mut mesh = Mesh::new(3);
+    let drawn = mesh.drawn(&task);
+    mesh.hung.insert(drawn[0]);
+    mesh.queues = Some(drawn[0]);
+    mesh.wrong.insert(drawn[1]);
+    mesh.submit(&spec(2));
+    mesh.pass(100);
+    assert_eq!((mesh.end(task), mesh.executors().len()), (None, 3), "one was asked beside it, and there are no more");
+    mesh.hung.clear();
+    for (node, birth, attempt) in std::mem::take(&mut mesh.unfinished) {
+        mesh.finish(node, &birth, attempt);
+    }
+    mesh.pass(1);
+    let (how, outcome) = mesh.end(task).unwrap();
+    assert_eq!((how, output(&outcome).as_str(), counted(&outcome).len()), (How::Done, "42", 3));
+    assert_eq!(mesh.check(&spec(2), &outcome), Ok(()));
+}
+
+#[test]
+fn nobody_has_a_queue_for_ever() {
+    let task = spec(2).id(&NETWORK);
+    let mut mesh = Mesh::new(2);
+    let liar = mesh.drawn(&task)[0];
+    mesh.hung.insert(liar);
+    mesh.queues = Some(liar);
+    mesh.submit(&spec(2));
+    mesh.pass(700);
+    let undecided: u64 = mesh.nodes.iter().map(|node| node.counters().polls_undecided).sum();
+    assert!(undecided > 0);
+}

@@ -249,8 +249,12 @@ impl Tasks {
         attempt: u32,
         outcome: &Arc<Outcome>,
     ) {
+        let is_polls = self.polls.hears(&from, &task, outcome);
         let Some(copy) = self.shelf.copy(&task) else {
-            self.send(from, Item::Unknown { task });
+            // Who only polls was told nothing that it should hold.
+            if !is_polls {
+                self.send(from, Item::Unknown { task });
+            }
             return;
         };
         if copy.settled {

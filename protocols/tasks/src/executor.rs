@@ -370,7 +370,11 @@ impl Tasks {
             self.counters.outbox_kept += 1;
             self.persist(cx, Fact::Kept { task, attempt, outcome: Arc::clone(&outcome), holders });
             self.executor.offered.insert(task, BTreeSet::from([run.driver]));
-            self.send(run.driver, Item::Report { task, attempt, outcome });
+            // Who had a replica run need not take its driver's word for what came of it.
+            let polled_by = outcome.seal.map(|_| run.birth.gateway).filter(|node| !drives && *node != run.driver);
+            for node in polled_by.into_iter().chain([run.driver]) {
+                self.send(node, Item::Report { task, attempt, outcome: Arc::clone(&outcome) });
+            }
             self.timers.set(task, Kind::Report, cx.now.mono + self.config.report_again);
         }
     }

@@ -28,7 +28,7 @@ use mesh_proto::{
     codec,
     id::{Digest, NodeId, TaskId},
     limits,
-    task::{Count, FailureKind, How, Octets, Outcome, Register, Sealable, Sealed, Spec, TaskKey},
+    task::{Count, FailureKind, How, Octets, Outcome, Sealable, Sealed, Spec, TaskKey},
     time::{Mono, Wall},
 };
 use std::{
@@ -58,6 +58,8 @@ pub struct Polls {
     open: BTreeMap<TaskId, Poll>,
     /// Whose answer it is, by the number that it was asked under.
     asked: BTreeMap<u32, (TaskId, NodeId)>,
+    /// Of which poll a replica is, and who is to run it.
+    replicas: BTreeMap<TaskId, (TaskId, NodeId)>,
     next: u32,
     /// What is of no use once a task has ended, by the number under which that is followed.
     dependent: BTreeMap<u32, Dependent>,
@@ -79,7 +81,12 @@ pub struct Polls {
 enum Todo {
     Open(TaskId, u32),
     Answer(Answer),
-    Leave(u32, TaskId),
+    /// What its executor itself says came of a replica.
+    Word(TaskId, Arc<Outcome>),
+    /// It is followed no more.
+    Leave(u32),
+    /// Nor need it go on.
+    Cancel(u32, TaskId),
     Follow(u32, TaskId),
 }
 
@@ -121,9 +128,9 @@ enum State {
     Asked,
     /// It was not taken, and is submitted again then.
     Refused(Mono),
-    Said(Sealed, Arc<Register>),
+    Said(Sealed, Arc<Outcome>),
     /// It came to an end without one, or takes too long. Nobody else takes its place: only its own word is proof that it had
-    /// nothing to say.
+    /// nothing to say. Should that come yet, it counts.
     Absent,
     /// It is gone, and another is asked in its place, as long as it is.
     Gone,
@@ -148,6 +155,15 @@ impl Polls {
         let is_polls = answer.to().request == Waiter::POLLS;
         if is_polls {
             self.todo.push_back(Todo::Answer(answer.clone()));
+        }
+        is_polls
+    }
+
+    /// What a member says came of a task, if that is its replica of one that is polled here. Whether it is.
+    pub fn hears(&mut self, from: &NodeId, task: &TaskId, outcome: &Arc<Outcome>) -> bool {
+        let is_polls = self.replicas.get(task).is_some_and(|(_, node)| node == from);
+        if is_polls {
+            self.todo.push_back(Todo::Word(*task, Arc::clone(outcome)));
         }
         is_polls
     }
@@ -209,8 +225,13 @@ impl Polls {
 
     /// What came of it does not matter any more.
     fn let_go(&mut self, replica: &Replica) {
+        self.replicas.remove(&replica.task);
         if self.asked.remove(&replica.number).is_some() {
-            self.todo.push_back(Todo::Leave(replica.number, replica.task));
+            self.todo.push_back(match replica.state {
+                // It has been run, and its record is about to say so.
+                State::Said(..) => Todo::Leave(replica.number),
+                _ => Todo::Cancel(replica.number, replica.task),
+            });
         }
     }
 
@@ -227,9 +248,9 @@ impl Poll {
         Self { attempt, begun, size, spec, work, replicas: Vec::new(), lacking: false, widened: None }
     }
 
-    fn said(&self) -> impl Iterator<Item = (&Sealed, &Arc<Register>)> {
+    fn said(&self) -> impl Iterator<Item = (&Sealed, &Arc<Outcome>)> {
         self.replicas.iter().filter_map(|replica| match &replica.state {
-            State::Said(sealed, register) => Some((sealed, register)),
+            State::Said(sealed, outcome) => Some((sealed, outcome)),
             State::Asked | State::Refused(_) | State::Absent | State::Gone => None,
         })
     }
@@ -281,7 +302,9 @@ impl Tasks {
                 None => self.replica_answered(cx, &answer),
             },
             Todo::Follow(number, of) => self.follow(cx, Waiter { request: Waiter::POLLS, index: number }, of),
-            Todo::Leave(number, replica) => {
+            Todo::Word(replica, outcome) => self.replica_reported(cx, &replica, &outcome),
+            Todo::Leave(number) => self.leave_one(Waiter { request: Waiter::POLLS, index: number }),
+            Todo::Cancel(number, replica) => {
                 let waiter = Waiter { request: Waiter::POLLS, index: number };
                 self.leave_one(waiter);
                 self.cancel(cx, waiter, replica);
@@ -339,6 +362,7 @@ impl Tasks {
                     let (replica, state) = (spec.id(&self.network), State::Asked);
                     poll.replicas.push(Replica { node, task: replica, number, since: cx.now.mono, state });
                     self.polls.asked.insert(number, (task, node));
+                    self.polls.replicas.insert(replica, (task, node));
                     self.counters.replicas += 1;
                     number
                 }
@@ -365,15 +389,34 @@ impl Tasks {
                 return self.follow(cx, *to, *replica);
             }
             Answer::Refused { .. } | Answer::Missing { .. } => State::Absent,
-            Answer::Ended { register, .. } => match self.sealed_by(&task, node, register) {
-                Some(sealed) => State::Said(sealed, Arc::clone(register)),
-                None => State::Absent,
-            },
+            Answer::Ended { register, .. } => {
+                let outcome = register.ending().and_then(|ending| ending.outcome.as_ref());
+                match outcome.and_then(|outcome| Some((self.sealed_by(&task, node, outcome)?, outcome))) {
+                    Some((sealed, outcome)) => State::Said(sealed, Arc::new(outcome.clone())),
+                    None => State::Absent,
+                }
+            }
         };
+        if matches!(state, State::Said(..) | State::Absent) {
+            self.polls.asked.remove(&answer.to().index);
+        }
+        self.note_replica(cx, task, node, state);
+    }
+
+    /// Its executor says so itself: that is as good as the record, of which those that drive it may make what they like.
+    fn replica_reported(&mut self, cx: &mut Context<'_>, replica: &TaskId, outcome: &Arc<Outcome>) {
+        let Some((task, node)) = self.polls.replicas.get(replica).copied() else { return };
+        if let Some(sealed) = self.sealed_by(&task, node, outcome) {
+            self.note_replica(cx, task, node, State::Said(sealed, Arc::clone(outcome)));
+        }
+    }
+
+    fn note_replica(&mut self, cx: &mut Context<'_>, task: TaskId, node: NodeId, state: State) {
         let Some(poll) = self.polls.open.get_mut(&task) else { return };
         let Some(replica) = poll.replica(&node) else { return };
-        if matches!(state, State::Said(..) | State::Absent) {
-            self.polls.asked.remove(&replica.number);
+        // Whatever its record says, or its executor once more.
+        if matches!(replica.state, State::Said(..)) {
+            return;
         }
         replica.state = state;
         // One that was gone and has come to an end all the same is one more.
@@ -381,10 +424,8 @@ impl Tasks {
         self.count_replicas(cx, task);
     }
 
-    /// What the member says came of its replica, by the record of that.
-    fn sealed_by(&self, task: &TaskId, node: NodeId, register: &Register) -> Option<Sealed> {
-        let ending = register.ending()?;
-        let outcome = ending.outcome.as_ref().filter(|_| ending.by.is_some_and(|(_, by)| by == node))?;
+    /// Whether that is what the member says came of its replica: its seal is proof, whoever shows it.
+    fn sealed_by(&self, task: &TaskId, node: NodeId, outcome: &Outcome) -> Option<Sealed> {
         let work = self.polls.open.get(task)?.work;
         outcome.sealed(&self.network, &Sealable { task: *task, work }, node)
     }
@@ -396,7 +437,7 @@ impl Tasks {
             && most * 2 > poll.size
         {
             let winner = poll.said().find(|(sealed, _)| sealed.result == result);
-            let outcome = winner.and_then(|(_, register)| register.ending()?.outcome.clone());
+            let outcome = winner.map(|(_, outcome)| Outcome::clone(outcome));
             let outcome = outcome.unwrap_or_else(|| Outcome::failed(FailureKind::NoMajority, "no outcome"));
             return self.end_poll(cx, task, outcome);
         }
@@ -426,8 +467,7 @@ impl Tasks {
         said.sort_by_key(|sealed| sealed.result != result);
         let asked = poll.size.min(limits::REPLICAS) as u8;
         // Nobody signs for it: each says what it likes, and one that says all there is must not end this node.
-        let spent = poll.said().filter_map(|(_, register)| Some(register.ending()?.outcome.as_ref()?.cpu_us));
-        let spent = spent.fold(0, u64::saturating_add);
+        let spent = poll.said().map(|(_, outcome)| outcome.cpu_us).fold(0, u64::saturating_add);
         let attempt = poll.attempt;
         self.polls.close(&task);
         let outcome = Outcome { seal: None, count: Some(Count { asked, said }), cpu_us: spent, ..outcome };
@@ -481,7 +521,7 @@ impl Tasks {
         let specs: Vec<(u32, Spec)> = specs.collect();
         for (number, replica) in given_up {
             self.polls.asked.remove(&number);
-            self.polls.todo.push_back(Todo::Leave(number, replica));
+            self.polls.todo.push_back(Todo::Cancel(number, replica));
         }
         for (number, spec) in specs {
             self.submit(cx, Waiter { request: Waiter::POLLS, index: number }, encoded(&spec), true);

@@ -9,8 +9,8 @@ use mesh_proto::{
     id::{LogPosition, NetworkId, StoreId},
     key::SecretKey,
     task::{
-        self, Attempt, Ballot, Birth, Holder, How, Item, OnIsolation, Payload, Priority, Program, Status, Strategy,
-        spec_digest,
+        self, Attempt, Ballot, Birth, Holder, How, Item, OnIsolation, Payload, Priority, Program, Register, Status,
+        Strategy, spec_digest,
     },
     time::Now,
 };
@@ -39,6 +39,8 @@ struct Mesh {
     cpu_us: u64,
     /// Who says at every moment that others wait before what it was asked.
     queues: Option<usize>,
+    /// Who drives replicas to no end: what it is told came of them it drops, and ends them as cancelled.
+    enders: BTreeSet<usize>,
     /// In whose place another counts what it likes.
     forged: Option<(usize, Outcome)>,
     executed: Vec<(usize, TaskId)>,
@@ -93,6 +95,7 @@ impl Mesh {
             unfinished: Vec::new(),
             cpu_us: 5,
             queues: None,
+            enders: BTreeSet::new(),
             forged: None,
             executed: Vec::new(),
             answers: Vec::new(),
@@ -131,9 +134,14 @@ impl Mesh {
         for (to, mut items) in self.nodes[from].take_items() {
             let to = self.keys.iter().position(|key| key.node_id() == to).expect("a member");
             self.forge(from, &mut items);
+            let dropped = if self.enders.contains(&to) { drop_words(&mut items) } else { Vec::new() };
             let from = self.id(from);
             if !self.down.contains(&to) {
                 self.call(to, |tasks, cx| tasks.items(cx, from, items));
+            }
+            for (index, task) in dropped.into_iter().enumerate() {
+                let waiter = Waiter { request: 9, index: index as u32 };
+                self.call(to, |tasks, cx| tasks.cancel(cx, waiter, task));
             }
         }
     }
@@ -240,6 +248,17 @@ impl Mesh {
     fn executors(&self) -> BTreeSet<usize> {
         self.executed.iter().map(|(node, _)| *node).collect()
     }
+}
+
+/// What came of replicas. Returns which.
+fn drop_words(items: &mut Vec<Item>) -> Vec<TaskId> {
+    let word = |item: &Item| match item {
+        Item::Report { task, outcome, .. } if outcome.seal.is_some() => Some(*task),
+        _ => None,
+    };
+    let dropped = items.iter().filter_map(word).collect();
+    items.retain(|item| word(item).is_none());
+    dropped
 }
 
 fn pairs(size: usize) -> impl Iterator<Item = (usize, usize)> {

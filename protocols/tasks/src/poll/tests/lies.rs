@@ -173,3 +173,23 @@ fn nobody_has_a_queue_for_ever() {
     let undecided: u64 = mesh.nodes.iter().map(|node| node.counters().polls_undecided).sum();
     assert!(undecided > 0);
 }
+
+/// They were run and signed: what those that drive the replicas make of them is no matter.
+#[test]
+fn who_drives_a_replica_to_no_end_takes_nobodys_word_away() {
+    for redundancy in 2..=5 {
+        let polling = {
+            let mut mesh = Mesh::new(5);
+            mesh.hung = (0..5).collect();
+            let task = mesh.submit(&spec(redundancy));
+            (0..5).find(|node| mesh.nodes[*node].polls.open.contains_key(&task)).unwrap()
+        };
+        let mut mesh = Mesh::new(5);
+        mesh.enders = (0..5).filter(|node| *node != polling).collect();
+        let task = mesh.submit(&spec(redundancy));
+        mesh.pass(10);
+        let (how, outcome) = mesh.end(task).unwrap_or_else(|| panic!("{redundancy}: {:#?}", mesh.story(task)));
+        assert_eq!((how, output(&outcome).as_str()), (How::Done, "42"), "{redundancy}");
+        assert_eq!(mesh.check(&spec(redundancy), &outcome), Ok(()));
+    }
+}

@@ -233,13 +233,17 @@ impl Tasks {
             self.send(driver, Item::Report { task, attempt, outcome });
             return true;
         }
+        // Who asks is answered; what it says of the attempt counts if it may have taken over.
+        let may_drive = self.executor.attempts.contains_key(&task) && self.may_settle(&driver, &task);
         match self.executor.attempts.get_mut(&task) {
             Some(run) if run.attempt == attempt && run.place == Place::Stopped => {
                 self.send(driver, Item::NotRunning { task, attempt, why: "it was ended on its node".into() });
                 true
             }
             Some(run) if run.attempt == attempt => {
-                run.driver = driver;
+                if may_drive {
+                    run.driver = driver;
+                }
                 self.send(driver, Item::Running { task, attempt });
                 true
             }

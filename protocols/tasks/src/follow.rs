@@ -34,6 +34,8 @@ pub struct Following {
     /// Submitted again while its birth was not known to be complete: still to be acknowledged.
     pub unconfirmed: Vec<Waiting>,
     pub holders: Vec<NodeId>,
+    /// Who was taken for a holder before, or asked as one: what it says still counts.
+    pub others: BTreeSet<NodeId>,
     /// Of the specification, where the user gave one.
     pub digest: Option<Digest>,
     /// Members of the home list that know nothing of it.
@@ -47,6 +49,21 @@ impl Following {
     /// Nobody waits any more.
     pub fn is_idle(&self) -> bool {
         self.waiters.is_empty() && self.unconfirmed.is_empty() && self.dependents.is_empty()
+    }
+
+    pub fn has_asked(&self, node: &NodeId) -> bool {
+        self.holders.contains(node) || self.others.contains(node)
+    }
+
+    /// Those that hold it, as one of them says.
+    fn held_by(&mut self, holders: &[NodeId]) {
+        if self.holders != holders {
+            let before = std::mem::replace(&mut self.holders, holders.to_vec());
+            self.others.extend(before.into_iter().filter(|node| !holders.contains(node)).take(OTHERS));
+            while self.others.len() > OTHERS {
+                self.others.pop_first();
+            }
+        }
     }
 
     /// Somebody submitted it, or a user takes it for submitted. What only tasks wait for may be still to come.
@@ -66,6 +83,15 @@ pub struct Cancelling {
     others: Option<Vec<NodeId>>,
     rounds: u32,
 }
+
+impl Cancelling {
+    pub fn has_asked(&self, node: &NodeId) -> bool {
+        self.others.as_ref().is_some_and(|others| others.contains(node))
+    }
+}
+
+/// Former holders that are remembered of what is followed.
+const OTHERS: usize = 64;
 
 impl Tasks {
     /// Says how a task ends: one `Ended` or `Missing`.
@@ -92,6 +118,7 @@ impl Tasks {
             dependents: earlier.dependents,
             unconfirmed: waiters.into_iter().chain(earlier.unconfirmed).collect(),
             holders: known.holders.clone(),
+            others: earlier.others.into_iter().chain(earlier.holders).collect(),
             digest,
             ..Following::default()
         };
@@ -214,12 +241,15 @@ impl Tasks {
         }
     }
 
-    pub(crate) fn on_following(&mut self, cx: &mut Context<'_>, task: TaskId, known: Known) {
+    pub(crate) fn on_following(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, known: Known) {
+        if !self.awaits_end(&task) || !self.tells(cx.now.mono, &from, &task) {
+            return;
+        }
         if let Some(cancelling) = self.gateway.cancelling.get_mut(&task) {
             cancelling.known = true;
         }
         if let Some(following) = self.gateway.following.get_mut(&task) {
-            following.holders.clone_from(&known.holders);
+            following.held_by(&known.holders);
             self.acknowledge(cx, task, &known);
         }
     }
@@ -286,8 +316,25 @@ impl Tasks {
         }
     }
 
+    /// Somebody waits here for its end, or for word of it.
+    fn awaits_end(&self, task: &TaskId) -> bool {
+        self.gateway.following.contains_key(task)
+            || self.gateway.cancelling.contains_key(task)
+            || self.followers.contains_key(task)
+    }
+
     /// It ended, says a driver whose majority has it so.
-    pub(crate) fn on_ended(&mut self, cx: &mut Context<'_>, task: TaskId, digest: Digest, register: Arc<Register>) {
+    pub(crate) fn on_ended(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: NodeId,
+        task: TaskId,
+        digest: Digest,
+        register: Arc<Register>,
+    ) {
+        if !self.awaits_end(&task) || !self.tells(cx.now.mono, &from, &task) {
+            return;
+        }
         self.cancel_answered(cx, task, true);
         // A holder that asked on behalf of others passes it on.
         if let Some(followers) = self.followers.remove(&task) {

@@ -84,6 +84,14 @@ impl Gateway {
         }
     }
 
+    /// Whether it was asked about the task here, or named by one that was.
+    pub(crate) fn has_asked(&self, node: &NodeId, task: &TaskId) -> bool {
+        let holds = |placing: &Placing| placing.birth.home.iter().any(|holder| holder.node == *node);
+        self.placing.get(task).is_some_and(holds)
+            || self.following.get(task).is_some_and(|following| following.has_asked(node))
+            || self.cancelling.get(task).is_some_and(|cancelling| cancelling.has_asked(node))
+    }
+
     /// Where a task that is being placed has its home.
     pub(crate) fn home_of(&self, task: &TaskId) -> Option<&[Holder]> {
         self.placing.get(task).map(|placing| placing.birth.home.as_slice())
@@ -311,7 +319,11 @@ impl Tasks {
     }
 
     /// A holder has the id already: what was placed elsewhere is given up for what there is.
-    pub(crate) fn on_taken(&mut self, cx: &mut Context<'_>, _from: NodeId, task: TaskId, known: Known) {
+    pub(crate) fn on_taken(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, known: Known) {
+        if self.gateway.placing.contains_key(&task) && !self.may_tell(&from, &task) {
+            self.counters.stale_items += 1;
+            return;
+        }
         let Some(placing) = self.gateway.placing.remove(&task) else { return };
         self.timers.clear(task, Kind::Place);
         self.timers.clear(task, Kind::Submit);
@@ -333,6 +345,11 @@ impl Tasks {
 
     pub(crate) fn on_not_placed(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, busy_ms: Option<u32>) {
         let Some(placing) = self.gateway.placing.get_mut(&task) else { return };
+        // Each refusal begins the placement anew: only who was asked refuses it.
+        if !placing.birth.home.iter().any(|holder| holder.node == from) {
+            self.counters.stale_items += 1;
+            return;
+        }
         placing.refused.insert(from);
         placing.busy_ms = placing.busy_ms.max(busy_ms);
         self.try_place(cx, task);
@@ -350,7 +367,8 @@ impl Tasks {
     /// asked: of those that held it, too, each knows it or says the same.
     pub(crate) fn placement_too_old(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, floor: Wall) {
         if let Some(placing) = self.gateway.placing.get_mut(&task) {
-            placing.floor = placing.floor.max(Some(floor));
+            let is_home = placing.birth.home.iter().any(|holder| holder.node == from);
+            placing.floor = placing.floor.max(Some(floor).filter(|_| is_home));
             self.on_not_placed(cx, from, task, None);
         }
     }

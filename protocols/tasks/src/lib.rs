@@ -54,6 +54,7 @@ mod retention;
 mod roster;
 mod seeking;
 mod shelf;
+mod standing;
 mod stealing;
 mod story;
 mod tasks;

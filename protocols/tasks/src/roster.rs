@@ -230,6 +230,17 @@ impl Roster {
         silent * 2 > known
     }
 
+    /// Whether it is one of the `length` members closest to an id, but for those that are believed to be gone, or nearer than
+    /// one of them: what these hold is made anew on the next.
+    pub fn is_near(&self, node: &NodeId, task: &TaskId, length: usize) -> bool {
+        if self.seats.get(node).is_none_or(|seat| !seat.holds) {
+            return false;
+        }
+        let own = self.distance(node, task);
+        let there = self.seats.iter().filter(|(node, seat)| seat.holds && !self.is_silent(node));
+        there.filter(|(node, _)| self.distance(node, task) < own).take(length).count() < length
+    }
+
     /// The home list of an id: the `length` members closest to it, by lot. Of these the first are its holders, and the
     /// very first drives it. In the order of distance that would be one member for as much of the id space as it has to
     /// itself, which is half of it as often as not: of 2,000 even tasks one of five nodes drove 992. The lot is drawn

@@ -355,9 +355,9 @@ impl Tasks {
                 self.placement_too_old(cx, from, task, floor);
                 self.forgotten_elsewhere(cx, from, task, ended);
             }
-            Item::Following { task, known } => self.on_following(cx, task, known),
+            Item::Following { task, known } => self.on_following(cx, from, task, known),
             Item::Unknown { task } => self.on_unknown(cx, from, task),
-            Item::Ended { task, digest, register } => self.on_ended(cx, task, digest, register),
+            Item::Ended { task, digest, register } => self.on_ended(cx, from, task, digest, register),
 
             Item::Promise { task, ballot, held } => self.on_promise(cx, from, task, ballot, held),
             Item::Refused { task, ballot, promised } => self.on_refused(cx, task, ballot, promised),
@@ -373,6 +373,11 @@ impl Tasks {
 
             Item::Assign { task, attempt, birth } => self.on_assign(cx, from, task, attempt, birth),
             Item::Ask { task, attempt, age_ms } => self.on_ask(cx, from, task, attempt, age_ms),
+            Item::Settled { task, .. }
+            | Item::Handed { task, .. }
+            | Item::Keep { task, .. }
+            | Item::DrivenBy { task, .. }
+                if !self.settles(&from, &task) => {}
             Item::Settled { task, attempt } => self.on_settled(cx, task, attempt),
             Item::DrivenBy { task, driver } => self.on_driven_by(from, task, driver),
 

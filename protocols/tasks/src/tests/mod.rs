@@ -16,5 +16,6 @@ mod proposal;
 mod requirements;
 mod retention;
 mod shelf;
+mod standing;
 mod stealing;
 mod told;

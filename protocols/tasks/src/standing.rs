@@ -1,9 +1,9 @@
-//! Whose word on a task is taken. Whoever is a member can say of any task that it has ended, is settled, or is taken; it counts
-//! where it is said by one that holds the task, or may well do so by what is known here. That stands against any other member, and
-//! not against a holder that lies.
+//! Whose word on a task is taken. Whoever is a member can say of any task that it has ended, is settled, or is taken; it
+//! counts where it is said by one that holds the task, or may well do so by what is known here. That stands against any other
+//! member, and not against a holder that lies.
 //!
-//! Holders change, and drivers with them, and who does not hold the task hears of it late. So a word that is not taken is never
-//! needed: whoever waits for it asks again those that should know, and of what has ended each holder says so.
+//! Holders change, and drivers with them, and who does not hold the task hears of it late. So a word that is not taken is
+//! never needed: whoever waits for it asks again those that should know, and of what has ended each holder says so.
 
 use crate::{tasks::Tasks, timers::Kind};
 use mesh_proto::{

@@ -11,9 +11,11 @@
 
 mod count;
 mod draw;
+mod replica;
 
 pub use count::{CountError, verify};
 pub use draw::{Drawable, Drawn, draw, drawable};
+pub use replica::{NODE, named};
 
 use crate::{
     Seat, capability,
@@ -24,13 +26,13 @@ use crate::{
 };
 use count::{is_none, tally};
 use mesh_proto::{
-    capability::{Capabilities, Operator, Requirement, Requirements, Test, Value},
     codec,
     id::{Digest, NodeId, TaskId},
     limits,
-    task::{Count, FailureKind, How, Octets, Outcome, Sealable, Sealed, Spec, TaskKey},
-    time::{Mono, Wall},
+    task::{Count, FailureKind, How, Octets, Outcome, Sealable, Sealed, Spec},
+    time::Mono,
 };
+use replica::replica_of;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -567,35 +569,6 @@ impl Tasks {
         }
         Ok(())
     }
-}
-
-/// What one member is asked to run.
-fn replica_of(spec: &Spec, of: &TaskId, node: NodeId, now: Wall) -> Spec {
-    let mut requirements = spec.requirements.to_vec();
-    if let Ok(name) = NODE.parse() {
-        let test = Test::Compare(Operator::Equal, Value::Text(node.to_string()));
-        requirements.push(Requirement { name, test, soft: false });
-    }
-    Spec {
-        key: TaskKey::Replica(*of, node),
-        born: now,
-        requirements: Requirements::new(requirements).unwrap_or_else(|_| spec.requirements.clone()),
-        redundancy: 1,
-        job: None,
-        ..spec.clone()
-    }
-}
-
-/// The capability that each member has and no other: its id.
-pub const NODE: &str = "node";
-
-/// What a member has, and that it is itself: of that nobody is taken at his word.
-pub fn named(node: &NodeId, capabilities: &Capabilities) -> Capabilities {
-    let mut named = capabilities.clone();
-    if let Ok(name) = NODE.parse() {
-        named.assert(name, Value::Text(node.to_string()));
-    }
-    named
 }
 
 fn encoded(spec: &Spec) -> Octets {

@@ -7,7 +7,7 @@ use super::{
 };
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Ending, FailureKind, How, Outcome, Payload, Register, Status},
+    task::{Ending, FailureKind, Fault, How, Outcome, Payload, Register, Status},
 };
 use serde::{Deserialize, Serialize, Serializer};
 use std::{collections::HashMap, sync::Arc};
@@ -46,7 +46,8 @@ pub struct TaskResult {
     pub node: Option<String>,
     #[serde(default)]
     pub attempt: u32,
-    /// Attempts that came to nothing before.
+    /// Attempts that came to nothing before, without those that were handed over or given back: nobody had begun them, or it
+    /// was nobody's fault.
     #[serde(default)]
     pub failed_attempts: u32,
     #[serde(default)]
@@ -142,7 +143,7 @@ impl<'a> ResultLine<'a> {
     pub fn new(task: &'a TaskId, register: &'a Register, nodes: &mut NodeTexts) -> Option<Self> {
         let ending = register.ending()?;
         let mut line = Self::bare(task, ending);
-        line.failed_attempts = register.failed.len();
+        line.failed_attempts = register.failed.iter().filter(|failed| failed.fault != Fault::Nobody).count();
         if let Some((attempt, node)) = ending.by {
             line.attempt = attempt;
             line.node = Some(nodes.text(node));
@@ -307,7 +308,10 @@ impl Serialize for HexText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_proto::{task::State, time::Wall};
+    use mesh_proto::{
+        task::{Attempt, FailedAttempt, State},
+        time::Wall,
+    };
 
     #[test]
     fn a_streamed_line_reads_as_a_result() {
@@ -323,8 +327,15 @@ mod tests {
             count: None,
         };
         let ending = Ending { how: How::Failed, by: Some((2, node)), outcome: Some(outcome), at: Wall(1_000) };
+        let fault = |number, fault| FailedAttempt {
+            attempt: Attempt { number, executor: node, granted: Wall(8) },
+            at: Wall(9),
+            why: String::new(),
+            fault,
+        };
+        let failed = vec![fault(0, Fault::Nobody), fault(1, Fault::Node)];
         let register =
-            Register { holders: vec![], joint: None, passed_by: vec![], state: State::Ended(ending), failed: vec![] };
+            Register { holders: vec![], joint: None, passed_by: vec![], state: State::Ended(ending), failed };
         let task = TaskId::from_bytes([0xab; 32]);
         let line = ResultLine::new(&task, &register, &mut NodeTexts::default()).unwrap().of_item(5);
         let mut json: serde_json::Value = serde_json::to_value(line).unwrap();
@@ -335,5 +346,6 @@ mod tests {
         assert_eq!(serde_json::from_value::<TaskResult>(json).unwrap(), result);
         assert_eq!(result.stderr_b64.as_deref(), Some("/wA="));
         assert_eq!(result.ended, "1970-01-01T00:00:01Z");
+        assert_eq!((result.attempt, result.failed_attempts), (2, 1), "one was handed over");
     }
 }

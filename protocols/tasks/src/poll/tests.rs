@@ -324,13 +324,13 @@ fn members_that_come_later_do_not_undo_a_count_while_most_of_those_that_spoke_ar
     let newcomers = (100..=u8::MAX).map(|seed| SecretKey::from_bytes(&[seed; 32]).node_id());
     let newcomers = newcomers.map(|node| Drawable { node, capabilities: &capabilities, connected: true });
     let is_among_them = |one: &Drawable<'_>| {
-        let members = drawable(mesh.nodes[0].roster()).chain([one.clone()]);
+        let members = drawable(mesh.nodes[0].roster()).chain([*one]);
         draw(&task, &Requirements::default(), members).iter().take(1).any(|first| first.node == one.node)
     };
     let newcomers: Vec<Drawable<'_>> = newcomers.filter(is_among_them).take(2).collect();
     assert_eq!(newcomers.len(), 2);
     let check = |newcomers: &[Drawable<'_>]| {
-        let members = drawable(mesh.nodes[1].roster()).chain(newcomers.iter().cloned());
+        let members = drawable(mesh.nodes[1].roster()).chain(newcomers.iter().copied());
         verify(&NETWORK, &task, &spec(3), &outcome, members)
     };
     assert_eq!(check(&newcomers[..1]), Ok(()));

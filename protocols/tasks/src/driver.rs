@@ -293,17 +293,18 @@ impl Tasks {
             self.fail_attempt(cx, task, attempt, &format!("not counted rightly: {why}"), Fault::Nobody);
             return;
         }
-        // A program that fails does so anywhere; what its node is to blame for is counted with the attempt.
-        if !outcome.is_of_the_node() {
+        let is_pausing = matches!(self.drivers.get(&task), Some(Driver::Driving(reign)) if reign.pausing.is_some());
+        let is_current = current.number == attempt && current.executor == from && !is_pausing;
+        // A program that fails does so anywhere; what its node is to blame for is counted with the attempt. What was given up
+        // and has failed as well is no merit: it could be told again and again, and make up for all that the node is to blame for.
+        if outcome.is_success() || is_current && !outcome.is_of_the_node() {
             self.roster.performed(&from, true);
         }
         if outcome.is_success() {
             self.end(cx, task, How::Done, Some((attempt, from)), Some(Outcome::clone(outcome)));
             return;
         }
-        if current.number != attempt
-            || matches!(self.drivers.get(&task), Some(Driver::Driving(r)) if r.pausing.is_some())
-        {
+        if !is_current {
             // An attempt already given up has failed as well.
             self.send(from, Item::Settled { task, attempt });
             return;

@@ -4,7 +4,7 @@ use super::{node::*, told::Told};
 use crate::{Fact, Load, Waiter};
 use mesh_proto::{
     capability::Capabilities,
-    task::{Announcement, Bid, FailureKind, Item, Register, Spec, State, Strategy, TaskKey},
+    task::{Announcement, Bid, FailureKind, Item, Outcome, Register, Spec, State, Strategy, TaskKey},
 };
 
 fn auctioned(key: u8) -> Spec {
@@ -184,6 +184,24 @@ fn who_does_badly_loses_to_who_says_less_of_itself() {
     node.hear(2, Item::Bid { auction: 0, bid: None });
     let told = node.hear(3, Item::Bid { auction: 0, bid: None });
     assert_eq!(placed_with(&told), [1]);
+}
+
+/// An attempt that it refused is told of as one that ended by itself, again and again.
+#[test]
+fn who_was_found_out_does_not_talk_itself_up_again() {
+    let mut node = Node::born(0, &Spec { retries: 3, ..spec() });
+    let report = |outcome: Outcome| Item::Report { task: task(), attempt: 1, outcome: outcome.into() };
+    let performance = |node: &Node| node.tasks.roster().seat(&at(1)).unwrap().performance;
+    node.hear(1, report(failure(FailureKind::NotAllowed)));
+    assert_eq!(performance(&node), 437_500);
+    (0..20).for_each(|_| drop(node.hear(1, report(exit(3)))));
+    assert_eq!(performance(&node), 437_500, "while the next attempt is waited with");
+    node.pass_ms(100);
+    (0..20).for_each(|_| drop(node.hear(1, report(exit(3)))));
+    assert_eq!(performance(&node), 437_500, "and while there is another");
+    // It has run after all, and that is the end of it.
+    node.hear(1, report(exit(0)));
+    assert_eq!(performance(&node), 437_500 - 437_500 / 8 + 125_000);
 }
 
 #[test]

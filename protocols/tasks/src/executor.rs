@@ -9,6 +9,7 @@ use crate::{
     story::Event,
     tasks::Tasks,
     timers::Kind,
+    view::Waiting,
 };
 use mesh_proto::{
     capability::{Capabilities, Name},
@@ -142,6 +143,18 @@ impl Executor {
         run.place = Place::Queued(turn);
         self.queue.insert(&run.lane, turn, *task);
         true
+    }
+
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Waiting> + Clone {
+        self.attempts.iter().filter_map(|(task, run)| {
+            let ((Reverse(priority), _), retracted) = match run.place {
+                Place::Queued(turn) => (turn, false),
+                Place::Retracted(turn) => (turn, true),
+                Place::Instant | Place::Running(_) | Place::Ended | Place::Stopped => return None,
+            };
+            let for_worker = run.lane.is_some();
+            Some(Waiting { task: *task, attempt: run.attempt, priority, for_worker, retracted })
+        })
     }
 
     fn no_more_attended(&mut self, lane: &Lane) {

@@ -76,4 +76,4 @@ pub use naming::Naming;
 pub use roster::{Load, Roster, Seat};
 pub use shelf::{Copy, Glance, Kept, Shelf};
 pub use tasks::Tasks;
-pub use view::{TaskState, Totals};
+pub use view::{TaskState, Totals, Waiting};

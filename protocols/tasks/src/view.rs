@@ -3,7 +3,7 @@
 use crate::{driver::Driver, tasks::Tasks};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{How, State},
+    task::{How, Priority, State},
     time::Wall,
 };
 
@@ -46,7 +46,24 @@ pub struct Totals {
     pub polls: usize,
 }
 
+/// An attempt that is to have a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub task: TaskId,
+    pub attempt: u32,
+    pub priority: Priority,
+    /// And a worker.
+    pub for_worker: bool,
+    /// It may go to another node, and is not begun until that is known.
+    pub retracted: bool,
+}
+
 impl Tasks {
+    /// What waits here, by id.
+    pub fn waiting(&self) -> impl Iterator<Item = Waiting> + Clone {
+        self.executor.waiting()
+    }
+
     /// Of which replicas are asked for here.
     pub fn polls(&self) -> impl Iterator<Item = &TaskId> {
         self.polls.tasks()

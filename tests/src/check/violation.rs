@@ -36,6 +36,10 @@ pub enum Rule {
     Isolated,
     /// Nothing begins before all that it is to start after has ended well, or is cancelled for that while it may yet.
     After,
+    /// Of so many that begin on a node one is what has waited longest there: nothing is overtaken for ever.
+    Turns,
+    /// Whoever fails what it was granted is thought less of by who granted it.
+    Blamed,
     /// Queues keep to their bounds.
     Bounded,
     /// No disk lets go of a record or a result that is still needed.
@@ -93,6 +97,8 @@ impl Rule {
             | Self::Able
             | Self::Isolated
             | Self::After
+            | Self::Turns
+            | Self::Blamed
             | Self::Bounded
             | Self::Ends
             | Self::Copies

@@ -1,12 +1,13 @@
 //! What the body of a node does: one brain's thread, one commit thread, and the world around them.
 
 use super::{
+    bidder,
     check::Rule,
     consensus::CROOKED,
     count::Count,
     describe,
     event::Event,
-    executor::wrongly_begun,
+    executor::{out_of_turn, wrongly_begun},
     fabricator,
     network::Notice,
     node::{IN_VAIN, INBOX, TURN},
@@ -96,6 +97,7 @@ impl World {
             let before = effects.len();
             body.brain.handle(now, input, &mut effects);
             wrong = wrong.or_else(|| wrongly_begun(&machine.id, body, &effects[before..]));
+            wrong = wrong.or_else(|| out_of_turn(body, &effects[before..], &mut self.counts));
         }
         let before = effects.len();
         if body.brain.deadline().is_some_and(|due| due <= now.mono) {
@@ -106,12 +108,14 @@ impl World {
         body.in_vain = if is_done { 0 } else { body.in_vain + 1 };
         let is_restless = body.in_vain > IN_VAIN;
         wrong = wrong.or_else(|| wrongly_begun(&machine.id, body, &effects[before..]));
+        wrong = wrong.or_else(|| out_of_turn(body, &effects[before..], &mut self.counts));
         if let Some(violation) = wrong {
             self.fail(violation.rule, format!("n{node}: {}", violation.what));
         }
         if is_restless {
             self.fail(Rule::Bounded, format!("n{node} is not done with what is due, in {IN_VAIN} turns"));
         }
+        self.look_at_blame(node, &effects);
         self.look_at_time(node);
         let Some(body) = &mut self.nodes[node].body else { return };
         let more = !body.inbox.is_empty();
@@ -380,6 +384,7 @@ impl World {
     }
 
     fn send_on(&mut self, node: usize, to: usize, mut message: Message, after: LogPosition) {
+        self.boast(node, &mut message);
         if let Message::Task(frame) = &mut message
             && node < self.options.fabricators
         {
@@ -398,7 +403,11 @@ impl World {
         }
         if let Message::Task(frame) = &message {
             let store = self.nodes[node].store();
+            let is_to_bidder = self.trick_of(to).is_some();
             for item in &frame.items {
+                if is_to_bidder {
+                    bidder::count_award(item, &mut self.counts);
+                }
                 self.checks.sent(store, item, after, &mut self.counts);
             }
         }
@@ -427,7 +436,12 @@ impl World {
         }
         let sender = self.nodes[from].id;
         match message {
-            Some(Message::Task(frame)) => self.deliver(to, Input::Task { from: sender, frame }),
+            Some(Message::Task(frame)) => {
+                if let Some(body) = &mut self.nodes[to].body {
+                    body.blame.hears(sender, &frame.items);
+                }
+                self.deliver(to, Input::Task { from: sender, frame });
+            }
             Some(Message::Control(message)) => self.deliver(to, Input::Control { from: sender, message }),
             Some(Message::Consensus(message)) => self.hear(to, sender, &message),
             None => {}

@@ -6,6 +6,7 @@ use super::{
     count::{Count, Counts},
     dice::Dice,
     event::{Event, Queue, Slab},
+    flood::Flood,
     options::Options,
     wish::Wish,
 };
@@ -32,6 +33,9 @@ pub struct Clients {
     needs: Dice,
     /// Of what tasks are to start after.
     known: Known,
+    /// What is urgent while there is a flood.
+    flood: Option<Flood>,
+    rush: Dice,
     forgetful: bool,
     pub healed: Option<u64>,
 }
@@ -85,6 +89,8 @@ impl Clients {
             dice: Dice::new(options.seed, 2),
             needs: Dice::new(options.seed, 9),
             known: Known::new(Dice::new(options.seed, 11)),
+            flood: options.flood.clone(),
+            rush: Dice::new(options.seed, 18),
             forgetful: options.forgetful,
             healed: None,
         }
@@ -96,7 +102,13 @@ impl Clients {
         let first = self.tasks.len();
         for _ in 0..many {
             let (dice, needs, known) = (&mut self.dice, &mut self.needs, &mut self.known);
-            let wish = Wish::draw(reach.at, self.tasks.len() as u64, &self.network, dice, needs, known);
+            let flood = self.flood.as_ref().filter(|flood| flood.is_on(reach.at));
+            let rush = flood.map(|flood| flood.rush(&mut self.rush));
+            let (at, number) = (reach.at, self.tasks.len() as u64);
+            let wish = Wish::draw((at, number), &self.network, dice, needs, known, rush);
+            if rush.is_some() {
+                reach.counts.add(Count::Rushed);
+            }
             let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
             let redundancy = wish.redundancy;
             let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival, redundancy };

@@ -1,8 +1,8 @@
 //! What the body of a node does with what its brain has it execute; and whether that may be.
 
 use super::{
-    check::{Executor, Rule, Violation},
-    count::Count,
+    check::{Begun, Executor, Rule, Violation},
+    count::{Count, Counts},
     event::Event,
     execution::{self, Kind, Running},
     fabricator,
@@ -33,6 +33,34 @@ pub fn wrongly_begun(id: &NodeId, body: &Body, effects: &[Effect]) -> Option<Vio
     })
 }
 
+/// Of what a brain has just begun: what has overtaken others too often.
+pub fn out_of_turn(body: &mut Body, effects: &[Effect], counts: &mut Counts) -> Option<Violation> {
+    let begun: Vec<(TaskId, u32)> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Execute { birth, attempt, .. } if waits_for_a_slot(birth) => Some((birth.task, *attempt)),
+            _ => None,
+        })
+        .collect();
+    let Body { turns, brain, .. } = body;
+    match turns.look(&begun, brain.tasks().waiting()) {
+        Ok(Begun { overtaking, in_turn }) => {
+            counts.add_many(Count::Overtook, overtaking);
+            counts.add_many(Count::InTurn, in_turn);
+            None
+        }
+        Err(violation) => Some(violation),
+    }
+}
+
+/// What only says what is known begins as soon as it comes.
+fn waits_for_a_slot(birth: &Birth) -> bool {
+    Spec::decode(&birth.spec).is_ok_and(|spec| {
+        let is_instant = matches!(spec.program, Program::Echo | Program::Manifest { .. });
+        !is_instant || spec.after.iter().any(|other| !other.takes.is_empty())
+    })
+}
+
 /// Whether most of the others are gone, as far as that brain knows.
 fn is_isolated(id: &NodeId, body: &Body) -> bool {
     let others = body.brain.tasks().roster().iter().filter(|(node, seat)| *node != id && seat.holds);
@@ -60,19 +88,24 @@ impl World {
         let Ok(Spec { program, requirements, on_isolation, .. }) = Spec::decode(&birth.spec) else {
             return self.fail(Rule::Able, format!("n{node} begins attempt {attempt} of what is no task"));
         };
-        // Between the brain's word and this it may have lost it.
-        if !is_able(&self.nodes[node].id, &self.nodes[node].me.capabilities, &requirements) {
+        if self.never_begins(node) {
+            return;
+        }
+        let lies = self.trick_of(node).is_some();
+        // Between the brain's word and this it may have lost it. Who claims what it does not have runs it all the same.
+        if !lies && !is_able(&self.nodes[node].id, &self.nodes[node].me.capabilities, &requirements) {
             self.count(Count::ExecutionGivenBack);
             let outcome = Outcome::failed(FailureKind::GivenBack, "this node does not have what it requires any more");
             return self.deliver(node, Input::Executed { task: birth.task, attempt, outcome: Arc::new(outcome) });
         }
         self.serial += 1;
         let mut course = execution::course(birth, self.serial, &mut self.dice, &self.options, self.healed.is_some());
+        self.twist_course(node, &mut course);
         let spec = Spec::decode(&birth.spec).ok();
         if let Some((work, (of, _))) = spec.and_then(|spec| Some((spec.work(), spec.replica_of()?))) {
-            let lies = node < self.options.fabricators;
-            self.count(if lies { Count::ReplicaFabricated } else { Count::ReplicaRan });
-            course.outcome = fabricator::said_of(&of, lies, course.outcome);
+            let fabricates = node < self.options.fabricators;
+            self.count(if fabricates { Count::ReplicaFabricated } else { Count::ReplicaRan });
+            course.outcome = fabricator::said_of(&of, fabricates, course.outcome);
             // What a node says of itself is no result of the task.
             if !course.outcome.is_of_the_node() {
                 course.outcome.seal(&self.nodes[node].key, &self.network_id, &Sealable { task: of, work });
@@ -93,13 +126,19 @@ impl World {
         let machine = &mut self.nodes[node];
         let (id, slots, life) = (machine.id, machine.slots, machine.life);
         let able = is_able(&id, &machine.me.capabilities, &requirements);
+        if !able && lies {
+            self.counts.add(Count::BidderUnable);
+        }
         let attended = matches!(program, Program::Worker(_));
         let Some(body) = &mut machine.body else { return };
         let stops = on_isolation == OnIsolation::Stop;
         body.executions.push(Running { task, attempt, slot, instant, attended, stops });
         let running = body.executions.iter().filter(|running| !running.instant).count();
-        self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u16, life, slot });
-        let executor = Executor { node: id, running, slots, able };
+        // What never ends is ended by others.
+        if takes < u64::MAX {
+            self.queue.push(self.at.saturating_add(takes), Event::Executed { node: node as u16, life, slot });
+        }
+        let executor = Executor { node: id, running, slots, able: able || lies };
         self.checks.starts(birth, attempt, &executor, &mut self.counts);
         if self.healed.is_some_and(|healed| self.at > healed + EXECUTES_ENDED)
             && self.checks.registers.chosen(&task).is_some()

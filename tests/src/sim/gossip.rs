@@ -10,7 +10,7 @@ impl World {
         let machine = &mut self.nodes[node];
         let wall = machine.clock.now(self.at).wall;
         machine.me.incarnation = wall.0.max(above + 1);
-        let me = machine.me.clone();
+        let me = machine.word();
         self.deliver(node, Input::Me(me));
     }
 

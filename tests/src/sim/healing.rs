@@ -117,7 +117,8 @@ impl World {
 
     fn is_anybody_able(&self, task: &TaskId) -> bool {
         let (requirements, redundancy) = self.clients.requirements(task).unzip();
-        let able = |node: &&Node| requirements.is_none_or(|asked| is_able(&node.id, &node.me.capabilities, asked));
+        // Who claims more cores than it has is not asked for few.
+        let able = |node: &&Node| requirements.is_none_or(|asked| is_able(&node.id, &node.word().capabilities, asked));
         let there = self.nodes.iter().filter(|node| node.counts() && node.is_running()).filter(able).count();
         there >= usize::from(redundancy.unwrap_or(1))
     }

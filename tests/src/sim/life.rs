@@ -2,7 +2,7 @@
 
 use super::{
     boundary::Cut,
-    check::Rule,
+    check::{Blame, Rule, Turns},
     count::Count,
     event::Event,
     needs::draw_capabilities,
@@ -34,7 +34,7 @@ impl World {
         let config = Config {
             network,
             seed,
-            me: Member { incarnation: 0, entry: Octets::default(), ..machine.me.clone() },
+            me: Member { incarnation: 0, entry: Octets::default(), ..machine.word() },
             // Who made the network knows that he is alone.
             alone: node == 0 && machine.life == 1,
             agreement,
@@ -71,7 +71,9 @@ impl World {
             waiting: Vec::new(),
             gated: VecDeque::new(),
             executions: Vec::new(),
-            told: machine.me.capabilities.clone(),
+            told: machine.word().capabilities,
+            turns: Turns::default(),
+            blame: Blame::default(),
             effects_left: None,
             wants_to_absorb: false,
             verifier: None,

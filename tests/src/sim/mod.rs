@@ -8,6 +8,7 @@
 //!                          ├─ Patrons     users of the ledger: memory, locks, awards, proposals, votes
 //!                          ├─ nemesis     what goes wrong, and how it ends
 //!                          ├─ Liar, Crook members and gateways that lie; twins, two machines with one key
+//!                          ├─ bidder, fabricator   members that lie about themselves, and about what they ran
 //!                          ├─ Mint, Pin    gateways that members make up, states that they fetch without end
 //!                          ├─ Steward     has the committee changed
 //!                          └─ Checks      remember everything that was sent, said and on disk, across restarts
@@ -18,6 +19,7 @@
 //! from the seed: the same seed gives the same [`Report::hash`].
 
 mod after;
+mod bidder;
 mod body;
 pub mod boundary;
 pub mod campaign;
@@ -34,6 +36,7 @@ mod event;
 mod execution;
 mod executor;
 mod fabricator;
+mod flood;
 mod gossip;
 mod healing;
 mod liar;

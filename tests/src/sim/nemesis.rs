@@ -377,6 +377,7 @@ impl World {
             self.cure(slot);
         }
         self.network.heal();
+        self.restart_bidders();
         for node in 0..self.nodes.len() {
             let machine = &mut self.nodes[node];
             machine.clock.correct_wall();

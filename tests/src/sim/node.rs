@@ -1,6 +1,7 @@
 //! A simulated machine: the body around a brain, as `meshd` has it, without threads.
 
 use super::{
+    check::{Blame, Turns},
     clock::Clock,
     event::Event,
     execution::Running,
@@ -40,6 +41,8 @@ pub struct Node {
     pub full_disk: u32,
     pub place: Place,
     pub slots: u32,
+    /// What it says that it has, if that is a lie.
+    pub claims: Option<Capabilities>,
 }
 
 /// Whether a machine counts.
@@ -80,6 +83,8 @@ pub struct Body {
     pub executions: Vec<Running>,
     /// What its brain knows that it has.
     pub told: Capabilities,
+    pub turns: Turns,
+    pub blame: Blame,
     /// Carries out so many more effects and then crashes.
     pub effects_left: Option<u32>,
     /// The store has its turn when everything is on disk.
@@ -108,6 +113,12 @@ pub const INBOX: usize = 100_000;
 impl Node {
     pub fn store(&self) -> StoreId {
         self.me.store
+    }
+
+    /// What it says of itself: its capabilities may be a lie.
+    pub fn word(&self) -> Member {
+        let capabilities = self.claims.clone().unwrap_or_else(|| self.me.capabilities.clone());
+        Member { capabilities, ..self.me.clone() }
     }
 
     pub fn is_running(&self) -> bool {

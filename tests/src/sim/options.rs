@@ -1,6 +1,13 @@
 //! What kind of world a seed makes.
 
-use super::{boundary::Boundary, council::Council, dice::Dice, fabricator};
+use super::{
+    bidder::{self, Trick},
+    boundary::Boundary,
+    council::Council,
+    dice::Dice,
+    fabricator,
+    flood::Flood,
+};
 use std::time::Duration;
 
 /// Everything about a world that is drawn before it begins. Printed with a failing seed.
@@ -57,6 +64,10 @@ pub struct Options {
     pub council: Option<Council>,
     /// How many of the first members lie about what they ran.
     pub fabricators: usize,
+    /// Members that lie about themselves to get work, and what they do with it.
+    pub bidders: Vec<(usize, Trick)>,
+    /// More is wanted for a while than can be done.
+    pub flood: Option<Flood>,
     /// The one fault of this world, if it is to have but one.
     pub boundary: Option<Boundary>,
 }
@@ -190,13 +201,23 @@ impl Options {
             strict: wanted.strict,
             council,
             fabricators: fabricator::draw(seed),
+            bidders: bidder::draw(seed, nodes),
+            flood: None,
             boundary: wanted.boundary,
         };
+        options.flood = Flood::draw(&options);
         if options.boundary.is_some() {
             options.faults.clear();
             (options.torn_absorbs, options.torn_starts, options.drops, options.late) = (0, 0, 0, 0);
+            options.bidders.clear();
         }
         options
+    }
+
+    /// New tasks a virtual second, by then.
+    pub fn rate_at(&self, at: u64) -> u64 {
+        let flood = self.flood.as_ref().filter(|flood| flood.is_on(at));
+        flood.map_or(self.tasks_per_second, |flood| flood.tasks_per_second.max(self.tasks_per_second))
     }
 
     /// The world's time at which the faults end.

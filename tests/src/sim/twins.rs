@@ -28,6 +28,7 @@ impl World {
             let index = self.nodes.len();
             let one = &self.nodes[original];
             let mut twin = Node {
+                claims: None,
                 index,
                 id: one.id,
                 key: Arc::clone(&one.key),

@@ -25,14 +25,15 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// What it asks of its node comes from `needs`, what it is to start after from `known`.
+    /// What it asks of its node comes from `needs`, what it is to start after from `known`. In a flood it is as urgent as that
+    /// says, and runs for so many milliseconds.
     pub fn draw(
-        at: u64,
-        number: u64,
+        (at, number): (u64, u64),
         network: &NetworkId,
         dice: &mut Dice,
         needs: &mut Dice,
         known: &mut Known,
+        rush: Option<(Priority, u64)>,
     ) -> Self {
         let wall = WALL_AT_START + at / 1000;
         let mut key = number.to_le_bytes().to_vec();
@@ -53,12 +54,19 @@ impl Wish {
             Some(asked) => (Program::Worker(worker()), asked),
             None => (program, asked),
         };
+        let (program, requirements, redundancy) = match rush {
+            Some((_, ms)) => (Program::Sleep { ms }, Requirements::default(), 1),
+            None => (program, requirements, redundancy),
+        };
+        let is_manifest = is_manifest && rush.is_none();
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&number.to_le_bytes());
         trace[0] = if dice.chance(10) { POISON } else { trace[0] & 0x7f };
         let bytes = if dice.chance(20) { dice.spread(100..=16_000) } else { dice.range(0..=100) };
         let deadline = dice.chance(40).then(|| Wall(wall + dice.spread(500..=20_000)));
         let after = known.draw();
+        let priority = *dice.pick(&[Priority::Low, Priority::Medium, Priority::High, Priority::Critical]);
+        let priority = rush.map_or(priority, |(priority, _)| priority);
         let spec = Spec {
             principal: "user".into(),
             key: TaskKey::Own(key),
@@ -66,7 +74,7 @@ impl Wish {
             program,
             input: Payload::Inline(vec![9; bytes as usize].into()),
             files: Vec::new(),
-            priority: *dice.pick(&[Priority::Low, Priority::Medium, Priority::High, Priority::Critical]),
+            priority,
             time_limit_ms: dice.range(3_000..=15_000),
             deadline,
             retries: dice.below(3) as u8,

@@ -1,6 +1,7 @@
 //! One world: all its machines, users and faults, and the one loop that makes time pass.
 
 use super::{
+    bidder,
     check::{Checks, Rule, Violation, agreed::Words},
     client::{Clients, Reach},
     clock::Clock,
@@ -296,7 +297,7 @@ impl World {
         self.with_clients(|clients, reach| many = clients.submit_new(reach));
         let until = self.healed.map_or(u64::MAX, |healed| healed + SUBMITS_HEALED);
         if self.at < until {
-            let mean = many * 1_000_000 / self.options.tasks_per_second;
+            let mean = many * 1_000_000 / self.options.rate_at(self.at);
             let next = self.at + self.dice.range(mean / 2..=mean * 3 / 2);
             self.queue.push(next, Event::Submit);
         }
@@ -403,5 +404,6 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice, needs: &mut Dice)
         full_disk: 0,
         place: Place::Spare,
         slots: options.slots,
+        claims: options.bidders.iter().any(|(bidder, _)| *bidder == index).then(bidder::everything),
     }
 }

@@ -2,6 +2,7 @@
 
 mod after;
 pub mod agreed;
+mod blame;
 mod disks;
 mod executions;
 mod promises;
@@ -10,10 +11,12 @@ mod reigns;
 #[cfg(test)]
 mod sample;
 mod task_map;
+mod turns;
 mod users;
 
 pub use crate::check::{Rule, Violation};
 pub use agreed::Agreed;
+pub use blame::Blame;
 pub use disks::{Disk, Disks, Record};
 pub use executions::{Causes, Executions};
 use promises::Past;
@@ -21,6 +24,7 @@ pub use promises::Promises;
 pub use registers::{Key, Registers, Write};
 pub use reigns::Reigns;
 pub use task_map::{TaskMap, TaskSet};
+pub use turns::{Begun, Turns};
 pub use users::{User, Users};
 
 use super::count::{Count, Counts};
@@ -461,6 +465,11 @@ fn count_ending(ending: &Ending, register: &Register, counts: &mut Counts) {
         counts.add(if is_undecided { Count::EndedUndecided } else { Count::EndedCounted });
         if count.said.iter().any(|one| one.result != outcome.result()) {
             counts.add(Count::EndedDissent);
+        }
+        // No two that err say the same.
+        let lies: Vec<_> = count.said.iter().map(|one| one.result).filter(|said| *said != outcome.result()).collect();
+        if !is_undecided && lies.iter().any(|lie| lies.iter().filter(|other| *other == lie).count() > 1) {
+            counts.add(Count::LiarsOutvoted);
         }
         // Three are asked of most, and five at most.
         if count.asked == 4 || count.asked > 5 {

@@ -55,6 +55,7 @@ mod report;
 mod signatures;
 mod steward;
 mod storage;
+mod tally;
 pub mod trace;
 mod twins;
 mod wish;

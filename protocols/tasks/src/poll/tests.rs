@@ -318,8 +318,16 @@ fn members_that_come_later_do_not_undo_a_count_while_most_of_those_that_spoke_ar
     let mut mesh = Mesh::new(5);
     let task = mesh.submit(&spec(3));
     mesh.pass(1);
-    let (_, outcome) = mesh.end(task).unwrap();
-    assert_eq!(counted(&outcome).len(), 3);
+    let (_, mut outcome) = mesh.end(task).unwrap();
+    // All three that were asked, as it comes where they end together.
+    let of = Sealable { task, work: spec(3).work() };
+    let said = mesh.drawn(&task).into_iter().take(3).filter_map(|node| {
+        outcome.seal(&mesh.keys[node], &NETWORK, &of);
+        outcome.sealed(&NETWORK, &of, mesh.id(node))
+    });
+    let said: Vec<Sealed> = said.collect();
+    outcome.count = Some(Count { asked: 3, said });
+    assert_eq!((counted(&outcome).len(), mesh.check(&spec(3), &outcome)), (3, Ok(())));
     let capabilities = Capabilities::default();
     let newcomers = (100..=u8::MAX).map(|seed| SecretKey::from_bytes(&[seed; 32]).node_id());
     let newcomers = newcomers.map(|node| Drawable { node, capabilities: &capabilities, connected: true });

@@ -199,8 +199,9 @@ fn frame_behind<F: DiskFile>(
         // Overlaps the next stretch by a header, so that none is missed between them.
         let len = SEARCHED_AT_ONCE.min(size - at) as usize;
         let stretch = window.get(at, len)?;
-        for (place, bytes) in (at..).zip(stretch.windows(HEADER)).step_by(ALIGN) {
-            if key.read_header(bytes, place, size - place).is_some() {
+        for begin in (0..=len - HEADER).step_by(ALIGN) {
+            let place = at + begin as u64;
+            if key.read_header(&stretch[begin..begin + HEADER], place, size - place).is_some() {
                 return Ok(true);
             }
         }
@@ -219,7 +220,7 @@ fn clear_tail(file: &mut impl DiskFile, name: &str, tail: u64, size: u64) -> Res
         let len = (CLEARED_AT_ONCE - offset % CLEARED_AT_ONCE).min(size - offset) as usize;
         let block = &mut buffer[..len];
         let read = file.read_at(block, offset).map_err(LogError::io("read", name))?;
-        if block[..read].iter().any(|&byte| byte != 0) {
+        if block[..read] != ZEROES[..read] {
             block.fill(0);
             file.write_at(block, offset).map_err(LogError::io("write", name))?;
         }
@@ -236,3 +237,5 @@ impl Header {
 
 const SEARCHED_AT_ONCE: u64 = 256 << 10;
 const CLEARED_AT_ONCE: u64 = 64 << 10;
+/// Compared with at once: a start looks at whole segments.
+static ZEROES: [u8; CLEARED_AT_ONCE as usize] = [0; CLEARED_AT_ONCE as usize];

@@ -257,7 +257,7 @@ pub(super) fn questions(bench: &Bench) -> Vec<(u8, Part, u32)> {
     asked
 }
 
-fn begin_transfer() -> (Bench, Far, Vec<(u8, Part, u32)>) {
+pub(super) fn begin_transfer() -> (Bench, Far, Vec<(u8, Part, u32)>) {
     let mut bench = Bench::new(3, 4);
     let far = far(&bench);
     bench.take();
@@ -328,31 +328,6 @@ fn a_wrong_piece_costs_its_sender_its_turn() {
     let stranger = (0..3).find(|peer| *peer != other && *peer != liar).unwrap();
     let given = give_piece(&mut bench, &far, (stranger, part, index));
     assert_eq!(given, Err(No::Rejected(Rejection::Unasked)));
-}
-
-/// Checklist item 35: a member that keeps its pieces to itself is waited for once, and not in each transfer: others would have
-/// a later checkpoint by then, every time.
-#[test]
-fn who_let_a_question_pass_is_asked_last_in_the_next_transfer_too() {
-    let (mut bench, far, asked) = begin_transfer();
-    let silent = asked[0].0;
-    for piece in asked.into_iter().filter(|(of, ..)| *of != silent) {
-        give_piece(&mut bench, &far, piece).unwrap();
-    }
-    bench.take();
-    bench.wait(Duration::from_millis(600));
-    let again = questions(&bench);
-    assert!(!again.is_empty() && again.iter().all(|(of, ..)| *of != silent), "{again:?}");
-    for piece in again {
-        give_piece(&mut bench, &far, piece).unwrap();
-    }
-    let later = bench.certificate(&Summary { sequence: seq(48), ..far.certificate.summary.clone() });
-    bench.give(silent, Message::Stable(Arc::new(later))).unwrap();
-    bench.take();
-    bench.input(Input::Installed { sequence: seq(40), state: Roots::EMPTY }).unwrap();
-    let next = questions(&bench);
-    assert_eq!(next.len(), 3);
-    assert!(next.iter().all(|(of, ..)| *of != silent), "{next:?}");
 }
 
 fn give_chunk(far: &Far, part: Part, index: u32) -> Message {

@@ -12,6 +12,7 @@ mod histories;
 mod limits;
 mod plans;
 mod rot;
+mod sources;
 mod strangers;
 mod tables;
 mod verification;

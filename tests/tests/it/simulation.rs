@@ -4,8 +4,11 @@
 use mesh_tests::sim::{self, campaign::run_all, options::Wanted, trace::Trace};
 use std::{ops::Range, process::Command, time::Duration};
 
-/// Each is a world of three virtual minutes; sized so that all take less than two minutes unoptimized on two cores.
+/// Each is a world of three virtual minutes. All take four and a half minutes on two cores in a development build, longer than
+/// a change should wait: each commit draws a half.
 const FIXED: Range<u64> = 0..265;
+/// What does not happen in half of them happens in the other, but few things.
+const RARE: usize = 8;
 const DRAWN: u64 = 20;
 /// Of these the trace is compared between two runs.
 const REPEATED: Range<u64> = 0..50;
@@ -14,7 +17,7 @@ fn wanted(minutes: u64) -> Wanted {
     Wanted { virtual_time: Some(Duration::from_secs(60 * minutes)), ..Wanted::default() }
 }
 
-fn pass(seeds: Range<u64>) {
+fn pass(seeds: Range<u64>, rare: usize) {
     let summary = run_all(seeds, &wanted(3), 2, false, |_, _| ());
     if let Some(failure) = summary.first_failure() {
         panic!(
@@ -28,19 +31,28 @@ fn pass(seeds: Range<u64>) {
     }
     if summary.seeds >= 60 {
         let missing: Vec<_> = summary.counts.missing().into_iter().map(|count| count.name()).collect();
-        assert!(missing.is_empty(), "never happened in {} worlds: {missing:?}", summary.seeds);
+        assert!(missing.len() <= rare, "never happened in {} worlds: {missing:?}", summary.seeds);
     }
 }
 
 #[test]
+#[ignore = "each commit draws a half of them"]
 fn fixed_seeds_pass_and_everything_happens_in_them() {
-    pass(FIXED);
+    pass(FIXED, 0);
+}
+
+#[test]
+fn half_of_the_fixed_seeds_pass() {
+    let middle = FIXED.end / 2;
+    let half = if commit_seed().is_multiple_of(2) { FIXED.start..middle } else { middle..FIXED.end };
+    println!("{half:?}");
+    pass(half, RARE);
 }
 
 #[test]
 fn seeds_drawn_from_the_commit_pass() {
     let first = commit_seed();
-    pass(first..first + DRAWN);
+    pass(first..first + DRAWN, 0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What one process has in its queue, by the order in which it was seen to come. What came in one turn came at once.
 ///
-/// Each [`OVERTAKEN`] that begin and came later than the one that has waited longest are followed by it, or by one as old.
+/// Each `OVERTAKEN` that begin and came later than the one that has waited longest are followed by it, or by one as old.
 /// Were it otherwise with any other one in the queue, all that came before that one would have been passed over as well.
 /// What is for a worker waits for that, too, and is only looked at where it is in front of others; and while what is
 /// retracted is not there to be begun, it comes back to where it was.

@@ -5,6 +5,7 @@ use mesh_coordinator::{Answer, Command, MemberView};
 use mesh_proto::{
     id::{NetworkId, NodeId, TaskId},
     task::{Ending, FailureKind, How, Octets, Payload, Register, Spec, SpecError, Status},
+    time::Wall,
 };
 use mesh_tasks::poll::{self, CountError, Drawable};
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,7 @@ pub async fn check(
     };
     let said = outcome.count.iter().flat_map(|count| &count.said);
     let said: BTreeSet<NodeId> = said.map(|one| one.node).collect();
-    let all: Vec<_> = members.iter().filter(|member| could_run(member, ending, &said)).collect();
+    let all: Vec<_> = members.iter().filter(|member| could_run(member, spec.born, &said)).collect();
     let named: Vec<_> = all.iter().map(|member| poll::named(&member.node, &member.capabilities)).collect();
     let drawable = all.iter().zip(&named).map(|(member, capabilities)| Drawable {
         node: member.node,
@@ -143,9 +144,33 @@ async fn members(brain: &dyn Brain) -> Option<Vec<MemberView>> {
     }
 }
 
-/// As the task layer saw it when the task ended: who was invited later was not asked, and who has left since may have been. A
-/// signature says which of them it was.
-fn could_run(member: &MemberView, ending: &Ending, said: &BTreeSet<NodeId>) -> bool {
-    let was_there = member.dated <= ending.at && !matches!(member.state.as_str(), "left" | "forgotten");
-    matches!(member.role.as_str(), "full" | "worker") && (was_there || said.contains(&member.node))
+/// As the task layer may have seen it when it asked: who was invited after the task was born need not have been there, and who
+/// has left since may have been; a signature says which of them was. By the task's own date, which its id covers: whoever
+/// drives it and lies dates its end as he likes. Whom an operator has put out says nothing.
+fn could_run(member: &MemberView, born: Wall, said: &BTreeSet<NodeId>) -> bool {
+    let was_there = member.dated <= born && member.state != "left";
+    let may_run = matches!(member.role.as_str(), "full" | "worker") && member.state != "forgotten";
+    may_run && (was_there || said.contains(&member.node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::lists;
+
+    #[test]
+    fn who_may_have_been_asked_is_known_by_the_date_of_the_task_and_by_signatures() {
+        let node = NodeId::from_bytes([7; 32]);
+        let none = BTreeSet::new();
+        for (dated, state, unsigned, signed) in [
+            (5, "alive", true, true),
+            (6, "alive", false, true),
+            (5, "left", false, true),
+            (5, "forgotten", false, false),
+        ] {
+            let member = MemberView { dated: Wall(dated), state: state.into(), ..lists::member(node) };
+            let could = |said| could_run(&member, Wall(5), said);
+            assert_eq!((could(&none), could(&BTreeSet::from([node]))), (unsigned, signed), "{dated} {state}");
+        }
+    }
 }

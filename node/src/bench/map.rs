@@ -94,7 +94,7 @@ impl MapPlan {
         let serially = dir.join("serial");
         std::fs::create_dir_all(&serially).map_err(TestnetError::io("make", &serially))?;
         let (serial, serial_cpu) = match &self.wasm {
-            Some(program) => alone(program, &paths, &serially)?,
+            Some(program) => alone(program, &self.command, &paths, &serially)?,
             None => self.serially(&paths, &serially)?,
         };
 
@@ -208,14 +208,19 @@ impl MapPlan {
 }
 
 /// Runs a WebAssembly program on each file, one after another, by its engine alone. Returns as for a command.
-fn alone(program: &Path, paths: &[PathBuf], into: &Path) -> Result<(Vec<PathBuf>, Duration), TestnetError> {
+fn alone(
+    program: &Path,
+    arguments: &[String],
+    paths: &[PathBuf],
+    into: &Path,
+) -> Result<(Vec<PathBuf>, Duration), TestnetError> {
     let run = || -> io::Result<(Vec<PathBuf>, Duration)> {
         let program = Alone::compile(&std::fs::read(program)?)?;
         let before = own_cpu().0;
         let mut results = Vec::with_capacity(paths.len());
         for (index, path) in paths.iter().enumerate() {
             let result = into.join(index.to_string());
-            std::fs::write(&result, program.run(into, path)?)?;
+            std::fs::write(&result, program.run(into, arguments, path)?)?;
             results.push(result);
         }
         Ok((results, own_cpu().0.saturating_sub(before)))

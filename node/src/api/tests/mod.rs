@@ -6,7 +6,7 @@ mod brain;
 mod count;
 mod decided;
 mod jobs;
-mod lists;
+pub(super) mod lists;
 mod server;
 mod tasks;
 mod workers;

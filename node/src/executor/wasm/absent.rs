@@ -26,7 +26,7 @@ impl Alone {
         Err(io::Error::other("this build runs no WebAssembly: build it with the feature `wasm`"))
     }
 
-    pub fn run(&self, _: &Path, _: &Path) -> io::Result<Vec<u8>> {
+    pub fn run(&self, _: &Path, _: &[String], _: &Path) -> io::Result<Vec<u8>> {
         match self.0 {}
     }
 }

@@ -29,13 +29,14 @@ impl Alone {
         Ok(Self { program, runtime: Builder::new_current_thread().enable_all().build()? })
     }
 
-    /// Runs it in `work` with this file for its standard input, and returns its standard output. Not from within a runtime.
-    pub fn run(&self, work: &Path, stdin: &Path) -> io::Result<Vec<u8>> {
+    /// Runs it in `work` with these arguments and this file for its standard input, and returns its standard output. Not from
+    /// within a runtime.
+    pub fn run(&self, work: &Path, arguments: &[String], stdin: &Path) -> io::Result<Vec<u8>> {
         let id = BlobId::from_bytes([0; 32]);
         let program = Program::Wasm {
             id,
             module: PathBuf::new(),
-            argv: vec!["program".to_owned()],
+            argv: std::iter::once("program".to_owned()).chain(arguments.iter().cloned()).collect(),
             env: Vec::new(),
             fixed: None,
         };

@@ -42,10 +42,11 @@ async fn lay_in_within(
     for Dependency { task, takes } in taken {
         let known = ended.get(&task).and_then(|register| Some((register, register.ending()?)));
         let Some((register, ending)) = known else {
-            return Err(unavailable(format!("no node in reach knows task {task}")));
+            return Err(not_now(format!("no node in reach knows task {task}")));
         };
         if ending.how != How::Done {
-            return Err(unavailable(format!("task {task} has not ended well")));
+            let why = format!("task {task} has not ended well");
+            return Err(Box::new(Outcome::failed(FailureKind::Dependency, why)));
         }
         match check(brain, network, &task, None, register).await {
             None | Some(Ok(())) => {}
@@ -93,7 +94,8 @@ fn file(outcome: &Outcome, task: &TaskId, name: &str) -> Result<Payload, Box<Out
     })
 }
 
-/// Those that know are away: this node is not to blame, nor is the task, and no number of such attempts ends it.
+/// Those that know are away, or have forgotten it: this node is not to blame, nor is the task, and no number of such attempts
+/// ends it. Whether it is gone for all its driver finds out.
 fn not_now(why: String) -> Box<Outcome> {
     Box::new(Outcome::failed(FailureKind::GivenBack, format!("a result cannot be had now: {why}")))
 }
@@ -263,8 +265,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_had_may_be_had_elsewhere_and_what_is_not_there_is_nowhere() {
-        assert_eq!(refused(How::Done, task(2), Part::Output).await, FailureKind::InputUnavailable);
-        assert_eq!(refused(How::Failed, task(1), Part::Output).await, FailureKind::InputUnavailable);
+        assert_eq!(refused(How::Done, task(2), Part::Output).await, FailureKind::GivenBack);
+        assert_eq!(refused(How::Failed, task(1), Part::Output).await, FailureKind::Dependency);
         assert_eq!(refused(How::Done, task(1), Part::File("c".into())).await, FailureKind::BadTask);
     }
 

@@ -390,6 +390,15 @@ pub enum Item {
         #[serde(rename = "r")]
         register: Arc<Register>,
     },
+    /// Driver of a task that is to start after it, to its holders: it is to be kept, however long ago it ended, for as long as
+    /// that one has not; or, where not `still`, it is needed no more. Answered with `Following` or `Unknown`.
+    #[serde(rename = "d")]
+    Needed {
+        #[serde(rename = "i")]
+        task: TaskId,
+        #[serde(rename = "s")]
+        still: bool,
+    },
     /// Gateway to the holders: the user wants it to end.
     #[serde(rename = "C")]
     Cancel {
@@ -433,6 +442,7 @@ impl Item {
             | Self::Handed { task, .. }
             | Self::Keep { task, .. }
             | Self::Follow { task }
+            | Self::Needed { task, .. }
             | Self::Following { task, .. }
             | Self::Unknown { task }
             | Self::Ended { task, .. }

@@ -17,7 +17,7 @@ impl Item {
     /// that, or 40.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Follow { .. } | Self::Unknown { .. } | Self::Cancel { .. } => ITEM,
+            Self::Follow { .. } | Self::Needed { .. } | Self::Unknown { .. } | Self::Cancel { .. } => ITEM,
             Self::Placed { .. }
             | Self::Born { .. }
             | Self::Abandon { .. }

@@ -274,6 +274,7 @@ fn any_item() -> impl Strategy<Value = Item> {
             Item::Settled { .. } => Item::Settled { task, attempt: number },
             Item::DrivenBy { .. } => Item::DrivenBy { task, driver: node },
             Item::Follow { .. } => Item::Follow { task },
+            Item::Needed { .. } => Item::Needed { task, still: coin },
             Item::Following { .. } => Item::Following { task, known },
             Item::Unknown { .. } => Item::Unknown { task },
             Item::Ended { .. } => Item::Ended { task, digest: known.digest, register },

@@ -137,6 +137,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
         ("task-settled", Item::Settled { task, attempt: 2 }),
         ("task-driven-by", Item::DrivenBy { task, driver: node(2) }),
         ("task-follow", Item::Follow { task }),
+        ("task-needed", Item::Needed { task, still: true }),
         ("task-following", Item::Following { task, known }),
         ("task-unknown", Item::Unknown { task }),
         ("task-ended", Item::Ended { task, digest: birth.digest(), register: ended }),

@@ -26,6 +26,13 @@ impl Tasks {
         let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let handed = reign.handed.take();
+        let is_mine = reign.granted;
+        match is_mine {
+            true if reign.awaiting.is_some() => self.need_only_inputs(task, &birth.spec),
+            true => {}
+            false => self.need_inputs(cx, task, &birth.spec),
+        }
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         if reign.running {
             self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after * 4);
             return;
@@ -57,6 +64,18 @@ impl Tasks {
 
     /// The present attempt came to nothing: after a pause there will be another, on another node if there is one.
     pub(crate) fn fail_attempt(&mut self, cx: &mut Context<'_>, task: TaskId, number: u32, why: &str, fault: Fault) {
+        self.fail_attempt_of(cx, task, number, why, (fault, fault == Fault::Node));
+    }
+
+    /// The same, and whether less is thought of its executor for it.
+    pub(crate) fn fail_attempt_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: TaskId,
+        number: u32,
+        why: &str,
+        (fault, is_blamed): (Fault, bool),
+    ) {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let State::Assigned(attempt) = copy.register.state else { return };
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
@@ -64,7 +83,7 @@ impl Tasks {
             return;
         }
         // One that gives back what it was granted is as little help as one that loses it.
-        if matches!(fault, Fault::Node | Fault::Nobody) {
+        if is_blamed || fault == Fault::Nobody {
             self.roster.performed(&attempt.executor, false);
         }
         let why: String = why.chars().take(256).collect();
@@ -89,6 +108,7 @@ impl Tasks {
             return;
         }
         self.timers.set(task, Kind::Backoff, cx.now.mono + pause.min(self.config.backoff_max));
+        self.inputs_due(cx, task);
     }
 
     /// The pause is over, or somebody came who may be able: the next attempt.

@@ -474,9 +474,14 @@ impl Tasks {
         let nodes: BTreeSet<NodeId> = outlived.iter().map(|holder| holder.node).collect();
         let by_others = nodes.len() >= quorum::majority(self.config.copies);
         if is_enough || nobody_is_left || by_others || quorum::is_majority(holders, &has_outlived) {
+            let is_needed = copy.settled && self.leases.is_needed(&task);
+            self.release_inputs(&task);
             self.drivers.remove(&task);
-            self.counters.retired += 1;
-            self.forget_outlived(cx, task, ended.filter(|_| had));
+            // Its time is over, and here it is kept for those that are to start after it.
+            if !is_needed {
+                self.counters.retired += 1;
+                self.forget_outlived(cx, task, ended.filter(|_| had));
+            }
         }
     }
 

@@ -46,6 +46,9 @@ pub struct Config {
     pub repair_rate: u32,
     /// Terminal records are kept for this. Default 24 h.
     pub retention: Duration,
+    /// One of them that another task needs, which is to start after it, is kept for so long after its driver last said so, which
+    /// it does four times as often. Default 1 h.
+    pub needed_for: Duration,
     /// Terminal records kept, at most. Default 1,000,000.
     pub retained_max: usize,
     /// Records that are not ended, at most; above it placements are answered busy. Default 2,000,000.
@@ -84,6 +87,7 @@ impl Default for Config {
             repair_delay: Duration::from_secs(30),
             repair_rate: 1000,
             retention: Duration::from_secs(24 * 3600),
+            needed_for: Duration::from_secs(3600),
             retained_max: 1_000_000,
             live_max: 2_000_000,
             slots: 2,

@@ -12,12 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a driver in office knows of the tasks that its own is to start after. It is on no disk: an end is written once, so
 /// whoever takes over asks again and is told the same.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Awaiting {
     /// Not known to have ended.
-    open: BTreeSet<TaskId>,
+    pub(crate) open: BTreeSet<TaskId>,
+    /// Known to have ended well, and still needed.
+    pub(crate) known: BTreeSet<TaskId>,
     /// Why it will never start.
-    lost: Option<String>,
+    pub(crate) lost: Option<String>,
 }
 
 impl Tasks {
@@ -33,7 +35,7 @@ impl Tasks {
             return;
         }
         let open: BTreeSet<TaskId> = after.iter().map(|dependency| dependency.task).collect();
-        reign.awaiting = Some(Box::new(Awaiting { open: open.clone(), lost: None }));
+        reign.awaiting = Some(Box::new(Awaiting { open: open.clone(), ..Awaiting::default() }));
         self.counters.awaited += 1;
         self.tell(cx.now, task, Event::Awaits { text: named(&open) });
         self.hold_office(cx, task);
@@ -43,20 +45,12 @@ impl Tasks {
     }
 
     /// As for a user, but whoever waits is a task that is driven here.
-    fn follow_for(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId) {
+    pub(crate) fn follow_for(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId) {
         let is_asked = self.gateway.following.contains_key(&dependency);
         let following = self.gateway.following.entry(dependency).or_default();
         following.dependents.insert(task, cx.now.mono);
         if !is_asked {
             self.ask_holders(cx, dependency);
-        }
-    }
-
-    /// Whether this node drives it and waits for the end of the other.
-    pub(crate) fn awaits(&self, task: &TaskId, dependency: &TaskId) -> bool {
-        match self.drivers.get(task) {
-            Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) => awaiting.open.contains(dependency),
-            Some(Driver::Driving(_) | Driver::Campaigning(_)) | None => false,
         }
     }
 
@@ -74,11 +68,15 @@ impl Tasks {
         cx: &mut Context<'_>,
         dependency: TaskId,
         register: &Register,
-        dependents: impl Iterator<Item = TaskId>,
+        dependents: BTreeMap<TaskId, Mono>,
     ) {
         let Some(ending) = register.ending() else { return };
         let lost = (ending.how != How::Done).then(|| cause(&dependency, ending));
-        dependents.for_each(|task| self.note_input(cx, task, dependency, lost.clone()));
+        let noted = dependents.into_keys().filter(|task| self.note_input(cx, *task, dependency, lost.clone()));
+        let needed_by: BTreeSet<TaskId> = noted.collect();
+        if lost.is_none() {
+            self.need(cx, dependency, register, needed_by);
+        }
     }
 
     /// Nobody knows it, and that for long enough.
@@ -88,26 +86,40 @@ impl Tasks {
         self.note_input(cx, task, dependency, Some(why));
     }
 
-    /// What follows is done by a timer, some in each turn: any number may wait for the same.
-    fn note_input(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId, lost: Option<String>) {
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get_mut(&task) else { return };
-        if !awaiting.open.remove(&dependency) {
-            return;
+    /// What follows is done by a timer, some in each turn: any number may wait for the same. Whether the task waits for it, or
+    /// needs it.
+    fn note_input(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId, lost: Option<String>) -> bool {
+        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get_mut(&task) else {
+            return false;
+        };
+        let was_open = awaiting.open.remove(&dependency);
+        let was_known = awaiting.known.remove(&dependency);
+        if !was_open && !was_known {
+            return false;
+        }
+        let is_news = was_open || lost.is_some();
+        if lost.is_none() {
+            awaiting.known.insert(dependency);
         }
         if awaiting.lost.is_none() {
             awaiting.lost = lost;
         }
-        if awaiting.open.is_empty() || awaiting.lost.is_some() {
+        if is_news && (awaiting.open.is_empty() || awaiting.lost.is_some()) {
             self.timers.set(task, Kind::Inputs, cx.now.mono);
         }
+        true
     }
 
     /// All that it waited for has ended well, or one of them has not.
     pub(crate) fn inputs_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
         let is_waiting = copy.register.state == State::Waiting;
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get(&task) else { return };
+        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), pausing, .. })) = self.drivers.get(&task) else {
+            return;
+        };
         match awaiting.lost.clone() {
+            // What runs may have had it in time.
+            Some(_) if !is_waiting && pausing.is_none() => {}
             Some(why) => {
                 self.counters.inputs_lost += 1;
                 let outcome = Outcome::failed(FailureKind::Dependency, why);
@@ -119,18 +131,6 @@ impl Tasks {
                 self.seek(cx, task);
             }
             None => {}
-        }
-    }
-
-    /// Those that wait no more, as they have ended or are driven elsewhere, are dropped when it is asked for next.
-    pub(crate) fn drop_dependents(&mut self, dependency: &TaskId) {
-        let Some(following) = self.gateway.following.get(dependency) else { return };
-        let gone: Vec<TaskId> =
-            following.dependents.keys().filter(|task| !self.awaits(task, dependency)).copied().collect();
-        if let Some(following) = self.gateway.following.get_mut(dependency) {
-            gone.iter().for_each(|task| {
-                following.dependents.remove(task);
-            });
         }
     }
 

@@ -213,7 +213,6 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let pausing = reign.pausing.take();
         reign.lacking = false;
-        reign.awaiting = None;
         self.seeking.remove(&task);
         match how {
             How::Done => self.counters.done += 1,
@@ -237,6 +236,7 @@ impl Tasks {
         register.state = State::Ended(Ending { how, by, outcome, at });
         self.timers.clear(task, Kind::Backoff);
         self.timers.clear(task, Kind::Inputs);
+        self.release_inputs(&task);
         self.write(cx, task, register);
     }
 
@@ -345,7 +345,16 @@ impl Tasks {
             if fault == Fault::Program {
                 self.counters.retried += 1;
             }
-            self.fail_attempt(cx, task, attempt.number, &why, fault);
+            let kind = match &outcome.status {
+                Status::Failed(failure) => Some(failure.kind),
+                Status::Exit(_) | Status::Signal(_) => None,
+            };
+            if matches!(kind, Some(FailureKind::InputUnavailable | FailureKind::GivenBack)) {
+                self.ask_after_inputs(cx, task);
+            }
+            // Where an input is gone its node is not to blame, though as many such attempts as others end the task.
+            let is_blamed = fault == Fault::Node && kind != Some(FailureKind::InputUnavailable);
+            self.fail_attempt_of(cx, task, attempt.number, &why, (fault, is_blamed));
         }
     }
 
@@ -435,6 +444,7 @@ impl Tasks {
 
     /// A higher ballot was promised here: this node drives the task no more.
     pub(crate) fn step_down(&mut self, cx: &mut Context<'_>, task: TaskId, to: Ballot) {
+        self.release_inputs(&task);
         if self.drivers.remove(&task).is_some() {
             self.counters.stepped_down += 1;
             self.seeking.remove(&task);

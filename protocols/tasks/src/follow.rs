@@ -189,7 +189,6 @@ impl Tasks {
     }
 
     pub(crate) fn follow_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        self.drop_dependents(&task);
         self.ask_holders(cx, task);
         let Some(following) = self.gateway.following.get_mut(&task) else { return };
         // A birth that nobody completes: the client asks again with the same key.
@@ -250,6 +249,9 @@ impl Tasks {
         }
         if let Some(following) = self.gateway.following.get_mut(&task) {
             following.held_by(&known.holders);
+            if !following.dependents.is_empty() {
+                self.send(from, Item::Needed { task, still: true });
+            }
             self.acknowledge(cx, task, &known);
         }
     }
@@ -354,7 +356,7 @@ impl Tasks {
         for to in following.waiters {
             self.answer(cx, Answer::Ended { to, task, register: Arc::clone(&register) });
         }
-        self.dependency_ended(cx, task, &register, following.dependents.into_keys());
+        self.dependency_ended(cx, task, &register, following.dependents);
     }
 
     /// A user waits no more for this task.

@@ -51,7 +51,9 @@ impl Tasks {
                 // It may be the first that is without it: then whoever wrote the end does it, if the first has not.
                 false => copy.driver == self.me.node && is_unsure_after(delay * 2),
             };
-            if copy.is_confirmed && is_hurt {
+            // What is only kept for others, the rest of its holders may have forgotten, and never promise.
+            let is_old = |at| cx.now.wall.since(at) > self.promise_kept_for() && !self.shelf.is_undecided(task);
+            if copy.is_confirmed && is_hurt && !copy.ended.is_some_and(is_old) {
                 hurt.push(*task);
             }
         }

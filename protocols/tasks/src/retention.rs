@@ -50,6 +50,7 @@ impl Tasks {
     /// Drops terminal records that are out of retention, by age and by number, and promises that nothing came of. True
     /// if it is not through yet.
     pub(crate) fn retire(&mut self, cx: &mut Context<'_>) -> bool {
+        self.leases.expire(cx.now.mono);
         let mut gone = self.out_of_retention(cx);
         gone.extend(self.stale_promises(cx.now.wall));
         let faded = self.faded(cx.now.wall);
@@ -71,6 +72,7 @@ impl Tasks {
         let mut gone: Vec<TaskId> = Vec::new();
         let start = self.retirement.ended.take().map_or(Bound::Unbounded, Bound::Excluded);
         let mut last = None;
+        let has_heard_of_needs = self.has_heard_of_needs(cx.now.mono);
         for (seen, (ended, task)) in self.shelf.ended().range((start, Bound::Unbounded)).enumerate() {
             let is_old = wall.since(*ended) > keep_for;
             if !is_old && gone.len() >= surplus {
@@ -89,6 +91,10 @@ impl Tasks {
             // An end that is not known to be decided may be all that is left of its task (simulator, seed 41158): the others
             // hold it as it was before, and would find here, of two that they need, one that says it was long ago.
             if self.shelf.is_undecided(task) {
+                continue;
+            }
+            // What others are to start after is needed until these have ended.
+            if self.leases.is_needed(task) || is_old && !has_heard_of_needs {
                 continue;
             }
             // Whatever its driver's clock said when it ended, or its user's when its key was drawn: nothing is forgotten
@@ -149,6 +155,7 @@ impl Tasks {
 
     fn let_go(&mut self, cx: &mut Context<'_>, tasks: &[TaskId]) {
         for task in tasks {
+            self.release_inputs(task);
             self.drivers.remove(task);
             self.rivals.remove(task);
             self.given_back.remove(task);
@@ -159,6 +166,9 @@ impl Tasks {
         // What waits here for its end asks the others.
         for task in tasks.iter().filter(|task| self.gateway.following.contains_key(task)) {
             self.timers.set(*task, Kind::Follow, cx.now.mono + self.config.settle_after);
+        }
+        for task in tasks.iter().filter(|task| self.needs.contains(task)) {
+            self.timers.set(*task, Kind::Need, cx.now.mono);
         }
         // A result that is still to be settled is offered all the same, until all say that they know nothing of it.
         for task in tasks {

@@ -11,6 +11,8 @@ use crate::{
     ends::Ends,
     executor::Executor,
     gateway::Gateway,
+    leases::Leases,
+    needs::Needs,
     poll::Polls,
     proposal::Proposals,
     retention::Retirement,
@@ -57,6 +59,8 @@ pub struct Tasks {
     pub(crate) given_back: BTreeMap<TaskId, u32>,
     /// Records whose driver was asked whether it drives, and how often in vain.
     pub(crate) unanswered: BTreeMap<TaskId, u32>,
+    pub(crate) needs: Needs,
+    pub(crate) leases: Leases,
     /// When this process began.
     pub(crate) up_since: Mono,
     pub(crate) timers: Timers,
@@ -97,6 +101,8 @@ impl Tasks {
             ends: Ends::default(),
             given_back: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            needs: Needs::default(),
+            leases: Leases::default(),
             up_since: Mono::default(),
             timers: Timers::default(),
             walks: Walks::default(),
@@ -299,6 +305,7 @@ impl Tasks {
                 Kind::Retract => self.retract_due(cx, task),
                 Kind::Withdrawn => self.withdrawn_due(task),
                 Kind::Poll => self.poll_due(cx, task),
+                Kind::Need => self.need_due(cx, task),
                 Kind::Unsure => self.unsure_due(cx, task),
             }
         }
@@ -345,6 +352,7 @@ impl Tasks {
             }
             Item::Pull { task, ballot, version } => self.on_pull(cx, from, task, (ballot, version)),
             Item::Follow { task } => self.on_follow(cx, from, task),
+            Item::Needed { task, still } => self.on_needed(cx, from, task, still),
             Item::Cancel { task } => self.on_cancel(cx, from, task),
 
             Item::Placed { task, ballot } => self.on_placed(cx, from, task, ballot),

@@ -38,6 +38,8 @@ pub enum Kind {
     Withdrawn,
     /// Replicas are looked after.
     Poll,
+    /// What others are to start after is needed still, and its holders are to hear of that.
+    Need,
     /// An end of which its driver has not said that all have it.
     Unsure,
 }

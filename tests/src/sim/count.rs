@@ -170,6 +170,7 @@ counts! {
     Settled "item.settled",
     DrivenBy "item.driven_by",
     Follow "item.follow",
+    Needed "item.needed",
     Following "item.following",
     Unknown "item.unknown",
     Ended "item.ended",

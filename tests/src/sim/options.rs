@@ -157,6 +157,7 @@ impl Options {
                 true => Duration::from_secs(dice.range(5..=60)),
                 false => Duration::from_secs(24 * 3600),
             },
+            needed_for: Duration::from_secs(40),
             retained_max: if forgetful { *dice.pick(&[150, 1_000_000]) } else { 1_000_000 },
             live_max: *dice.pick(&[120, 2_000_000, 2_000_000]),
             outbox_max: *dice.pick(&[8, 100_000, 100_000]),

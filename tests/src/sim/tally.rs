@@ -39,6 +39,7 @@ impl Counts {
             Item::Settled { .. } => Count::Settled,
             Item::DrivenBy { .. } => Count::DrivenBy,
             Item::Follow { .. } => Count::Follow,
+            Item::Needed { .. } => Count::Needed,
             Item::Following { .. } => Count::Following,
             Item::Unknown { .. } => Count::Unknown,
             Item::Ended { .. } => Count::Ended,

@@ -5,11 +5,13 @@ use crate::{Answer, Fact, Refusal, Waiter};
 use mesh_proto::{
     id::{Digest, TaskId},
     task::{
-        Attempt, Dependency, Ending, FailureKind, How, Item, Known, Outcome, Register, Spec, State, Status, Strategy,
-        Version,
+        Attempt, Dependency, Ending, FailureKind, Fault, How, Item, Known, Outcome, Part, Place, Register, Spec, State,
+        Status, Strategy, Take, Version,
     },
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 const WAITER: Waiter = Waiter { request: 1, index: 0 };
 
@@ -121,7 +123,7 @@ fn it_is_granted_once_all_have_ended_well() {
     assert_eq!(asked(&told), [other(8), other(9)]);
     assert_eq!(node.tasks.awaited_by(&task()), [other(8), other(9)]);
     let told = node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
-    assert_eq!((told, node.pass_ms(0)), (Told::nothing(), Told::nothing()));
+    assert_eq!((told.facts, node.pass_ms(0)), (vec![], Told::nothing()));
     assert_eq!(node.tasks.awaited_by(&task()), [other(8)]);
     node.hear(2, says_ended(other(8), How::Done, Some(exit(0))));
     let told = node.pass_ms(0);
@@ -361,4 +363,144 @@ fn who_drives_what_waits_says_so_and_hears_of_it_when_it_was_replaced() {
         assert_eq!(said(&told), []);
         assert!(told.sent.contains(&(2, pull)), "{told:?}");
     }
+}
+
+// What is needed of those that have ended.
+
+fn needed(told: &Told) -> Vec<(usize, bool)> {
+    let needed = |(to, item): &(usize, Item)| match item {
+        Item::Needed { task, still } if *task == other(9) => Some((*to, *still)),
+        _ => None,
+    };
+    told.sent.iter().filter_map(needed).collect()
+}
+
+fn taking(others: &[TaskId]) -> Spec {
+    let takes = vec![Take { part: Part::Output, place: Place::Input }];
+    let after = others.iter().map(|task| Dependency { task: *task, takes: takes.clone() }).collect();
+    Spec { after, ..spec() }
+}
+
+/// How it ended is on nobody's disk but its holders'.
+#[test]
+fn the_holders_of_what_it_is_to_start_after_are_told_that_it_is_needed_until_it_has_ended() {
+    let (mut node, _) = driver(&after(&[other(8), other(9)]));
+    let known = Known { digest: Digest::of("d", &[]), holders: vec![at(1), at(2), at(3)], confirmed: true };
+    assert_eq!(needed(&node.hear(1, Item::Following { task: other(9), known })), [(1, true)]);
+    assert_eq!(needed(&node.hear(1, says_ended(other(9), How::Done, Some(exit(0))))), [(1, true), (2, true)]);
+    for _ in 0..3 {
+        // However long the other takes: and of this one it is asked again how it ended.
+        let told = node.pass(HOUR / 4);
+        assert!(asked(&told).contains(&other(9)), "{told:?}");
+        let told = node.hear(2, says_ended(other(9), How::Done, Some(exit(0))));
+        assert_eq!((needed(&told), told.facts), (vec![(1, true), (2, true)], vec![]));
+    }
+    assert_eq!(node.tasks.awaited_by(&task()), [other(8)]);
+    let told = node.hear(4, Item::Cancel { task: task() });
+    assert_eq!(needed(&told), [(1, false), (2, false)]);
+    for _ in 0..20 {
+        let told = node.pass(HOUR / 4);
+        assert!(needed(&told).is_empty() && !asked(&told).contains(&other(9)), "{told:?}");
+    }
+}
+
+/// In force: and so whoever drives it next does not ask how those ended.
+#[test]
+fn what_was_granted_needs_those_of_whose_results_it_takes_and_no_others() {
+    for (spec, is_needed) in [(after(&[other(9)]), false), (taking(&[other(9)]), true)] {
+        let (mut node, _) = driver(&spec);
+        node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+        let told = node.pass_ms(0);
+        assert!(matches!(state(&told), Some(State::Assigned(_))) && needed(&told).is_empty(), "{told:?}");
+        let ((ballot, version), _) = node.copy().expect("held");
+        let told = node.hear(1, Item::Wrote { task: task(), ballot, version });
+        assert_eq!(needed(&told).is_empty(), is_needed, "{told:?}");
+        assert_eq!(asked(&node.pass(HOUR / 4)).contains(&other(9)), is_needed);
+    }
+}
+
+fn wrote_all(node: &mut Node) -> Told {
+    let ((ballot, version), _) = node.copy().expect("held");
+    let mut told = Told::nothing();
+    for rank in [1, 2] {
+        told.sent.extend(node.hear(rank, Item::Wrote { task: task(), ballot, version }).sent);
+    }
+    told
+}
+
+/// Whoever runs it cannot have what it takes.
+fn without_input(node: &mut Node, kind: FailureKind) -> Told {
+    let Some(attempt) = node.copy().and_then(|(_, register)| register.attempt()) else { return Told::nothing() };
+    let executor = (0..5).find(|rank| at(*rank) == attempt.executor).expect("one of the five");
+    let outcome = Arc::new(failure(kind));
+    match executor {
+        0 => node.call(|tasks, cx| tasks.executed(cx, task(), attempt.number, outcome)),
+        rank => node.hear(rank, Item::Report { task: task(), attempt: attempt.number, outcome }),
+    }
+}
+
+fn taking_driver() -> Node {
+    let (mut node, _) = driver(&taking(&[other(9)]));
+    node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+    node.pass_ms(0);
+    wrote_all(&mut node);
+    node
+}
+
+#[test]
+fn what_was_lost_of_what_it_takes_ends_it_with_the_cause_and_blames_nobody() {
+    let mut node = taking_driver();
+    assert_eq!(asked(&without_input(&mut node, FailureKind::GivenBack)), [other(9)]);
+    let mut last = Told::nothing();
+    for _ in 0..30 {
+        if node.copy().is_some_and(|(_, register)| register.ending().is_some()) {
+            break;
+        }
+        last = nobody_knows(&mut node, other(9));
+        last.facts.extend(node.pass_ms(2_000).facts);
+        wrote_all(&mut node);
+        last.facts.extend(without_input(&mut node, FailureKind::GivenBack).facts);
+    }
+    let why = format!("task {} is not known: it was never submitted, or has been forgotten since it ended", other(9));
+    assert_eq!(cancelled_because(&last), why);
+    assert!(node.copy().is_some_and(|(_, register)| register.failed.iter().all(|one| one.fault == Fault::Nobody)));
+}
+
+#[test]
+fn no_node_is_thought_less_of_for_want_of_an_input() {
+    let mut node = taking_driver();
+    without_input(&mut node, FailureKind::InputUnavailable);
+    assert!(node.tasks.roster().iter().all(|(_, seat)| seat.performance == 500_000));
+}
+
+/// It may have it.
+#[test]
+fn what_runs_is_not_ended_by_the_loss_of_what_it_took() {
+    let mut node = taking_driver();
+    node.pass(HOUR / 4);
+    for _ in 0..30 {
+        nobody_knows(&mut node, other(9));
+        node.pass_ms(2_000);
+    }
+    assert!(node.copy().is_some_and(|(_, register)| register.ending().is_none()));
+}
+
+#[test]
+fn who_takes_over_what_was_granted_asks_for_what_it_takes() {
+    let spec = taking(&[other(9)]);
+    let mut node = Node::new(1);
+    node.hear(4, place(&birth_of(&spec), birth_ballot(0, 7), &waiting(), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    let granted = Register { joint: None, ..first_register(&[0, 1, 2], 2) };
+    let register = Arc::new(granted);
+    let (ballot, version) = (birth_ballot(0, 7), Version(2));
+    node.hear(0, Item::Write { task: task(), ballot, version, register: register.clone(), birth: None });
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    node.pass_ms(5_000);
+    let held = mesh_proto::task::Held { birth: birth_of(&spec), ballot, version, register };
+    node.hear(2, Item::Promise { task: task(), ballot: node.promised().expect("its own"), held: Some(held) });
+    let ((ballot, version), _) = node.copy().expect("held");
+    let told = node.hear(2, Item::Wrote { task: task(), ballot, version });
+    assert_eq!(asked(&told), [other(9)]);
+    assert_eq!(needed(&node.hear(2, says_ended(other(9), How::Done, Some(exit(0))))), [(2, true)]);
 }

@@ -243,3 +243,77 @@ fn what_a_driver_has_not_brought_to_all_holders_is_kept() {
     node.hear(2, Item::Wrote { task: task(), ballot, version });
     assert_eq!(node.pass_ms(1000), dropped(vec![task()]));
 }
+
+fn needed(task: TaskId, still: bool) -> Item {
+    Item::Needed { task, still }
+}
+
+/// And with it the blobs that it names.
+#[test]
+fn what_another_needs_is_kept_for_as_long_as_its_driver_says_so() {
+    let hour = Duration::from_secs(3600);
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    node.hear(2, needed(task, true));
+    for _ in 0..100 {
+        assert_eq!(node.pass(hour / 2), Told::nothing());
+        node.hear(2, needed(task, true));
+        node.hear(3, needed(task, true));
+    }
+    node.hear(2, needed(task, false));
+    assert_eq!(node.pass_ms(1_000), Told::nothing());
+    node.hear(3, needed(task, false));
+    assert_eq!(node.pass_ms(1_000), dropped(vec![task]));
+    // Who says no more is gone.
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    node.pass(DAY);
+    node.hear(2, needed(task, true));
+    assert_eq!(node.pass(hour - Duration::from_secs(1)), Told::nothing());
+    assert_eq!(node.pass_ms(1_000), dropped(vec![task]));
+}
+
+#[test]
+fn what_another_needs_is_not_pushed_out_by_what_came_later() {
+    let mut node = Node::with(1, Config { retained_max: 2, ..Config::default() });
+    let first = end(&mut node, 1, 1);
+    node.hear(2, needed(first, true));
+    // Of what is not here nothing can be kept.
+    node.hear(2, needed(TaskId::from_bytes([77; 32]), true));
+    let others: Vec<TaskId> = (2..=4).map(|key| end(&mut node, key, u64::from(key))).collect();
+    node.pass_ms(1_000);
+    let kept: Vec<TaskId> = node.tasks.shelf().ended().iter().map(|(_, task)| *task).collect();
+    assert_eq!(kept, [first, others[2]]);
+}
+
+/// It has yet to hear who needs what.
+#[test]
+fn who_was_started_again_forgets_nothing_of_age_at_once() {
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    node.pass(DAY);
+    node.call(|tasks, cx| tasks.restarted(cx));
+    assert_eq!(node.pass(Duration::from_secs(3599)), Told::nothing());
+    node.hear(2, needed(task, true));
+    assert_eq!(node.pass(Duration::from_secs(3599)), Told::nothing());
+    assert_eq!(node.pass_ms(1_000), dropped(vec![task]));
+}
+
+/// Two of its three holders have forgotten it, and a third disk is lost: nobody makes that anew, and it stays.
+#[test]
+fn what_is_only_kept_for_another_is_neither_repaired_nor_forgotten_with_the_rest() {
+    let mut node = Node::new(1);
+    let task = end(&mut node, 1, 0);
+    node.hear(3, needed(task, true));
+    node.pass(DAY);
+    node.hear(3, needed(task, true));
+    node.pass(Duration::from_secs(120));
+    node.call(|tasks, cx| tasks.silent(cx, at(0)));
+    for _ in 0..5 {
+        assert_eq!(node.pass(Duration::from_secs(60)), Told::nothing());
+    }
+    node.call(|tasks, cx| tasks.campaign(cx, task));
+    node.hear(2, Item::TooOld { task, floor: START, ended: Some(START) });
+    node.hear(0, Item::TooOld { task, floor: START, ended: Some(START) });
+    assert!(node.tasks.shelf().is_held(&task) && node.tasks.totals().driving == 0);
+}

@@ -82,8 +82,7 @@ impl Tasks {
         if attempt.number != number || reign.pausing.is_some() {
             return;
         }
-        // One that gives back what it was granted is as little help as one that loses it.
-        if is_blamed || fault == Fault::Nobody {
+        if is_blamed {
             self.roster.performed(&attempt.executor, false);
         }
         let why: String = why.chars().take(256).collect();

@@ -204,6 +204,22 @@ fn who_was_found_out_does_not_talk_itself_up_again() {
     assert_eq!(performance(&node), 437_500 - 437_500 / 8 + 125_000);
 }
 
+/// It was full, or stops, or could not have an input: whoever it is, it has done nothing badly.
+#[test]
+fn what_is_nobodys_fault_lowers_nobody() {
+    let performance = |node: &Node| node.tasks.roster().seat(&at(1)).unwrap().performance;
+    let mut node = Node::born(0, &spec());
+    node.hear(1, Item::NotRunning { task: task(), attempt: 1, why: "its queue is full".into() });
+    assert_eq!((node.tasks.counters().attempts_failed, performance(&node)), (1, 500_000));
+    let mut node = Node::born(0, &spec());
+    let outcome = failure(FailureKind::GivenBack).into();
+    node.hear(1, Item::Report { task: task(), attempt: 1, outcome });
+    assert_eq!((node.tasks.counters().attempts_failed, performance(&node)), (1, 500_000));
+    let mut node = Node::born(0, &spec());
+    node.hear(1, Item::NotRunning { task: task(), attempt: 1, why: String::new() });
+    assert_eq!((node.tasks.counters().attempts_failed, performance(&node)), (1, 437_500), "but what it lost");
+}
+
 #[test]
 fn a_bid_keeps_slots_until_it_is_told_what_it_won_or_time_is_over() {
     let mut node = Node::with(1, crate::Config { slots: 4, ..crate::Config::default() });

@@ -87,8 +87,8 @@ impl Blame {
 fn blamed(register: &Register, known: &BTreeSet<(u32, NodeId)>) -> Vec<NodeId> {
     let is_news = |number, node| !known.contains(&(number, node));
     let failed = register.failed.iter().filter(|one| is_news(one.attempt.number, one.attempt.executor));
-    // What is handed over to another has not failed, and what its program makes of it is not its node's.
-    let failed = failed.filter(|one| one.fault != Fault::Program && !one.why.starts_with("handed over"));
+    // What its program makes of it is not its node's, nor what was given back or handed over.
+    let failed = failed.filter(|one| one.fault == Fault::Node);
     failed.map(|one| one.attempt.executor).collect()
 }
 
@@ -119,7 +119,7 @@ mod tests {
     fn who_fails_and_is_worth_as_much_as_before_is_found() {
         let mut blame = Blame::default();
         assert_eq!(blame.persists(node(0), &written(task(1), 1, &[(1, 1, Fault::Node, "lost")])), []);
-        let again = [(1, 1, Fault::Node, "lost"), (2, 2, Fault::Nobody, "not allowed")];
+        let again = [(1, 1, Fault::Node, "lost"), (2, 2, Fault::Node, "not allowed")];
         assert_eq!(blame.persists(node(0), &written(task(1), 1, &again)), [node(2)]);
         assert_eq!(blame.persists(node(0), &written(task(1), 1, &again)), [], "told once");
         blame.judge(&node(2), 437_500).unwrap();
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_blamed_for_what_another_saw_or_for_what_it_handed_over_or_helped_with() {
+    fn nobody_is_blamed_for_what_another_saw_or_for_what_it_gave_back_or_helped_with() {
         let mut blame = Blame::default();
-        let failed = [(1, 1, Fault::Nobody, "gone")];
+        let failed = [(1, 1, Fault::Node, "gone")];
         blame.persists(node(0), &written(task(1), 1, &[]));
         // Another ballot of this driver, and another driver.
         assert_eq!(blame.persists(node(0), &written(task(1), 2, &failed)), []);
         assert_eq!(blame.persists(node(5), &written(task(1), 2, &failed)), []);
-        let handed = [(1, 1, Fault::Nobody, "handed over to a node"), (2, 1, Fault::Program, "exited with code 3")];
+        let handed = [(1, 1, Fault::Nobody, "its node stops"), (2, 1, Fault::Program, "exited with code 3")];
         blame.persists(node(0), &written(task(2), 1, &[]));
         assert_eq!(blame.persists(node(0), &written(task(2), 1, &handed)), []);
         blame.persists(node(0), &written(task(3), 1, &[]));

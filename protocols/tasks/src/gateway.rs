@@ -210,7 +210,12 @@ impl Tasks {
         let wanted = self.config.copies.min(home.len());
         let needed = quorum::holders_needed(home.len());
         let able = |holder: &&Holder| self.roster.is_present(holder) && !placing.refused.contains(&holder.node);
-        let holders: Vec<Holder> = home.iter().filter(able).take(wanted.max(needed)).copied().collect();
+        let mut holders: Vec<Holder> = home.iter().filter(able).copied().collect();
+        // Who does not answer is waited for only where there are too few without it.
+        holders.sort_by_key(|holder| self.roster.is_mute(&holder.node));
+        holders.truncate(wanted.max(needed));
+        let answering = holders.iter().take_while(|holder| !self.roster.is_mute(&holder.node)).count();
+        holders.truncate(answering.max(needed));
         if holders.len() < needed || holders.is_empty() {
             let (reached, needed) = (holders.len() as u32, needed.max(1) as u32);
             let why = match (placing.floor, placing.busy_ms) {
@@ -386,6 +391,7 @@ impl Tasks {
             .filter(|holder| self.roster.seat(&holder.node).is_none_or(|seat| now.since(seat.heard) >= timeout))
             .map(|holder| holder.node)
             .collect();
+        hung.iter().for_each(|node| self.roster.let_pass(node, now));
         let home = placing.birth.home.len();
         let spare = home - placing.refused.len().min(home);
         if !hung.is_empty() && spare - hung.len().min(spare) >= quorum::holders_needed(home) {

@@ -24,6 +24,9 @@ pub struct Seat {
     pub silent_since: Option<Mono>,
     /// When it last said anything.
     pub heard: Mono,
+    /// It let a placement or an auction pass, and has said nothing since: nothing is waited for that needs its answer, where others
+    /// can do without.
+    pub is_mute: bool,
     /// As it last said.
     pub load: Load,
     /// Attempts that this node granted it since: its word on its load is seconds old, and a job is placed in
@@ -95,6 +98,7 @@ impl Roster {
             full: false,
             silent_since: None,
             heard: Mono::default(),
+            is_mute: false,
             load: Load::default(),
             granted: 0,
             performance: UNPROVEN,
@@ -121,7 +125,7 @@ impl Roster {
     /// How busy a member says it is: with that, what was granted before is counted.
     pub fn set_load(&mut self, node: &NodeId, load: Load) {
         if let Some(seat) = self.seats.get_mut(node) {
-            (seat.load, seat.granted) = (load, 0);
+            (seat.load, seat.granted, seat.is_mute) = (load, 0, false);
         }
     }
 
@@ -190,6 +194,17 @@ impl Roster {
     /// Something can be sent to it now.
     pub fn can_send(&self, node: &NodeId) -> bool {
         self.seats.get(node).is_some_and(|seat| seat.connected && !seat.full)
+    }
+
+    /// It let something pass that it was asked at `asked`, and has said nothing since.
+    pub fn let_pass(&mut self, node: &NodeId, asked: Mono) {
+        if let Some(seat) = self.seats.get_mut(node).filter(|seat| *node != self.me && seat.heard <= asked) {
+            seat.is_mute = true;
+        }
+    }
+
+    pub fn is_mute(&self, node: &NodeId) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.is_mute)
     }
 
     /// That very disk is there and can be talked to.

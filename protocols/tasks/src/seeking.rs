@@ -129,7 +129,7 @@ pub(crate) fn first_able<R: Ord>(
     let reachable = roster.iter().filter(|(_, seat)| seat.holds && seat.connected);
     let able = reachable.filter_map(|(node, seat)| {
         let score = capability::rate(requirements, &seat.capabilities).ok()?;
-        Some((rank(node, seat, score.shortfall()), node))
+        Some(((seat.is_mute, rank(node, seat, score.shortfall())), node))
     });
     able.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, node)| *node)
 }

@@ -192,7 +192,7 @@ impl Tasks {
             seat.connected = true;
             seat.full = false;
             seat.silent_since = None;
-            seat.heard = cx.now.mono;
+            (seat.heard, seat.is_mute) = (cx.now.mono, false);
         }
         self.seeking.look();
         self.note_isolation();
@@ -257,7 +257,7 @@ impl Tasks {
     /// A frame from a connected member.
     pub fn items(&mut self, cx: &mut Context<'_>, from: NodeId, items: Vec<Item>) {
         if let Some(seat) = self.roster.seat_mut(&from) {
-            seat.heard = cx.now.mono;
+            (seat.heard, seat.is_mute) = (cx.now.mono, false);
         }
         for item in items {
             self.item(cx, from, item);

@@ -243,6 +243,8 @@ impl Tasks {
     fn close(&mut self, cx: &mut Context<'_>, auction: u64) {
         let Some(open) = self.auctions.open.remove(&auction) else { return };
         self.counters.bidders_silent += open.silent.len() as u64;
+        // Nor are they to be waited for when copies are placed, or bids taken the next time.
+        open.silent.iter().for_each(|node| self.roster.let_pass(node, open.opened));
         let mut bidders: Vec<Bidder> =
             open.bids.iter().filter_map(|(node, bid)| bidder(&self.roster, &open.requirements, *node, *bid)).collect();
         let is_told = open.lots.len() <= TOLD_LOTS;
@@ -331,7 +333,10 @@ struct Place {
 /// Members that are able and in reach; of many those with most room.
 fn bidders(roster: &Roster, requirements: &Requirements) -> Vec<NodeId> {
     let able = roster.iter().filter(|(node, seat)| {
-        seat.holds && roster.can_send(node) && capability::rate(requirements, &seat.capabilities).is_ok()
+        seat.holds
+            && roster.can_send(node)
+            && !seat.is_mute
+            && capability::rate(requirements, &seat.capabilities).is_ok()
     });
     let mut able: Vec<(NodeId, &Seat)> = able.map(|(node, seat)| (*node, seat)).collect();
     if able.len() > BIDDERS {

@@ -322,3 +322,43 @@ fn strategies_choose_the_first_executor() {
     assert_eq!(first(Strategy::Dht, &[(0, full)]), 0);
     assert_eq!(first(Strategy::Local, &[(4, full)]), 4);
 }
+
+/// Who is there and does not answer: it is on the home list of what is auctioned, and first on it.
+#[test]
+fn one_that_does_not_answer_is_waited_for_once_and_not_again_until_it_is_heard() {
+    let mut node = Node::new(4);
+    node.pass_ms(10);
+    let others_bid = |node: &mut Node, auction| {
+        node.hear(1, Item::Bid { auction, bid: bid(8, 1) });
+        node.hear(2, Item::Bid { auction, bid: None });
+        node.hear(3, Item::Bid { auction, bid: None })
+    };
+    let placed_at = |told: &Told| -> Vec<usize> {
+        told.sent.iter().filter(|(_, item)| matches!(item, Item::Place { .. })).map(|(rank, _)| *rank).collect()
+    };
+    submit(&mut node, &[auctioned(1)]);
+    others_bid(&mut node, 0);
+    assert_eq!(node.pass_ms(249), Told::nothing());
+    // No copy is asked of it: that would take as long again.
+    let told = node.pass_ms(1);
+    assert!(!placed_at(&told).contains(&0) && placed_at(&told).len() >= 2, "{told:?}");
+    // And the next auction is over when the others have answered.
+    let told = submit(&mut node, &[auctioned(2)]);
+    assert_eq!(announced(&told), [(1, 1, 1), (2, 1, 1), (3, 1, 1)]);
+    let told = others_bid(&mut node, 1);
+    assert!(!placed_with(&told).is_empty() && !placed_at(&told).contains(&0), "{told:?}");
+    // It says something: it may have been slow.
+    node.hear(0, Item::Bid { auction: 0, bid: bid(8, 0) });
+    assert_eq!(announced(&submit(&mut node, &[auctioned(3)])).len(), 4);
+}
+
+#[test]
+fn who_said_something_while_bids_were_taken_is_there() {
+    let mut node = Node::new(4);
+    node.pass_ms(10);
+    submit(&mut node, &[auctioned(1)]);
+    node.pass_ms(100);
+    node.hear(0, Item::Unknown { task: task() });
+    node.pass_ms(150);
+    assert_eq!(announced(&submit(&mut node, &[auctioned(2)])), [(0, 1, 1)], "the others said nothing");
+}

@@ -230,3 +230,44 @@ fn a_repeat_is_the_same_task_and_another_under_its_key_a_conflict() {
     let conflict = Answer::Refused { to: WAITER, task: Some(task), why: Refusal::Conflict };
     assert_eq!(told, Told { answers: vec![conflict], ..Told::nothing() });
 }
+
+/// It is silent, and nobody has noticed yet.
+#[test]
+fn a_holder_that_let_a_placement_pass_is_not_asked_again_until_it_is_heard() {
+    let mut node = gateway();
+    let ranks = |told: &Told| -> Vec<usize> {
+        told.sent.iter().filter(|(_, item)| matches!(item, Item::Place { .. })).map(|(rank, _)| *rank).collect()
+    };
+    let specs: Vec<Spec> = (10..60)
+        .map(|key| Spec { key: mesh_proto::task::TaskKey::Own(vec![key]), ..spec() })
+        .filter(|spec| {
+            let home = node.tasks.roster().home(&spec.id(&NETWORK), 5);
+            home[..3].contains(&holder(0)) && !home[..3].contains(&holder(4))
+        })
+        .collect();
+    assert!(ranks(&submit(&mut node, &specs[0])).contains(&0));
+    node.now.mono = node.now.mono + std::time::Duration::from_millis(250);
+    for rank in 1..4 {
+        node.hear(rank, Item::Unknown { task: mesh_proto::id::TaskId::from_bytes([0; 32]) });
+    }
+    let told = node.pass_ms(0);
+    assert!(!ranks(&told).contains(&0) && ranks(&told).len() >= 2, "{told:?}");
+    let told = submit(&mut node, &specs[1]);
+    assert!(!ranks(&told).contains(&0) && ranks(&told).len() >= 2, "{told:?}");
+    // A word on how busy it is, is one.
+    node.call(|tasks, _| tasks.load_of(at(0), crate::Load::default()));
+    assert!(ranks(&submit(&mut node, &specs[2])).contains(&0));
+}
+
+/// Three of five are to hold it.
+#[test]
+fn who_does_not_answer_is_asked_where_there_are_too_few_without() {
+    let mut node = gateway();
+    for rank in 0..3 {
+        node.call(|tasks, _| tasks.roster.let_pass(&at(rank), mesh_proto::time::Mono(u64::MAX)));
+    }
+    let told = submit(&mut node, &spec());
+    let mut asked: Vec<usize> = told.sent.iter().map(|(rank, _)| *rank).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [0, 3], "this node is the third");
+}

@@ -5,7 +5,8 @@ use crate::{
     effect::{Context, Effect},
     outfit::Outfit,
     poll::Polls,
-    queue::{Lane, Queue, Turn},
+    queue::{Class, Lane, Queue, Turn},
+    stealing::may_move,
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -53,6 +54,8 @@ pub(crate) struct Run {
     pub(crate) driver: NodeId,
     pub(crate) place: Place,
     lane: Lane,
+    /// What it asks of whoever runs it, if it may run elsewhere at all.
+    class: Option<Arc<Class>>,
     pub(crate) on_isolation: OnIsolation,
     /// The count of this node's outfits at which it was found able; `None` where nothing is asked.
     pub(crate) found_able: Option<u32>,
@@ -99,6 +102,14 @@ impl Executor {
         self.queue.len().div_ceil(2).min(self.queue.len().saturating_sub(soon))
     }
 
+    /// How many it has begun by that long from now, if they are as those of late; before anything is known of these as many as it
+    /// has slots.
+    pub(crate) fn ahead(&self, slots: u32, time: Duration, most: u32) -> u32 {
+        let pace = self.pace.unwrap_or(time).max(Duration::from_micros(1));
+        let rounds = u32::try_from(time.as_micros() / pace.as_micros()).unwrap_or(u32::MAX);
+        slots.saturating_mul(rounds.max(1)).min(most.max(slots))
+    }
+
     /// What is to have the next slot: by priority and then in order; now and then whatever waits longest, so that what is
     /// urgent never keeps the rest for ever. What is for a worker waits until there is one that has nothing to do.
     fn next_in_turn(&mut self, own: Option<&Capabilities>) -> Option<(Priority, TaskId)> {
@@ -115,20 +126,23 @@ impl Executor {
         Some((priority, task))
     }
 
-    /// Takes the last so many out of the queue that fit. Each with its attempt and its driver.
+    /// Takes the last so many out of the queue: of the classes that fit, where `goes` says so of one of that lane. Each with its
+    /// attempt and its driver.
     pub(crate) fn retract(
         &mut self,
         most: usize,
-        mut fits: impl FnMut(&Birth, &Lane) -> bool,
+        fits: impl Fn(&Class) -> bool,
+        mut goes: impl FnMut(&Lane) -> bool,
     ) -> Vec<(TaskId, u32, NodeId)> {
-        let looked_at = self.queue.last(most.saturating_mul(4)).into_iter();
-        let chosen =
-            looked_at.filter(|(lane, _, task)| self.attempts.get(task).is_some_and(|run| fits(&run.birth, lane)));
-        let chosen: Vec<_> = chosen.take(most).map(|(lane, turn, task)| (lane.clone(), turn, task)).collect();
-        let mut retracted = Vec::with_capacity(chosen.len());
-        for (lane, turn, task) in chosen {
-            self.queue.remove(&lane, &turn);
-            if let Some(run) = self.attempts.get_mut(&task) {
+        let mut retracted = Vec::new();
+        for (class, turn, task) in self.queue.last(most, fits) {
+            if retracted.len() >= most {
+                break;
+            }
+            if goes(&class.lane)
+                && let Some(run) = self.attempts.get_mut(&task)
+            {
+                self.queue.remove(&class.lane, &turn);
                 run.place = Place::Retracted(turn);
                 retracted.push((task, run.attempt, run.driver));
             }
@@ -141,7 +155,7 @@ impl Executor {
         let Some(run) = self.attempts.get_mut(task).filter(|run| run.attempt == attempt) else { return false };
         let Place::Retracted(turn) = run.place else { return false };
         run.place = Place::Queued(turn);
-        self.queue.insert(&run.lane, turn, *task);
+        self.queue.insert(&run.lane, turn, *task, run.class.clone());
         true
     }
 
@@ -313,6 +327,7 @@ impl Tasks {
                 driver,
                 place: Place::Instant,
                 lane,
+                class: None,
                 on_isolation,
                 found_able,
                 begun: cx.now.mono,
@@ -330,9 +345,10 @@ impl Tasks {
         }
         let turn = (Reverse(spec.priority), self.executor.next);
         self.executor.next += 1;
-        self.executor.queue.insert(&lane, turn, task);
+        let class = may_move(&spec).then(|| Arc::new(Class::new(lane.clone(), spec.requirements)));
+        self.executor.queue.insert(&lane, turn, task, class.clone());
         let (place, begun, after) = (Place::Queued(turn), cx.now.mono, cx.position);
-        let run = Run { attempt, birth, driver, place, lane, on_isolation, found_able, begun, after };
+        let run = Run { attempt, birth, driver, place, lane, class, on_isolation, found_able, begun, after };
         self.executor.attempts.insert(task, run);
         self.arrived();
         self.fill_slots(cx);
@@ -357,7 +373,7 @@ impl Tasks {
             self.executor.running += 1;
             self.execute(cx, birth, attempt, after);
         }
-        if self.executor.queue.len() < self.config.slots as usize {
+        if self.executor.queue.len() < self.enough_ahead() / 2 {
             self.look_for_work();
         }
     }

@@ -7,7 +7,10 @@ use mesh_proto::{
     task::Holder,
     time::Mono,
 };
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// One member.
 #[derive(Clone, Debug)]
@@ -77,11 +80,13 @@ impl Seat {
 pub struct Roster {
     me: NodeId,
     seats: BTreeMap<NodeId, Seat>,
+    /// Those with something waiting for a slot, by how much.
+    queues: BTreeSet<(u32, Reverse<NodeId>)>,
 }
 
 impl Roster {
     pub fn new(me: Holder, holds: bool) -> Self {
-        let mut roster = Self { me: me.node, seats: BTreeMap::new() };
+        let mut roster = Self { me: me.node, seats: BTreeMap::new(), queues: BTreeSet::new() };
         roster.admit(me.node, me.store, holds);
         if let Some(seat) = roster.seats.get_mut(&me.node) {
             seat.connected = true;
@@ -124,6 +129,7 @@ impl Roster {
 
     /// How busy a member says it is: with that, what was granted before is counted.
     pub fn set_load(&mut self, node: &NodeId, load: Load) {
+        self.set_queued(node, load.queued);
         if let Some(seat) = self.seats.get_mut(node) {
             (seat.load, seat.granted, seat.is_mute) = (load, 0, false);
         }
@@ -150,30 +156,37 @@ impl Roster {
         }
     }
 
-    /// Who has most waiting for a slot, as far as is known.
-    pub fn longest_queue(&self) -> Option<NodeId> {
-        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.load.queued > 0);
-        let asked = others.filter(|(node, _)| self.can_send(node));
-        asked.max_by_key(|(node, seat)| (seat.load.queued, Reverse(**node))).map(|(node, _)| *node)
+    /// Who of the others has most waiting for a slot, as far as is known, and how many.
+    pub fn longest_queue(&self, but: impl Fn(&NodeId) -> bool) -> Option<(NodeId, u32)> {
+        let asked = self.queues.iter().rev().map(|(queued, Reverse(node))| (*node, *queued));
+        asked.into_iter().find(|(node, _)| *node != self.me && self.can_send(node) && !but(node))
     }
 
-    /// So many fewer wait there than it said last.
-    pub fn has_fewer_queued(&mut self, node: &NodeId, count: u32) {
-        if let Some(seat) = self.seats.get_mut(node) {
-            seat.load.queued = seat.load.queued.saturating_sub(count);
-        }
+    /// So many fewer wait there than it said last, and `least` at least.
+    pub fn has_fewer_queued(&mut self, node: &NodeId, count: u32, least: u32) {
+        let Some(load) = self.seats.get(node).map(|seat| seat.load) else { return };
+        self.set_queued(node, load.queued.saturating_sub(count).max(least));
     }
 
     /// Nothing waits there any more, until it says so again.
     pub fn has_no_queue(&mut self, node: &NodeId) {
-        self.has_fewer_queued(node, u32::MAX);
+        self.set_queued(node, 0);
     }
 
-    /// Other members with free slots, and how many those are.
-    pub fn idle(&self) -> Vec<(NodeId, u32)> {
+    fn set_queued(&mut self, node: &NodeId, queued: u32) {
+        let Some(seat) = self.seats.get_mut(node) else { return };
+        let before = std::mem::replace(&mut seat.load.queued, queued);
+        self.queues.remove(&(before, Reverse(*node)));
+        if queued > 0 {
+            self.queues.insert((queued, Reverse(*node)));
+        }
+    }
+
+    /// Other members that have fewer attempts than they may have at hand, by their slots, and how many fewer.
+    pub fn with_room(&self, enough: impl Fn(u32) -> u32) -> Vec<(NodeId, u32)> {
         let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds && self.can_send(node));
-        let free = others.map(|(node, seat)| (*node, seat.load.slots.saturating_sub(seat.burden())));
-        free.filter(|(_, free)| *free > 0).collect()
+        let room = others.map(|(node, seat)| (*node, enough(seat.load.slots).saturating_sub(seat.burden())));
+        room.filter(|(_, room)| *room > 0).collect()
     }
 
     /// This node grants it an attempt.
@@ -301,7 +314,6 @@ fn lot(point: &[u8; 32], task: &TaskId) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn node(n: u8) -> NodeId {
         NodeId::from_bytes([n; 32])

@@ -5,7 +5,14 @@
 //! Who knows of no queue asks nobody: members say how many wait with their heartbeats, at once when that changes much.
 
 use crate::{
-    attempts::remember, capability, driver::Driver, effect::Context, roster::Roster, story::Event, tasks::Tasks,
+    attempts::remember,
+    capability,
+    driver::Driver,
+    effect::Context,
+    queue::{Class, Lane},
+    roster::Roster,
+    story::Event,
+    tasks::Tasks,
     timers::Kind,
 };
 use mesh_proto::{
@@ -13,10 +20,23 @@ use mesh_proto::{
     task::{Attempt, Birth, FailedAttempt, Fault, Item, Register, Spec, State, Strategy},
     time::Mono,
 };
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 /// Attempts that change hands at once, at most.
 const BATCH: u32 = 256;
+
+/// What a node is to have at hand: so long its slots are busy with it. What follows has to be asked for, retracted, written in two
+/// durable rounds, and granted meanwhile. More would be hoarded: others may be idle sooner.
+const AHEAD: Duration = Duration::from_millis(250);
+
+/// And at most so many.
+const AHEAD_MAX: u32 = 4 * BATCH;
+
+/// Victims that are asked at once.
+const ASKED: usize = 4;
 
 /// A victim that has not answered by then is not waited for.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -28,18 +48,20 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 /// elsewhere, it is executed twice, and its first result accepted, as of any attempt.
 const WORD: Duration = Duration::from_secs(2);
 
-/// Between two looks for idle members to push to.
-const PUSH_AGAIN: Duration = Duration::from_millis(100);
+/// Between two looks for members to push to.
+const PUSH_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a node does about its own idleness, and about that of others. Soft.
 #[derive(Debug, Default)]
 pub struct Trade {
     /// A slot is free, or soon will be, and somebody may have work for it.
     hungry: bool,
-    /// Who was asked, and until when it is waited for.
-    asked: Option<(NodeId, Mono)>,
-    /// How many are on their way, and until when they count.
-    coming: Option<(u32, Mono)>,
+    /// Who was asked, for how many, and until when it is waited for. At most [`ASKED`].
+    asked: BTreeMap<NodeId, (u32, Mono)>,
+    /// How many are on their way of each batch, and until when they count, in that order.
+    coming: VecDeque<(u32, Mono)>,
+    /// What thieves were given since they last said how busy they are, and since when that is counted.
+    given: BTreeMap<NodeId, (u32, Mono)>,
     /// When to look for members to push to: there is a queue.
     push_at: Option<Mono>,
 }
@@ -47,13 +69,36 @@ pub struct Trade {
 impl Trade {
     pub fn deadline(&self) -> Option<Mono> {
         let hungry = self.hungry.then(Mono::default);
-        let waits = [self.asked.map(|(_, until)| until), self.coming.map(|(_, until)| until)];
-        let waits = if self.hungry { None } else { waits.into_iter().flatten().min() };
+        let asked = self.asked.values().map(|(_, until)| *until).min();
+        let waits = if self.hungry {
+            None
+        } else {
+            [asked, self.coming.front().map(|(_, until)| *until)].into_iter().flatten().min()
+        };
         [hungry, waits, self.push_at].into_iter().flatten().min()
     }
 
     fn coming(&self) -> u32 {
-        self.coming.map_or(0, |(count, _)| count)
+        let asked = self.asked.values().map(|(count, _)| *count);
+        self.coming.iter().map(|(count, _)| *count).chain(asked).fold(0, u32::saturating_add)
+    }
+
+    /// What a thief may yet have: one that asks again and again has no more than it can begin in a while.
+    fn left_for(&mut self, thief: &NodeId, now: Mono) -> u32 {
+        self.given.retain(|_, (_, since)| now.since(*since) < AHEAD);
+        AHEAD_MAX.saturating_sub(self.given.get(thief).map_or(0, |(count, _)| *count))
+    }
+
+    fn gave(&mut self, thief: NodeId, count: u32, now: Mono) {
+        if count > 0 {
+            let (given, _) = self.given.entry(thief).or_insert((0, now));
+            *given = given.saturating_add(count);
+        }
+    }
+
+    /// It said how busy it is, with all that it was given.
+    pub fn said(&mut self, thief: &NodeId) {
+        self.given.remove(thief);
     }
 }
 
@@ -65,12 +110,18 @@ impl Tasks {
 
     /// An attempt came: of those that were on their way, if any were.
     pub(crate) fn arrived(&mut self) {
-        if let Some((count, _)) = &mut self.trade.coming {
-            *count = count.saturating_sub(1);
+        if let Some((count, _)) = self.trade.coming.front_mut() {
+            *count -= 1;
+            if *count == 0 {
+                self.trade.coming.pop_front();
+            }
         }
-        if self.trade.coming() == 0 {
-            self.trade.coming = None;
-        }
+    }
+
+    /// What this node is to have at hand, so that its slots are busy until more can be here.
+    pub(crate) fn enough_ahead(&self) -> usize {
+        let slots = self.config.slots;
+        self.executor.ahead(slots, AHEAD, AHEAD_MAX).max(2 * slots) as usize
     }
 
     /// There is a queue here: members with free slots are looked for.
@@ -80,14 +131,15 @@ impl Tasks {
 
     pub(crate) fn trade_due(&mut self, cx: &mut Context<'_>) {
         let now = cx.now.mono;
-        if self.trade.asked.is_some_and(|(_, until)| until <= now)
-            && let Some((victim, _)) = self.trade.asked.take()
-        {
+        let silent: Vec<NodeId> =
+            self.trade.asked.iter().filter(|(_, (_, until))| *until <= now).map(|(victim, _)| *victim).collect();
+        for victim in silent {
+            self.trade.asked.remove(&victim);
             self.roster.has_no_queue(&victim);
             self.trade.hungry = true;
         }
-        if self.trade.coming.is_some_and(|(_, until)| until <= now) {
-            self.trade.coming = None;
+        while self.trade.coming.front().is_some_and(|(_, until)| *until <= now) {
+            self.trade.coming.pop_front();
             self.trade.hungry = true;
         }
         if std::mem::take(&mut self.trade.hungry) {
@@ -98,51 +150,62 @@ impl Tasks {
         }
     }
 
-    /// Asks whoever has the longest queue, one at a time.
+    /// Asks those that have the longest queues for what this node can begin soon.
     fn steal(&mut self, cx: &mut Context<'_>) {
-        let room = (2 * self.config.slots).saturating_sub(self.executor.burden()).saturating_sub(self.trade.coming());
         let holds = self.roster.seat(&self.me.node).is_some_and(|seat| seat.holds);
-        if room == 0 || self.trade.asked.is_some() || !self.has_room || !holds {
+        if !self.has_room || !holds {
             return;
         }
-        let Some(victim) = self.roster.longest_queue() else { return };
-        self.counters.steals += 1;
-        self.trade.asked = Some((victim, cx.now.mono + ANSWER));
-        self.send(victim, Item::Steal { most: BATCH });
+        let enough = u32::try_from(self.enough_ahead()).unwrap_or(u32::MAX);
+        while self.trade.asked.len() < ASKED {
+            let room = enough.saturating_sub(self.executor.burden()).saturating_sub(self.trade.coming());
+            if room == 0 {
+                return;
+            }
+            let Some((victim, queued)) = self.roster.longest_queue(|node| self.trade.asked.contains_key(node)) else {
+                return;
+            };
+            // It gives half of what it has, as far as is known: the rest of the room is for others.
+            let most = room.min(BATCH).min(queued.div_ceil(2).max(1));
+            self.counters.steals += 1;
+            self.trade.asked.insert(victim, (most, cx.now.mono + ANSWER));
+            self.send(victim, Item::Steal { most });
+        }
     }
 
     /// Half of what waits here is the thief's, of what it is able to run: the last in the queue. One that asks again and again
-    /// has no more than a batch before it has said how busy it is with it.
+    /// has no more than it can begin before it has said how busy it is with it, or could have.
     pub(crate) fn on_steal(&mut self, cx: &mut Context<'_>, from: NodeId, most: u32) {
-        let had = self.roster.seat(&from).map_or(0, |seat| seat.granted);
-        let count = self.hand_over(cx.now.mono, from, most.min(BATCH.saturating_sub(had)));
+        let now = cx.now.mono;
+        let left = self.trade.left_for(&from, now);
+        let count = self.hand_over(now, from, most.min(BATCH).min(left));
+        self.trade.gave(from, count, now);
         self.roster.grant_many(&from, count);
         self.send(from, Item::Yielded { count });
     }
 
     pub(crate) fn on_yielded(&mut self, cx: &mut Context<'_>, from: NodeId, count: u32) {
-        if self.trade.asked.is_none_or(|(asked, _)| asked != from) {
-            return;
-        }
-        self.trade.asked = None;
+        let Some((asked, _)) = self.trade.asked.remove(&from) else { return };
         if count == 0 {
             self.roster.has_no_queue(&from);
         } else {
-            self.roster.has_fewer_queued(&from, count);
-            let count = self.trade.coming().saturating_add(count.min(BATCH));
-            self.trade.coming = Some((count, cx.now.mono + ARRIVAL));
+            // Who gives all that it was asked for may have more than it said.
+            self.roster.has_fewer_queued(&from, count, u32::from(count >= asked));
+            self.trade.coming.push_back((count.min(asked), cx.now.mono + ARRIVAL));
         }
         self.trade.hungry = true;
     }
 
-    /// Those that have free slots, as far as is known, are given what waits here before they ask.
+    /// Those that have room, as far as is known, are given what waits here before they ask: at first as many as they have slots
+    /// free, and once it is known how long one takes, what they can begin soon.
     fn push(&mut self, now: Mono) {
         self.trade.push_at = None;
         if self.executor.queued() == 0 {
             return;
         }
-        for (node, free) in self.roster.idle() {
-            let given = self.hand_over(now, node, free.min(BATCH));
+        let executor = &self.executor;
+        for (node, room) in self.roster.with_room(|slots| executor.ahead(slots, AHEAD, AHEAD_MAX)) {
+            let given = self.hand_over(now, node, room.min(BATCH));
             self.roster.grant_many(&node, given);
             self.counters.pushed += u64::from(given);
         }
@@ -158,14 +221,22 @@ impl Tasks {
             return 0;
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.executor.spare(self.config.slots));
-        let (roster, mut burden) = (&self.roster, seat.burden());
-        let retracted = self.executor.retract(most, |birth, lane| {
-            // What waits for a worker there as it does here would come back at once.
-            let waits = lane.as_ref().is_some_and(|kind| capability::places(&seat.capabilities, kind) <= burden);
-            let goes = !waits && may_move(roster, birth, &thief);
-            burden = burden.saturating_add(u32::from(goes));
-            goes
-        });
+        // What waits for a worker there as it does here would come back at once.
+        let mut burden = seat.burden();
+        let is_able = |class: &Class| capability::rate(&class.requirements, &seat.capabilities).is_ok();
+        let waits = |lane: &Lane, burden| {
+            lane.as_ref().is_some_and(|kind| capability::places(&seat.capabilities, kind) <= burden)
+        };
+        let before = burden;
+        let retracted = self.executor.retract(
+            most,
+            |class| is_able(class) && !waits(&class.lane, before),
+            |lane| {
+                let goes = !waits(lane, burden);
+                burden = burden.saturating_add(u32::from(goes));
+                goes
+            },
+        );
         for (task, attempt, driver) in &retracted {
             self.send(*driver, Item::Retract { task: *task, attempt: *attempt, thief });
             self.timers.set(*task, Kind::Retract, now + WORD);
@@ -191,7 +262,7 @@ impl Tasks {
     fn hand_on(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, number: u32, thief: NodeId) -> bool {
         let Some(copy) = self.shelf.live_copy(&task) else { return false };
         let State::Assigned(current) = copy.register.state else { return false };
-        let is_able = may_move(&self.roster, &copy.birth, &thief) && self.roster.can_send(&thief);
+        let is_able = may_go(&self.roster, &copy.birth, &thief) && self.roster.can_send(&thief);
         if current.number != number || current.executor != from || thief == from || !is_able {
             return false;
         }
@@ -229,9 +300,14 @@ impl Tasks {
     }
 }
 
-/// What one member is able to run, is not to be run where it is, and need not be agreed on by a committee first.
-fn may_move(roster: &Roster, birth: &Birth, thief: &NodeId) -> bool {
+/// What one member is able to run, and may run elsewhere than where it is.
+fn may_go(roster: &Roster, birth: &Birth, thief: &NodeId) -> bool {
     let Some(seat) = roster.seat(thief).filter(|seat| seat.holds) else { return false };
     let Ok(spec) = Spec::decode(&birth.spec) else { return false };
-    !spec.unique && spec.strategy != Strategy::Dht && capability::rate(&spec.requirements, &seat.capabilities).is_ok()
+    may_move(&spec) && capability::rate(&spec.requirements, &seat.capabilities).is_ok()
+}
+
+/// It need not be agreed on by a committee first, nor is it to be run where it is.
+pub(crate) fn may_move(spec: &Spec) -> bool {
+    !spec.unique && spec.strategy != Strategy::Dht
 }

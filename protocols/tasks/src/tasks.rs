@@ -240,6 +240,7 @@ impl Tasks {
 
     pub fn load_of(&mut self, node: NodeId, load: Load) {
         self.roster.set_load(&node, load);
+        self.trade.said(&node);
         if load.queued > 0 && node != self.me.node {
             self.look_for_work();
         }

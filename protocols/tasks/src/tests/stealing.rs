@@ -53,19 +53,22 @@ fn half_of_what_waits_is_the_thiefs_the_last_first() {
     assert_eq!(node.hear(2, Item::Steal { most: 0 }), Told::sent(2, Item::Yielded { count: 0 }));
 }
 
-/// Whoever only takes does not empty the queue: until it says how busy it is, a batch is all that it has.
+/// Whoever only takes does not empty the queue: until it has said how busy it is, or could have been done with it, so much is
+/// all that it has.
 #[test]
-fn a_thief_that_asks_again_and_again_has_a_batch() {
+fn a_thief_that_asks_again_and_again_has_so_much_and_no_more() {
     let config = Config { slots: 1, ..Config::default() };
     let mut node = Node::with(1, config);
-    for key in 0..1_500u16 {
+    for key in 0..4_000u16 {
         let spec = Spec { key: TaskKey::Own(key.to_le_bytes().to_vec()), ..spec() };
         let (task, attempt) = (spec.id(&NETWORK), attempt(1, 1));
         node.hear(0, Item::Assign { task, attempt, birth: birth_of(&spec) });
     }
     let taken = |node: &mut Node| retracted(&node.hear(3, Item::Steal { most: u32::MAX })).len();
-    assert_eq!((taken(&mut node), taken(&mut node), taken(&mut node)), (256, 0, 0));
+    assert_eq!([(); 6].map(|()| taken(&mut node)), [256, 256, 256, 256, 0, 0]);
     node.call(|tasks, _| tasks.load_of(at(3), load(8, 8, 248)));
+    assert_eq!([(); 5].map(|()| taken(&mut node)), [256, 256, 256, 256, 0]);
+    node.now.mono = node.now.mono + std::time::Duration::from_millis(250);
     assert_eq!(taken(&mut node), 256);
 }
 
@@ -164,21 +167,21 @@ fn what_is_done_at_once_is_not_worth_moving() {
 }
 
 #[test]
-fn an_idle_node_asks_whoever_has_most_one_at_a_time_and_nobody_who_has_nothing() {
+fn an_idle_node_asks_whoever_has_most_for_what_it_can_begin_and_nobody_who_has_nothing() {
     let mut node = Node::new(1);
     assert_eq!(node.pass_ms(1_000), Told::nothing());
     node.call(|tasks, _| tasks.load_of(at(2), load(1, 1, 3)));
     node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 7)));
     assert!(node.tasks.deadline() <= Some(node.now.mono));
-    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }));
-    assert_eq!(node.pass_ms(100), Told::nothing(), "one at a time");
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 2 }));
+    assert_eq!(node.pass_ms(100), Told::nothing(), "there is no room for more");
     // It had nothing: the next one. Who does not answer is passed over.
     node.hear(3, Item::Yielded { count: 0 });
-    assert_eq!(node.pass_ms(0), Told::sent(2, Item::Steal { most: 256 }));
+    assert_eq!(node.pass_ms(0), Told::sent(2, Item::Steal { most: 2 }));
     assert_eq!(node.pass_ms(600), Told::nothing());
     // It says again that it has, and gives.
     node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 7)));
-    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }));
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 2 }));
     node.hear(3, Item::Yielded { count: 2 });
     assert_eq!(node.pass_ms(0), Told::nothing(), "they are on their way");
     node.hear(0, Item::Assign { task: id(1), attempt: attempt(2, 1), birth: birth_of(&numbered(1)) });
@@ -278,5 +281,102 @@ fn slots_count() {
         node.hear(0, Item::Assign { task: id(key), attempt: attempt(1, 1), birth: birth_of(&numbered(key)) });
     }
     node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 9)));
-    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 256 }), "before it stands still");
+    assert_eq!(node.pass_ms(0), Told::sent(3, Item::Steal { most: 3 }), "before it stands still");
+}
+
+fn steals(told: &Told) -> Vec<(usize, u32)> {
+    let most = |(to, item): &(usize, Item)| match item {
+        Item::Steal { most } => Some((*to, *most)),
+        _ => None,
+    };
+    told.sent.iter().filter_map(most).collect()
+}
+
+/// Half of what each has, and in all what there is room for.
+#[test]
+fn several_are_asked_at_once() {
+    let mut node = Node::with(1, Config { slots: 4, ..Config::default() });
+    for (rank, queued) in [(0, 4), (2, 3), (3, 5), (4, 4)] {
+        node.call(|tasks, _| tasks.load_of(at(rank), load(1, 1, queued)));
+    }
+    let mut asked = steals(&node.pass_ms(0));
+    asked.sort_unstable_by_key(|(_, most)| *most);
+    let all: u32 = asked.iter().map(|(_, most)| *most).sum();
+    assert_eq!((asked.len(), all), (4, 8), "{asked:?}");
+    assert!(asked.contains(&(3, 3)));
+}
+
+/// Attempts here that took a millisecond each, and as many more that wait.
+fn fast(slots: u32, wait: u16) -> Node {
+    let mut node = Node::with(1, Config { slots, ..Config::default() });
+    let of = |key: u16| Spec { key: TaskKey::Own(key.to_le_bytes().to_vec()), ..spec() };
+    for key in 0..20 + wait {
+        let (task, attempt) = (of(key).id(&NETWORK), attempt(1, 1));
+        node.hear(0, Item::Assign { task, attempt, birth: birth_of(&of(key)) });
+    }
+    for key in 0..20 {
+        node.now.mono = node.now.mono + std::time::Duration::from_millis(1);
+        node.call(|tasks, cx| tasks.executed(cx, of(key).id(&NETWORK), 1, exit(0).into()));
+    }
+    node
+}
+
+#[test]
+fn a_node_whose_tasks_end_at_once_has_a_quarter_of_a_second_at_hand() {
+    let mut node = fast(1, 0);
+    node.pass_ms(0);
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 6_000)));
+    // It would begin 250 by then.
+    let told = node.pass_ms(0);
+    let [(3, most)] = steals(&told)[..] else { panic!("{told:?}") };
+    assert!((200..=250).contains(&most), "{most}");
+    node.hear(3, Item::Yielded { count: most });
+    assert_eq!(steals(&node.pass_ms(0)), [], "no more than that");
+    // Before it stands still there is more.
+    for key in 0..most {
+        let spec = Spec { key: TaskKey::Own((1_000 + key).to_le_bytes().to_vec()), ..spec() };
+        node.hear(0, Item::Assign { task: spec.id(&NETWORK), attempt: attempt(2, 1), birth: birth_of(&spec) });
+    }
+    let mut begun = 0;
+    while steals(&node.pass_ms(1)).is_empty() {
+        let running = node.tasks.executor.attempts.keys().find(|task| node.tasks.executor.is_running(task)).copied();
+        node.call(|tasks, cx| tasks.executed(cx, running.expect("one"), 2, exit(0).into()));
+        begun += 1;
+    }
+    assert!(begun <= most * 3 / 4, "{begun} of {most}");
+}
+
+#[test]
+fn who_gives_all_that_was_asked_for_is_asked_again() {
+    let mut node = Node::new(1);
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 2)));
+    assert_eq!(steals(&node.pass_ms(0)), [(3, 1)]);
+    node.hear(3, Item::Yielded { count: 1 });
+    assert_eq!(steals(&node.pass_ms(0)), [(3, 1)]);
+    node.hear(3, Item::Yielded { count: 1 });
+    node.pass_ms(0);
+    assert!(node.tasks.roster().longest_queue(|_| false).is_some());
+}
+
+/// It need not wait until the others ask.
+#[test]
+fn what_takes_no_time_is_pushed_in_batches() {
+    let mut node = fast(1, 2_000);
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 0, 0)));
+    let pushed = retracted(&node.pass_ms(50)).len();
+    assert!((200..=250).contains(&pushed), "{pushed}");
+    assert_eq!(retracted(&node.pass_ms(50)).len(), 0, "it has enough, as far as is known");
+}
+
+/// Of what may not move there may be any number behind it.
+#[test]
+fn what_may_not_move_hides_nothing_that_may() {
+    let mut node = Node::new(1);
+    let mut specs: Vec<Spec> = vec![numbered(1), numbered(2)];
+    let own = |key: u16| TaskKey::Own(key.to_le_bytes().to_vec());
+    specs.extend((0..3_000).map(|key| Spec { key: own(key), unique: true, ..numbered(0) }));
+    for spec in &specs {
+        node.hear(0, Item::Assign { task: spec.id(&NETWORK), attempt: attempt(1, 1), birth: birth_of(spec) });
+    }
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })), [(0, id(2), 3)]);
 }

@@ -18,8 +18,13 @@ impl World {
     pub(super) fn inspect(&mut self) -> bool {
         let Some(healed) = self.healed else { return false };
         let since = self.at - healed;
-        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), self.busy()];
-        let mut rests = since > LEAST && !self.patrons.is_waiting();
+        // Users go on asking for as long as the world waits for something else, and a node may have to do with what is as
+        // good as new at the very moment that somebody looks (seed 500378).
+        let busy = self.busy();
+        self.busy_since = busy.as_ref().and(self.busy_since.or(Some(self.at)));
+        let mut rests = since > LEAST && !self.patrons.is_waiting() && busy.is_none();
+        let busy = busy.filter(|_| self.busy_since.is_some_and(|then| then + TAKES <= self.at));
+        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), busy];
         if let Some(waits) = self.patrons.waiting(self.at.saturating_sub(OUTCOMES)).filter(|_| since > OUTCOMES) {
             self.fail(Rule::Outcomes, format!("nothing came of {waits}"));
         }

@@ -95,6 +95,8 @@ pub struct World {
     pub(super) faulty: BTreeSet<usize>,
     /// Where the order was at each look at a healed world.
     pub(super) ordered: VecDeque<(u64, Index)>,
+    /// Since when somebody was busy at each look.
+    pub(super) busy_since: Option<u64>,
     /// Of executions, so that no two results are alike.
     pub(super) serial: u64,
     pub(super) healed: Option<u64>,
@@ -159,6 +161,7 @@ impl World {
             writes: 0,
             faulty,
             ordered: VecDeque::new(),
+            busy_since: None,
             serial: 0,
             healed: None,
             effects: Vec::new(),

@@ -162,6 +162,11 @@ pub const FETCHED_NODES: usize = 1024;
 /// A question for so many, with short paths; their depth grows with the logarithm of the state, unless somebody chose
 /// the keys, and then fewer are asked for at once.
 pub const FETCH_BYTES: usize = 64 * 1024;
+/// Nodes that a question names as known: of a state of millions of entries three levels or four.
+pub const FETCH_KNOWN: usize = 8192;
+/// Bytes of a digest by which a known node is named. Whoever makes two nodes of one name costs who fetches one of them a
+/// round trip.
+pub const FETCH_KNOWN_BYTES: usize = 8;
 /// An answer takes no further node above this.
 pub const FETCHED_BYTES: usize = 1024 * 1024;
 /// The proof of a decision: a proposal, 150 bytes for each voter, and the usual path in the state.

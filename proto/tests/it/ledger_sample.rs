@@ -43,7 +43,8 @@ pub fn all() -> Vec<Sample> {
     let nodes = [page(), branch()].map(|node| encode(&node).into());
     let nodes = paths.iter().cloned().zip(nodes).map(|(path, bytes)| FetchedNode { path, bytes }).collect();
     let root = branch().digest();
-    samples.push(sample("ledger-fetch", "ledger-fetch", "ledger_fetch", &FetchNodes { root, paths }));
+    let fetch = FetchNodes { root, paths, levels: 2, known: octets(&[9; 16]) };
+    samples.push(sample("ledger-fetch", "ledger-fetch", "ledger_fetch", &fetch));
     samples.push(sample("ledger-fetched", "ledger-fetched", "ledger_fetched", &FetchedNodes { root, nodes }));
     samples.push(sample("ledger-proof", "ledger-proof", "ledger_proof", &proof()));
     samples.push(sample(

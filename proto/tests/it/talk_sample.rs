@@ -133,7 +133,12 @@ fn agreement() -> Vec<(&'static str, ControlMessage)> {
     };
     let member = Stands { store: StoreId(7), epoch: Epoch(2), replica: Some(replica) };
     let answer = ledger::Answer { index: ledger::Index(300), time: NOW, rows: Vec::new(), more: false };
-    let nodes = ledger::FetchNodes { root: Digest::from_bytes([5; 32]), paths: vec![ledger::NodePath::default()] };
+    let nodes = ledger::FetchNodes {
+        root: Digest::from_bytes([5; 32]),
+        paths: vec![ledger::NodePath::default()],
+        levels: u8::MAX,
+        known: Vec::new().into(),
+    };
     // What a proof looks like, the sample of a bundle shows.
     let certified = ledger::Certified { proof: None, ..ledger_sample::certified() };
     let proposal = ledger::ProposalId(Digest::from_bytes([6; 32]));

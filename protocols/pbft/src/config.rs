@@ -77,6 +77,9 @@ pub struct Config {
     pub acquaintances: usize,
     /// Bytes of requests that one gateway may have waiting. Default 8 MiB.
     pub lane_bytes: usize,
+    /// Bytes of executed batches that are kept at and below the stable checkpoint, for whoever is a little behind it; never
+    /// more than a window of them. Default 16 MiB.
+    pub past_bytes: usize,
     /// Pieces of evidence kept against one member. Default 4: one convicts.
     pub evidence_max: usize,
 }
@@ -114,6 +117,7 @@ impl Default for Config {
             strangers: 16,
             acquaintances: 4096,
             lane_bytes: 8 << 20,
+            past_bytes: 16 << 20,
             evidence_max: 4,
         }
     }

@@ -3,8 +3,7 @@
 use super::{
     Setup,
     fact::Fact,
-    gathered::Gathered,
-    import::Fetching,
+    import::{Fetching, Left},
     keeper::{self, Keeper},
 };
 use mesh_ledger::Map;
@@ -27,8 +26,8 @@ pub struct Seat {
     /// The root that the committee certified for the state that is being fetched.
     target: Option<(Sequence, Digest)>,
     fetching: Option<Fetching>,
-    /// By the fetch before, which came to nothing.
-    gathered: Gathered,
+    /// By the fetch before.
+    left: Left,
     most_bytes: u64,
     /// Why this replica has stopped, beyond what it says itself.
     halted: Option<String>,
@@ -62,7 +61,7 @@ impl Seat {
             keeper: Keeper::new(setup.genesis.clone(), setup.rules),
             target: None,
             fetching: None,
-            gathered: Gathered::default(),
+            left: Left::default(),
             // The limit is on what is added: what is kept about it comes on top.
             most_bytes: setup.rules.state_bytes.saturating_mul(2),
             halted: None,
@@ -274,8 +273,8 @@ impl Seat {
                     return Some(Input::Installed { sequence: summary.sequence, state: Roots::EMPTY });
                 };
                 let base = self.keeper.ledger().snapshot();
-                let (target, gathered) = ((summary.sequence, root), std::mem::take(&mut self.gathered));
-                self.fetching = Some(Fetching::new(now.mono, target, &base, gathered, self.most_bytes));
+                let (target, left) = ((summary.sequence, root), std::mem::take(&mut self.left));
+                self.fetching = Some(Fetching::new(now.mono, target, &base, left, self.most_bytes));
                 self.fetch(now, effects);
                 self.install(effects)
             }
@@ -359,12 +358,14 @@ impl Seat {
         if let Some(fetching) = self.fetching.take_if(|fetching| fetching.is_fruitless()) {
             // The replica aims at what they have now, of which most is the same.
             let sequence = fetching.sequence;
-            self.gathered = fetching.into_gathered();
+            self.left = fetching.give_up();
             return Some(Input::Installed { sequence, state: Roots::EMPTY });
         }
         let fetching = self.fetching.take_if(|fetching| fetching.is_complete())?;
         let sequence = fetching.sequence;
-        let state = match fetching.finish() {
+        let (state, left) = fetching.finish();
+        self.left = left;
+        let state = match state {
             Ok(map) => {
                 let root = map.root();
                 effects.push(SeatEffect::Persist(Fact::StateDropped));

@@ -44,6 +44,9 @@ pub struct Council {
     pub sum_up_ms: u64,
     /// What is being summed up, and when that is done.
     summing: Vec<(u64, usize, Input)>,
+    /// Nodes that are far from all others, and how long a message takes there and from there.
+    pub far: BTreeMap<usize, u64>,
+    underway: Vec<(u64, usize, NodeId, Message)>,
     now: u64,
 }
 
@@ -92,6 +95,8 @@ impl Council {
             refused: 0,
             sum_up_ms: 0,
             summing: Vec::new(),
+            far: BTreeMap::new(),
+            underway: Vec::new(),
             now: 0,
         };
         council.nodes = (0..n).map(|_| None).collect();
@@ -116,7 +121,7 @@ impl Council {
     }
 
     fn store(&self, at: usize) -> StoreId {
-        self.disks[at].store_id.unwrap_or(StoreId(at as u64))
+        self.disks.get(at).and_then(|disk| disk.store_id).unwrap_or(StoreId(at as u64))
     }
 
     fn member(&self, at: usize) -> Member {
@@ -172,6 +177,12 @@ impl Council {
                 self.inboxes[other].push(Input::Up { node: node(at), store: ours });
             }
         }
+    }
+
+    /// The entry of a node comes to all; it need not be of this world.
+    pub fn introduce(&mut self, at: usize) {
+        let member = self.member(at);
+        self.inboxes.iter_mut().for_each(|inbox| inbox.push(Input::Member(member.clone())));
     }
 
     /// Its disk, too: it comes back with another.
@@ -244,6 +255,8 @@ impl Council {
     pub fn run(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now += 1;
+            let due = self.underway.extract_if(.., |(due, ..)| *due <= self.now).collect::<Vec<_>>();
+            due.into_iter().for_each(|(_, to, from, message)| self.arrive(to, from, message));
             (0..self.nodes.len()).for_each(|at| self.step(at));
         }
     }
@@ -288,6 +301,17 @@ impl Council {
         effects.into_iter().for_each(|effect| self.carry_out(at, effect));
     }
 
+    fn arrive(&mut self, to: usize, from: NodeId, message: Message) {
+        if self.nodes[to].is_none() {
+            return;
+        }
+        match message {
+            Message::Task(frame) => self.inboxes[to].push(Input::Task { from, frame }),
+            Message::Control(message) => self.inboxes[to].push(Input::Control { from, message }),
+            Message::Consensus(message) => self.frames[to].push((from, pbft::Message::encode(&message))),
+        }
+    }
+
     fn carry_out(&mut self, at: usize, effect: Effect) {
         match effect {
             Effect::Persist(fact) => {
@@ -299,14 +323,10 @@ impl Council {
                 let Some(to) = (0..self.nodes.len()).find(|n| node(*n) == to) else {
                     return assert!(matches!(message, Message::Consensus(_)), "{to} is not of this world");
                 };
-                if self.nodes[to].is_none() {
-                    return;
-                }
-                let from = node(at);
-                match message {
-                    Message::Task(frame) => self.inboxes[to].push(Input::Task { from, frame }),
-                    Message::Control(message) => self.inboxes[to].push(Input::Control { from, message }),
-                    Message::Consensus(message) => self.frames[to].push((from, pbft::Message::encode(&message))),
+                let far = [at, to].into_iter().filter_map(|node| self.far.get(&node)).max();
+                match far.copied() {
+                    Some(ms) => self.underway.push((self.now + ms, to, node(at), message)),
+                    None => self.arrive(to, node(at), message),
                 }
             }
             Effect::Answer { request, answers, .. } => {

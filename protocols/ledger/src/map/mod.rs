@@ -8,11 +8,13 @@
 mod changes;
 mod export;
 mod import;
+mod known;
 mod node;
 mod page;
 
 pub use changes::Changes;
 pub use import::{Import, ImportError};
+pub use known::mark;
 
 use mesh_proto::{id::Digest, ledger::Entry};
 use node::Node;

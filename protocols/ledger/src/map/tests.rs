@@ -1,5 +1,8 @@
 use super::*;
-use mesh_proto::ledger::{InclusionError, NodeError, NodePath};
+use mesh_proto::{
+    ledger::{FetchNodes, FetchedNode, FetchedNodes, InclusionError, NodeError, NodePath},
+    limits,
+};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
@@ -251,9 +254,10 @@ fn one_bad_node_of_an_answer_is_refused_and_the_others_taken() {
     for n in 0..500u32 {
         map.put(format!("key/{n:05}").as_bytes(), &[&n.to_le_bytes()]);
     }
+    let alone = |question| FetchNodes { levels: 0, ..question };
     let mut import = Import::new(map.root(), &Map::new(), u64::MAX);
-    import.take_all(&map.fetched(&import.wanted(1, 0))).unwrap();
-    let wanted = import.wanted(9, 0);
+    import.take_all(&map.fetched(&alone(import.wanted(1, 0)))).unwrap();
+    let wanted = alone(import.wanted(9, 0));
     let mut fetched = map.fetched(&wanted);
     assert!(fetched.nodes.len() > 2);
     fetched.nodes[1].bytes = fetched.nodes[0].bytes.clone();
@@ -292,4 +296,115 @@ fn a_child_that_is_not_as_its_branch_says_is_refused() {
         import.take(path, &mesh_proto::codec::encode(page)).unwrap();
     }
     assert_eq!(import.finish().map(|_| ()), Err(ImportError::OtherRoot));
+}
+
+/// Scattered over the whole of it, as keys of users are.
+fn scattered(n: u32) -> [u8; 8] {
+    u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+}
+
+/// 20,000 entries; and as many, of which a few are others, some more and some less.
+fn before_and_after() -> (Map, Map) {
+    let before = Map::from_entries((0..20_000).map(|n| Entry::new(&scattered(n), &[&[7; 100]])).collect());
+    let mut after = before.clone();
+    for n in 0..20 {
+        after.put(&scattered(n * 997), &[&[8; 100]]);
+        after.put(&scattered(20_000 + n), &[&[8; 100]]);
+        assert!(after.remove(&scattered(n * 31 + 1)));
+    }
+    (before, after)
+}
+
+/// Asks until all is there: how many questions, and how many nodes came.
+fn ask_for(map: &Map, base: &Map) -> (usize, usize) {
+    let mut import = Import::new(map.root(), base, u64::MAX);
+    let (mut questions, mut came) = (0, 0);
+    while !import.is_complete() {
+        let question = import.wanted(limits::FETCHED_NODES, 0);
+        let fetched = map.fetched(&question);
+        came += fetched.nodes.len();
+        assert_eq!(import.take_all(&fetched), Ok(fetched.nodes.len()), "nothing comes that is not missing");
+        questions += 1;
+    }
+    assert_eq!(import.finish().unwrap().root(), map.root());
+    (questions, came)
+}
+
+#[test]
+fn what_differs_comes_with_one_answer() {
+    let (before, after) = before_and_after();
+    let (questions, came) = ask_for(&after, &before);
+    // Of 60 entries that differ, and of branches above.
+    assert!(questions == 1 && came < 60 * 4, "{questions} questions, {came} nodes");
+    let (questions, came) = ask_for(&after, &Map::new());
+    assert!(questions <= came.div_ceil(limits::FETCHED_NODES) + 1, "{questions} questions, {came} nodes");
+}
+
+/// A branch above, or one that is gone, is in another depth than what was in its place.
+#[test]
+fn what_moved_in_the_tree_is_known_all_the_same() {
+    let (one, _) = before_and_after();
+    let mut other = one.clone();
+    (0..40u32).for_each(|n| other.put(&[&[0xff; 40][..], &scattered(n)].concat(), &[&[8; 100]]));
+    other.put(b"\0\0\0\0\0", &[b"a key that parts at once"]);
+    for (before, after) in [(&one, &other), (&other, &one)] {
+        let (questions, came) = ask_for(after, before);
+        assert!(questions <= 2 && came < 40, "{questions} questions, {came} nodes");
+    }
+}
+
+/// What a base of more nodes than a question can name has, is not sent either: then fewer levels are asked for at once.
+#[test]
+fn a_large_base_is_named_level_by_level() {
+    let entries = (0..200_000).map(|n| Entry::new(&scattered(n), &[&[7; 200]]));
+    let before = Map::from_entries(entries.collect());
+    let mut after = before.clone();
+    (0..20).for_each(|n| after.put(&scattered(n * 9_973), &[&[8; 200]]));
+    let first = Import::new(after.root(), &before, u64::MAX).wanted(1, 0);
+    assert!(first.levels < u8::MAX, "{} nodes named", first.known.len() / limits::FETCH_KNOWN_BYTES);
+    let (questions, came) = ask_for(&after, &before);
+    assert!(questions <= 3 && came < 20 * 8, "{questions} questions, {came} nodes");
+}
+
+/// Whatever a question says, an answer has no more than it may.
+#[test]
+fn an_answer_with_all_that_is_below_is_bounded_too() {
+    let (map, _) = before_and_after();
+    let paths = vec![NodePath::default(); limits::FETCHED_NODES];
+    let known = vec![0xa5; limits::FETCH_KNOWN * limits::FETCH_KNOWN_BYTES + 3].into();
+    let mut fetch = FetchNodes { root: map.root(), paths, levels: u8::MAX, known };
+    assert_eq!(map.fetched(&fetch).nodes.len(), limits::FETCHED_NODES);
+    fetch.paths.truncate(1);
+    let fetched = map.fetched(&fetch);
+    assert_eq!(fetched.nodes.len(), limits::FETCHED_NODES);
+    let is_behind_its_parent = |(at, node): (usize, &FetchedNode)| {
+        let path = &node.path.0;
+        path.is_empty() || fetched.nodes[..at].iter().any(|before| *before.path.0 == path[..path.len() - 1])
+    };
+    assert!(fetched.nodes.iter().enumerate().all(is_behind_its_parent));
+    fetch.levels = 0;
+    assert_eq!(map.fetched(&fetch).nodes.len(), 1);
+}
+
+/// What a full answer would have had, and what nobody promised.
+#[test]
+fn what_an_answer_keeps_back_is_seen() {
+    let (before, after) = before_and_after();
+    let fresh = || Import::new(after.root(), &before, u64::MAX);
+    let question = fresh().wanted(1, 0);
+    let fetched = after.fetched(&question);
+    let lacks = |upto: usize| {
+        let mut import = fresh();
+        let part = FetchedNodes { root: fetched.root, nodes: fetched.nodes[..upto].to_vec() };
+        import.take_all(&part).unwrap();
+        import.lacks(&question, &part)
+    };
+    assert!((0..fetched.nodes.len()).all(lacks));
+    assert!(!lacks(fetched.nodes.len()));
+    // Levels that were not asked for are nobody's fault.
+    let mut import = fresh();
+    let shallow = FetchNodes { levels: 0, ..question };
+    let fetched = after.fetched(&shallow);
+    import.take_all(&fetched).unwrap();
+    assert!(!import.lacks(&shallow, &fetched) && !import.is_complete());
 }

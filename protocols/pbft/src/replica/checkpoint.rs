@@ -143,6 +143,7 @@ impl Replica {
         }
         let epoch = self.durable.config.epoch;
         self.keep_pinned(turn.now.mono);
+        self.keep_past(sequence);
         self.persist(turn, Fact::Stable { certificate });
         self.counters.stable += 1;
         self.event(turn, Event::StableAt(sequence));

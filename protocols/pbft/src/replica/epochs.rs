@@ -17,6 +17,8 @@ impl Replica {
         self.id = config.replica_of(&self.me);
         self.quorums = Quorums::of(config.members.len());
         self.slots.clear();
+        // Nobody takes a certificate of another epoch than its own.
+        self.past.clear();
         self.checkpoint_votes.clear();
         self.changes.clear();
         self.pending_views.clear();

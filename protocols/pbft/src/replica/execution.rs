@@ -38,9 +38,11 @@ impl Replica {
             let Some(decided) = self.slots.get(&next).and_then(|slot| slot.decided.clone()) else { break };
             let Some(batch) = self.batch(next, &decided.digest) else {
                 self.want_batch(turn, next, decided.digest);
+                self.want_behind(turn, next);
                 break;
             };
             if self.bodies(turn, next, &decided.digest, &batch).is_none() {
+                self.want_behind(turn, next);
                 break;
             }
             self.issue(turn, next, &batch);

@@ -45,6 +45,10 @@ impl Stash {
         self.bodies.get(digest).map(|(body, _)| body)
     }
 
+    pub fn has_of(&self, gateway: &NodeId) -> bool {
+        self.bodies.values().any(|(body, _)| body.request.gateway == *gateway)
+    }
+
     pub fn forget(&mut self, low: Sequence) {
         self.bodies.retain(|_, (_, sequence)| *sequence > low);
     }
@@ -96,6 +100,20 @@ impl Wants {
 }
 
 impl Replica {
+    /// What is missing of the decided batches behind one that is not there: whoever fetches them one by one is behind for as
+    /// long as others execute more than one in a round trip.
+    pub(super) fn want_behind(&mut self, turn: &Turn<'_>, sequence: Sequence) {
+        let behind = self.slots.range(sequence.next()..).take(self.config.answer_slots as usize);
+        let unwanted = behind.filter(|(sequence, _)| !self.wants.slots.contains_key(*sequence));
+        let decided = unwanted.filter_map(|(sequence, slot)| Some((*sequence, slot.decided.as_ref()?.digest)));
+        for (sequence, digest) in decided.collect::<Vec<_>>() {
+            match self.batch(sequence, &digest) {
+                Some(batch) => drop(self.bodies(turn, sequence, &digest, &batch)),
+                None => self.want_batch(turn, sequence, digest),
+            }
+        }
+    }
+
     /// The bodies of a batch that are not on the disk, and the bytes of all of them; `None` if some are not here, which
     /// are then wanted.
     pub(super) fn bodies(

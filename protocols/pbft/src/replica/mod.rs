@@ -12,6 +12,7 @@ mod fetch;
 mod invariants;
 mod new_view;
 mod pace;
+mod past;
 mod pins;
 mod primary;
 mod requests;
@@ -44,6 +45,7 @@ use mesh_proto::{
 };
 use new_view::PendingView;
 use pace::Pace;
+use past::Past;
 use pins::Pins;
 use slot::Slot;
 use sources::Sources;
@@ -123,6 +125,7 @@ pub struct Replica {
     transfer: Option<Transfer>,
     sources: Sources,
     pins: Pins,
+    past: Past,
     last_status: Mono,
     /// Others should hear soon where this replica stands.
     is_status_urgent: bool,
@@ -200,6 +203,7 @@ impl Replica {
             transfer: None,
             sources: Sources::default(),
             pins: Pins::default(),
+            past: Past::default(),
             last_status: Mono::default(),
             is_status_urgent: false,
             answered: BTreeMap::new(),
@@ -274,6 +278,11 @@ impl Replica {
             halted: self.halted.clone(),
             config,
         }
+    }
+
+    /// Whether a request of this gateway waits here, for which it may matter that the caller knows it.
+    pub fn holds_of(&self, gateway: &NodeId) -> bool {
+        self.pool.waiting_of(gateway).next().is_some() || self.stash.has_of(gateway)
     }
 
     /// A request that the facts of this replica hold.

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, time::Duration};
 /// [`Config::pin_most`](crate::Config::pin_most) goes behind the others: some that go on asking hold none for ever.
 const STRANGERS: usize = 4;
 
-/// The state of the stable checkpoint, once somebody has asked for it, and past ones.
+/// The state of the stable checkpoint, once somebody has asked for it, the one before it, and past ones.
 #[derive(Debug, Default)]
 pub struct Pins {
     states: BTreeMap<Sequence, Pin>,
@@ -77,12 +77,20 @@ impl Replica {
         self.pins.states.get_mut(&sequence).ok_or(Rejection::Unasked)
     }
 
-    /// The stable checkpoint moves on: what is being fetched stays for a while.
+    /// The stable checkpoint moves on: what is being fetched stays for a while; and the state that was stable until now stays
+    /// until the next one is, whether it is fetched or not. Who asks for it heard of it before this replica moved on, and
+    /// where a checkpoint comes in less than two round trips would ask too late each time.
     pub(super) fn keep_pinned(&mut self, now: Mono) {
+        let last = self.durable.stable.as_ref().map(|stable| stable.summary.sequence);
+        let held = last.and_then(|last| Some((last, self.durable.checkpoints.get(&last)?)));
         let Pins { states, readers } = &mut self.pins;
+        if let Some((last, held)) = held {
+            states.entry(last).or_insert_with(|| Pin { table: held.table.clone(), tree: None, left: None });
+        }
         readers.retain(|_, reader| reader.until > now);
         let is_read = |sequence: &Sequence| readers.values().any(|reader| reader.sequence == *sequence);
-        states.retain(|sequence, pin| is_read(sequence) && !pin.is_over(now, self.config.pin_most));
+        let stays = |sequence: &Sequence| last == Some(*sequence) || is_read(sequence);
+        states.retain(|sequence, pin| stays(sequence) && !pin.is_over(now, self.config.pin_most));
         states.values_mut().for_each(|pin| pin.left = pin.left.or(Some(now)));
     }
 

@@ -31,7 +31,7 @@ impl Replica {
     fn requests_for(&self, digests: &[Digest]) -> Option<Message> {
         let (mut found, mut bytes): (Vec<Arc<Request>>, usize) = (Vec::new(), 0);
         for digest in digests {
-            let kept = self.durable.bodies.get(digest).map(|kept| &kept.value);
+            let kept = self.durable.bodies.get(digest).map(|kept| &kept.value).or_else(|| self.past.body(digest));
             let Some(request) = kept.or_else(|| self.pool.get(digest).map(|body| &body.request)) else { continue };
             bytes += request.operations.as_bytes().len() + 256;
             found.push(Arc::clone(request));

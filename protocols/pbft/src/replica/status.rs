@@ -153,7 +153,10 @@ impl Replica {
         let most = self.config.answer_slots as usize;
         let epoch = self.durable.config.epoch;
         let mut decided = Vec::new();
-        for (sequence, slot) in self.slots.range(above.next()..).take(most) {
+        for (certificate, batch) in self.past.above(above).take(most) {
+            decided.push(Decided { epoch, certificate: Arc::clone(certificate), batch: Arc::clone(batch) });
+        }
+        for (sequence, slot) in self.slots.range(above.next()..).take(most - decided.len()) {
             let Some(certificate) = &slot.decided else { continue };
             if let Some(batch) = self.batch(*sequence, &certificate.digest) {
                 decided.push(Decided { epoch, certificate: Arc::clone(certificate), batch });

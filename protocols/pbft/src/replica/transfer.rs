@@ -182,6 +182,7 @@ impl Replica {
         }
         let epoch = self.durable.config.epoch;
         self.keep_pinned(turn.now.mono);
+        self.past.clear();
         let clients = transfer.clients.into_values().collect();
         self.persist(turn, Fact::Installed { certificate: transfer.target, clients });
         self.counters.installed += 1;

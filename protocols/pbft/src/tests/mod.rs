@@ -10,6 +10,7 @@ mod epochs;
 mod evidence;
 mod histories;
 mod limits;
+mod past;
 mod plans;
 mod rot;
 mod sources;

@@ -68,7 +68,7 @@ fn a_fetch_goes_on_from_what_the_one_before_it_has() {
     let mut state = Map::from_entries((0..20_000u32).map(|n| Entry::new(&n.to_le_bytes(), &[&[7; 200]])).collect());
     let mut seat = seat();
     let effects = install(&mut seat, at(0), 128, &state);
-    let first = answer(&mut seat, at(0), effects, &state, 4);
+    let first = answer(&mut seat, at(0), effects, &state, 1);
     assert!(first > 500 && !seat.fetching.as_ref().unwrap().is_complete(), "{first} nodes");
     // From now on nobody answers.
     for seconds in 1..60 {

@@ -416,7 +416,11 @@ impl Coordinator {
                         tasks.member(cx, member.node, store, member.holds_tasks());
                         tasks.has(member.node, &member.capabilities);
                     });
+                    let entered = Some(member.node).filter(|node| self.is_of_network(node));
                     self.keep(member, effects);
+                    if let Some(node) = entered {
+                        self.with_agreement(effects, |agreement, asked| agreement.entered(now, node, asked));
+                    }
                 }
                 Asked::Outdated { incarnation } => effects.push(Effect::Speak { above: incarnation }),
                 Asked::Compare(node) => self.compare_with(node),

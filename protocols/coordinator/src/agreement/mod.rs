@@ -310,6 +310,15 @@ impl Agreement {
         self.refresh(now, asked);
     }
 
+    /// A node's entry has come: it is of the network. What it asks for as a gateway may have come before, and wait for that
+    /// here; of others the replica is told with what they ask for, so that it remembers gateways and not all members.
+    pub fn entered(&mut self, now: Now, node: NodeId, asked: &mut Vec<Asked>) {
+        if self.seat.as_ref().is_some_and(|seat| seat.replica.holds_of(&node)) {
+            self.with_seat(now, asked, |seat, effects| seat.know(now, node, effects));
+            self.refresh(now, asked);
+        }
+    }
+
     /// Signatures in operations were checked that are to be executed here, or may be.
     pub fn judged(&mut self, verdicts: &[Verdict]) {
         let keeper = match &mut self.port {

@@ -60,3 +60,20 @@ fn a_primary_serves_nodes_of_the_network_that_reach_it_alone() {
     assert!(ran > Sequence::ZERO && (0..4).all(|at| standing(&council, at).executed == ran), "executed by all");
     assert!(reach(&mut council, 100..100 + many) > View::ZERO);
 }
+
+/// Checklist item 22: an entry may come later than what its node asks for.
+#[test]
+fn whose_entry_comes_later_than_its_request_is_no_stranger() {
+    let many = Config::default().strangers as usize + 1;
+    let gateways = 100..100 + many;
+    let mut council = Council::new(4, 4);
+    let primary = primary(&council);
+    gateways.clone().for_each(|gateway| say(&mut council, gateway, gateway, primary));
+    council.run(100);
+    let ran = |council: &Council| (0..4).map(|at| standing(council, at).executed).min().unwrap();
+    let before = ran(&council);
+    gateways.for_each(|gateway| council.introduce(gateway));
+    council.run(2_000);
+    assert!((0..4).all(|at| standing(&council, at).view == View::ZERO));
+    assert!(ran(&council) > before, "the last of them waited for that");
+}

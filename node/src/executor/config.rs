@@ -65,24 +65,28 @@ pub struct ExecConfig {
 impl ExecConfig {
     #[must_use]
     pub fn new(allowed: Allowed) -> Self {
-        let own = if cfg!(target_os = "linux") {
-            Some(PathBuf::from("/proc/self/exe"))
-        } else {
-            std::env::current_exe().ok()
-        };
         Self {
             allowed,
             limits: Limits::default(),
             lease: Duration::from_secs(10),
             grace: Duration::from_secs(2),
             path: std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into()),
-            guard: own.unwrap_or_else(|| PathBuf::from("meshd")),
+            guard: own_program(),
             level: Level::best(),
             fenced: true,
             writable: Vec::new(),
             hidden: Vec::new(),
         }
     }
+}
+
+/// This binary, by a name that stays right when the file is replaced under a running node.
+pub(super) fn own_program() -> PathBuf {
+    let own = match cfg!(target_os = "linux") {
+        true => Some(PathBuf::from("/proc/self/exe")),
+        false => std::env::current_exe().ok(),
+    };
+    own.unwrap_or_else(|| PathBuf::from("meshd"))
 }
 
 /// The operator must change something.

@@ -4,7 +4,7 @@
 //!  brain ──run(Run)──► Executors ──► Builtins: echo, sha256 end inside the call; sleep is a timer
 //!        ◄──events───            └─► Exec ──socket──► guard (slot 0) ──► command and all it starts
 //!                         │               └─socket──► guard (slot 1) ──► …
-//!                         ├─► Wasm ──► a thread a slot, inside this process
+//!                         ├─► Wasm ──► a thread a slot, inside this process; compiled by a process of their own
 //!                         └─► Workers ◄──HTTP── programs that attached themselves
 //! ```
 //!
@@ -43,5 +43,8 @@ pub use outcome::{Containment, Failure, Level, OutDir, Outcome, Output, Status};
 pub use pool::{Executor, ExecutorEvent, Executors, RunError};
 pub use run::{Fixed, Limits, Program, Run, Source, check_command, check_variables};
 pub(crate) use wasm::Alone;
-pub use wasm::{BUILT_IN as WASM_BUILT_IN, CAPABILITY as WASM_CAPABILITY, WasmConfig, WasmMetrics, requiring_wasm};
+pub use wasm::{
+    BUILT_IN as WASM_BUILT_IN, CAPABILITY as WASM_CAPABILITY, Compilation, Compiler, WasmConfig, WasmMetrics,
+    requiring_wasm,
+};
 pub use worker::{WorkerMetrics, Workers, WorkersConfig};

@@ -171,6 +171,10 @@ pub enum Failure {
     NotAProgram { why: String },
     #[error("a program of {bytes} bytes, above this node's limit of {limit} (`wasm.module`)")]
     ProgramTooLarge { bytes: u64, limit: u64 },
+    #[error("compiling it takes more than {limit} bytes of memory, this node's limit (`wasm.compiler_memory`)")]
+    CompilerMemory { limit: u64 },
+    #[error("compiling it takes more than {limit_s} s of processor time, this node's limit (`wasm.compiler_time`)")]
+    CompilerTime { limit_s: u64 },
     #[error("trap: {what}")]
     Trap { what: String },
     #[error("used more than {limit_s} s of processor time")]

@@ -7,7 +7,7 @@ use crate::{
     brain::{BrainHandle, LogState, clock},
     config::{Config, Entry, Loaded},
     directory,
-    executor::{Allowed, ExecConfig, ExecutorConfig, Limits, WasmConfig, WorkersConfig},
+    executor::{Allowed, Compilation, ExecConfig, ExecutorConfig, Limits, WasmConfig, WorkersConfig},
     identity::{DataDir, Identity, Peers},
     log::LogConfig,
     network,
@@ -222,7 +222,16 @@ fn wasm_config(config: &Config) -> WasmConfig {
         cpu_seconds: section.cpu_time.map(|time| time.get().as_secs()),
         ..default.limits
     };
-    WasmConfig { limits, module_bytes: section.module.bytes(), cache_bytes: section.cache.bytes() }
+    WasmConfig {
+        limits,
+        module_bytes: section.module.bytes(),
+        compilation: Compilation {
+            memory_bytes: section.compiler_memory.bytes(),
+            cpu_seconds: section.compiler_time.get().as_secs(),
+        },
+        cache_bytes: section.cache.bytes(),
+        ..default
+    }
 }
 
 /// One that is there: a guard that misses it could start no command.
@@ -310,7 +319,8 @@ mod tests {
                     [raft]\nheartbeat = \"1s\"\nelection_min = \"2s\"\nelection_max = \"3s\"\nsnapshot_bytes = \"1GiB\"\n\
                     snapshot_entries = 5000\nkept_log = \"0B\"\ninstall_timeout = \"10m\"\n\
                     [tasks]\nplace_timeout = \"500ms\"\nrepair_delay = \"2m\"\npoison_limit = 7\n\
-                    [blob]\nsilent_keep = \"2d\"\nwarm = \"0s\"\npartial_keep = \"5m\"";
+                    [blob]\nsilent_keep = \"2d\"\nwarm = \"0s\"\npartial_keep = \"5m\"\n\
+                    [wasm]\ncompiler_memory = \"200MiB\"\ncompiler_time = \"7s\"";
         let file = Some(FileSource { path: "meshd.toml".into(), text: text.into() });
         let config = load(&Sources { file, ..Sources::default() }).unwrap().config;
         let (members, tasks, blobs) = (membership_config(&config), tasks_config(&config), blob_config(&config));
@@ -321,6 +331,8 @@ mod tests {
         assert_eq!((raft.snapshot_after, raft.kept_bytes, raft.install), ((1 << 30, 5_000), 0, seconds(600)));
         assert_eq!((tasks.place_timeout, tasks.repair_delay), (Duration::from_millis(500), seconds(120)));
         assert_eq!(tasks.poison_limit, 7);
+        let compilation = Compilation { memory_bytes: 200 << 20, cpu_seconds: 7 };
+        assert_eq!(wasm_config(&config).compilation, compilation);
         assert_eq!((blobs.silent_keep, blobs.warm, blobs.partial_keep), (seconds(172_800), seconds(0), seconds(300)));
     }
 }

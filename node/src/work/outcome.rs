@@ -53,9 +53,11 @@ pub fn outcome(ran: &Ran, stdout: Payload, stderr: Payload, files: Vec<(String, 
 fn kind(failure: &Failure) -> FailureKind {
     match failure {
         Failure::NotAllowed { .. } => FailureKind::NotAllowed,
-        Failure::ProgramMissing { .. } | Failure::NotExecutable { .. } | Failure::ProgramTooLarge { .. } => {
-            FailureKind::CannotStart
-        }
+        Failure::ProgramMissing { .. }
+        | Failure::NotExecutable { .. }
+        | Failure::ProgramTooLarge { .. }
+        | Failure::CompilerMemory { .. }
+        | Failure::CompilerTime { .. } => FailureKind::CannotStart,
         Failure::BadPath { .. }
         | Failure::TooManyFiles { .. }
         | Failure::TooLong { .. }
@@ -101,8 +103,13 @@ mod tests {
             assert_eq!(kind(&failure), FailureKind::BadTask, "{failure}");
             assert!(!kind(&failure).is_worth_another_node(), "{failure}");
         }
-        let too_large = Failure::ProgramTooLarge { bytes: 2, limit: 1 };
-        assert!(kind(&too_large).is_worth_another_node(), "another node may take larger ones");
+        for above in [
+            Failure::ProgramTooLarge { bytes: 2, limit: 1 },
+            Failure::CompilerMemory { limit: 1 },
+            Failure::CompilerTime { limit_s: 1 },
+        ] {
+            assert!(kind(&above).is_worth_another_node(), "another node may take larger ones: {above}");
+        }
         let missing = Failure::ProgramMissing { program: "/bin/x".into() };
         assert!(kind(&missing).is_worth_another_node(), "another node may have it");
     }

@@ -17,14 +17,19 @@ pub struct Wasm {
     pub cpu_time: Option<Span>,
     /// The largest program that is compiled. Default: 64 MiB.
     pub module: Size,
+    /// Memory of the process that compiles one. Default: 1 GiB.
+    pub compiler_memory: Size,
+    /// Processor time of one compilation, in whole seconds. Default: 60 s.
+    pub compiler_time: Span,
     /// Compiled programs that are kept in memory. Default: 256 MiB.
     pub cache: Size,
 }
 
 impl Default for Wasm {
     fn default() -> Self {
-        let [memory, module, cache] = [1024, 64, 256].map(Size::from_mib);
-        Self { enabled: true, memory, cpu_time: None, module, cache }
+        let [memory, module, compiler_memory, cache] = [1024, 64, 1024, 256].map(Size::from_mib);
+        let compiler_time = Span::from_secs(60);
+        Self { enabled: true, memory, cpu_time: None, module, compiler_memory, compiler_time, cache }
     }
 }
 
@@ -34,11 +39,17 @@ const LEAST_MEMORY: Size = Size::from_bytes(64 << 10);
 const LEAST_MODULE: Size = Size::from_bytes(64 << 10);
 /// It is read as a whole, and a compiler needs many times as much.
 const MOST_MODULE: Size = Size::from_mib(1024);
+/// Its stack, and what the smallest program takes.
+const LEAST_COMPILER: Size = Size::from_mib(64);
+/// Longer nobody waits for a program.
+const COMPILER_TIME: (Span, Span) = (Span::from_secs(1), Span::from_secs(3600));
 
 impl Section for Wasm {
     fn check(&self, report: &mut Report<'_>) {
         report.within("memory", self.memory, LEAST_MEMORY, Size::from_bytes(u64::MAX));
         report.within("module", self.module, LEAST_MODULE, MOST_MODULE);
+        report.within("compiler_memory", self.compiler_memory, LEAST_COMPILER, Size::from_bytes(u64::MAX));
+        report.within("compiler_time", self.compiler_time, COMPILER_TIME.0, COMPILER_TIME.1);
         if let Some(cpu_time) = self.cpu_time
             && cpu_time.get().as_secs() == 0
         {

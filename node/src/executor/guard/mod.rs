@@ -41,13 +41,17 @@ pub(super) const WRITABLE: &str = "write=";
 pub(super) const HIDDEN: &str = "hide=";
 
 /// To be called at the very start of `main`, before threads, runtimes and argument parsing. `Some(code)`: this process
-/// was started as a guard and is done; exit with `code`. `None`: go on as usual.
+/// was started as a guard, or as a compiler, and is done; exit with `code`. `None`: go on as usual.
 #[must_use]
 pub fn guard_main() -> Option<i32> {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next()?;
     if first == lock::LOCK_ARGUMENT {
         return Some(lock::run(arguments));
+    }
+    #[cfg(feature = "wasm")]
+    if first == super::wasm::COMPILER_ARGUMENT {
+        return Some(super::wasm::compiler::serve());
     }
     if first != GUARD_ARGUMENT {
         return None;

@@ -1,9 +1,10 @@
 //! A program by its engine, with nothing of a node around it: what a mesh that runs it is measured against.
 
-use super::engine::{Compiled, Engines};
+use super::engine::{self, Compiled, Engines};
 use super::limiter::Tally;
 use super::sandbox;
 use super::streams::Tap;
+use crate::executor::outcome::Failure;
 use crate::executor::protocol::Kept;
 use crate::executor::run::{Limits, Program, Run, Source};
 use mesh_proto::id::{BlobId, TaskId};
@@ -24,8 +25,11 @@ const OUTPUT: u64 = 1 << 20;
 
 impl Alone {
     pub fn compile(module: &[u8]) -> io::Result<Self> {
+        let other = |failure: Failure| io::Error::other(failure.to_string());
         let engines = Engines::new().map_err(|error| io::Error::other(error.to_string()))?;
-        let program = engines.compile(module, false).map_err(|failure| io::Error::other(failure.to_string()))?;
+        // Who measures a program trusts it with the memory of the measurement.
+        let code = engine::compile(module, false).map_err(other)?.ok_or(io::ErrorKind::OutOfMemory)?;
+        let program = engines.load(&code, false).map_err(other)?;
         Ok(Self { program, runtime: Builder::new_current_thread().enable_all().build()? })
     }
 

@@ -1,12 +1,11 @@
 //! Compiled programs, each made once for all that wait for it.
 
+use super::compiler::Compilers;
 use super::engine::{Compiled, Engines};
 use super::metrics::WasmMetrics;
-use crate::executor::input::open_regular;
 use crate::executor::outcome::Failure;
 use mesh_proto::id::BlobId;
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,10 +22,10 @@ pub struct Cache(Arc<Shared>);
 
 struct Shared {
     engines: Arc<Engines>,
+    compilers: Compilers,
     metrics: WasmMetrics,
-    module_bytes: u64,
     cache_bytes: u64,
-    /// Compilations at a time. One that nobody waits for any more goes on, as nothing can stop it, and holds others up.
+    /// Compilations at a time. One that nobody waits for any more goes on within its limits, as more of its kind may come.
     turns: Arc<Semaphore>,
     held: Mutex<Held>,
 }
@@ -51,8 +50,6 @@ enum Entry {
 
 /// Of an entry, for what is counted: keys, names, a failure.
 const ENTRY_BYTES: u64 = 4 << 10;
-/// The compiler goes deep into what nests deep.
-const COMPILER_STACK: usize = 16 << 20;
 
 enum Turn {
     Made(Made),
@@ -63,13 +60,18 @@ enum Turn {
 impl Cache {
     pub fn new(
         engines: Arc<Engines>,
+        compilers: Compilers,
         metrics: WasmMetrics,
-        module_bytes: u64,
         cache_bytes: u64,
         at_once: usize,
     ) -> Self {
         let turns = Arc::new(Semaphore::new(at_once));
-        Self(Arc::new(Shared { engines, metrics, module_bytes, cache_bytes, turns, held: Mutex::default() }))
+        Self(Arc::new(Shared { engines, compilers, metrics, cache_bytes, turns, held: Mutex::default() }))
+    }
+
+    /// Ends what is being compiled; nothing more is.
+    pub fn close(&self) {
+        self.0.compilers.close();
     }
 
     /// The program of this key, which is in the file. May be dropped at any point.
@@ -144,13 +146,12 @@ impl Shared {
         permit: OwnedSemaphorePermit,
     ) -> std::io::Result<()> {
         let shared = Arc::clone(self);
-        let thread = std::thread::Builder::new().name("wasm-compiler".into()).stack_size(COMPILER_STACK);
-        thread.spawn(move || {
-            // A compiler that panics over a program must not take the slots of those that wait with it.
+        std::thread::Builder::new().name("wasm-compiler".into()).spawn(move || {
+            // What panics over a program must not take the slots of those that wait with it.
             let made = std::panic::catch_unwind(AssertUnwindSafe(|| shared.make(key, &file)));
             let made = made.unwrap_or_else(|_| {
-                tracing::error!(program = %key.0, "the compiler panicked over a program");
-                Err(Failure::NotAProgram { why: "the compiler gave up on it".into() })
+                tracing::error!(program = %key.0, "what loads compiled programs panicked over one");
+                Err(Failure::NotAProgram { why: "what is compiled of it cannot be loaded".into() })
             });
             shared.keep(key, &made);
             sender.send_replace(Some(made));
@@ -160,27 +161,12 @@ impl Shared {
     }
 
     fn make(&self, (id, is_deterministic): Key, file: &Path) -> Made {
-        let bytes = self.read(file)?;
-        // The name of the file is the promise that it is this program; a disk may break it, and the verdict stays.
-        if blake3::hash(&bytes).as_bytes() != id.as_bytes() {
-            return Err(prepare("the blob on this disk is damaged"));
-        }
         let begun = Instant::now();
-        let compiled = self.engines.compile(&bytes, is_deterministic);
+        let code = self.compilers.compile(id, is_deterministic, file);
+        let program = code.and_then(|code| self.engines.load(&code, is_deterministic));
         self.metrics.compilations.inc();
         self.metrics.compile_time.observe(begun.elapsed().as_secs_f64());
-        compiled.map(Arc::new)
-    }
-
-    fn read(&self, file: &Path) -> Result<Vec<u8>, Failure> {
-        let mut file = open_regular(file).map_err(|error| prepare(&error))?;
-        let len = file.metadata().map_err(|error| prepare(&error))?.len();
-        if len > self.module_bytes {
-            return Err(Failure::ProgramTooLarge { bytes: len, limit: self.module_bytes });
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-        file.by_ref().take(self.module_bytes).read_to_end(&mut bytes).map_err(|error| prepare(&error))?;
-        Ok(bytes)
+        program.map(Arc::new)
     }
 
     /// What lasts. What only this disk or this moment is to blame for is tried again.
@@ -188,7 +174,12 @@ impl Shared {
         let held = &mut *self.held();
         let bytes = match made {
             Ok(compiled) => compiled.size() + ENTRY_BYTES,
-            Err(Failure::NotAProgram { .. } | Failure::ProgramTooLarge { .. }) => ENTRY_BYTES,
+            Err(
+                Failure::NotAProgram { .. }
+                | Failure::ProgramTooLarge { .. }
+                | Failure::CompilerMemory { .. }
+                | Failure::CompilerTime { .. },
+            ) => ENTRY_BYTES,
             Err(_) => {
                 held.programs.remove(&key);
                 return;

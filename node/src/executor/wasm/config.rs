@@ -1,4 +1,7 @@
+use crate::executor::config::own_program;
 use crate::executor::run::Limits;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// WebAssembly programs.
 #[derive(Debug, Clone)]
@@ -7,6 +10,10 @@ pub struct WasmConfig {
     pub limits: Limits,
     /// Bytes of the largest program that is compiled. Default 64 MiB: a compiler needs many times as much.
     pub module_bytes: u64,
+    /// What one compilation may use. Default 1 GiB and 60 s.
+    pub compilation: Compilation,
+    /// What is started for each of them.
+    pub compiler: Compiler,
     /// Bytes of compiled programs that are kept in memory. Default 256 MiB.
     pub cache_bytes: u64,
 }
@@ -14,6 +21,32 @@ pub struct WasmConfig {
 impl Default for WasmConfig {
     fn default() -> Self {
         let limits = Limits { memory_bytes: Some(1 << 30), open_files: 512, ..Limits::default() };
-        Self { limits, module_bytes: 64 << 20, cache_bytes: 256 << 20 }
+        let compilation = Compilation { memory_bytes: 1 << 30, cpu_seconds: 60 };
+        Self { limits, module_bytes: 64 << 20, compilation, compiler: Compiler::default(), cache_bytes: 256 << 20 }
+    }
+}
+
+/// Bounds of one compilation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compilation {
+    /// Addresses that it takes besides those that its process has at its start.
+    pub memory_bytes: u64,
+    /// Processor time.
+    pub cpu_seconds: u64,
+}
+
+/// The first argument that makes this binary a compiler.
+pub const COMPILER_ARGUMENT: &str = "__compile";
+
+/// The program that compiles, and its arguments. Default: this binary, whose `main` calls [`crate::executor::guard_main`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiler {
+    pub program: PathBuf,
+    pub arguments: Vec<OsString>,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self { program: own_program(), arguments: vec![COMPILER_ARGUMENT.into()] }
     }
 }

@@ -1,6 +1,7 @@
 //! One program, from its order to its outcome. In a thread of its own, which may block.
 
 use super::cache::Cache;
+use super::compiler;
 use super::complaint;
 use super::engine::Compiled;
 use super::limiter::Tally;
@@ -29,6 +30,8 @@ pub struct Host {
     pub directory: PathBuf,
     pub limits: Limits,
     pub cache: Cache,
+    /// How long a program is waited for that is compiled, and those that come before it: another node may have it ready.
+    pub patience: Duration,
     pub ticker: Ticker,
     pub desk: Arc<Desk>,
     pub metrics: WasmMetrics,
@@ -36,9 +39,6 @@ pub struct Host {
 
 /// Between looks at a running program; the first announces it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Longer than a compiler takes for any program that is let in, with some that come before it: another node may have it ready.
-const COMPILED_WITHIN: Duration = Duration::from_secs(120);
 
 pub struct Guest<'a> {
     host: &'a Host,
@@ -96,10 +96,7 @@ impl<'a> Guest<'a> {
             biased;
             () = self.token.cancelled() => Err(Failure::Cancelled),
             program = self.host.cache.get((*id, fixed.is_some()), module) => program,
-            () = tokio::time::sleep(COMPILED_WITHIN) => {
-                let error = format!("it is not compiled after {} s", COMPILED_WITHIN.as_secs());
-                Err(Failure::Prepare { what: "the program".into(), error })
-            }
+            () = tokio::time::sleep(self.host.patience) => Err(compiler::too_late(self.host.patience)),
         }
     }
 

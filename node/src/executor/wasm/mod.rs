@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  run ──► queue ──► a thread of its own, at most one a slot
-//!                    program: cache ──else──► a compiler's thread, once for all that wait for it
+//!                    program: cache ──else──► a compiler: a process, once for all that wait for it
 //!                    directory made, inputs copied; instance; call ◄── stopped at the next tick or host call
 //!                    outputs taken over, directory removed ──► desk
 //! ```
@@ -18,6 +18,7 @@
 //! 2. Whatever a program does, it ends by its time limit and soon after a cancellation.
 //! 3. A program sees no file but those below its directory, and no network.
 //! 4. What a program can make us keep is bounded: memory, tables, descriptors, output, files, what is cached of it.
+//! 5. What a program can make a compiler do is bounded, and is none of this process's memory.
 
 mod config;
 mod metrics;
@@ -28,6 +29,8 @@ mod alone;
 mod cache;
 #[cfg(feature = "wasm")]
 mod clocks;
+#[cfg(feature = "wasm")]
+pub(super) mod compiler;
 #[cfg(feature = "wasm")]
 mod complaint;
 #[cfg(feature = "wasm")]
@@ -57,7 +60,9 @@ mod tests;
 pub use absent::{Alone, Wasm};
 #[cfg(feature = "wasm")]
 pub use alone::Alone;
-pub use config::WasmConfig;
+#[cfg(feature = "wasm")]
+pub(super) use config::COMPILER_ARGUMENT;
+pub use config::{Compilation, Compiler, WasmConfig};
 pub use metrics::WasmMetrics;
 #[cfg(feature = "wasm")]
 pub use threads::Wasm;

@@ -1,6 +1,7 @@
 //! The threads that programs run in: as many as ran at once, and never more than there are slots.
 
 use super::cache::Cache;
+use super::compiler::Compilers;
 use super::config::WasmConfig;
 use super::engine::Engines;
 use super::guest::{Guest, Host};
@@ -39,6 +40,8 @@ struct Queue {
 
 /// Of a program's calls that block, one is on at a time; one of a program that was ended may still be on its way out.
 const BLOCKING_THREADS: usize = 4;
+/// Compilers at a time: each may take `wasm.compiler_memory`.
+const COMPILERS: usize = 2;
 
 impl Wasm {
     /// `None` in a build without WebAssembly.
@@ -51,9 +54,11 @@ impl Wasm {
         let unfit = |error: &dyn std::fmt::Display| ConfigError::Wasm(error.to_string());
         let engines = Arc::new(Engines::new().map_err(|error| unfit(&error))?);
         let ticker = Ticker::start(&engines.all()).map_err(|error| unfit(&error))?;
-        let WasmConfig { limits, module_bytes, cache_bytes } = config;
-        let cache = Cache::new(engines, metrics.clone(), module_bytes, cache_bytes, desk.slots());
-        let host = Host { directory, limits, cache, ticker, desk, metrics };
+        let WasmConfig { limits, module_bytes, compilation, compiler, cache_bytes } = config;
+        let compilers = Compilers::new(compiler, compilation, module_bytes);
+        let patience = compilers.patience();
+        let cache = Cache::new(engines, compilers, metrics.clone(), cache_bytes, desk.slots().min(COMPILERS));
+        let host = Host { directory, limits, cache, patience, ticker, desk, metrics };
         let (queue, running) = Default::default();
         Ok(Some(Self(Arc::new(Shared { host, queue, ready: Condvar::new(), running }))))
     }
@@ -90,6 +95,7 @@ impl Drop for Wasm {
         self.0.queue().is_closed = true;
         self.0.ready.notify_all();
         self.0.running().values().for_each(CancellationToken::cancel);
+        self.0.host.cache.close();
         self.0.host.ticker.close();
     }
 }
@@ -151,9 +157,13 @@ fn end(status: &Status) -> &'static str {
         Status::Exit(_) | Status::Signal(_) => "exit",
         Status::Failed(Failure::Trap { .. }) => "trap",
         Status::Failed(Failure::Cancelled) => "cancelled",
-        Status::Failed(Failure::NotAProgram { .. } | Failure::ProgramTooLarge { .. } | Failure::Prepare { .. }) => {
-            "refused"
-        }
+        Status::Failed(
+            Failure::NotAProgram { .. }
+            | Failure::ProgramTooLarge { .. }
+            | Failure::CompilerMemory { .. }
+            | Failure::CompilerTime { .. }
+            | Failure::Prepare { .. },
+        ) => "refused",
         Status::Failed(_) => "limit",
     }
 }

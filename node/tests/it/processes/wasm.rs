@@ -134,3 +134,77 @@ async fn nodes_that_do_not_run_them_have_others_do_it() {
         assert_eq!(lines(&stdout)[0]["node"], mesh.net.nodes()[2].node.as_str(), "{stdout}");
     }
 }
+
+/// One function of two megabytes: for what is alive of a hundred variables behind each of many branches a compiler takes more than
+/// twice the time for twice the length.
+fn burden() -> Vec<u8> {
+    let text = "(module (func (export \"_start\") (local i32)))";
+    let small = wat::parse_str(text).unwrap();
+    let body = [1, 1, 0x7f, 0x0b];
+    let at = small.windows(body.len()).rposition(|bytes| bytes == body).expect("its only function");
+    let steps = (0..150_000u32).flat_map(|at| {
+        let [condition, one, other, to] = [at, at * 7, at * 13 + 1, at * 5 + 2].map(|local| (local % 100) as u8);
+        [0x20, condition, 0x04, 0x40, 0x20, one, 0x20, other, 0x6c, 0x21, to, 0x0b]
+    });
+    let function: Vec<u8> = [1, 100, 0x7f].into_iter().chain(steps).chain([0x0b]).collect();
+    let code = [&[1][..], &leb(function.len()), &function].concat();
+    // The section of code begins with its number, its length, the count of functions and the length of the first.
+    [&small[..at - 4], &[10], &leb(code.len()), &code].concat()
+}
+
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// What compiles for this process, if anything does.
+#[cfg(target_os = "linux")]
+fn compiler_of(parent: u32) -> Option<String> {
+    let is_it = |pid: &String| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        line.windows(9).any(|word| word == b"__compile") && status.contains(&format!("PPid:\t{parent}\n"))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).find(is_it)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_compiles_is_bounded_as_the_operator_says_and_dies_with_its_node() {
+    let mut mesh = Mesh::up(1).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("burden.wasm"), burden()).unwrap();
+    let submit = ["submit", "--wasm", "burden.wasm"];
+    let (code, id, stderr) = run(meshd(&mesh, &[0], here.path(), &[&submit[..], &["--detach"]].concat())).await;
+    assert_eq!(code, 0, "{id}{stderr}");
+    let node = mesh.net.nodes()[0].process.expect("it runs").pid;
+    until("it is being compiled", || async { compiler_of(node).is_some() }).await;
+    let compiler = compiler_of(node).expect("it compiles yet");
+    let killed = mesh.net.kill(0);
+    mesh.check(killed);
+    let line = format!("/proc/{compiler}/cmdline");
+    until("what compiled is gone", || async {
+        std::fs::read(&line).is_ok_and(|line| line.is_empty()) || !Path::new(&line).exists()
+    })
+    .await;
+
+    let config = mesh.net.nodes()[0].data_dir.join("meshd.toml");
+    let text =
+        std::fs::read_to_string(&config).unwrap() + "\n[wasm]\ncompiler_time = \"1s\"\ncompiler_memory = \"8GiB\"\n";
+    std::fs::write(&config, text).unwrap();
+    let back = mesh.net.start(0);
+    mesh.check(back);
+    until("the node is back", || async { mesh.net.status(0).await.is_ok() }).await;
+    let (code, _, stderr) = run(meshd(&mesh, &[0], here.path(), &submit)).await;
+    assert!(code == 1 && stderr.contains("`wasm.compiler_time`"), "{code}: {stderr}");
+    // None of that is the node's: it is there, and runs the next.
+    let wc = example("wc.wasm");
+    let (code, stdout, stderr) = run(meshd(&mesh, &[0], here.path(), &["submit", "--wasm", &wc])).await;
+    assert_eq!((code, stdout.as_str()), (0, "0 0 0\n"), "{stderr}");
+}

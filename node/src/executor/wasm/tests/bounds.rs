@@ -1,7 +1,7 @@
 //! Whatever a program does, it ends, soon and with the reason, and the next one runs.
 
 use super::{Bench, of_wasi, text};
-use crate::executor::wasm::engine::Engines;
+use crate::executor::wasm::engine;
 use crate::executor::{Failure, Output, Status};
 use std::time::{Duration, Instant};
 
@@ -33,11 +33,8 @@ fn endless() -> [(&'static str, String); 5] {
     ]
 }
 
-/// It did not run yet.
-#[test]
-fn the_time_in_which_a_program_is_compiled_is_not_its_own() {
-    let limit = Duration::from_millis(300);
-    let engines = Engines::new().unwrap();
+/// A program that a compiler takes at least so long for.
+pub fn takes_to_compile(time: Duration) -> Vec<u8> {
     let program = |functions: usize| {
         let sum = "(i32.add (i32.mul (local.get 0) (i32.const 7)) (i32.xor (local.get 0) (i32.const 9)))";
         let function = format!("(func (param i32) (result i32) (local.set 0 {sum}) (local.set 0 {sum}) {sum})");
@@ -46,12 +43,20 @@ fn the_time_in_which_a_program_is_compiled_is_not_its_own() {
     };
     let takes_long = |functions: &usize| {
         let begun = Instant::now();
-        engines.compile(&program(*functions), false).unwrap();
-        begun.elapsed() > limit * 4
+        engine::compile(&program(*functions), false).unwrap();
+        begun.elapsed() > time
     };
     let functions = (10..20).map(|power| 1 << power).find(takes_long).expect("a program that takes long to compile");
+    program(functions)
+}
+
+/// It did not run yet.
+#[test]
+fn the_time_in_which_a_program_is_compiled_is_not_its_own() {
+    let limit = Duration::from_millis(300);
+    let program = takes_to_compile(limit * 4);
     let mut bench = Bench::new();
-    let mut run = bench.run_of(&program(functions));
+    let mut run = bench.run_of(&program);
     run.time_limit = limit;
     assert_eq!(bench.finish(run).status, Status::Exit(0));
 }

@@ -2,7 +2,7 @@
 //! `cargo test --release -p meshd --lib wasm::tests::figures -- --ignored --nocapture`.
 
 use super::{Bench, SLOTS, arguments, example, text};
-use crate::executor::wasm::engine::{Compiled, Engines};
+use crate::executor::wasm::engine::{self, Compiled, Engines};
 use crate::executor::wasm::limiter::Tally;
 use crate::executor::wasm::{sandbox, streams::Tap};
 use crate::executor::{ExecutorEvent, Run, Source, Status};
@@ -39,7 +39,8 @@ fn a_start_and_the_words_of_many_files() {
     let files: Vec<PathBuf> = (0..FILES).map(|at| here.path().join(format!("{at}.txt"))).collect();
     files.iter().for_each(|file| std::fs::write(file, &content).unwrap());
 
-    let program = Engines::new().unwrap().compile(&example("wc.wasm"), false).unwrap();
+    let code = engine::compile(&example("wc.wasm"), false).unwrap().unwrap();
+    let program = Engines::new().unwrap().load(&code, false).unwrap();
     let run = bench.run_of(&example("wc.wasm"));
     let mut starts: Vec<Duration> = (0..STARTS).map(|_| bare(&program, &run, here.path()).0).collect();
     starts.sort_unstable();

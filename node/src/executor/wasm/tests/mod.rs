@@ -1,6 +1,7 @@
 //! Programs in executors of their own. Hostile ones are written down as text.
 
 mod bounds;
+mod compiler;
 mod figures;
 mod programs;
 mod sandbox;
@@ -38,6 +39,7 @@ impl Bench {
         let mut wasm = WasmConfig::default();
         wasm.limits.memory_bytes = Some(64 << 20);
         wasm.limits.free_bytes = 0;
+        wasm.compiler = compiler::of_this_binary();
         change(&mut wasm);
         let tasks = directory.path().join("tasks");
         let config = ExecutorConfig { slots: SLOTS, wasm: Some(wasm), ..ExecutorConfig::new(tasks) };

@@ -1,0 +1,46 @@
+//! Compiling, in a process of its own: whoever writes a program decides how much time and memory a compiler takes for it, and a
+//! compilation cannot be ended within a process.
+//!
+//! ```text
+//!  node ── starts `meshd __compile` ─► child, its standard input a socket
+//!       ── Order ────────────────────► limits set; file read, its hash looked at; compiled in a thread
+//!       ◄─ Answer, and behind it the code ── ends
+//! ```
+//!
+//! The child ends with the socket: when the node is dead, or wants it no more. It is killed by the kernel above its processor
+//! time, gets no memory above its limit, and is killed by the node when it takes too long by the clock. What it makes comes
+//! back through the socket, not by a file: the engine runs it as it is, so nobody but the child may be able to write it.
+
+mod child;
+mod process;
+
+pub use child::serve;
+pub use process::{Compilers, too_late};
+
+use crate::executor::outcome::Failure;
+use mesh_proto::id::BlobId;
+use serde::{Deserialize, Serialize};
+
+/// One program to compile.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    id: BlobId,
+    /// The path of the file that it is in, as the system has it.
+    #[serde(with = "serde_bytes")]
+    file: Vec<u8>,
+    /// Of the largest program.
+    module_bytes: u64,
+    is_deterministic: bool,
+    memory_bytes: u64,
+    cpu_seconds: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    /// So many bytes of code follow.
+    Made {
+        bytes: u64,
+    },
+    NoMemory,
+    Refused(Failure),
+}

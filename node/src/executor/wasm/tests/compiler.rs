@@ -1,0 +1,132 @@
+//! A program that is a burden to compile is one to the process that compiles it, and to nobody else.
+
+use super::Bench;
+use crate::executor::wasm::compiler;
+use crate::executor::{Compilation, Compiler, Failure};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// This binary, run again with the one ignored test below.
+pub fn of_this_binary() -> Compiler {
+    let arguments = ["--exact", "executor::wasm::tests::compiler::as_a_compiler", "--ignored", "--nocapture"];
+    Compiler { program: std::env::current_exe().unwrap(), arguments: arguments.map(Into::into).into() }
+}
+
+/// Not a test of its own: without a socket it does nothing.
+#[test]
+#[ignore = "started by other tests"]
+fn as_a_compiler() {
+    if compiler::serve() != 0 {
+        eprintln!("nobody asked for anything to be compiled");
+    }
+}
+
+/// One function of two megabytes: for what is alive of a hundred variables behind each of many branches a compiler takes more than
+/// twice the time for twice the length.
+fn burden() -> Vec<u8> {
+    let steps = (0..150_000u32).flat_map(|at| {
+        let [condition, one, other, to] = [at, at * 7, at * 13 + 1, at * 5 + 2].map(|local| (local % 100) as u8);
+        [0x20, condition, 0x04, 0x40, 0x20, one, 0x20, other, 0x6c, 0x21, to, 0x0b]
+    });
+    let function: Vec<u8> = [1, 100, 0x7f].into_iter().chain(steps).chain([0x0b]).collect();
+    let section = |id: u8, content: Vec<u8>| [vec![id], leb(content.len()), content].concat();
+    let code = [vec![1], leb(function.len()), function].concat();
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, vec![1, 0x60, 0, 0]),
+        section(3, vec![1, 0]),
+        section(7, b"\x01\x06_start\0\0".to_vec()),
+        section(10, code),
+    ]
+    .concat()
+}
+
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// With bounds for what compiles.
+fn bounded(memory_bytes: u64, cpu_seconds: u64) -> Bench {
+    Bench::with(|config| config.compilation = Compilation { memory_bytes, cpu_seconds })
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_of_a_compiler_is_bounded_and_the_next_program_runs() {
+    let limit = 64 << 20;
+    let mut bench = bounded(limit, 60);
+    let run = bench.run_of(&burden());
+    let failure = bench.failure_of(run);
+    assert_eq!(failure, Failure::CompilerMemory { limit });
+    assert!(failure.to_string().contains("`wasm.compiler_memory`"), "{failure}");
+    // Who asks for it again is told so, without another try.
+    let before = bench.executors.wasm_metrics().compilations.get();
+    let run = bench.run_of(&burden());
+    assert_eq!(bench.failure_of(run), failure);
+    assert_eq!(bench.executors.wasm_metrics().compilations.get(), before);
+}
+
+#[test]
+fn processor_time_of_a_compiler_is_bounded_and_the_next_program_runs() {
+    let mut bench = bounded(8 << 30, 1);
+    let run = bench.run_of(&burden());
+    let failure = bench.failure_of(run);
+    assert_eq!(failure, Failure::CompilerTime { limit_s: 1 });
+    assert!(failure.to_string().contains("`wasm.compiler_time`"), "{failure}");
+}
+
+#[test]
+fn where_no_compiler_can_be_started_a_task_is_told_so() {
+    for (program, why) in [("/no/such/compiler", "cannot be started"), ("/bin/true", "without an answer")] {
+        let mut bench = Bench::with(|config| config.compiler.program = PathBuf::from(program));
+        let run = bench.text(r#"(module (func (export "_start")))"#);
+        let outcome = bench.finish(run);
+        let told = format!("{:?}", outcome.status);
+        assert!(told.contains("the compiler") && told.contains(why), "{program}: {told}");
+        assert!(told.contains("Prepare"), "it is this node's to mend: {told}");
+        assert_eq!((bench.left(), bench.executors.running()), (Vec::new(), 0));
+    }
+}
+
+/// Processes with this word among their arguments.
+fn with_argument(word: &str) -> usize {
+    let has = |path: &Path| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| has(&entry.path())).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_compiler_ends_with_the_executors_that_wait_for_it() {
+    // No test has this name: it is for who looks.
+    let mark = format!("{:032x}", rand::random::<u128>());
+    let mut bench = Bench::with(|config| {
+        config.compilation = Compilation { memory_bytes: 8 << 30, cpu_seconds: 600 };
+        config.compiler.arguments.push(mark.clone().into());
+    });
+    let run = bench.run_of(&burden());
+    bench.begin(run);
+    let until = |what: &str, count: usize| {
+        let begun = Instant::now();
+        while with_argument(&mark) != count {
+            assert!(begun.elapsed() < super::PATIENCE, "waited in vain: {what}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    until("it compiles", 1);
+    let Bench { executors, runtime, .. } = bench;
+    drop(executors);
+    until("it is gone", 0);
+    drop(runtime);
+}

@@ -56,6 +56,8 @@ pub(super) struct Held {
     pub job: Arc<Job>,
     pub output: Arc<Output>,
     pub taken: Instant,
+    /// It has said something of it since, so it has heard that it was given it.
+    pub is_known: bool,
     pub progress: Progress,
     /// Why it is not to go on, and since when: its place is free when the worker says that it has let go of it.
     pub stopped: Option<(Stop, Instant)>,
@@ -90,6 +92,15 @@ impl Worker {
     /// When it is gone, unless it says something.
     pub fn expires(&self, lease: Duration) -> Option<Instant> {
         (self.waiting == 0).then_some(self.heard + lease)
+    }
+
+    /// What it was given and said no word of for a lease, with when that was over. Only by a word of something else, or by
+    /// asking for more, does it show that it is there and knows of none: who says nothing at all is gone with what it has, and
+    /// what it has may be why.
+    pub fn unheard_of(&self, lease: Duration) -> impl Iterator<Item = (TaskId, Instant)> {
+        let is_there = move |at: Instant| self.waiting > 0 || self.heard >= at;
+        let unknown = self.held.iter().filter(|(_, held)| !held.is_known && held.stopped.is_none());
+        unknown.map(move |(task, held)| (*task, held.taken + lease)).filter(move |(_, at)| is_there(*at))
     }
 
     pub fn stopped(&self) -> impl Iterator<Item = TaskId> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 pub struct WorkersConfig {
     /// At once. Each is looked at whenever something is due. Default 64.
     pub most: usize,
-    /// Who was not heard of for so long is gone. Default 10 s; a worker says something three times as often.
+    /// Who was not heard of for so long is gone, and a task of which a worker that is there said nothing for so long after it was
+    /// given it goes to another. Default 10 s; a worker says something three times as often.
     pub lease: Duration,
     /// A task that no worker takes for so long goes back to its driver, and its slot to another. Default 30 s.
     pub untaken: Duration,

@@ -4,6 +4,7 @@
 //!  run ──► offered ──take──► held by a worker ──result──────────────► desk
 //!             │                  │  ▲ heartbeat, logs, progress, files
 //!             │                  ├─ released, or its worker detached ► desk: given back
+//!             │                  ├─ never spoken of for a lease ─────► desk: given back (the answer to `take` was lost)
 //!             │                  ├─ cancelled, or its time is over ──► desk, and its worker is told
 //!             │                  └─ its worker's lease is over ──────► desk: lost
 //!             └─ nobody takes it, or nobody is there any more ───────► desk: given back

@@ -14,7 +14,7 @@ use mesh_proto::{
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub(super) struct Registry {
@@ -38,7 +38,7 @@ struct Offer {
 /// Who is gone is told so, so many of them.
 const REMEMBERED: usize = 256;
 /// What is on its way to a worker may not be in its word of what it has.
-const ON_ITS_WAY: std::time::Duration = std::time::Duration::from_secs(5);
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// Kinds of one worker, and what it brings besides.
 const KINDS: usize = 16;
 const BRINGS: usize = 32;
@@ -87,6 +87,9 @@ impl Registry {
     /// It says which tasks it has: of what it was given and has not, it never heard.
     pub fn has(&mut self, now: Instant, id: WorkerId, tasks: &BTreeSet<TaskId>) -> Result<Vec<End>, WorkerError> {
         let worker = self.heard(now, id)?;
+        for (_, held) in worker.held.iter_mut().filter(|(task, _)| tasks.contains(task)) {
+            held.is_known = true;
+        }
         let unheard = |(task, held): &(&TaskId, &Held)| {
             !tasks.contains(task) && (held.stopped.is_some() || held.taken + ON_ITS_WAY <= now)
         };
@@ -128,7 +131,7 @@ impl Registry {
         let Some(worker) = self.workers.get_mut(&id) else { return Err(WorkerError::Unknown) };
         let (output, progress) = (Arc::new(output(&job)), Progress::default());
         let turn = Arc::default();
-        let held = Held { job: Arc::clone(&job), output, taken: now, progress, stopped: None, turn };
+        let held = Held { job: Arc::clone(&job), output, taken: now, is_known: false, progress, stopped: None, turn };
         worker.taken += 1;
         worker.held.insert(job.run.task, held);
         Ok(Some(job))
@@ -145,6 +148,7 @@ impl Registry {
         let worker = self.heard(now, id)?;
         let is_it = |held: &Held| attempt.is_none_or(|attempt| held.job.run.attempt == attempt);
         let held = worker.held.get_mut(&task).filter(|held| is_it(held)).ok_or(WorkerError::NotHeld)?;
+        held.is_known = true;
         match held.stopped {
             Some((stop, _)) => Err(WorkerError::Stopped(stop)),
             None => Ok(held),
@@ -203,6 +207,7 @@ impl Registry {
                 |name: &str| Ending::Lost(format!("worker {name} was not heard of for {} ms", lease.as_millis()));
             ends.extend(self.remove(now, id, "nothing was heard of it for longer than its lease", lost));
         }
+        ends.extend(self.unheard_of(now));
         for held in self.workers.values_mut().flat_map(|worker| worker.held.values_mut()) {
             if held.ends().is_some_and(|at| at <= now) {
                 ends.push(held.stop(now, Stop::TimeLimit, Ending::TimeLimit));
@@ -222,11 +227,12 @@ impl Registry {
         let leases = self.workers.values().filter_map(|worker| worker.expires(lease));
         let all_held = || self.workers.values().flat_map(|worker| worker.held.values());
         let limits = all_held().filter_map(Held::ends);
+        let unheard_of = self.workers.values().flat_map(|worker| worker.unheard_of(lease)).map(|(_, at)| at);
         // From then on it keeps a place from others, which is to be told.
         let stuck = all_held().filter_map(|held| held.stopped.map(|(_, since)| since + lease));
         let stuck = stuck.filter(|at| *at > self.swept);
         let offers = self.offered.front().map(|first| first.since + untaken);
-        leases.chain(limits).chain(stuck).chain(offers).min()
+        leases.chain(limits).chain(unheard_of).chain(stuck).chain(offers).min()
     }
 
     // To be told.
@@ -305,6 +311,22 @@ impl Registry {
         let goes_on = worker.held.into_values().filter(|held| held.stopped.is_none());
         let mut ends: Vec<End> = goes_on.map(|held| End::of_held(held, ending(&worker.registration.name))).collect();
         ends.extend(self.unattended(now));
+        ends
+    }
+
+    /// What was given to a worker that is there, and has not said a word of it for a lease: the answer that named it never came.
+    /// It is not among what the worker brought to an end: if it has it after all, what it brings is refused.
+    fn unheard_of(&mut self, now: Instant) -> Vec<End> {
+        let lease = self.config.lease;
+        let mut ends = Vec::new();
+        for worker in self.workers.values_mut() {
+            let due = worker.unheard_of(lease).filter(|(_, at)| *at <= now);
+            let due: Vec<TaskId> = due.map(|(task, _)| task).collect();
+            for held in due.iter().filter_map(|task| worker.held.remove(task)) {
+                let why = format!("its worker said nothing of it for {} ms", lease.as_millis());
+                ends.push(End::of_held(held, Ending::GivenBack(why)));
+            }
+        }
         ends
     }
 

@@ -209,6 +209,38 @@ async fn who_is_silent_loses_its_task_and_what_it_brings_is_refused() {
     }
 }
 
+/// The answer that named it was lost, and its worker asks for the next.
+#[tokio::test]
+async fn what_a_worker_never_heard_of_is_given_back() {
+    let mut node = Node::new(|config| config.lease = Duration::from_secs(1));
+    let workers = node.executors.workers().clone();
+    let worker = workers.register(registration(&["a"], 2)).unwrap();
+    node.executors.run(run(1, "a")).unwrap();
+    workers.take(worker, LONG).await.unwrap().unwrap();
+    let waiting = tokio::spawn({
+        let workers = workers.clone();
+        async move { workers.take(worker, LONG).await }
+    });
+    let why = "its worker said nothing of it for 1000 ms".to_owned();
+    assert_eq!(node.ended().await.status, Status::Failed(Failure::GivenBack { why }));
+    assert_eq!((node.executors.running(), workers.list()[0].tasks.len()), (0, 0));
+    for late in [
+        workers.logs(worker, task(1), None, Stream::Stdout, "late".into()).await,
+        workers.progress(worker, task(1), None, Progress::default()),
+        workers.result(worker, task(1), Some(1), brought("late")).await,
+    ] {
+        assert_eq!(late, Err(WorkerError::NotHeld));
+    }
+    node.executors.run(Run { attempt: 2, outputs: Vec::new(), ..run(1, "a") }).unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().map(|taken| taken.attempt), Some(2));
+    // Words of the attempt that is over are not taken for words of this one.
+    let late = workers.logs(worker, task(1), Some(1), Stream::Stdout, "late".into()).await;
+    assert_eq!(late, Err(WorkerError::NotHeld));
+    workers.result(worker, task(1), Some(2), brought("in time")).await.unwrap();
+    let outcome = node.ended().await;
+    assert_eq!((outcome.status.clone(), text(&outcome.stdout)), (Status::Exit(0), "in time".into()));
+}
+
 #[tokio::test]
 async fn what_is_cancelled_or_given_back_ends_as_that() {
     let mut node = Node::new(|_| {});

@@ -59,11 +59,13 @@ impl Node {
         self.pass(Duration::from_millis(ms))
     }
 
-    /// For so long, with a word of this worker three times in each lease.
+    /// For so long, with a word of this worker of all that it has, three times in each lease.
     fn pass_with(&mut self, worker: u8, time: Duration) -> Vec<(TaskId, Ending)> {
         let mut ends = Vec::new();
+        let all = self.registry.workers().filter(|(one, _)| **one == id(worker));
+        let all: BTreeSet<TaskId> = all.flat_map(|(_, worker)| worker.held.keys().copied()).collect();
         for _ in 0..time.as_millis() / 333 {
-            self.registry.heard(self.now, id(worker)).unwrap();
+            assert_eq!(told(self.registry.has(self.now, id(worker), &all).unwrap()), []);
             ends.extend(self.pass_ms(333));
         }
         ends
@@ -114,7 +116,8 @@ fn who_says_nothing_for_a_lease_is_gone_and_its_tasks_are_lost() {
     is_gone(node.registry.heard(node.now, id(1)).map(drop));
     is_gone(node.registry.let_go(node.now, id(1), task(1), None).map(drop));
     assert_eq!(node.registry.heard(node.now, id(9)).map(drop), Err(WorkerError::Unknown));
-    // As long as it waits for a task it is there.
+    // As long as it waits for a task it is there, and it has said that it has one.
+    node.registry.held(node.now, id(2), task(2), None).map(drop).unwrap();
     node.registry.heard(node.now, id(2)).unwrap().waiting += 1;
     assert_eq!(node.pass(Duration::from_secs(8)), []);
     node.registry.heard(node.now, id(2)).unwrap().waiting -= 1;
@@ -180,16 +183,72 @@ fn what_is_cancelled_ends_at_once_and_its_worker_is_told() {
 #[test]
 fn what_was_lost_on_its_way_to_a_worker_goes_to_another() {
     let mut node = Node::with(&[(1, &["a"], 2)]);
+    node.registry.config.lease = Duration::from_secs(10);
     node.offer(1, "a");
     node.offer(2, "a");
     node.take(1);
     node.take(1);
     // It may be on its way still.
     assert_eq!(told(node.registry.has(node.now, id(1), &BTreeSet::from([task(1)])).unwrap()), []);
-    assert_eq!(node.pass_with(1, Duration::from_millis(5_400)), []);
+    assert_eq!(node.pass_ms(5_400), []);
     let unheard = (task(2), Ending::GivenBack("its worker does not know of it".into()));
     assert_eq!(told(node.registry.has(node.now, id(1), &BTreeSet::from([task(1)])).unwrap()), [unheard]);
     node.registry.held(node.now, id(1), task(1), None).map(drop).unwrap();
+}
+
+/// A worker that is there, and whose words name no task.
+#[test]
+fn what_a_worker_never_speaks_of_goes_to_another_and_what_it_spoke_of_once_does_not() {
+    let mut node = Node::with(&[(1, &["a"], 3)]);
+    for number in 1..=3 {
+        node.offer(number, "a");
+        node.take(1);
+    }
+    let limit = node.now + Duration::from_secs(1);
+    assert_eq!(node.pass_ms(999), []);
+    node.registry.held(node.now, id(1), task(1), Some(1)).map(drop).unwrap();
+    assert_eq!(told(node.registry.has(node.now, id(1), &BTreeSet::from([task(1), task(2)])).unwrap()), []);
+    // It may be gone, and what it has with it.
+    assert_eq!((node.pass_ms(1), node.registry.deadline() > Some(node.now)), (Vec::new(), true));
+    assert_eq!(node.pass_ms(500), []);
+    node.registry.heard(node.now, id(1)).unwrap();
+    assert_eq!(node.registry.deadline(), Some(limit));
+    let unheard_of = (task(3), Ending::GivenBack("its worker said nothing of it for 1000 ms".into()));
+    assert_eq!(node.pass_ms(0), [unheard_of]);
+    for _ in 0..8 {
+        node.registry.heard(node.now, id(1)).unwrap();
+        assert_eq!(node.pass_ms(999), [], "it has said that it has these");
+    }
+    // If it has it after all, it is told that it is somebody else's, and no result is taken for one that is known.
+    assert_eq!(node.registry.held(node.now, id(1), task(3), Some(1)).map(drop), Err(WorkerError::NotHeld));
+    assert!(!node.registry.is_repeat(id(1), task(3), Some(1)));
+    node.offer(4, "a");
+    assert_eq!(node.take(1), Some(task(4)), "its place is free");
+}
+
+/// As a task does that kills its worker at once. The end of the request by which it was given is a word still.
+#[test]
+fn what_a_worker_had_that_never_spoke_again_is_lost_with_it() {
+    let mut node = Node::with(&[(1, &["a"], 2)]);
+    node.registry.heard(node.now, id(1)).unwrap().waiting += 1;
+    node.offer(1, "a");
+    node.take(1);
+    assert_eq!(node.pass_ms(1), []);
+    node.registry.heard(node.now, id(1)).unwrap().waiting -= 1;
+    assert_eq!(node.pass_ms(999), []);
+    assert_eq!(node.pass_ms(1), [lost(1)]);
+}
+
+/// Who asks for more is there.
+#[test]
+fn what_a_worker_never_heard_of_goes_to_another_while_it_asks_for_more() {
+    let mut node = Node::with(&[(1, &["a"], 2)]);
+    node.offer(1, "a");
+    node.take(1);
+    node.registry.heard(node.now, id(1)).unwrap().waiting += 1;
+    assert_eq!(node.registry.deadline(), Some(node.now + Duration::from_secs(1)));
+    let unheard_of = (task(1), Ending::GivenBack("its worker said nothing of it for 1000 ms".into()));
+    assert_eq!((node.pass_ms(999), node.pass_ms(1)), (Vec::new(), vec![unheard_of]));
 }
 
 #[test]

@@ -201,6 +201,8 @@ async fn who_is_silent_loses_its_task_and_what_it_brings_is_refused() {
     assert_eq!(changes.borrow_and_update().to_string(), "");
     for refused in [
         workers.result(worker, task(1), Some(1), brought("late")).await,
+        workers.logs(worker, task(1), None, Stream::Stdout, "late".into()).await,
+        put(&node, worker, "out/b", &[b"late"]).await,
         workers.heartbeat(worker, None).map(drop),
         workers.take(worker, LONG).await.map(drop),
         workers.detach(worker),

@@ -1,5 +1,6 @@
 //! What `submit` and `map` have in common: which program, on what terms.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::Failure;
 use super::settings::now;
-use super::transfer::Upload;
+use super::transfer::{Upload, stdin};
 use crate::api::content::BlobLink;
 use crate::api::submission::{parse_date, show_date};
 use crate::api::terms::{Isolated, Terms, Urgency, Way};
@@ -118,6 +119,30 @@ pub(super) async fn load(client: &Client, path: &Path, is_watched: bool) -> Resu
         return Ok(inline(start));
     }
     put(client, path, is_watched).await.map(Input::Blob)
+}
+
+/// As [`load`], with a bar; `-` is standard input, to its end.
+pub(super) async fn load_given(client: &Client, path: &Path) -> Result<Input, Failure> {
+    if path != Path::new("-") {
+        return load(client, path, true).await;
+    }
+    if std::io::stdin().is_terminal() {
+        let why = "`-` is standard input, and that is a terminal: name a file, or feed it one or a pipe";
+        return Err(Failure::Usage(why.to_string()));
+    }
+    let unreadable = |error| Failure::Usage(format!("cannot read standard input: {error}"));
+    let mut content = stdin().map_err(unreadable)?;
+    let mut start = Vec::with_capacity(4096);
+    let limit = mesh_proto::task::INLINE_LIMIT;
+    (&mut content).take(limit as u64 + 1).read_to_end(&mut start).await.map_err(unreadable)?;
+    if start.len() <= limit {
+        return Ok(inline(start));
+    }
+    let Upload { body, size, transfer } = Upload::of_rest(start, content);
+    // What was read of it is gone: a node that has no room for it now is not asked a second time.
+    let put = client.put_blob(body, size, false).await;
+    transfer.end();
+    Ok(Input::Blob(put?))
 }
 
 /// Puts a file as a blob, with a bar if it `is_watched`.

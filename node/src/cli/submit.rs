@@ -9,7 +9,7 @@ use clap::Args;
 use super::Failure;
 use super::exit::{DETACHED, quoted};
 use super::output::Output;
-use super::program::{Input, TermFlags, inline, load};
+use super::program::{Input, TermFlags, inline, load, load_given};
 use super::results;
 use super::settings::Global;
 use super::waiting::Waiting;
@@ -41,10 +41,10 @@ pub(super) struct Submit {
     /// Hold a slot for so long.
     #[arg(long, value_name = "TIME")]
     sleep: Option<Span>,
-    /// The SHA-256 of a file.
+    /// The SHA-256 of a file; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     sha256: Option<PathBuf>,
-    /// Feed this file to the program's standard input.
+    /// Feed this file to the program's standard input; `-` is standard input here.
     #[arg(long, value_name = "FILE", requires = "own")]
     stdin: Option<PathBuf>,
     /// Lay this file into the program's directory, under its own name or as NAME=FILE; may be repeated.
@@ -205,7 +205,7 @@ impl Submit {
         };
         let stdin = match (&self.echo, self.stdin.as_ref().or(self.sha256.as_ref())) {
             (Some(text), _) => Some(inline(text.clone().into_bytes())),
-            (None, Some(path)) => Some(load(client, path, true).await?),
+            (None, Some(path)) => Some(load_given(client, path).await?),
             (None, None) => None,
         };
         match stdin {

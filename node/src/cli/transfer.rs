@@ -7,6 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 /// A bar on standard error, where that is a terminal; nothing elsewhere.
@@ -91,16 +92,25 @@ impl Upload {
     }
 
     pub(super) fn of_stdin() -> io::Result<Self> {
-        use std::os::fd::AsFd as _;
-        // As a file: tokio's own needs a feature that nothing else does.
-        let duplicate = io::stdin().as_fd().try_clone_to_owned()?;
-        Ok(Self::of(tokio::fs::File::from_std(duplicate.into()), None, Transfer::new("-", None)))
+        Ok(Self::of(stdin()?, None, Transfer::new("-", None)))
     }
 
-    fn of(file: tokio::fs::File, size: Option<u64>, transfer: Transfer) -> Self {
-        let bytes = transfer.watch(ReaderStream::with_capacity(file, CHUNK));
+    /// Of standard input, of which this has been read already.
+    pub(super) fn of_rest(read: Vec<u8>, rest: tokio::fs::File) -> Self {
+        Self::of(io::Cursor::new(read).chain(rest), None, Transfer::new("-", None))
+    }
+
+    fn of(content: impl AsyncRead + Send + 'static, size: Option<u64>, transfer: Transfer) -> Self {
+        let bytes = transfer.watch(ReaderStream::with_capacity(content, CHUNK));
         Self { body: Body::from_stream(bytes), size, transfer }
     }
+}
+
+/// Standard input as a file: tokio's own needs a feature that nothing else does.
+pub(super) fn stdin() -> io::Result<tokio::fs::File> {
+    use std::os::fd::AsFd as _;
+    let duplicate = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(tokio::fs::File::from_std(duplicate.into()))
 }
 
 #[cfg(test)]

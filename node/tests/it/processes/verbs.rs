@@ -3,6 +3,7 @@
 use super::{Mesh, until};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -70,6 +71,50 @@ async fn verbs_end_with_the_code_that_says_why() {
     assert_eq!(ask(&format!("task result {}", &id[..8])).await.0, 75, "it has not ended");
     assert_eq!(ask(&format!("task cancel {}", &id[..8])).await.0, 0);
     assert_eq!(ask(&format!("task result --wait {}", &id[..8])).await.0, 1);
+}
+
+/// A terminal's end that a program has, and the other, with which it lasts.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    use std::ptr::null_mut;
+    // SAFETY: both numbers live through the call, and the rest may be null; what it opened nobody else has.
+    unsafe {
+        assert_eq!(libc::openpty(&raw mut ours, &raw mut theirs, null_mut(), null_mut(), null_mut()), 0);
+        (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+    }
+}
+
+#[tokio::test]
+async fn a_dash_is_standard_input_and_no_terminal() {
+    let mesh = Mesh::up(3).await;
+    let here = tempfile::tempdir().unwrap();
+    let piped = async |content: Vec<u8>, words: &[&str]| {
+        let mut meshd = meshd(&mesh, &[0, 1], here.path(), words);
+        let (read, mut write) = std::io::pipe().unwrap();
+        meshd.stdin(read);
+        let fed = std::thread::spawn(move || std::io::Write::write_all(&mut write, &content));
+        let ended = run(meshd).await;
+        fed.join().unwrap().unwrap();
+        ended
+    };
+    let sum = |content: &[u8]| data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(content));
+    // In the record, at the edge of what fits into it, and as a blob that comes in many pieces.
+    for len in [0, 5, 16 << 10, (16 << 10) + 1, 3_000_000] {
+        let content: Vec<u8> = (0..len).map(|at: u32| (at % 251) as u8).collect();
+        let expected = (0, format!("{}  -\n", sum(&content)));
+        let (code, stdout, stderr) =
+            piped(content.clone(), &["submit", "--exec", "--stdin", "-", "--", "sha256sum"]).await;
+        assert_eq!((code, stdout), expected, "{len}: {stderr}");
+        let (code, stdout, stderr) = piped(content, &["submit", "--sha256", "-"]).await;
+        assert!(code == 0 && expected.1.contains(stdout.trim()), "{len}: {stdout}{stderr}");
+    }
+
+    let (ours, theirs) = terminal();
+    let mut meshd = meshd(&mesh, &[0], here.path(), &["submit", "--exec", "--stdin", "-", "--", "sha256sum"]);
+    meshd.stdin(theirs);
+    let (code, stdout, stderr) = run(meshd).await;
+    assert!(code == 2 && stdout.is_empty() && stderr.contains("terminal"), "{code}: {stderr}");
+    drop(ours);
 }
 
 #[tokio::test]

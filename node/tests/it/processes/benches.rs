@@ -26,6 +26,37 @@ async fn bench_map_says_how_long_results_took_and_under_what() {
 }
 
 #[tokio::test]
+async fn bench_map_compares_a_program_of_webassembly_with_its_engine_alone() {
+    let mesh = Mesh::up(2).await;
+    let dir = mesh.net.dir().display().to_string();
+    let words = |program: &str| {
+        let program = format!("{}/examples/wasm/{program}", env!("CARGO_MANIFEST_DIR"));
+        let words = ["bench", "map", "--files", "3", "--size", "1KiB", "--wasm", &program, "--testnet", &dir];
+        [&words[..], &["--output", "json"]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let bench = async |program: &str| {
+        let words = words(program);
+        run(meshd(&mesh, &[0], mesh.net.dir(), &words.iter().map(String::as_str).collect::<Vec<_>>())).await
+    };
+    for program in ["wc.wasm", "wc.component.wasm"] {
+        let (code, stdout, stderr) = bench(program).await;
+        assert_eq!(code, 0, "{program}: {stderr}");
+        let figures = &lines(&stdout)[0];
+        // What each file's task wrote is what the program writes by its engine alone.
+        assert_eq!((&figures["lost"], &figures["count"], &figures["nodes"]), (&0.into(), &3.into(), &2.into()));
+        let settings = &figures["settings"];
+        assert!(settings["program"].as_str().is_some_and(|title| title.ends_with(program)), "{figures}");
+        assert_eq!((&settings["warm_up"], &figures["in_place"]), (&3.into(), &false.into()), "{figures}");
+        let number = |key: &str| figures[key].as_f64().unwrap_or_else(|| panic!("no {key}: {figures}"));
+        assert!(number("p50_ms") > 0.0 && number("p99_ms") <= number("wall_ms"), "{figures}");
+        assert!(number("serial_cpu_ms") < number("wall_ms"), "{figures}");
+    }
+    // A program that fails alone is not measured.
+    let (code, stdout, stderr) = bench("thumbnail.wasm").await;
+    assert!(code != 0 && stdout.is_empty() && stderr.contains("thumbnail.wasm"), "{code} {stdout}{stderr}");
+}
+
+#[tokio::test]
 #[ignore = "drawn by the commit"]
 async fn bench_consensus_counts_what_was_agreed_on_and_compares_the_replicas() {
     let _turn = super::TURN.lock().await;

@@ -28,7 +28,7 @@ pub struct AuctionInfo {
     pub took_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<String>,
-    /// The best of them. None where many tasks were auctioned together.
+    /// The best of them. Only that which won where many tasks were auctioned together.
     pub bids: Vec<BidInfo>,
 }
 

@@ -42,7 +42,7 @@ const LOTS: usize = 1_024;
 /// What a winner keeps is on its way for so long: through the birth and the word of its driver.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
-/// Bids that are told of one auction, at most, and auctions of more tasks than this tell only who won.
+/// Bids that are told of one auction, at most, and auctions of more tasks than this tell only that of who won.
 const TOLD: usize = 8;
 const TOLD_LOTS: usize = 16;
 
@@ -298,23 +298,24 @@ impl Tasks {
             Some(winner) => add(format_args!(", won by {winner}")),
             None => add(format_args!(", won by nobody")),
         }
-        if is_told {
-            let mut shown: Vec<(u32, &Bidder)> = bidders.iter().map(|b| (self.worth(b), b)).collect();
-            // Of those that are worth as much the one that won, which is by placement.
-            shown.sort_by_key(|(worth, bidder)| (Reverse(*worth), Some(bidder.node) != winner, bidder.node));
-            for (worth, bidder) in shown.into_iter().take(TOLD) {
-                let Criteria { capability, performance, resources, .. } = bidder.criteria;
-                let idle = idle_share(bidder.bid.slots, bidder.bid.busy.saturating_add(bidder.won));
-                add(format_args!(
-                    "; {} {} = capability {} idle {} past {} memory {}",
-                    bidder.node,
-                    share(worth),
-                    share(capability),
-                    share(idle),
-                    share(performance),
-                    share(resources)
-                ));
-            }
+        let mut shown: Vec<(u32, &Bidder)> = match is_told {
+            true => bidders.iter().map(|bidder| (self.worth(bidder), bidder)).collect(),
+            false => bidders.iter().filter(|b| Some(b.node) == winner).map(|b| (self.worth(b), b)).collect(),
+        };
+        // Of those that are worth as much the one that won, which is by placement.
+        shown.sort_by_key(|(worth, bidder)| (Reverse(*worth), Some(bidder.node) != winner, bidder.node));
+        for (worth, bidder) in shown.into_iter().take(TOLD) {
+            let Criteria { capability, performance, resources, .. } = bidder.criteria;
+            let idle = idle_share(bidder.bid.slots, bidder.bid.busy.saturating_add(bidder.won));
+            add(format_args!(
+                "; {} {} = capability {} idle {} past {} memory {}",
+                bidder.node,
+                share(worth),
+                share(capability),
+                share(idle),
+                share(performance),
+                share(resources)
+            ));
         }
         text
     }

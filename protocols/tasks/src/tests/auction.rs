@@ -362,3 +362,20 @@ fn who_said_something_while_bids_were_taken_is_there() {
     node.pass_ms(150);
     assert_eq!(announced(&submit(&mut node, &[auctioned(2)])), [(0, 1, 1)], "the others said nothing");
 }
+
+/// Not those of all others: a thousand tasks would have as many lines of them.
+#[test]
+fn of_many_at_once_it_is_told_for_each_who_won_and_why() {
+    let mut node = Node::new(4);
+    let specs: Vec<Spec> = (0..40).map(auctioned).collect();
+    submit(&mut node, &specs);
+    for rank in 0..4 {
+        node.hear(rank, Item::Bid { auction: 0, bid: bid(16, 0) });
+    }
+    for spec in &specs {
+        let story = node.tasks.story_of(&spec.id(&NETWORK));
+        let line = story.iter().find_map(|(_, line)| line.strip_prefix("auctioned: 5 of 5 bid ")).expect("told");
+        let (winner, bids) = line.split_once("won by ").and_then(|(_, rest)| rest.split_once("; ")).expect("a bid");
+        assert!(bids.starts_with(winner) && bids.contains(" idle ") && !bids.contains("; "), "{line}");
+    }
+}

@@ -22,6 +22,47 @@ pub struct Awaiting {
     pub(crate) lost: Option<String>,
 }
 
+/// Tasks that wait for the end of another, and when each gives up where nobody knows that one.
+#[derive(Debug, Default)]
+pub struct Dependents {
+    until: BTreeMap<TaskId, Mono>,
+    by_time: BTreeSet<(Mono, TaskId)>,
+}
+
+impl Dependents {
+    pub fn is_empty(&self) -> bool {
+        self.until.is_empty()
+    }
+
+    /// The time of one that waits already stays.
+    pub fn insert(&mut self, task: TaskId, until: Mono) {
+        if !self.until.contains_key(&task) {
+            self.until.insert(task, until);
+            self.by_time.insert((until, task));
+        }
+    }
+
+    pub fn remove(&mut self, task: &TaskId) {
+        if let Some(until) = self.until.remove(task) {
+            self.by_time.remove(&(until, *task));
+        }
+    }
+
+    pub fn into_tasks(self) -> impl Iterator<Item = TaskId> {
+        self.until.into_keys()
+    }
+
+    /// Those whose time is over, and no others are looked at.
+    fn take_late(&mut self, now: Mono) -> Vec<TaskId> {
+        let mut late = Vec::new();
+        while let Some((_, task)) = self.by_time.first().copied().filter(|(until, _)| *until <= now) {
+            self.remove(&task);
+            late.push(task);
+        }
+        late
+    }
+}
+
 impl Tasks {
     /// It was born to nobody: since it is to start after others, or since nobody was able to run it.
     pub(crate) fn begin_waiting(&mut self, cx: &mut Context<'_>, task: TaskId) {
@@ -47,8 +88,9 @@ impl Tasks {
     /// As for a user, but whoever waits is a task that is driven here.
     pub(crate) fn follow_for(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId) {
         let is_asked = self.gateway.following.contains_key(&dependency);
+        let until = self.given_up_at(cx, &task);
         let following = self.gateway.following.entry(dependency).or_default();
-        following.dependents.insert(task, cx.now.mono);
+        following.dependents.insert(task, until);
         if !is_asked {
             self.ask_holders(cx, dependency);
         }
@@ -68,11 +110,11 @@ impl Tasks {
         cx: &mut Context<'_>,
         dependency: TaskId,
         register: &Register,
-        dependents: BTreeMap<TaskId, Mono>,
+        dependents: Dependents,
     ) {
         let Some(ending) = register.ending() else { return };
         let lost = (ending.how != How::Done).then(|| cause(&dependency, ending));
-        let noted = dependents.into_keys().filter(|task| self.note_input(cx, *task, dependency, lost.clone()));
+        let noted = dependents.into_tasks().filter(|task| self.note_input(cx, *task, dependency, lost.clone()));
         let needed_by: BTreeSet<TaskId> = noted.collect();
         if lost.is_none() {
             self.need(cx, dependency, register, needed_by);
@@ -154,9 +196,9 @@ impl Tasks {
         let may_be_away = heard < quorum::nothing_left(members().count(), self.config.copies)
             || members().any(|(node, seat)| !knows_nothing(node) && !is_lost(*node, seat.store));
         let may_be = may_be_away || self.gateway.home_of(&dependency).is_some();
-        let (waiting, late): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            following.dependents.into_iter().partition(|(task, since)| may_be || self.is_patient(cx, task, *since));
-        late.into_keys().for_each(|task| self.dependency_absent(cx, task, dependency));
+        let mut waiting = following.dependents;
+        let late = if may_be { Vec::new() } else { waiting.take_late(cx.now.mono) };
+        late.into_iter().for_each(|task| self.dependency_absent(cx, task, dependency));
         if !waiting.is_empty() {
             let following = Following { dependents: waiting, ..Following::default() };
             self.gateway.following.insert(dependency, following);
@@ -167,11 +209,10 @@ impl Tasks {
     /// What a task is to start after may come a little later than it. By its own date first: drivers that take each other's
     /// place in less than that time would never come to an end (simulator, seed 41). But each waits for a moment, whatever its
     /// clock says: it may have yet to hear of the members that hold it.
-    fn is_patient(&self, cx: &Context<'_>, task: &TaskId, since: Mono) -> bool {
+    fn given_up_at(&self, cx: &Context<'_>, task: &TaskId) -> Mono {
         let patience = self.config.absent_after;
         let age = self.shelf.copy(task).map_or(patience, |copy| cx.now.wall.since(copy.birth.placed));
-        let waited = cx.now.mono.since(since);
-        waited < patience && (age < patience || waited < patience / 4)
+        cx.now.mono + patience.saturating_sub(age).max(patience / 4)
     }
 }
 

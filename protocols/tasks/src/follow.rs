@@ -3,6 +3,7 @@
 
 use crate::{
     Roster,
+    dependents::Dependents,
     driver::Driver,
     effect::{Answer, Context, Refusal, Waiter},
     gateway::Waiting,
@@ -14,13 +15,8 @@ use crate::{
 use mesh_proto::{
     id::{Digest, NodeId, TaskId},
     task::{How, Item, Known, Register},
-    time::Mono,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The end of a followed task is asked for again after this, then after twice as long, to 16 times.
 pub(crate) const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
@@ -29,8 +25,8 @@ pub(crate) const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Following {
     pub waiters: Vec<Waiter>,
-    /// Tasks that are driven here and are to start after it, and since when each waits.
-    pub dependents: BTreeMap<TaskId, Mono>,
+    /// Tasks that are driven here and are to start after it.
+    pub dependents: Dependents,
     /// Submitted again while its birth was not known to be complete: still to be acknowledged.
     pub unconfirmed: Vec<Waiting>,
     pub holders: Vec<NodeId>,

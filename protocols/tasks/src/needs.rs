@@ -85,8 +85,9 @@ impl Tasks {
         let (dependents, holders) = (need.dependents.clone(), need.holders.clone());
         self.need_again(cx.now.mono, dependency);
         let is_asked = self.gateway.following.contains_key(&dependency);
+        let until = cx.now.mono + self.config.absent_after;
         let following = self.gateway.following.entry(dependency).or_default();
-        following.dependents.extend(dependents.into_iter().map(|task| (task, cx.now.mono)));
+        dependents.into_iter().for_each(|task| following.dependents.insert(task, until));
         if !is_asked {
             following.holders = holders;
             self.ask_holders(cx, dependency);

@@ -39,7 +39,7 @@ impl Tasks {
     /// what runs has begun when it had it.
     pub fn have(&mut self, cx: &mut Context<'_>, capabilities: &Capabilities) {
         if self.roster.set_capabilities(&self.me.node, capabilities) {
-            self.seeking.look();
+            self.seeking.look_at(self.me.node);
             self.executor.outfit.count = self.executor.outfit.count.wrapping_add(1);
             self.executor.outfit.look_over();
             self.fill_slots(cx);

@@ -174,7 +174,7 @@ impl Tasks {
             self.disk_lost(cx, lost);
         }
         if holds && before.is_none_or(|(held, _)| !held) {
-            self.seeking.look();
+            self.seeking.look_at(node);
         }
         self.note_isolation();
         self.drain_local(cx);
@@ -183,7 +183,7 @@ impl Tasks {
     /// What another member has.
     pub fn has(&mut self, node: NodeId, capabilities: &Capabilities) {
         if node != self.me.node && self.roster.set_capabilities(&node, capabilities) {
-            self.seeking.look();
+            self.seeking.look_at(node);
         }
     }
 
@@ -194,7 +194,7 @@ impl Tasks {
             seat.silent_since = None;
             (seat.heard, seat.is_mute) = (cx.now.mono, false);
         }
-        self.seeking.look();
+        self.seeking.look_at(node);
         self.note_isolation();
         self.resend(cx, node);
         self.drain_local(cx);

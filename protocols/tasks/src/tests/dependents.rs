@@ -190,8 +190,10 @@ fn what_comes_late_is_waited_for() {
     node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
     assert!(matches!(state(&node.pass_ms(0)), Some(State::Assigned(_))));
     // Of one that waited for long before its driver took office nothing is awaited that nobody knows.
-    let (mut node, _) = driver(&Spec { key: spec().key, ..after(&[other(9)]) });
-    node.now.wall = START + std::time::Duration::from_secs(60);
+    let mut node = Node::new(0);
+    node.now.wall = START + Duration::from_secs(60);
+    node.hear(4, place(&birth_of(&after(&[other(9)])), birth_ballot(0, 7), &waiting(), None));
+    node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
     assert_eq!(nobody_knows(&mut node, other(9)).facts, [], "whatever its clock says, not at once");
     node.pass_ms(8_000);
     assert!(cancelled_because(&nobody_knows(&mut node, other(9))).contains("is not known"));

@@ -225,10 +225,7 @@ fn wasm_config(config: &Config) -> WasmConfig {
     WasmConfig {
         limits,
         module_bytes: section.module.bytes(),
-        compilation: Compilation {
-            memory_bytes: section.compiler_memory.bytes(),
-            cpu_seconds: section.compiler_time.get().as_secs(),
-        },
+        compilation: Compilation::new(section.compiler_memory.bytes(), section.compiler_time.get().as_secs()),
         cache_bytes: section.cache.bytes(),
         ..default
     }
@@ -331,8 +328,7 @@ mod tests {
         assert_eq!((raft.snapshot_after, raft.kept_bytes, raft.install), ((1 << 30, 5_000), 0, seconds(600)));
         assert_eq!((tasks.place_timeout, tasks.repair_delay), (Duration::from_millis(500), seconds(120)));
         assert_eq!(tasks.poison_limit, 7);
-        let compilation = Compilation { memory_bytes: 200 << 20, cpu_seconds: 7 };
-        assert_eq!(wasm_config(&config).compilation, compilation);
+        assert_eq!(wasm_config(&config).compilation, Compilation::new(200 << 20, 7));
         assert_eq!((blobs.silent_keep, blobs.warm, blobs.partial_keep), (seconds(172_800), seconds(0), seconds(300)));
     }
 }

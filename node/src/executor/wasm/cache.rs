@@ -9,13 +9,22 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout_at;
 
 /// A program's hash, and whether its results are to be compared.
 pub type Key = (BlobId, bool);
 
 type Made = Result<Arc<Compiled>, Failure>;
+
+/// How far a program is that somebody makes.
+enum Stage {
+    Waiting,
+    /// From here on it has its own time, and ends.
+    Begun,
+    Made(Made),
+}
 
 #[derive(Clone)]
 pub struct Cache(Arc<Shared>);
@@ -39,7 +48,7 @@ struct Held {
 }
 
 enum Entry {
-    Making(watch::Receiver<Option<Made>>),
+    Making(watch::Receiver<Stage>),
     /// A program that is none stays as well: a job of ten thousand is told so without ten thousand tries.
     Made {
         made: Made,
@@ -53,8 +62,8 @@ const ENTRY_BYTES: u64 = 4 << 10;
 
 enum Turn {
     Made(Made),
-    Wait(watch::Receiver<Option<Made>>),
-    Make(watch::Sender<Option<Made>>, watch::Receiver<Option<Made>>),
+    Wait(watch::Receiver<Stage>),
+    Make(watch::Sender<Stage>, watch::Receiver<Stage>),
 }
 
 impl Cache {
@@ -74,24 +83,34 @@ impl Cache {
         self.0.compilers.close();
     }
 
-    /// The program of this key, which is in the file. May be dropped at any point.
+    /// The program of this key, which is in the file. A compilation has its own patience, from its start; as long is its turn
+    /// waited for, and then the task is given back: another node may have the program ready, and this one, which is busy with
+    /// those of others, is not to blame. May be dropped at any point.
     pub async fn get(&self, key: Key, file: &Path) -> Made {
+        let patience = self.0.compilers.patience();
+        let until = tokio::time::Instant::now() + patience;
         loop {
-            let mut made = match self.0.turn(key) {
+            let mut stage = match self.0.turn(key) {
                 Turn::Made(made) => return made,
-                Turn::Wait(made) => made,
-                Turn::Make(sender, made) => {
+                Turn::Wait(stage) => stage,
+                Turn::Make(sender, stage) => {
                     let unmade = Unmade { cache: self, key };
-                    let permit = Arc::clone(&self.0.turns).acquire_owned().await;
-                    let permit = permit.map_err(|error| prepare(&error))?;
+                    let permit = timeout_at(until, Arc::clone(&self.0.turns).acquire_owned()).await;
+                    let permit = permit.map_err(|_| no_turn(patience))?.map_err(|error| prepare(&error))?;
+                    sender.send_replace(Stage::Begun);
                     self.0.compile_beside(key, file.to_owned(), sender, permit).map_err(|error| prepare(&error))?;
                     std::mem::forget(unmade);
-                    made
+                    stage
                 }
             };
-            // An error: whoever was to make it was cancelled before it began.
-            if let Ok(made) = made.wait_for(Option::is_some).await
-                && let Some(made) = &*made
+            let begun = timeout_at(until, stage.wait_for(Stage::has_begun)).await.map_err(|_| no_turn(patience))?;
+            // An error: whoever was to make it was cancelled, or waited for too long, before it began.
+            if begun.is_err() {
+                continue;
+            }
+            drop(begun);
+            if let Ok(stage) = stage.wait_for(Stage::is_made).await
+                && let Stage::Made(made) = &*stage
             {
                 return made.clone();
             }
@@ -131,7 +150,7 @@ impl Shared {
             }
             Some(Entry::Making(made)) => Turn::Wait(made.clone()),
             None => {
-                let (sender, made) = watch::channel(None);
+                let (sender, made) = watch::channel(Stage::Waiting);
                 held.programs.insert(key, Entry::Making(made.clone()));
                 Turn::Make(sender, made)
             }
@@ -142,7 +161,7 @@ impl Shared {
         self: &Arc<Self>,
         key: Key,
         file: PathBuf,
-        sender: watch::Sender<Option<Made>>,
+        sender: watch::Sender<Stage>,
         permit: OwnedSemaphorePermit,
     ) -> std::io::Result<()> {
         let shared = Arc::clone(self);
@@ -154,7 +173,7 @@ impl Shared {
                 Err(Failure::NotAProgram { why: "what is compiled of it cannot be loaded".into() })
             });
             shared.keep(key, &made);
-            sender.send_replace(Some(made));
+            sender.send_replace(Stage::Made(made));
             drop(permit);
         })?;
         Ok(())
@@ -215,12 +234,70 @@ impl Held {
     }
 }
 
+impl Stage {
+    fn has_begun(&self) -> bool {
+        !matches!(self, Self::Waiting)
+    }
+
+    fn is_made(&self) -> bool {
+        matches!(self, Self::Made(_))
+    }
+}
+
 impl Entry {
     fn is_program(&self) -> bool {
         matches!(self, Self::Made { made: Ok(_), .. })
     }
 }
 
+fn no_turn(patience: Duration) -> Failure {
+    let why = format!("other programs are compiled here: after {} s it is not this one's turn", patience.as_secs());
+    Failure::GivenBack { why }
+}
+
 fn prepare(error: impl ToString) -> Failure {
     Failure::Prepare { what: "program".into(), error: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::wasm::config::Compilation;
+    use crate::executor::wasm::tests::compiler::of_this_binary;
+    use tempfile::TempDir;
+
+    const PROGRAM: &str = r#"(module (func (export "_start")))"#;
+
+    /// A cache that compiles one at a time, and waits for so long.
+    fn waits(patience: Duration) -> Cache {
+        let compilation = Compilation { patience, ..Compilation::new(8 << 30, 600) };
+        let compilers = Compilers::new(of_this_binary(), compilation, 1 << 20);
+        Cache::new(Arc::new(Engines::new().unwrap()), compilers, WasmMetrics::default(), 1 << 20, 1)
+    }
+
+    fn program() -> (TempDir, PathBuf, Key) {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, bytes) = (directory.path().join("program"), wat::parse_str(PROGRAM).unwrap());
+        std::fs::write(&file, &bytes).unwrap();
+        (directory, file, (BlobId::from_bytes(*blake3::hash(&bytes).as_bytes()), false))
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_for_a_turn_gives_back_and_the_next_who_has_one_compiles() {
+        let (_directory, file, key) = program();
+        let cache = waits(Duration::from_millis(200));
+        let others = Arc::clone(&cache.0.turns).acquire_owned().await.unwrap();
+        // One is to make it, and one waits for that one.
+        for got in <[Made; 2]>::from(tokio::join!(cache.get(key, &file), cache.get(key, &file))) {
+            let failure = got.err().expect("nobody could compile");
+            assert!(matches!(failure, Failure::GivenBack { .. }), "{failure:?}");
+        }
+        assert!(cache.0.held().programs.is_empty(), "it is nobody's to make");
+        assert_eq!(cache.0.metrics.compilations.get(), 0);
+        drop(others);
+        // A turn is had at once, and is not counted from there: a slow machine may be too late, but gives nothing back.
+        let got = cache.get(key, &file).await;
+        assert!(!matches!(got, Err(Failure::GivenBack { .. })));
+        assert_eq!(cache.0.metrics.compilations.get(), 1);
+    }
 }

@@ -2,6 +2,7 @@ use crate::executor::config::own_program;
 use crate::executor::run::Limits;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// WebAssembly programs.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct WasmConfig {
 impl Default for WasmConfig {
     fn default() -> Self {
         let limits = Limits { memory_bytes: Some(1 << 30), open_files: 512, ..Limits::default() };
-        let compilation = Compilation { memory_bytes: 1 << 30, cpu_seconds: 60 };
+        let compilation = Compilation::new(1 << 30, 60);
         Self { limits, module_bytes: 64 << 20, compilation, compiler: Compiler::default(), cache_bytes: 256 << 20 }
     }
 }
@@ -33,6 +34,20 @@ pub struct Compilation {
     pub memory_bytes: u64,
     /// Processor time.
     pub cpu_seconds: u64,
+    /// By the clock, from its start. As long a task waits for its program's turn.
+    pub patience: Duration,
+}
+
+/// Shorter nobody waits: a machine has more to do than to compile.
+const LEAST_PATIENCE: Duration = Duration::from_secs(120);
+
+impl Compilation {
+    /// By the clock it has twice its processor time, and at least 120 s.
+    #[must_use]
+    pub fn new(memory_bytes: u64, cpu_seconds: u64) -> Self {
+        let patience = LEAST_PATIENCE.max(Duration::from_secs(cpu_seconds.saturating_mul(2)));
+        Self { memory_bytes, cpu_seconds, patience }
+    }
 }
 
 /// The first argument that makes this binary a compiler.

@@ -1,7 +1,6 @@
 //! One program, from its order to its outcome. In a thread of its own, which may block.
 
 use super::cache::Cache;
-use super::compiler;
 use super::complaint;
 use super::engine::Compiled;
 use super::limiter::Tally;
@@ -30,8 +29,6 @@ pub struct Host {
     pub directory: PathBuf,
     pub limits: Limits,
     pub cache: Cache,
-    /// How long a program is waited for that is compiled, and those that come before it: another node may have it ready.
-    pub patience: Duration,
     pub ticker: Ticker,
     pub desk: Arc<Desk>,
     pub metrics: WasmMetrics,
@@ -96,7 +93,6 @@ impl<'a> Guest<'a> {
             biased;
             () = self.token.cancelled() => Err(Failure::Cancelled),
             program = self.host.cache.get((*id, fixed.is_some()), module) => program,
-            () = tokio::time::sleep(self.host.patience) => Err(compiler::too_late(self.host.patience)),
         }
     }
 

@@ -56,9 +56,8 @@ impl Wasm {
         let ticker = Ticker::start(&engines.all()).map_err(|error| unfit(&error))?;
         let WasmConfig { limits, module_bytes, compilation, compiler, cache_bytes } = config;
         let compilers = Compilers::new(compiler, compilation, module_bytes);
-        let patience = compilers.patience();
         let cache = Cache::new(engines, compilers, metrics.clone(), cache_bytes, desk.slots().min(COMPILERS));
-        let host = Host { directory, limits, cache, patience, ticker, desk, metrics };
+        let host = Host { directory, limits, cache, ticker, desk, metrics };
         let (queue, running) = Default::default();
         Ok(Some(Self(Arc::new(Shared { host, queue, ready: Condvar::new(), running }))))
     }
@@ -162,6 +161,7 @@ fn end(status: &Status) -> &'static str {
             | Failure::ProgramTooLarge { .. }
             | Failure::CompilerMemory { .. }
             | Failure::CompilerTime { .. }
+            | Failure::GivenBack { .. }
             | Failure::Prepare { .. },
         ) => "refused",
         Status::Failed(_) => "limit",

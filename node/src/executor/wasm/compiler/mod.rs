@@ -15,7 +15,7 @@ mod child;
 mod process;
 
 pub use child::serve;
-pub use process::{Compilers, too_late};
+pub use process::Compilers;
 
 use crate::executor::outcome::Failure;
 use mesh_proto::id::BlobId;

@@ -33,8 +33,6 @@ struct Running {
     sockets: BTreeMap<u64, UnixStream>,
 }
 
-/// A compilation has twice its processor time by the clock, and at least this.
-const LEAST_PATIENCE: Duration = Duration::from_secs(120);
 /// Of what a compiler said when it ended over a program.
 const SAID_BYTES: u64 = 4 << 10;
 
@@ -45,12 +43,12 @@ impl Compilers {
 
     /// How long a compilation may take by the clock.
     pub fn patience(&self) -> Duration {
-        LEAST_PATIENCE.max(Duration::from_secs(self.limits.cpu_seconds.saturating_mul(2)))
+        self.limits.patience
     }
 
     /// The code of the program of this id, which is in the file. Blocks.
     pub fn compile(&self, id: BlobId, is_deterministic: bool, file: &Path) -> Result<Code, Failure> {
-        let Compilation { memory_bytes, cpu_seconds } = self.limits;
+        let Compilation { memory_bytes, cpu_seconds, patience } = self.limits;
         let order = Order {
             id,
             file: file.as_os_str().as_bytes().to_vec(),
@@ -61,13 +59,13 @@ impl Compilers {
         };
         let mut process = self.start().map_err(|error| unavailable(&format_args!("cannot be started: {error}")))?;
         let number = self.enter(&process)?;
-        let answered = process.ask(&order, Instant::now() + self.patience());
+        let answered = process.ask(&order, Instant::now() + patience);
         self.running().sockets.remove(&number);
         match answered {
             Ok((Answer::Made { .. }, code)) => Ok(Code::from_compiler(code)),
             Ok((Answer::NoMemory, _)) => Err(Failure::CompilerMemory { limit: memory_bytes }),
             Ok((Answer::Refused(failure), _)) => Err(failure),
-            Err(Unanswered::Late) => Err(too_late(self.patience())),
+            Err(Unanswered::Late) => Err(too_late(patience)),
             Err(Unanswered::Ended) => Err(self.why(id, process)),
         }
     }
@@ -111,7 +109,7 @@ impl Compilers {
             Err(error) => return unavailable(&error),
         };
         let said = process.said();
-        let Compilation { memory_bytes, cpu_seconds } = self.limits;
+        let Compilation { memory_bytes, cpu_seconds, .. } = self.limits;
         let failure = match verdict(ended, &said) {
             Verdict::Memory => Failure::CompilerMemory { limit: memory_bytes },
             Verdict::Time => Failure::CompilerTime { limit_s: cpu_seconds },
@@ -131,7 +129,7 @@ impl Compilers {
     }
 }
 
-pub fn too_late(patience: Duration) -> Failure {
+fn too_late(patience: Duration) -> Failure {
     let error = format!("it is not compiled after {} s", patience.as_secs());
     Failure::Prepare { what: "program".into(), error }
 }

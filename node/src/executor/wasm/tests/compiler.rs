@@ -1,10 +1,10 @@
 //! A program that is a burden to compile is one to the process that compiles it, and to nobody else.
 
-use super::Bench;
+use super::{Bench, of_wasi};
 use crate::executor::wasm::compiler;
-use crate::executor::{Compilation, Compiler, Failure};
+use crate::executor::{Compilation, Compiler, ExecutorEvent, Failure, Status};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// This binary, run again with the one ignored test below.
 pub fn of_this_binary() -> Compiler {
@@ -56,7 +56,7 @@ fn leb(mut number: usize) -> Vec<u8> {
 
 /// With bounds for what compiles.
 fn bounded(memory_bytes: u64, cpu_seconds: u64) -> Bench {
-    Bench::with(|config| config.compilation = Compilation { memory_bytes, cpu_seconds })
+    Bench::with(|config| config.compilation = Compilation::new(memory_bytes, cpu_seconds))
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_compiler_ends_with_the_executors_that_wait_for_it() {
     // No test has this name: it is for who looks.
     let mark = format!("{:032x}", rand::random::<u128>());
     let mut bench = Bench::with(|config| {
-        config.compilation = Compilation { memory_bytes: 8 << 30, cpu_seconds: 600 };
+        config.compilation = Compilation::new(8 << 30, 600);
         config.compiler.arguments.push(mark.clone().into());
     });
     let run = bench.run_of(&burden());
@@ -121,7 +121,7 @@ fn a_compiler_ends_with_the_executors_that_wait_for_it() {
         let begun = Instant::now();
         while with_argument(&mark) != count {
             assert!(begun.elapsed() < super::PATIENCE, "waited in vain: {what}");
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     };
     until("it compiles", 1);
@@ -129,4 +129,36 @@ fn a_compiler_ends_with_the_executors_that_wait_for_it() {
     drop(executors);
     until("it is gone", 0);
     drop(runtime);
+}
+
+/// As this binary, so many seconds later.
+fn slow(seconds: u64) -> Compiler {
+    let Compiler { program, arguments } = of_this_binary();
+    let line = [format!("sleep {seconds}; exec \"$0\" \"$@\"").into(), program.into_os_string()];
+    let arguments = ["-c".into()].into_iter().chain(line).chain(arguments).collect();
+    Compiler { program: PathBuf::from("/bin/sh"), arguments }
+}
+
+/// Two compile at a time. The third waits for one of them, and then as long for its own.
+#[test]
+fn the_time_in_which_others_are_compiled_is_not_a_programs_own() {
+    let mut bench = Bench::with_slots(3, |config| {
+        config.compiler = slow(5);
+        config.compilation.patience = Duration::from_secs(8);
+    });
+    let begun = Instant::now();
+    for code in 0..3 {
+        let exit = format!("(call $exit (i32.const {code}))");
+        let run = bench.text(&of_wasi(&format!(r#"(func (export "_start") {exit})"#)));
+        bench.begin(run);
+    }
+    let mut ended = Vec::new();
+    while ended.len() < 3 {
+        if let ExecutorEvent::Finished { outcome, .. } = bench.event() {
+            ended.push(outcome.status);
+        }
+    }
+    ended.sort_by_key(|status| format!("{status:?}"));
+    assert_eq!(ended, [0, 1, 2].map(Status::Exit));
+    assert!(begun.elapsed() > Duration::from_secs(8), "it waited for less than its patience: nothing is shown");
 }

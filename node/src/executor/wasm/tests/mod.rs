@@ -1,7 +1,7 @@
 //! Programs in executors of their own. Hostile ones are written down as text.
 
 mod bounds;
-mod compiler;
+pub mod compiler;
 mod figures;
 mod programs;
 mod sandbox;
@@ -35,6 +35,10 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut WasmConfig)) -> Self {
+        Self::with_slots(SLOTS, change)
+    }
+
+    fn with_slots(slots: usize, change: impl FnOnce(&mut WasmConfig)) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut wasm = WasmConfig::default();
         wasm.limits.memory_bytes = Some(64 << 20);
@@ -42,7 +46,7 @@ impl Bench {
         wasm.compiler = compiler::of_this_binary();
         change(&mut wasm);
         let tasks = directory.path().join("tasks");
-        let config = ExecutorConfig { slots: SLOTS, wasm: Some(wasm), ..ExecutorConfig::new(tasks) };
+        let config = ExecutorConfig { slots, wasm: Some(wasm), ..ExecutorConfig::new(tasks) };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (sender, events) = mpsc::channel(64);
         let executors = {

@@ -1,6 +1,6 @@
 //! Compiled programs, each made once for all that wait for it.
 
-use super::compiler::Compilers;
+use super::compiler::{Compilers, Uncompiled};
 use super::engine::{Compiled, Engines};
 use super::metrics::WasmMetrics;
 use crate::executor::outcome::Failure;
@@ -54,9 +54,13 @@ enum Entry {
         made: Made,
         bytes: u64,
         used: u64,
+        /// It is tried again from then on.
+        until: Option<Instant>,
     },
 }
 
+/// How long a program is not compiled again that was in vain: a machine that was too slow for it may have more time by then.
+const IN_VAIN_FOR: Duration = Duration::from_secs(300);
 /// Of an entry, for what is counted: keys, names, a failure.
 const ENTRY_BYTES: u64 = 4 << 10;
 
@@ -142,6 +146,7 @@ impl Shared {
     fn turn(&self, key: Key) -> Turn {
         let held = &mut *self.held();
         held.turn += 1;
+        held.let_go_of_what_is_over(key);
         match held.programs.get_mut(&key) {
             Some(Entry::Made { made, used, .. }) => {
                 *used = held.turn;
@@ -170,45 +175,46 @@ impl Shared {
             let made = std::panic::catch_unwind(AssertUnwindSafe(|| shared.make(key, &file)));
             let made = made.unwrap_or_else(|_| {
                 tracing::error!(program = %key.0, "what loads compiled programs panicked over one");
-                Err(Failure::NotAProgram { why: "what is compiled of it cannot be loaded".into() })
+                Err(Failure::NotAProgram { why: "what is compiled of it cannot be loaded".into() }.into())
             });
-            shared.keep(key, &made);
-            sender.send_replace(Stage::Made(made));
+            sender.send_replace(Stage::Made(shared.keep(key, made)));
             drop(permit);
         })?;
         Ok(())
     }
 
-    fn make(&self, (id, is_deterministic): Key, file: &Path) -> Made {
+    fn make(&self, (id, is_deterministic): Key, file: &Path) -> Result<Arc<Compiled>, Uncompiled> {
         let begun = Instant::now();
         let code = self.compilers.compile(id, is_deterministic, file);
-        let program = code.and_then(|code| self.engines.load(&code, is_deterministic));
+        // What is made and cannot be loaded was made in vain.
+        let program = code
+            .and_then(|code| self.engines.load(&code, is_deterministic).map_err(Uncompiled::in_vain))
+            .map(Arc::new);
         self.metrics.compilations.inc();
         self.metrics.compile_time.observe(begun.elapsed().as_secs_f64());
-        program.map(Arc::new)
+        program
     }
 
-    /// What lasts. What only this disk or this moment is to blame for is tried again.
-    fn keep(&self, key: Key, made: &Made) {
+    /// What lasts, and for a while what was in vain. What cost nothing, and only this disk or this moment is to blame for, is tried
+    /// again.
+    fn keep(&self, key: Key, made: Result<Arc<Compiled>, Uncompiled>) -> Made {
         let held = &mut *self.held();
-        let bytes = match made {
-            Ok(compiled) => compiled.size() + ENTRY_BYTES,
-            Err(
-                Failure::NotAProgram { .. }
-                | Failure::ProgramTooLarge { .. }
-                | Failure::CompilerMemory { .. }
-                | Failure::CompilerTime { .. },
-            ) => ENTRY_BYTES,
-            Err(_) => {
+        let (bytes, until) = match &made {
+            Ok(compiled) => (compiled.size() + ENTRY_BYTES, None),
+            Err(uncompiled) if uncompiled.lasts() => (ENTRY_BYTES, None),
+            Err(Uncompiled { was_in_vain: true, .. }) => (ENTRY_BYTES, Some(Instant::now() + IN_VAIN_FOR)),
+            Err(Uncompiled { was_in_vain: false, failure }) => {
                 held.programs.remove(&key);
-                return;
+                return Err(failure.clone());
             }
         };
+        let made = made.map_err(|uncompiled| uncompiled.failure);
         held.bytes += bytes;
-        held.programs.insert(key, Entry::Made { made: made.clone(), bytes, used: held.turn });
+        held.programs.insert(key, Entry::Made { made: made.clone(), bytes, used: held.turn, until });
         held.shrink(self.cache_bytes);
         self.metrics.cached.set(held.programs.values().filter(|entry| entry.is_program()).count() as i64);
         self.metrics.cached_bytes.set(i64::try_from(held.bytes).unwrap_or(i64::MAX));
+        made
     }
 
     /// Nothing that can panic happens under the lock.
@@ -218,6 +224,15 @@ impl Shared {
 }
 
 impl Held {
+    fn let_go_of_what_is_over(&mut self, key: Key) {
+        if let Some(Entry::Made { bytes, until: Some(until), .. }) = self.programs.get(&key)
+            && *until <= Instant::now()
+        {
+            self.bytes = self.bytes.saturating_sub(*bytes);
+            self.programs.remove(&key);
+        }
+    }
+
     /// Lets go of what was not used for longest. What runs has it still, until its end.
     fn shrink(&mut self, limit: u64) {
         while self.bytes > limit {
@@ -244,6 +259,19 @@ impl Stage {
     }
 }
 
+impl Uncompiled {
+    /// As long as the program and the limits are what they are.
+    fn lasts(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::NotAProgram { .. }
+                | Failure::ProgramTooLarge { .. }
+                | Failure::CompilerMemory { .. }
+                | Failure::CompilerTime { .. }
+        )
+    }
+}
+
 impl Entry {
     fn is_program(&self) -> bool {
         matches!(self, Self::Made { made: Ok(_), .. })
@@ -262,7 +290,7 @@ fn prepare(error: impl ToString) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::wasm::config::Compilation;
+    use crate::executor::wasm::config::{Compilation, Compiler};
     use crate::executor::wasm::tests::compiler::of_this_binary;
     use tempfile::TempDir;
 
@@ -270,8 +298,12 @@ mod tests {
 
     /// A cache that compiles one at a time, and waits for so long.
     fn waits(patience: Duration) -> Cache {
+        with(of_this_binary(), patience)
+    }
+
+    fn with(compiler: Compiler, patience: Duration) -> Cache {
         let compilation = Compilation { patience, ..Compilation::new(8 << 30, 600) };
-        let compilers = Compilers::new(of_this_binary(), compilation, 1 << 20);
+        let compilers = Compilers::new(compiler, compilation, 1 << 20);
         Cache::new(Arc::new(Engines::new().unwrap()), compilers, WasmMetrics::default(), 1 << 20, 1)
     }
 
@@ -299,5 +331,44 @@ mod tests {
         let got = cache.get(key, &file).await;
         assert!(!matches!(got, Err(Failure::GivenBack { .. })));
         assert_eq!(cache.0.metrics.compilations.get(), 1);
+    }
+
+    /// What these say to a socket is nothing.
+    fn shell(line: &str) -> Compiler {
+        Compiler { program: "/bin/sh".into(), arguments: ["-c", line].map(Into::into).into() }
+    }
+
+    #[tokio::test]
+    async fn what_was_compiled_in_vain_is_not_compiled_again_at_once_but_later() {
+        let (_directory, file, key) = program();
+        for (compiler, patience, why) in [
+            // The time that a compiler has is over, with nothing said of the program.
+            (shell("exec sleep 600"), Duration::from_millis(200), "not compiled after"),
+            // The system takes it, for want of memory.
+            (shell("kill -KILL $$"), Duration::from_secs(90), "without an answer"),
+        ] {
+            let cache = with(compiler, patience);
+            let [first, second] = [cache.get(key, &file).await, cache.get(key, &file).await].map(Result::err);
+            let is_told = matches!(&first, Some(Failure::Prepare { error, .. }) if error.contains(why));
+            assert!(is_told, "{first:?}, not: {why}");
+            assert_eq!((second, cache.0.metrics.compilations.get()), (first, 1));
+            let bytes = cache.0.held().bytes;
+            for entry in cache.0.held().programs.values_mut() {
+                let Entry::Made { until, .. } = entry else { panic!("nobody makes it now") };
+                *until = until.and_then(|until| until.checked_sub(IN_VAIN_FOR));
+            }
+            assert!(cache.get(key, &file).await.is_err());
+            assert_eq!((cache.0.held().bytes, cache.0.metrics.compilations.get()), (bytes, 2), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cost_nothing_is_tried_again_at_once() {
+        let (_directory, file, key) = program();
+        let cache = with(shell("exit 3"), Duration::from_secs(90));
+        for tries in 1..=2 {
+            assert!(cache.get(key, &file).await.is_err());
+            assert_eq!((cache.0.held().bytes, cache.0.metrics.compilations.get()), (0, tries));
+        }
     }
 }

@@ -35,6 +35,27 @@ struct Order {
     cpu_seconds: u64,
 }
 
+/// Why there is no code of a program.
+#[derive(Debug)]
+pub struct Uncompiled {
+    pub failure: Failure,
+    /// A compiler worked on it, and neither the program nor its limits are known to be why it made nothing: it was too late by the
+    /// clock, or killed. Another may come further, and so soon it would rather cost the same again.
+    pub was_in_vain: bool,
+}
+
+impl From<Failure> for Uncompiled {
+    fn from(failure: Failure) -> Self {
+        Self { failure, was_in_vain: false }
+    }
+}
+
+impl Uncompiled {
+    pub fn in_vain(failure: Failure) -> Self {
+        Self { failure, was_in_vain: true }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     /// So many bytes of code follow.

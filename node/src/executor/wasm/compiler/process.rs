@@ -1,6 +1,6 @@
 //! The processes that compile, as the node that started them has them.
 
-use super::{Answer, Order};
+use super::{Answer, Order, Uncompiled};
 use crate::executor::outcome::Failure;
 use crate::executor::protocol::{frame, take};
 use crate::executor::wasm::config::{Compilation, Compiler};
@@ -47,7 +47,7 @@ impl Compilers {
     }
 
     /// The code of the program of this id, which is in the file. Blocks.
-    pub fn compile(&self, id: BlobId, is_deterministic: bool, file: &Path) -> Result<Code, Failure> {
+    pub fn compile(&self, id: BlobId, is_deterministic: bool, file: &Path) -> Result<Code, Uncompiled> {
         let Compilation { memory_bytes, cpu_seconds, patience } = self.limits;
         let order = Order {
             id,
@@ -63,9 +63,12 @@ impl Compilers {
         self.running().sockets.remove(&number);
         match answered {
             Ok((Answer::Made { .. }, code)) => Ok(Code::from_compiler(code)),
-            Ok((Answer::NoMemory, _)) => Err(Failure::CompilerMemory { limit: memory_bytes }),
-            Ok((Answer::Refused(failure), _)) => Err(failure),
-            Err(Unanswered::Late) => Err(too_late(patience)),
+            Ok((Answer::NoMemory, _)) => Err(Failure::CompilerMemory { limit: memory_bytes }.into()),
+            Ok((Answer::Refused(failure), _)) => Err(failure.into()),
+            Err(Unanswered::Late) => {
+                tracing::warn!(program = %id, "a compiler was ended: it took longer than {} s", patience.as_secs());
+                Err(Uncompiled::in_vain(too_late(patience)))
+            }
             Err(Unanswered::Ended) => Err(self.why(id, process)),
         }
     }
@@ -103,10 +106,10 @@ impl Compilers {
     }
 
     /// Why it ended without an answer.
-    fn why(&self, id: BlobId, mut process: Process) -> Failure {
+    fn why(&self, id: BlobId, mut process: Process) -> Uncompiled {
         let ended = match process.child.wait() {
             Ok(ended) => ended,
-            Err(error) => return unavailable(&error),
+            Err(error) => return unavailable(&error).into(),
         };
         let said = process.said();
         let Compilation { memory_bytes, cpu_seconds, .. } = self.limits;
@@ -117,10 +120,11 @@ impl Compilers {
             Verdict::Killed => unavailable(&format_args!("ended without an answer ({ended})")),
         };
         if self.running().is_closed {
-            return Failure::Cancelled;
+            return Failure::Cancelled.into();
         }
         tracing::warn!(program = %id, %ended, said = said.trim(), "a compiler ended without an answer: {failure}");
-        failure
+        // What exits has not come as far as the program.
+        Uncompiled { failure, was_in_vain: ended.signal().is_some() }
     }
 
     /// Nothing that can panic happens under the lock.

@@ -5,6 +5,7 @@ use crate::executor::outcome::Failure;
 use crate::executor::protocol::{frame, take};
 use crate::executor::wasm::config::{Compilation, Compiler};
 use crate::executor::wasm::engine::Code;
+use mesh_proto::codec::DecodeError;
 use mesh_proto::id::BlobId;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -33,6 +34,9 @@ struct Running {
     sockets: BTreeMap<u64, UnixStream>,
 }
 
+/// From the end of a compiler's socket to its own, on a loaded machine.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Of what a compiler said when it ended over a program.
 const SAID_BYTES: u64 = 4 << 10;
 
@@ -68,6 +72,10 @@ impl Compilers {
             Err(Unanswered::Late) => {
                 tracing::warn!(program = %id, "a compiler was ended: it took longer than {} s", patience.as_secs());
                 Err(Uncompiled::in_vain(too_late(patience)))
+            }
+            Err(Unanswered::Unreadable(error)) => {
+                tracing::warn!(program = %id, %error, "a compiler was ended: its answer is none");
+                Err(Uncompiled::in_vain(unavailable(&format_args!("its answer is none: {error}"))))
             }
             Err(Unanswered::Ended) => Err(self.why(id, process)),
         }
@@ -107,7 +115,7 @@ impl Compilers {
 
     /// Why it ended without an answer.
     fn why(&self, id: BlobId, mut process: Process) -> Uncompiled {
-        let ended = match process.child.wait() {
+        let ended = match process.end() {
             Ok(ended) => ended,
             Err(error) => return unavailable(&error).into(),
         };
@@ -153,8 +161,11 @@ struct Process {
 }
 
 enum Unanswered {
+    /// As far as its socket tells.
     Ended,
     Late,
+    /// It runs, and says what no compiler says.
+    Unreadable(DecodeError),
 }
 
 impl Process {
@@ -166,7 +177,7 @@ impl Process {
             match take(&mut buffer) {
                 Ok(Some(answer)) => break answer,
                 Ok(None) => self.read(&mut buffer, until)?,
-                Err(_) => return Err(Unanswered::Ended),
+                Err(error) => return Err(Unanswered::Unreadable(error)),
             }
         };
         if let Answer::Made { bytes } = answer {
@@ -197,6 +208,19 @@ impl Process {
             }
             Err(_) => Err(Unanswered::Ended),
         }
+    }
+
+    /// Of one that has let go of its socket: it ends by itself, or is killed if it does not.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        let until = Instant::now() + ENDS_WITHIN;
+        while Instant::now() < until {
+            if let Some(ended) = self.child.try_wait()? {
+                return Ok(ended);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.child.kill()?;
+        self.child.wait()
     }
 
     /// At standard error, once it has ended.
@@ -260,5 +284,28 @@ mod tests {
         ] {
             assert_eq!(verdict(ended, said), expected, "{ended} {said}");
         }
+    }
+
+    /// With a compiler of this shell's: it has the socket as its standard input.
+    fn compiled_by(line: &str) -> Failure {
+        let compiler = Compiler { program: "/bin/sh".into(), arguments: ["-c", line].map(Into::into).into() };
+        let compilers = Compilers::new(compiler, Compilation::new(1 << 30, 600), 1 << 20);
+        let compiled = compilers.compile(BlobId::from_bytes([1; 32]), false, Path::new("/no/such/program"));
+        compiled.err().expect("it is no compiler").failure
+    }
+
+    #[test]
+    fn who_says_what_is_no_answer_or_lets_go_of_its_socket_and_runs_on_is_ended() {
+        let begun = Instant::now();
+        for (line, why) in [
+            (r"printf '\377\377\377\377' >&0; exec sleep 600", "its answer is none"),
+            // A frame of one byte, that says nothing.
+            (r"printf '\001\000\000\000\377' >&0; exec sleep 600", "its answer is none"),
+            ("exec sleep 600 <&-", "without an answer"),
+        ] {
+            let failure = compiled_by(line);
+            assert!(failure.to_string().contains(why), "{line}: {failure}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(300), "they were waited for");
     }
 }

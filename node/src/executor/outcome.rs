@@ -175,6 +175,10 @@ pub enum Failure {
     CompilerMemory { limit: u64 },
     #[error("compiling it takes more than {limit_s} s of processor time, this node's limit (`wasm.compiler_time`)")]
     CompilerTime { limit_s: u64 },
+    #[error(
+        "what is compiled of it has {bytes} bytes, above this node's limit of {limit} (`wasm.cache`, at least 64 MiB)"
+    )]
+    CodeTooLarge { bytes: u64, limit: u64 },
     #[error("trap: {what}")]
     Trap { what: String },
     #[error("used more than {limit_s} s of processor time")]

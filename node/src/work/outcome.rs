@@ -57,7 +57,8 @@ fn kind(failure: &Failure) -> FailureKind {
         | Failure::NotExecutable { .. }
         | Failure::ProgramTooLarge { .. }
         | Failure::CompilerMemory { .. }
-        | Failure::CompilerTime { .. } => FailureKind::CannotStart,
+        | Failure::CompilerTime { .. }
+        | Failure::CodeTooLarge { .. } => FailureKind::CannotStart,
         Failure::BadPath { .. }
         | Failure::TooManyFiles { .. }
         | Failure::TooLong { .. }
@@ -107,6 +108,7 @@ mod tests {
             Failure::ProgramTooLarge { bytes: 2, limit: 1 },
             Failure::CompilerMemory { limit: 1 },
             Failure::CompilerTime { limit_s: 1 },
+            Failure::CodeTooLarge { bytes: 2, limit: 1 },
         ] {
             assert!(kind(&above).is_worth_another_node(), "another node may take larger ones: {above}");
         }

@@ -187,9 +187,8 @@ impl Shared {
         let begun = Instant::now();
         let code = self.compilers.compile(id, is_deterministic, file);
         // What is made and cannot be loaded was made in vain.
-        let program = code
-            .and_then(|code| self.engines.load(&code, is_deterministic).map_err(Uncompiled::in_vain))
-            .map(Arc::new);
+        let program =
+            code.and_then(|code| self.engines.load(&code, is_deterministic).map_err(Uncompiled::in_vain)).map(Arc::new);
         self.metrics.compilations.inc();
         self.metrics.compile_time.observe(begun.elapsed().as_secs_f64());
         program
@@ -268,6 +267,7 @@ impl Uncompiled {
                 | Failure::ProgramTooLarge { .. }
                 | Failure::CompilerMemory { .. }
                 | Failure::CompilerTime { .. }
+                | Failure::CodeTooLarge { .. }
         )
     }
 }
@@ -290,6 +290,7 @@ fn prepare(error: impl ToString) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::wasm::compiler::Sizes;
     use crate::executor::wasm::config::{Compilation, Compiler};
     use crate::executor::wasm::tests::compiler::of_this_binary;
     use tempfile::TempDir;
@@ -303,7 +304,7 @@ mod tests {
 
     fn with(compiler: Compiler, patience: Duration) -> Cache {
         let compilation = Compilation { patience, ..Compilation::new(8 << 30, 600) };
-        let compilers = Compilers::new(compiler, compilation, 1 << 20);
+        let compilers = Compilers::new(compiler, compilation, Sizes { module_bytes: 1 << 20, code_bytes: 1 << 20 });
         Cache::new(Arc::new(Engines::new().unwrap()), compilers, WasmMetrics::default(), 1 << 20, 1)
     }
 

@@ -18,7 +18,7 @@
 //! 2. Whatever a program does, it ends by its time limit and soon after a cancellation.
 //! 3. A program sees no file but those below its directory, and no network.
 //! 4. What a program can make us keep is bounded: memory, tables, descriptors, output, files, what is cached of it.
-//! 5. What a program can make a compiler do is bounded, and is none of this process's memory.
+//! 5. What a program can make a compiler do is bounded, and takes of this process's memory only what is made of it, up to a bound.
 
 mod config;
 mod metrics;

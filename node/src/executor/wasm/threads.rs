@@ -1,7 +1,7 @@
 //! The threads that programs run in: as many as ran at once, and never more than there are slots.
 
 use super::cache::Cache;
-use super::compiler::Compilers;
+use super::compiler::{Compilers, Sizes};
 use super::config::WasmConfig;
 use super::engine::Engines;
 use super::guest::{Guest, Host};
@@ -42,6 +42,9 @@ struct Queue {
 const BLOCKING_THREADS: usize = 4;
 /// Compilers at a time: each may take `wasm.compiler_memory`.
 const COMPILERS: usize = 2;
+/// What is made of a program may have as much as all that are kept, and this where little is: it is in this process as it comes
+/// from its compiler, and once more as it is run.
+const LEAST_CODE_BYTES: u64 = 64 << 20;
 
 impl Wasm {
     /// `None` in a build without WebAssembly.
@@ -55,7 +58,8 @@ impl Wasm {
         let engines = Arc::new(Engines::new().map_err(|error| unfit(&error))?);
         let ticker = Ticker::start(&engines.all()).map_err(|error| unfit(&error))?;
         let WasmConfig { limits, module_bytes, compilation, compiler, cache_bytes } = config;
-        let compilers = Compilers::new(compiler, compilation, module_bytes);
+        let code_bytes = cache_bytes.max(LEAST_CODE_BYTES);
+        let compilers = Compilers::new(compiler, compilation, Sizes { module_bytes, code_bytes });
         let cache = Cache::new(engines, compilers, metrics.clone(), cache_bytes, desk.slots().min(COMPILERS));
         let host = Host { directory, limits, cache, ticker, desk, metrics };
         let (queue, running) = Default::default();
@@ -161,6 +165,7 @@ fn end(status: &Status) -> &'static str {
             | Failure::ProgramTooLarge { .. }
             | Failure::CompilerMemory { .. }
             | Failure::CompilerTime { .. }
+            | Failure::CodeTooLarge { .. }
             | Failure::GivenBack { .. }
             | Failure::Prepare { .. },
         ) => "refused",

@@ -23,9 +23,13 @@ const AFTER: u64 = 2;
 /// Compiles what is asked for at standard input; the exit code.
 pub fn serve() -> i32 {
     let answered = orders().and_then(|(mut socket, order)| {
+        let limit = order.sizes.code_bytes;
         let answer = compile(order)?;
         let (answer, code) = match answer {
-            Ok(Some(code)) => (Answer::Made { bytes: code.as_bytes().len() as u64 }, Some(code)),
+            Ok(Some(code)) => match code.as_bytes().len() as u64 {
+                bytes if bytes > limit => (Answer::Refused(Failure::CodeTooLarge { bytes, limit }), None),
+                bytes => (Answer::Made { bytes }, Some(code)),
+            },
             Ok(None) => (Answer::NoMemory, None),
             Err(failure) => (Answer::Refused(failure), None),
         };
@@ -135,11 +139,12 @@ fn read(order: &Order) -> Result<Vec<u8>, Failure> {
     let prepare = |error: io::Error| Failure::Prepare { what: "program".into(), error: error.to_string() };
     let file = open_regular(Path::new(OsStr::from_bytes(&order.file))).map_err(prepare)?;
     let len = file.metadata().map_err(prepare)?.len();
-    if len > order.module_bytes {
-        return Err(Failure::ProgramTooLarge { bytes: len, limit: order.module_bytes });
+    let limit = order.sizes.module_bytes;
+    if len > limit {
+        return Err(Failure::ProgramTooLarge { bytes: len, limit });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-    file.take(order.module_bytes).read_to_end(&mut bytes).map_err(prepare)?;
+    file.take(limit).read_to_end(&mut bytes).map_err(prepare)?;
     // The name of the file is the promise that it is this program; a disk may break it, and the verdict stays.
     match blake3::hash(&bytes).as_bytes() == order.id.as_bytes() {
         true => Ok(bytes),

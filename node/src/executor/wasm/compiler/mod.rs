@@ -9,7 +9,8 @@
 //!
 //! The child ends with the socket: when the node is dead, or wants it no more. It is killed by the kernel above its processor
 //! time, gets no memory above its limit, and is killed by the node when it takes too long by the clock. What it makes comes
-//! back through the socket, not by a file: the engine runs it as it is, so nobody but the child may be able to write it.
+//! back through the socket, not by a file: the engine runs it as it is, so nobody but the child may be able to write it. That
+//! is the one thing of a compilation which takes memory of the node, and has a bound of its own: both look at it.
 
 mod child;
 mod process;
@@ -21,6 +22,13 @@ use crate::executor::outcome::Failure;
 use mesh_proto::id::BlobId;
 use serde::{Deserialize, Serialize};
 
+/// Bytes of the largest program, and of the most that may be made of one.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Sizes {
+    pub module_bytes: u64,
+    pub code_bytes: u64,
+}
+
 /// One program to compile.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
@@ -28,8 +36,7 @@ struct Order {
     /// The path of the file that it is in, as the system has it.
     #[serde(with = "serde_bytes")]
     file: Vec<u8>,
-    /// Of the largest program.
-    module_bytes: u64,
+    sizes: Sizes,
     is_deterministic: bool,
     memory_bytes: u64,
     cpu_seconds: u64,
@@ -58,7 +65,7 @@ impl Uncompiled {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    /// So many bytes of code follow.
+    /// So many bytes of code follow, no more than the order allows.
     Made {
         bytes: u64,
     },

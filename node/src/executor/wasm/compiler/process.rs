@@ -1,6 +1,6 @@
 //! The processes that compile, as the node that started them has them.
 
-use super::{Answer, Order, Uncompiled};
+use super::{Answer, Order, Sizes, Uncompiled};
 use crate::executor::outcome::Failure;
 use crate::executor::protocol::{frame, take};
 use crate::executor::wasm::config::{Compilation, Compiler};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub struct Compilers {
     compiler: Compiler,
     limits: Compilation,
-    module_bytes: u64,
+    sizes: Sizes,
     running: Mutex<Running>,
 }
 
@@ -41,8 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SAID_BYTES: u64 = 4 << 10;
 
 impl Compilers {
-    pub fn new(compiler: Compiler, limits: Compilation, module_bytes: u64) -> Self {
-        Self { compiler, limits, module_bytes, running: Mutex::default() }
+    pub fn new(compiler: Compiler, limits: Compilation, sizes: Sizes) -> Self {
+        Self { compiler, limits, sizes, running: Mutex::default() }
     }
 
     /// How long a compilation may take by the clock.
@@ -56,7 +56,7 @@ impl Compilers {
         let order = Order {
             id,
             file: file.as_os_str().as_bytes().to_vec(),
-            module_bytes: self.module_bytes,
+            sizes: self.sizes,
             is_deterministic,
             memory_bytes,
             cpu_seconds,
@@ -77,6 +77,7 @@ impl Compilers {
                 tracing::warn!(program = %id, %error, "a compiler was ended: its answer is none");
                 Err(Uncompiled::in_vain(unavailable(&format_args!("its answer is none: {error}"))))
             }
+            Err(Unanswered::NoRoom) => Err(Uncompiled::in_vain(unavailable(&"no memory is left for what it made"))),
             Err(Unanswered::Ended) => Err(self.why(id, process)),
         }
     }
@@ -166,6 +167,8 @@ enum Unanswered {
     Late,
     /// It runs, and says what no compiler says.
     Unreadable(DecodeError),
+    /// This process has no memory for what it made.
+    NoRoom,
 }
 
 impl Process {
@@ -181,10 +184,14 @@ impl Process {
             }
         };
         if let Answer::Made { bytes } = answer {
-            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            // It had no more memory than it may have, and all of it was in there.
-            buffer.try_reserve_exact(bytes.saturating_sub(buffer.len())).map_err(|_| Unanswered::Late)?;
-            while buffer.len() < bytes {
+            let (size, limit) =
+                [bytes, order.sizes.code_bytes].map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)).into();
+            // It was told not to make more.
+            if size > limit {
+                return Err(Unanswered::Unreadable(DecodeError::TooLarge { size, limit }));
+            }
+            buffer.try_reserve_exact(size.saturating_sub(buffer.len())).map_err(|_| Unanswered::NoRoom)?;
+            while buffer.len() < size {
                 self.read(&mut buffer, until)?;
             }
         }
@@ -289,7 +296,8 @@ mod tests {
     /// With a compiler of this shell's: it has the socket as its standard input.
     fn compiled_by(line: &str) -> Failure {
         let compiler = Compiler { program: "/bin/sh".into(), arguments: ["-c", line].map(Into::into).into() };
-        let compilers = Compilers::new(compiler, Compilation::new(1 << 30, 600), 1 << 20);
+        let sizes = Sizes { module_bytes: 1 << 20, code_bytes: 1 << 20 };
+        let compilers = Compilers::new(compiler, Compilation::new(1 << 30, 600), sizes);
         let compiled = compilers.compile(BlobId::from_bytes([1; 32]), false, Path::new("/no/such/program"));
         compiled.err().expect("it is no compiler").failure
     }
@@ -307,5 +315,13 @@ mod tests {
             assert!(failure.to_string().contains(why), "{line}: {failure}");
         }
         assert!(begun.elapsed() < Duration::from_secs(300), "they were waited for");
+    }
+
+    #[test]
+    fn no_more_is_taken_of_a_compiler_than_it_may_make() {
+        let made = frame(&Answer::Made { bytes: (1 << 20) + 1 });
+        let octal: String = made.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let failure = compiled_by(&format!("printf '{octal}' >&0; exec cat /dev/zero >&0"));
+        assert!(failure.to_string().contains("its answer is none"), "{failure}");
     }
 }

@@ -1,8 +1,9 @@
 //! A program that is a burden to compile is one to the process that compiles it, and to nobody else.
 
 use super::{Bench, of_wasi};
-use crate::executor::wasm::compiler;
+use crate::executor::wasm::compiler::{self, Compilers, Sizes};
 use crate::executor::{Compilation, Compiler, ExecutorEvent, Failure, Status};
+use mesh_proto::id::BlobId;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,23 @@ fn processor_time_of_a_compiler_is_bounded_and_the_next_program_runs() {
     let failure = bench.failure_of(run);
     assert_eq!(failure, Failure::CompilerTime { limit_s: 1 });
     assert!(failure.to_string().contains("`wasm.compiler_time`"), "{failure}");
+}
+
+#[test]
+fn what_a_compiler_makes_is_bounded() {
+    let program = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &program).unwrap();
+    let id = BlobId::from_bytes(*blake3::hash(&program).as_bytes());
+    let made_within = |code_bytes| {
+        let sizes = Sizes { module_bytes: 1 << 20, code_bytes };
+        let compilers = Compilers::new(of_this_binary(), Compilation::new(8 << 30, 600), sizes);
+        compilers.compile(id, false, file.path())
+    };
+    let bytes = made_within(64 << 20).unwrap().as_bytes().len() as u64;
+    assert_eq!(made_within(bytes).unwrap().as_bytes().len() as u64, bytes);
+    let failure = made_within(bytes - 1).err().map(|uncompiled| uncompiled.failure);
+    assert_eq!(failure, Some(Failure::CodeTooLarge { bytes, limit: bytes - 1 }));
 }
 
 #[test]

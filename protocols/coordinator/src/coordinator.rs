@@ -3,6 +3,7 @@ use crate::{
     agreement::{self, Agreement, Pages},
     crowding::Crowding,
     effect::rests_on_nothing,
+    frames,
     lists::Listing,
     queries::{Queries, Question},
     requests::Requests,
@@ -14,7 +15,7 @@ use mesh_proto::{
     codec::DecodeError,
     domain::Epoch,
     id::{Digest, LogPosition, NetworkId, NodeId, StoreId},
-    task::{FRAME_TARGET, Frame, Holder, Item, Octets},
+    task::{Frame, Holder, Octets},
     time::{Mono, Now},
 };
 use mesh_tasks::{Load, Tasks, Waiter};
@@ -265,7 +266,7 @@ impl Coordinator {
             effects.push(Effect::Send { to, message: Message::Control(message), after });
         }
         for (to, items) in self.tasks.take_items() {
-            for items in frames(items) {
+            for items in frames::cut(items) {
                 effects.push(Effect::Send { to, message: Message::Task(Frame { items }), after });
             }
         }
@@ -586,18 +587,3 @@ pub(crate) const AGREEMENT: u8 = b'a';
 pub(crate) const UNASKED: u64 = u64::MAX;
 const MEMBER_KEY: &[u8] = b"mm";
 const INTRODUCED_KEY: &[u8] = b"mi";
-
-/// Cuts what goes to one destination into frames that stay below the limit.
-fn frames(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut frames: BTreeMap<usize, Vec<Item>> = BTreeMap::new();
-    let (mut frame, mut weight) = (0, 0);
-    for item in items {
-        let item_weight = item.weight();
-        if weight > 0 && weight + item_weight > FRAME_TARGET {
-            (frame, weight) = (frame + 1, 0);
-        }
-        weight += item_weight;
-        frames.entry(frame).or_default().push(item);
-    }
-    frames.into_values().collect()
-}

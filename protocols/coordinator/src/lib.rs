@@ -20,6 +20,7 @@ mod crowding;
 mod decisions;
 mod effect;
 mod fact;
+mod frames;
 mod input;
 mod lists;
 mod queries;

@@ -8,7 +8,7 @@ use mesh_proto::{
     task::{Ending, FailureKind, Holder, How, Outcome, Register, Spec, State, Status},
     time::Mono,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// What a driver in office knows of the tasks that its own is to start after. It is on no disk: an end is written once, so
 /// whoever takes over asks again and is told the same.
@@ -36,8 +36,8 @@ impl Dependents {
 
     /// The time of one that waits already stays.
     pub fn insert(&mut self, task: TaskId, until: Mono) {
-        if !self.until.contains_key(&task) {
-            self.until.insert(task, until);
+        if let Entry::Vacant(place) = self.until.entry(task) {
+            place.insert(until);
             self.by_time.insert((until, task));
         }
     }

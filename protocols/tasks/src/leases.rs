@@ -24,6 +24,7 @@ impl Leases {
         self.until.range(of_task).next().is_some()
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.until.len()
     }

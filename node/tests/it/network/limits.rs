@@ -245,22 +245,25 @@ async fn of_two_connections_to_one_peer_one_is_closed_and_nothing_lost() {
     let mut second = second.start().await;
     second.up().await;
     first.up().await;
-    let count = |node: &Node| node.metric("mesh_network_connections");
-    let become_ = async |wanted: u64, first: &Node, second: &Node| {
-        let becoming = async {
-            while count(first) != wanted || count(second) != wanted {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        within(Duration::from_secs(10), becoming).await;
+    // Both dials are through; the second connection may be closed again by now.
+    let dialled = async {
+        while second.metric("mesh_network_dials_total{result=\"reached\"}") < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     };
-    become_(2, &first, &second).await;
+    within(Duration::from_secs(10), dialled).await;
     let (to, frames) = (first.node, 200_u32);
     for number in 0..frames {
         second.handle.send(to, Class::Task, Bytes::copy_from_slice(&number.to_be_bytes())).unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    become_(1, &first, &second).await;
+    let count = |node: &Node| node.metric("mesh_network_connections");
+    let one_is_left = async {
+        while count(&first) != 1 || count(&second) != 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(Duration::from_secs(10), one_is_left).await;
     for number in 0..frames {
         let (_, _, frame) = within(Duration::from_secs(5), first.frames.recv()).await.unwrap();
         assert_eq!(frame[..], number.to_be_bytes());

@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(rounds, 2);
     }
 
-    /// Each fetch would wait for it, and be late each time.
+    /// Checklist item 35: each fetch would wait for it, and be late each time.
     #[test]
     fn who_let_a_question_pass_is_asked_behind_the_others_by_the_next_fetch() {
         let (state, members) = (state(), members());

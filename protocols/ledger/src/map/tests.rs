@@ -330,6 +330,7 @@ fn ask_for(map: &Map, base: &Map) -> (usize, usize) {
     (questions, came)
 }
 
+/// Checklist item 35.
 #[test]
 fn what_differs_comes_with_one_answer() {
     let (before, after) = before_and_after();
@@ -340,7 +341,7 @@ fn what_differs_comes_with_one_answer() {
     assert!(questions <= came.div_ceil(limits::FETCHED_NODES) + 1, "{questions} questions, {came} nodes");
 }
 
-/// A branch above, or one that is gone, is in another depth than what was in its place.
+/// Checklist item 35: a branch above, or one that is gone, is in another depth than what was in its place.
 #[test]
 fn what_moved_in_the_tree_is_known_all_the_same() {
     let (one, _) = before_and_after();
@@ -353,7 +354,7 @@ fn what_moved_in_the_tree_is_known_all_the_same() {
     }
 }
 
-/// What a base of more nodes than a question can name has, is not sent either: then fewer levels are asked for at once.
+/// Checklist item 35: what a base of more nodes than a question can name has, is not sent either: then fewer levels are asked for at once.
 #[test]
 fn a_large_base_is_named_level_by_level() {
     let entries = (0..200_000).map(|n| Entry::new(&scattered(n), &[&[7; 200]]));
@@ -366,7 +367,7 @@ fn a_large_base_is_named_level_by_level() {
     assert!(questions <= 3 && came < 20 * 8, "{questions} questions, {came} nodes");
 }
 
-/// Whatever a question says, an answer has no more than it may.
+/// Checklist item 35: whatever a question says, an answer has no more than it may.
 #[test]
 fn an_answer_with_all_that_is_below_is_bounded_too() {
     let (map, _) = before_and_after();

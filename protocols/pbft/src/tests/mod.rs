@@ -11,6 +11,7 @@ mod evidence;
 mod histories;
 mod limits;
 mod past;
+mod pins;
 mod plans;
 mod rot;
 mod sources;

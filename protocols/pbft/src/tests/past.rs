@@ -41,6 +41,7 @@ fn ahead(config: Config) -> Bench {
     bench
 }
 
+/// Checklist item 35.
 #[test]
 fn who_is_a_little_behind_the_stable_checkpoint_goes_on_by_batches() {
     let mut ahead = ahead(Config::default());
@@ -67,7 +68,7 @@ fn who_is_a_little_behind_the_stable_checkpoint_goes_on_by_batches() {
     assert_eq!(behind.own_checkpoint(seq(8)).digest(), ahead.own_checkpoint(seq(8)).digest());
 }
 
-/// No more than whoever is helped by them could take, and never with a gap.
+/// Checklist item 35: no more than whoever is helped by them could take, and never with a gap.
 #[test]
 fn of_batches_below_the_stable_checkpoint_a_window_is_kept() {
     let mut bench = ahead(Config::default());
@@ -88,6 +89,7 @@ fn of_batches_below_the_stable_checkpoint_a_window_is_kept() {
     assert_eq!(numbers(&told(&mut after, 32)), (33..=40).collect::<Vec<_>>());
 }
 
+/// Checklist item 35.
 #[test]
 fn bytes_of_batches_below_the_stable_checkpoint_are_bounded() {
     let whole = ahead(Config::default()).replica.past_bytes();
@@ -105,7 +107,7 @@ fn bytes_of_batches_below_the_stable_checkpoint_are_bounded() {
     assert_eq!(bench.replica.past_bytes(), 0);
 }
 
-/// Nobody takes a certificate of another epoch than its own.
+/// Checklist item 35: nobody takes a certificate of another epoch than its own.
 #[test]
 fn with_an_epoch_its_batches_are_let_go_of() {
     let mut bench = Bench::new(1, 4);

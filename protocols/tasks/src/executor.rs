@@ -1,7 +1,9 @@
 //! The executor: attempts granted to this node, in its queue, in its slots, in its outbox.
 
 use crate::{
-    Fact, Kept, capability,
+    Fact, Kept,
+    balance::Burden,
+    capability,
     effect::{Context, Effect},
     outfit::Outfit,
     poll::Polls,
@@ -92,6 +94,11 @@ impl Executor {
     /// Executions, and what waits for a slot.
     pub(crate) fn burden(&self) -> u32 {
         self.running.saturating_add(u32::try_from(self.queue.len()).unwrap_or(u32::MAX))
+    }
+
+    /// With the slots that they have.
+    pub(crate) fn burden_of(&self, slots: u32) -> Burden {
+        Burden { slots, attempts: self.burden() }
     }
 
     /// How many of the queue may go: half of it, and not what will have a slot sooner here than it would elsewhere.

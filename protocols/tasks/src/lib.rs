@@ -25,6 +25,7 @@
 
 mod attempts;
 mod auction;
+mod balance;
 mod candidate;
 pub mod capability;
 mod config;

@@ -1,6 +1,11 @@
 //! The members as the task layer sees them, and where a task has its home.
 
-use crate::{auction::score::WHOLE, capability, poll::named};
+use crate::{
+    auction::score::WHOLE,
+    balance::{Burden, Room},
+    capability,
+    poll::named,
+};
 use mesh_proto::{
     capability::{Capabilities, Requirements},
     id::{Digest, NodeId, StoreId, TaskId},
@@ -49,6 +54,9 @@ const UNPROVEN: u32 = WHOLE / 2;
 /// Each attempt counts for one in so many.
 const MEMORY: u32 = 8;
 
+/// Queues that are looked at in one turn.
+const LOOKED_AT: usize = 64;
+
 /// How busy a node said it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -57,10 +65,21 @@ pub struct Load {
     pub queued: u32,
 }
 
+impl Load {
+    /// What waits for each slot, in parts of 65,536.
+    fn queued_per_slot(&self) -> u64 {
+        (u64::from(self.queued) << 16) / u64::from(self.slots.max(1))
+    }
+}
+
 impl Seat {
     /// Attempts that it runs, has queued, or has been granted since it last said so.
     pub fn burden(&self) -> u32 {
         self.load.running.saturating_add(self.load.queued).saturating_add(self.granted)
+    }
+
+    pub(crate) fn burden_by_slots(&self) -> Burden {
+        Burden { slots: self.load.slots, attempts: self.burden() }
     }
 
     pub fn has_free_slot(&self) -> bool {
@@ -80,8 +99,8 @@ impl Seat {
 pub struct Roster {
     me: NodeId,
     seats: BTreeMap<NodeId, Seat>,
-    /// Those with something waiting for a slot, by how much.
-    queues: BTreeSet<(u32, Reverse<NodeId>)>,
+    /// Those with something waiting for a slot, by how much for each.
+    queues: BTreeSet<(u64, Reverse<NodeId>)>,
 }
 
 impl Roster {
@@ -129,9 +148,9 @@ impl Roster {
 
     /// How busy a member says it is: with that, what was granted before is counted.
     pub fn set_load(&mut self, node: &NodeId, load: Load) {
-        self.set_queued(node, load.queued);
+        self.list_load(node, load);
         if let Some(seat) = self.seats.get_mut(node) {
-            (seat.load, seat.granted, seat.is_mute) = (load, 0, false);
+            (seat.granted, seat.is_mute) = (0, false);
         }
     }
 
@@ -156,10 +175,14 @@ impl Roster {
         }
     }
 
-    /// Who of the others has most waiting for a slot, as far as is known, and how many.
-    pub fn longest_queue(&self, but: impl Fn(&NodeId) -> bool) -> Option<(NodeId, u32)> {
-        let asked = self.queues.iter().rev().map(|(queued, Reverse(node))| (*node, *queued));
-        asked.into_iter().find(|(node, _)| *node != self.me && self.can_send(node) && !but(node))
+    /// Who of the others has most waiting for each of its slots, as far as is known, of those that are worth asking: `worth`
+    /// says for how many. Where none of the first is, none of the rest is looked at.
+    pub(crate) fn longest_queue(&self, worth: impl Fn(&NodeId, &Seat) -> u32) -> Option<(NodeId, u32)> {
+        let in_reach = |node: &NodeId| *node != self.me && self.can_send(node);
+        let queues =
+            self.queues.iter().rev().map(|(_, Reverse(node))| node).filter(|node| in_reach(node)).take(LOOKED_AT);
+        let worth = queues.filter_map(|node| self.seats.get(node).map(|seat| (*node, worth(node, seat))));
+        worth.into_iter().find(|(_, worth)| *worth > 0)
     }
 
     /// So many fewer wait there than it said last, and `least` at least.
@@ -174,19 +197,28 @@ impl Roster {
     }
 
     fn set_queued(&mut self, node: &NodeId, queued: u32) {
+        if let Some(load) = self.seats.get(node).map(|seat| seat.load) {
+            self.list_load(node, Load { queued, ..load });
+        }
+    }
+
+    fn list_load(&mut self, node: &NodeId, load: Load) {
         let Some(seat) = self.seats.get_mut(node) else { return };
-        let before = std::mem::replace(&mut seat.load.queued, queued);
-        self.queues.remove(&(before, Reverse(*node)));
-        if queued > 0 {
-            self.queues.insert((queued, Reverse(*node)));
+        let before = std::mem::replace(&mut seat.load, load);
+        self.queues.remove(&(before.queued_per_slot(), Reverse(*node)));
+        if load.queued > 0 {
+            self.queues.insert((load.queued_per_slot(), Reverse(*node)));
         }
     }
 
     /// Other members that have fewer attempts than they may have at hand, by their slots, and how many fewer.
-    pub fn with_room(&self, enough: impl Fn(u32) -> u32) -> Vec<(NodeId, u32)> {
+    pub(crate) fn with_room(&self, enough: impl Fn(u32) -> u32) -> Vec<Room> {
         let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds && self.can_send(node));
-        let room = others.map(|(node, seat)| (*node, enough(seat.load.slots).saturating_sub(seat.burden())));
-        room.filter(|(_, room)| *room > 0).collect()
+        let room = others.map(|(node, seat)| {
+            let burden = seat.burden_by_slots();
+            Room { node: *node, burden, room: enough(burden.slots).saturating_sub(burden.attempts) }
+        });
+        room.filter(|room| room.room > 0).collect()
     }
 
     /// This node grants it an attempt.

@@ -1,16 +1,18 @@
-//! What waits for a slot goes where slots are free. A queue entry is an attempt that a driver granted, so three parties take
+//! What waits for a slot goes where it begins sooner (`balance.rs`). A queue entry is an attempt that a driver granted, so three parties take
 //! part: the thief asks, or is pushed; the victim retracts what has not begun and names it to its drivers; each driver writes
 //! the next attempt, for the thief, who has it by the driver's grant, and the victim drops its own on the driver's word.
 //!
 //! Who knows of no queue asks nobody: members say how many wait with their heartbeats, at once when that changes much.
 
 use crate::{
+    Load,
     attempts::remember,
+    balance::{Burden, shares},
     capability,
     driver::Driver,
     effect::Context,
     queue::{Class, Lane},
-    roster::Roster,
+    roster::{Roster, Seat},
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -83,10 +85,11 @@ impl Trade {
         self.coming.iter().map(|(count, _)| *count).chain(asked).fold(0, u32::saturating_add)
     }
 
-    /// What a thief may yet have: one that asks again and again has no more than it can begin in a while.
-    fn left_for(&mut self, thief: &NodeId, now: Mono) -> u32 {
+    /// What a thief was given and has not had the time to be done with. It may yet have so many that they make up
+    /// [`AHEAD_MAX`]: one that asks again and again has no more than it can begin in a while.
+    fn given_to(&mut self, thief: &NodeId, now: Mono) -> u32 {
         self.given.retain(|_, (_, since)| now.since(*since) < AHEAD);
-        AHEAD_MAX.saturating_sub(self.given.get(thief).map_or(0, |(count, _)| *count))
+        self.given.get(thief).map_or(0, |(count, _)| *count)
     }
 
     fn gave(&mut self, thief: NodeId, count: u32, now: Mono) {
@@ -150,35 +153,46 @@ impl Tasks {
         }
     }
 
-    /// Asks those that have the longest queues for what this node can begin soon.
+    /// Asks those that have the longest queues for what this node can begin soon, and sooner than they.
     fn steal(&mut self, cx: &mut Context<'_>) {
         let holds = self.roster.seat(&self.me.node).is_some_and(|seat| seat.holds);
         if !self.has_room || !holds {
             return;
         }
         let enough = u32::try_from(self.enough_ahead()).unwrap_or(u32::MAX);
+        let slots = self.config.slots;
         while self.trade.asked.len() < ASKED {
-            let room = enough.saturating_sub(self.executor.burden()).saturating_sub(self.trade.coming());
+            let own = Burden { slots, attempts: self.executor.burden().saturating_add(self.trade.coming()) };
+            let room = enough.saturating_sub(own.attempts);
             if room == 0 {
                 return;
             }
-            let Some((victim, queued)) = self.roster.longest_queue(|node| self.trade.asked.contains_key(node)) else {
-                return;
-            };
             // It gives half of what it has, as far as is known: the rest of the room is for others.
-            let most = room.min(BATCH).min(queued.div_ceil(2).max(1));
+            let worth = |node: &NodeId, seat: &Seat| match self.trade.asked.contains_key(node) {
+                true => 0,
+                false => seat.burden_by_slots().sooner_at(&own).min(seat.load.queued.div_ceil(2)),
+            };
+            let Some((victim, worth)) = self.roster.longest_queue(worth) else { return };
+            let most = room.min(BATCH).min(worth);
             self.counters.steals += 1;
             self.trade.asked.insert(victim, (most, cx.now.mono + ANSWER));
             self.send(victim, Item::Steal { most });
         }
     }
 
-    /// Half of what waits here is the thief's, of what it is able to run: the last in the queue. One that asks again and again
-    /// has no more than it can begin before it has said how busy it is with it, or could have.
+    /// Half of what waits here is the thief's, of what it is able to run and begins sooner, as far as is known here: the last in
+    /// the queue. One that asks again and again has no more than it can begin before it has said how busy it is with it, or could
+    /// have.
     pub(crate) fn on_steal(&mut self, cx: &mut Context<'_>, from: NodeId, most: u32) {
         let now = cx.now.mono;
-        let left = self.trade.left_for(&from, now);
-        let count = self.hand_over(now, from, most.min(BATCH).min(left));
+        let given = self.trade.given_to(&from, now);
+        let Load { slots, running, queued } = self.roster.seat(&from).map_or_else(Load::default, |seat| seat.load);
+        // Who has not yet said how many slots it has and asks has some: it is taken for one like this.
+        let slots = if slots == 0 { self.config.slots } else { slots };
+        let thief = Burden { slots, attempts: running.saturating_add(queued).saturating_add(given) };
+        let sooner = self.executor.burden_of(self.config.slots).sooner_at(&thief);
+        let left = AHEAD_MAX.saturating_sub(given);
+        let count = self.hand_over(now, from, most.min(BATCH).min(left).min(sooner));
         self.trade.gave(from, count, now);
         self.roster.grant_many(&from, count);
         self.send(from, Item::Yielded { count });
@@ -197,15 +211,16 @@ impl Tasks {
     }
 
     /// Those that have room, as far as is known, are given what waits here before they ask: at first as many as they have slots
-    /// free, and once it is known how long one takes, what they can begin soon.
+    /// free, and once it is known how long one takes, what they can begin soon, until all have as much for each slot.
     fn push(&mut self, now: Mono) {
         self.trade.push_at = None;
         if self.executor.queued() == 0 {
             return;
         }
         let executor = &self.executor;
-        for (node, room) in self.roster.with_room(|slots| executor.ahead(slots, AHEAD, AHEAD_MAX)) {
-            let given = self.hand_over(now, node, room.min(BATCH));
+        let others = self.roster.with_room(|slots| executor.ahead(slots, AHEAD, AHEAD_MAX));
+        for (node, share) in shares(executor.burden_of(self.config.slots), others) {
+            let given = self.hand_over(now, node, share.min(BATCH));
             self.roster.grant_many(&node, given);
             self.counters.pushed += u64::from(given);
         }

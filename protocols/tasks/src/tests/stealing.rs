@@ -79,6 +79,8 @@ fn what_is_handed_on_is_dropped_on_the_drivers_word_and_what_is_kept_is_begun_in
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
     node.hear(0, Item::Handed { task: id(3), attempt: 1 });
     assert_eq!(node.tasks.executor.attempt_of(&id(3)), None);
+    assert_eq!(node.hear(3, Item::Steal { most: 9 }), Told::sent(3, Item::Yielded { count: 0 }), "it has that one");
+    node.call(|tasks, _| tasks.load_of(at(3), load(1, 0, 0)));
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })).len(), 1);
     assert_eq!(node.tasks.totals().queued, 0);
     // Its slot is free before the driver has said anything: it is not begun.
@@ -348,14 +350,14 @@ fn a_node_whose_tasks_end_at_once_has_a_quarter_of_a_second_at_hand() {
 
 #[test]
 fn who_gives_all_that_was_asked_for_is_asked_again() {
-    let mut node = Node::new(1);
+    let mut node = Node::with(1, Config { slots: 4, ..Config::default() });
     node.call(|tasks, _| tasks.load_of(at(3), load(1, 1, 2)));
     assert_eq!(steals(&node.pass_ms(0)), [(3, 1)]);
     node.hear(3, Item::Yielded { count: 1 });
     assert_eq!(steals(&node.pass_ms(0)), [(3, 1)]);
     node.hear(3, Item::Yielded { count: 1 });
     node.pass_ms(0);
-    assert!(node.tasks.roster().longest_queue(|_| false).is_some());
+    assert!(node.tasks.roster().longest_queue(|_, _| 1).is_some());
 }
 
 /// It need not wait until the others ask.
@@ -379,4 +381,77 @@ fn what_may_not_move_hides_nothing_that_may() {
         node.hear(0, Item::Assign { task: spec.id(&NETWORK), attempt: attempt(1, 1), birth: birth_of(spec) });
     }
     assert_eq!(retracted(&node.hear(3, Item::Steal { most: 9 })), [(0, id(2), 3)]);
+}
+
+/// A node of four slots whose executions take 25 ms: four of them, and so many that wait.
+fn paced(wait: u16) -> Node {
+    let mut node = Node::with(1, Config { slots: 4, ..Config::default() });
+    let of = |key: u16| Spec { key: TaskKey::Own(key.to_le_bytes().to_vec()), ..spec() };
+    let mut next = 0u16;
+    let grant = |node: &mut Node, next: &mut u16| {
+        let (task, attempt) = (of(*next).id(&NETWORK), attempt(1, 1));
+        *next += 1;
+        node.hear(0, Item::Assign { task, attempt, birth: birth_of(&of(*next - 1)) });
+    };
+    for round in 0..8 {
+        for _ in 0..4 {
+            grant(&mut node, &mut next);
+        }
+        node.now.mono = node.now.mono + std::time::Duration::from_millis(25);
+        for key in round * 4..round * 4 + 4 {
+            node.call(|tasks, cx| tasks.executed(cx, of(key).id(&NETWORK), 1, exit(0).into()));
+        }
+    }
+    (0..4 + wait).for_each(|_| grant(&mut node, &mut next));
+    let totals = node.tasks.totals();
+    assert_eq!((totals.running, totals.queued), (4, usize::from(wait)));
+    node
+}
+
+/// Each has room for more than it has at hand, and what moved would begin no sooner.
+#[test]
+fn between_two_that_are_as_busy_nothing_moves() {
+    for (own, other) in [(31, 31), (4, 31), (20, 19)] {
+        let mut node = paced(own);
+        node.call(|tasks, _| tasks.load_of(at(3), load(4, 4, other)));
+        assert_eq!(retracted(&node.pass_ms(50)), [], "{own} {other}");
+        assert_eq!(node.hear(3, Item::Steal { most: 9 }), Told::sent(3, Item::Yielded { count: 0 }), "{own} {other}");
+        node.call(|tasks, _| tasks.load_of(at(3), load(4, 4, other)));
+        let asked = steals(&node.pass_ms(50));
+        assert!(asked.is_empty() || own == 4, "{own} {other} {asked:?}");
+    }
+}
+
+/// What waits for each slot is compared.
+#[test]
+fn who_asks_and_who_is_asked_move_half_of_the_difference() {
+    let mut node = paced(4);
+    // 8 here and 30 there, then 16 for two slots.
+    node.call(|tasks, _| tasks.load_of(at(3), load(4, 4, 26)));
+    assert_eq!(steals(&node.pass_ms(50)), [(3, 11)]);
+    let mut node = paced(4);
+    node.call(|tasks, _| tasks.load_of(at(3), load(2, 2, 14)));
+    assert_eq!(steals(&node.pass_ms(50)), [(3, 7)]);
+    // Who has most waiting for each slot first; who has fewer than this node is not asked.
+    let mut node = paced(4);
+    node.call(|tasks, _| tasks.load_of(at(2), load(64, 64, 60)));
+    node.call(|tasks, _| tasks.load_of(at(3), load(2, 2, 14)));
+    assert_eq!(steals(&node.pass_ms(50)), [(3, 7)]);
+    // 24 here; 10 there.
+    let mut node = paced(20);
+    node.call(|tasks, _| tasks.load_of(at(3), load(4, 4, 6)));
+    assert_eq!(retracted(&node.hear(3, Item::Steal { most: 99 })).len(), 7);
+}
+
+/// Nobody is given more than its part, and has to give it on.
+#[test]
+fn what_one_has_is_spread_evenly_over_four_that_have_none() {
+    let mut node = paced(50);
+    for rank in [0, 2, 3, 4] {
+        node.call(|tasks, _| tasks.load_of(at(rank), load(4, 0, 0)));
+    }
+    let moved = retracted(&node.pass_ms(50));
+    let to = |rank| moved.iter().filter(|(.., thief)| *thief == rank).count();
+    assert_eq!([0, 2, 3, 4].map(to), [10; 4]);
+    assert_eq!(node.tasks.totals().queued, 10);
 }

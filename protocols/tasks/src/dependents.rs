@@ -98,7 +98,8 @@ impl Tasks {
 
     /// The tasks for whose end one that this node drives still waits.
     pub fn awaited_by(&self, task: &TaskId) -> Vec<TaskId> {
-        match self.drivers.get(task) {
+        let is_live = self.shelf.is_live(task);
+        match self.drivers.get(task).filter(|_| is_live) {
             Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) => awaiting.open.iter().copied().collect(),
             Some(Driver::Driving(_) | Driver::Campaigning(_)) | None => Vec::new(),
         }

@@ -178,8 +178,10 @@ impl Tasks {
         }
     }
 
-    /// Terminal and in force: whoever waits is told, whoever ran it may forget.
+    /// Terminal and in force: whoever waits is told, whoever ran it may forget, and what it was to start after may be forgotten:
+    /// as long as another could still write it without this end, its next driver may ask how those ended.
     fn ended_in_force(&mut self, cx: &mut Context<'_>, task: TaskId, register: &Arc<Register>, how: How) {
+        self.release_inputs(&task);
         let Some(copy) = self.shelf.copy(&task) else { return };
         let (gateway, digest) = (copy.birth.gateway, copy.birth.digest());
         self.tell(cx.now, task, Event::Ended { how });
@@ -236,7 +238,6 @@ impl Tasks {
         register.state = State::Ended(Ending { how, by, outcome, at });
         self.timers.clear(task, Kind::Backoff);
         self.timers.clear(task, Kind::Inputs);
-        self.release_inputs(&task);
         self.write(cx, task, register);
     }
 
@@ -444,7 +445,7 @@ impl Tasks {
 
     /// A higher ballot was promised here: this node drives the task no more.
     pub(crate) fn step_down(&mut self, cx: &mut Context<'_>, task: TaskId, to: Ballot) {
-        self.release_inputs(&task);
+        self.leave_inputs(&task);
         if self.drivers.remove(&task).is_some() {
             self.counters.stepped_down += 1;
             self.seeking.remove(&task);

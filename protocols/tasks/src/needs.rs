@@ -50,7 +50,10 @@ impl Tasks {
         let taken = taken(spec);
         let others: Vec<TaskId> = awaiting.known.difference(&taken).copied().collect();
         awaiting.known.retain(|dependency| taken.contains(dependency));
-        others.iter().for_each(|dependency| self.need_no_more(&task, dependency));
+        for dependency in &others {
+            let holders = self.drop_need(&task, dependency);
+            self.say_not_needed(*dependency, holders);
+        }
     }
 
     /// Whoever ran it could not have what it takes: whether that is gone for all is found out.
@@ -94,20 +97,43 @@ impl Tasks {
         }
     }
 
-    /// It has ended, or is driven elsewhere: of all that it was to start after it needs nothing any more.
+    /// It has ended: of all that it was to start after it needs nothing any more.
     pub(crate) fn release_inputs(&mut self, task: &TaskId) {
-        let Some(Driver::Driving(reign)) = self.drivers.get_mut(task) else { return };
-        let Some(awaiting) = reign.awaiting.take() else { return };
-        awaiting.open.union(&awaiting.known).for_each(|dependency| self.need_no_more(task, dependency));
+        for dependency in self.take_inputs(task) {
+            let holders = self.drop_need(task, &dependency);
+            self.say_not_needed(dependency, holders);
+        }
     }
 
-    fn need_no_more(&mut self, task: &TaskId, dependency: &TaskId) {
-        let mut told = Vec::new();
+    /// Another may drive it: what this node said of its needs is left to lapse. Should it be taken back at once, and the other be
+    /// gone before it has said anything, what the task needs would be forgotten, and the task cancelled for want of it.
+    pub(crate) fn leave_inputs(&mut self, task: &TaskId) {
+        for dependency in self.take_inputs(task) {
+            self.drop_need(task, &dependency);
+        }
+    }
+
+    fn take_inputs(&mut self, task: &TaskId) -> BTreeSet<TaskId> {
+        let Some(Driver::Driving(reign)) = self.drivers.get_mut(task) else { return BTreeSet::new() };
+        reign.awaiting.take().map_or_else(BTreeSet::new, |awaiting| {
+            let Awaiting { mut open, known, .. } = *awaiting;
+            open.extend(known);
+            open
+        })
+    }
+
+    fn say_not_needed(&mut self, dependency: TaskId, holders: BTreeSet<NodeId>) {
+        holders.into_iter().for_each(|node| self.send(node, Item::Needed { task: dependency, still: false }));
+    }
+
+    /// Who holds it, if nothing that is driven here needs it any more.
+    fn drop_need(&mut self, task: &TaskId, dependency: &TaskId) -> BTreeSet<NodeId> {
+        let mut holders = BTreeSet::new();
         let mut is_needed = false;
         if let Some(following) = self.gateway.following.get_mut(dependency) {
             following.dependents.remove(task);
             is_needed |= !following.dependents.is_empty();
-            told.extend(&following.holders);
+            holders.extend(&following.holders);
             if following.is_idle() {
                 self.gateway.following.remove(dependency);
                 self.timers.clear(*dependency, Kind::Follow);
@@ -116,16 +142,13 @@ impl Tasks {
         if let Some(need) = self.needs.0.get_mut(dependency) {
             need.dependents.remove(task);
             is_needed |= !need.dependents.is_empty();
-            told.extend(&need.holders);
+            holders.extend(&need.holders);
             if need.dependents.is_empty() {
                 self.needs.0.remove(dependency);
                 self.timers.clear(*dependency, Kind::Need);
             }
         }
-        if !is_needed {
-            let told: BTreeSet<NodeId> = told.into_iter().collect();
-            told.into_iter().for_each(|node| self.send(node, Item::Needed { task: *dependency, still: false }));
-        }
+        if is_needed { BTreeSet::new() } else { holders }
     }
 }
 

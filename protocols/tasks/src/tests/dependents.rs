@@ -398,9 +398,30 @@ fn the_holders_of_what_it_is_to_start_after_are_told_that_it_is_needed_until_it_
         assert_eq!((needed(&told), told.facts), (vec![(1, true), (2, true)], vec![]));
     }
     assert_eq!(node.tasks.awaited_by(&task()), [other(8)]);
+    // Its end may come to nothing, and is in force when another has it.
     let told = node.hear(4, Item::Cancel { task: task() });
+    assert_eq!(needed(&told), []);
+    let ((ballot, version), _) = node.copy().expect("held");
+    let told = node.hear(1, Item::Wrote { task: task(), ballot, version });
     assert_eq!(needed(&told), [(1, false), (2, false)]);
     for _ in 0..20 {
+        let told = node.pass(HOUR / 4);
+        assert!(needed(&told).is_empty() && !asked(&told).contains(&other(9)), "{told:?}");
+    }
+}
+
+/// Whoever would drive it next may be gone before it has said anything.
+#[test]
+fn who_is_replaced_ends_nothing_and_says_no_more() {
+    for is_ended in [false, true] {
+        let (mut node, _) = driver(&after(&[other(8), other(9)]));
+        node.hear(1, says_ended(other(9), How::Done, Some(exit(0))));
+        if is_ended {
+            node.hear(4, Item::Cancel { task: task() });
+        }
+        let told = node.hear(2, Item::Prepare { task: task(), ballot: ballot(1, 2), born: START });
+        assert!(told.sent.iter().any(|(_, item)| matches!(item, Item::Promise { .. })), "{told:?}");
+        assert_eq!(needed(&told), []);
         let told = node.pass(HOUR / 4);
         assert!(needed(&told).is_empty() && !asked(&told).contains(&other(9)), "{told:?}");
     }

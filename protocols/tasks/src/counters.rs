@@ -18,7 +18,7 @@ macro_rules! counters {
 
 counters! {
     submitted, placed, placed_degraded, replaced_placements, existing, conflicts, unavailable, busy, too_old,
-    held, confirmed, abandoned, not_mine, taken,
+    held, confirmed, abandoned, not_mine, taken, needs_refused,
     prepares, promises, promises_full, refusals, takeovers, stepped_down, ambiguous_births,
     writes, in_force, lacked_birth, pulls,
     granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried, waited, unable,

@@ -16,6 +16,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Leases {
     until: BTreeMap<(TaskId, NodeId), Mono>,
     by_end: BTreeSet<(Mono, TaskId, NodeId)>,
+    /// How many each has.
+    of: BTreeMap<NodeId, usize>,
+}
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    all: usize,
+    /// Of one member: else one alone, in error or in bad faith, would leave none for the others.
+    each: usize,
 }
 
 impl Leases {
@@ -29,28 +39,36 @@ impl Leases {
         self.until.len()
     }
 
-    /// Begins one, or moves its end. No new one where there are so many.
-    fn begin(&mut self, task: TaskId, node: NodeId, until: Mono, most: usize) {
+    /// Begins one, or moves its end. No new one where there are as many as may be; whether there is one now.
+    fn begin(&mut self, task: TaskId, node: NodeId, until: Mono, most: Bounds) -> bool {
         if let Some(before) = self.until.get(&(task, node)).copied() {
             self.by_end.remove(&(before, task, node));
-        } else if self.until.len() >= most {
-            return;
+        } else if self.until.len() >= most.all || self.of.get(&node).is_some_and(|count| *count >= most.each) {
+            return false;
+        } else {
+            *self.of.entry(node).or_default() += 1;
         }
         self.until.insert((task, node), until);
         self.by_end.insert((until, task, node));
+        true
     }
 
     fn end(&mut self, task: TaskId, node: NodeId) {
         if let Some(until) = self.until.remove(&(task, node)) {
             self.by_end.remove(&(until, task, node));
+            if let Some(count) = self.of.get_mut(&node) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of.remove(&node);
+                }
+            }
         }
     }
 
     /// What nobody has said for long is not so any more.
     pub fn expire(&mut self, now: Mono) {
-        while let Some((until, task, node)) = self.by_end.first().copied().filter(|(until, ..)| *until <= now) {
-            self.by_end.remove(&(until, task, node));
-            self.until.remove(&(task, node));
+        while let Some((_, task, node)) = self.by_end.first().copied().filter(|(until, ..)| *until <= now) {
+            self.end(task, node);
         }
     }
 }
@@ -59,8 +77,11 @@ impl Tasks {
     /// Of what is not held here nothing can be kept.
     pub(crate) fn on_needed(&mut self, cx: &Context<'_>, from: NodeId, task: TaskId, still: bool) {
         if still && self.shelf.is_held(&task) {
-            let most = (self.config.retained_max / 2).max(LEAST);
-            self.leases.begin(task, from, cx.now.mono + self.config.needed_for, most);
+            let all = (self.config.retained_max / 2).max(LEAST);
+            let each = (all / self.roster.count().max(1)).max(LEAST_OF_ONE);
+            if !self.leases.begin(task, from, cx.now.mono + self.config.needed_for, Bounds { all, each }) {
+                self.counters.needs_refused += 1;
+            }
         } else {
             self.leases.end(task, from);
         }
@@ -75,6 +96,9 @@ impl Tasks {
 /// Records that are kept for others make up half of those that are kept at most, but for so many.
 const LEAST: usize = 1_024;
 
+/// Each member's share of them, where there are so many that an even one is less.
+const LEAST_OF_ONE: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,15 +112,19 @@ mod tests {
         NodeId::from_bytes([n; 32])
     }
 
+    fn most(all: usize, each: usize) -> Bounds {
+        Bounds { all, each }
+    }
+
     #[test]
     fn a_record_is_needed_until_the_last_that_needs_it_does_no_more_or_is_not_heard() {
         let mut leases = Leases::default();
-        leases.begin(task(1), node(0), Mono(5), 9);
-        leases.begin(task(1), node(255), Mono(7), 9);
+        leases.begin(task(1), node(0), Mono(5), most(9, 9));
+        leases.begin(task(1), node(255), Mono(7), most(9, 9));
         leases.end(task(2), node(0));
         leases.expire(Mono(5));
         assert!(leases.is_needed(&task(1)) && !leases.is_needed(&task(0)) && !leases.is_needed(&task(2)));
-        leases.begin(task(1), node(255), Mono(9), 9);
+        leases.begin(task(1), node(255), Mono(9), most(9, 9));
         leases.expire(Mono(8));
         assert!(leases.is_needed(&task(1)));
         leases.end(task(1), node(255));
@@ -106,9 +134,9 @@ mod tests {
     #[test]
     fn there_are_no_more_than_may_be() {
         let mut leases = Leases::default();
-        (0..9).for_each(|n| leases.begin(task(n), node(1), Mono(5), 4));
-        assert_eq!(leases.len(), 4);
-        leases.begin(task(0), node(1), Mono(9), 4);
+        let begun: Vec<bool> = (0..9).map(|n| leases.begin(task(n), node(1), Mono(5), most(4, 9))).collect();
+        assert_eq!((leases.len(), begun.iter().filter(|begun| **begun).count()), (4, 4));
+        assert!(leases.begin(task(0), node(1), Mono(9), most(4, 1)));
         leases.expire(Mono(5));
         assert!(leases.is_needed(&task(0)) && leases.len() == 1, "one that there is goes on");
     }
@@ -119,13 +147,20 @@ mod tests {
             let mut leases = Leases::default();
             for (what, of, by, time) in steps {
                 match what {
-                    0 => leases.begin(task(of), node(by), Mono(time), 5),
+                    0 => {
+                        let had = leases.until.contains_key(&(task(of), node(by)));
+                        let may = leases.len() < 5 && leases.of.get(&node(by)).is_none_or(|count| *count < 2);
+                        prop_assert_eq!(leases.begin(task(of), node(by), Mono(time), most(5, 2)), had || may);
+                    }
                     1 => leases.end(task(of), node(by)),
                     _ => leases.expire(Mono(time)),
                 }
                 let by_end: BTreeSet<_> = leases.until.iter().map(|((task, node), until)| (*until, *task, *node)).collect();
                 prop_assert_eq!(&by_end, &leases.by_end);
-                prop_assert!(leases.len() <= 5);
+                let mut of = BTreeMap::<NodeId, usize>::new();
+                leases.until.keys().for_each(|(_, node)| *of.entry(*node).or_default() += 1);
+                prop_assert_eq!(&of, &leases.of);
+                prop_assert!(leases.len() <= 5 && of.values().all(|count| *count <= 2));
             }
         }
     }

@@ -232,6 +232,11 @@ impl Roster {
         }
     }
 
+    /// All that are known, with this node.
+    pub(crate) fn count(&self) -> usize {
+        self.seats.len()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &Seat)> {
         self.seats.iter()
     }

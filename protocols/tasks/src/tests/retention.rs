@@ -286,6 +286,38 @@ fn what_another_needs_is_not_pushed_out_by_what_came_later() {
     assert_eq!(kept, [first, others[2]]);
 }
 
+/// Of 1,024 for five members each has a fifth, but for 256.
+#[test]
+fn no_member_takes_all_that_is_kept_for_others() {
+    let mut node = Node::with(1, Config { retained_max: 1, live_max: 4_000, ..Config::default() });
+    let hold = |key: u16| {
+        let birth = birth_of(&Spec { key: TaskKey::Own(key.to_le_bytes().to_vec()), ..spec() });
+        let (task, register) = (birth.task, Arc::new(first_register(&[0, 1, 2], 1)));
+        (task, Item::Write { task, ballot: ballot(1, 0), version: Version(2), register, birth: Some(birth) })
+    };
+    let tasks: Vec<TaskId> = (0..300)
+        .map(|key| {
+            let (task, write) = hold(key);
+            node.hear(0, write);
+            task
+        })
+        .collect();
+    for task in &tasks {
+        node.hear(2, needed(*task, true));
+    }
+    let kept = |node: &Node| tasks.iter().filter(|task| node.tasks.leases.is_needed(task)).count();
+    assert_eq!((kept(&node), node.tasks.leases.len()), (256, 256));
+    node.hear(2, needed(tasks[0], true));
+    node.hear(3, needed(tasks[299], true));
+    assert_eq!(kept(&node), 257, "there is room for another's");
+    // What is needed no more makes room.
+    node.hear(2, needed(tasks[0], false));
+    node.hear(2, needed(tasks[298], true));
+    assert!(node.tasks.leases.is_needed(&tasks[298]));
+    let refused = node.tasks.counters().iter().find(|(name, _)| *name == "needs_refused").map(|(_, count)| count);
+    assert_eq!(refused, Some(44));
+}
+
 /// It has yet to hear who needs what.
 #[test]
 fn who_was_started_again_forgets_nothing_of_age_at_once() {

@@ -3,7 +3,7 @@
 use mesh_ledger::map::{Import, mark};
 use mesh_proto::{
     id::Digest,
-    ledger::{FetchNodes, NodePath},
+    ledger::{FetchNodes, FetchedNode, NodePath},
     limits,
     task::Octets,
 };
@@ -27,6 +27,12 @@ impl Gathered {
             let before = self.nodes.insert((path.0.len(), path.clone()), (digest, bytes.clone()));
             self.bytes -= before.map_or(0, |(_, before)| before.len() as u64);
         }
+    }
+
+    /// The digest of a node that is here just as it came again.
+    pub fn digest(&self, node: &FetchedNode) -> Option<Digest> {
+        let (digest, bytes) = self.nodes.get(&(node.path.0.len(), node.path.clone()))?;
+        (*bytes == node.bytes).then_some(*digest)
     }
 
     /// The node at `path` is there: what it names below it and is here is not fetched. Each proves itself, as any does that

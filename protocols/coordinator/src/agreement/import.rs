@@ -1,6 +1,6 @@
 //! The state of a checkpoint from other members, node by node.
 
-use super::gathered::Gathered;
+use super::{answer::Answer, gathered::Gathered};
 use mesh_ledger::{
     Map,
     map::{Import, ImportError},
@@ -50,6 +50,9 @@ pub struct Fetching {
     set_back: BTreeSet<NodeId>,
     /// Who let a question pass, here or in a fetch before, and answered none since: asked when all others are set back.
     silent: BTreeSet<NodeId>,
+    /// Who answered last: the next in the order of the members is asked first. Else when there is one question it would go
+    /// to the same member each time.
+    last: Option<NodeId>,
     /// How often all were set back since something came.
     rounds: u32,
     /// Nobody is asked before.
@@ -73,6 +76,7 @@ impl Fetching {
             questions: BTreeMap::new(),
             set_back: BTreeSet::new(),
             silent: left.silent,
+            last: None,
             rounds: 0,
             again: Mono::default(),
             reminded: now,
@@ -118,8 +122,11 @@ impl Fetching {
             return Vec::new();
         }
         let mut questions = Vec::new();
-        let (silent, others): (Vec<NodeId>, Vec<NodeId>) = members
+        let last = members.iter().position(|member| Some(*member) == self.last);
+        let (before, behind) = members.split_at(last.map_or(0, |last| last + 1));
+        let (silent, others): (Vec<NodeId>, Vec<NodeId>) = behind
             .iter()
+            .chain(before)
             .filter(|member| !self.set_back.contains(*member))
             .partition(|member| self.silent.contains(*member));
         let free = if others.is_empty() { silent } else { others };
@@ -160,45 +167,68 @@ impl Fetching {
         let was_asked = self.asked.remove(&from).is_some();
         if was_asked {
             self.silent.remove(&from);
+            self.last = Some(from);
         }
-        let taken = self.take_all(fetched);
+        let question = self.questions.remove(&from);
+        let taken = self.take_all(fetched, question.as_ref());
         match taken {
-            Ok(taken) if taken > 0 && self.is_whole(&from, fetched) => self.rounds = 0,
+            Ok((taken, true)) => {
+                if taken > 0 {
+                    self.rounds = 0;
+                }
+            }
             // It has not that state, or gives less of it than it could, or what was not asked for: others are asked first for
             // a while. One that gives a node at a time does not keep this replica at a state that the others have left.
-            Ok(taken) if was_asked || taken > 0 => drop(self.set_back.insert(from)),
+            Ok((taken, false)) if was_asked || taken > 0 => drop(self.set_back.insert(from)),
             Ok(_) => {}
             Err(_) => drop(self.set_back.insert(from)),
         }
     }
 
-    /// How many nodes were missing; on an error those before the bad one are taken.
-    fn take_all(&mut self, fetched: &FetchedNodes) -> Result<usize, ImportError> {
+    /// How many nodes were missing, and whether the answer has all that was asked for, or as much as an answer can have, and
+    /// nothing else; on an error the nodes before the bad one are taken.
+    fn take_all(
+        &mut self,
+        fetched: &FetchedNodes,
+        question: Option<&FetchNodes>,
+    ) -> Result<(usize, bool), ImportError> {
+        let mut answer = question.map(Answer::to);
         let mut taken = 0;
         for node in &fetched.nodes {
-            // Of two who were asked for the same the second comes too late.
-            let Some(digest) = self.import.missing(&node.path) else { continue };
+            let asked = answer.as_mut().and_then(|answer| answer.comes(&node.path).then_some(answer));
+            let Some(digest) = self.import.missing(&node.path) else {
+                // Of two who were asked for the same the second comes too late, and is not to be blamed.
+                let digest = self.gathered.digest(node);
+                if let Some((answer, digest)) = asked.zip(digest)
+                    && !answer.is_known(&digest)
+                {
+                    answer.count(node);
+                }
+                continue;
+            };
             self.import.take(&node.path, &node.bytes)?;
             taken += 1;
+            if let Some(answer) = asked {
+                answer.count(node);
+            }
             self.gathered.give_below(&node.path, &mut self.import);
             self.gathered.keep(&node.path, digest, &node.bytes, self.most_bytes);
         }
-        Ok(taken)
-    }
-
-    /// Whether an answer has all that was asked for, or as much as an answer can have.
-    fn is_whole(&mut self, from: &NodeId, fetched: &FetchedNodes) -> bool {
-        let bytes: usize = fetched.nodes.iter().map(|node| node.path.0.len() + node.bytes.len() + 16).sum();
-        let is_full = bytes > limits::FETCHED_BYTES || fetched.nodes.len() >= limits::FETCHED_NODES;
-        let question = self.questions.remove(from);
-        is_full || question.is_some_and(|question| !self.import.lacks(&question, fetched))
+        let is_whole = question.zip(answer).is_some_and(|(question, answer)| {
+            let is_good = !answer.is_padded() && !answer.is_empty();
+            is_good && (answer.is_full() || !self.import.lacks(question, fetched))
+        });
+        Ok((taken, is_whole))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesh_proto::ledger::Entry;
+    use mesh_proto::{
+        ledger::{Entry, FetchedNode, NodePath},
+        task::Octets,
+    };
 
     fn members() -> Vec<NodeId> {
         (1..=3).map(|n| NodeId::from_bytes([n; 32])).collect()
@@ -231,20 +261,104 @@ mod tests {
         (fetching.is_complete() || fetching.is_fruitless(), fetching.is_complete())
     }
 
+    /// What a liar fills an answer up with.
+    #[derive(Clone, Copy)]
+    enum Pad {
+        Nothing,
+        /// Empty nodes at the root.
+        Nowhere,
+        /// The one node that it gives, again and again.
+        Repeats,
+        /// Empty nodes below the one that it gives, each where there is none and below another that came.
+        Below,
+    }
+
+    impl Pad {
+        fn a_node(self, state: &Map, question: &FetchNodes) -> FetchedNodes {
+            let mut fetched = state.fetched(question);
+            fetched.nodes.truncate(1);
+            let Some(given) = fetched.nodes.first().cloned() else { return fetched };
+            let empty = |path| FetchedNode { path, bytes: Octets::default() };
+            let pad = |n: usize| match self {
+                Self::Nothing => None,
+                Self::Nowhere => Some(empty(NodePath::default())),
+                Self::Repeats => Some(given.clone()),
+                Self::Below if n < 32 => Some(empty(given.path.below(64 + n as u8))),
+                Self::Below => Some(empty(given.path.below(64 + (n / 32) as u8).below(64 + (n % 32) as u8))),
+            };
+            fetched.nodes.extend((1..limits::FETCHED_NODES).filter_map(pad));
+            fetched
+        }
+    }
+
     #[test]
     fn a_state_that_one_member_has_is_fetched_from_it() {
         assert_eq!(fetch(|state, question| state.fetched(question)), (true, true));
     }
 
-    /// Checklist item 35.
+    /// Checklist item 35: what fills an answer up and is not what was asked for does not make it whole.
     #[test]
     fn who_gives_a_node_at_a_time_does_not_hold_the_rest_up() {
-        let a_little = |state: &Map, question: &FetchNodes| {
-            let mut fetched = state.fetched(question);
-            fetched.nodes.truncate(1);
-            fetched
-        };
-        assert_eq!(fetch(a_little), (true, false));
+        let pads = [Pad::Nothing, Pad::Nowhere, Pad::Repeats, Pad::Below];
+        let ends = pads.map(|pad| fetch(|state, question| pad.a_node(state, question)));
+        assert_eq!(ends, [(true, false); 4]);
+    }
+
+    /// Checklist item 35: the first of the members takes its time and gives a node, and what fills the answer up.
+    #[test]
+    fn who_pads_is_not_the_only_one_that_is_asked() {
+        let (state, members) = (state(), members());
+        let mut fetching = begin(&state, Left::default());
+        let (mut now, mut slow) = (Mono(0), None);
+        while !fetching.is_complete() && now < Mono(10_000_000) {
+            if let Some((_, fetched)) = slow.take_if(|(at, _)| *at <= now) {
+                fetching.take(members[0], &fetched);
+            }
+            for (to, question) in fetching.ask(now, &members) {
+                match to == members[0] {
+                    true => slow = Some((now + Duration::from_millis(1900), Pad::Nowhere.a_node(&state, &question))),
+                    false => fetching.take(to, &state.fetched(&question)),
+                }
+            }
+            now = now + Duration::from_millis(50);
+        }
+        assert!(fetching.is_complete());
+    }
+
+    /// Checklist item 35: one that takes its time for each whole answer is not asked each time that there is one question.
+    #[test]
+    fn who_was_asked_last_is_asked_behind_the_others() {
+        let (state, members) = (state(), members());
+        let mut fetching = begin(&state, Left::default());
+        let mut first = Vec::new();
+        while !fetching.is_complete() {
+            let questions = fetching.ask(Mono(0), &members);
+            first.push(questions[0].0);
+            for (to, question) in questions.into_iter().take(1) {
+                let one = FetchNodes { paths: question.paths[..1].to_vec(), levels: 0, ..question };
+                fetching.questions.insert(to, one.clone());
+                fetching.take(to, &state.fetched(&one));
+            }
+            fetching.asked.clear();
+        }
+        assert!(first.len() > members.len());
+        assert!(first.iter().zip(members.iter().cycle()).all(|(asked, next)| asked == next), "{first:?}");
+    }
+
+    /// An answer that was full counts as such, whoever else brought the same meanwhile.
+    #[test]
+    fn who_brings_what_another_was_faster_with_is_not_set_back() {
+        let entries = (0..40_000u32).map(|n| Entry::new(&n.to_le_bytes(), &[&[7; 200]]));
+        let state = Map::from_entries(entries.collect());
+        let mut fetching = begin(&state, Left::default());
+        let members = members();
+        let (first, question) = fetching.ask(Mono(0), &members).remove(0);
+        let second = fetching.ask(Mono(0) + PATIENCE, &members).remove(0).0;
+        let fetched = state.fetched(&question);
+        fetching.take(first, &fetched);
+        assert!(fetching.import.lacks(&question, &fetched), "there was no room for all");
+        fetching.take(second, &fetched);
+        assert!(!fetching.set_back.contains(&second));
     }
 
     /// Checklist item 35: one that answers each question and never says what is below costs a round trip, not one for each

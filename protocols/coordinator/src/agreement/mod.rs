@@ -1,6 +1,7 @@
 //! Agreement in the brain: the ordering port of a gateway, and on members of the committee the replica with the ledger
 //! under it. Holds machines and wires.
 
+mod answer;
 mod asked;
 mod certified;
 mod fact;

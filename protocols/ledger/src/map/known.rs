@@ -12,6 +12,7 @@ type Mark = [u8; limits::FETCH_KNOWN_BYTES];
 pub struct Known(Vec<Mark>);
 
 impl Known {
+    #[must_use]
     pub fn of(fetch: &FetchNodes) -> Self {
         let (marks, _) = fetch.known.as_chunks();
         let mut marks = marks.to_vec();
@@ -19,6 +20,7 @@ impl Known {
         Self(marks)
     }
 
+    #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {
         self.0.binary_search(&mark(digest)).is_ok()
     }

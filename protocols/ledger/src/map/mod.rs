@@ -14,7 +14,7 @@ mod page;
 
 pub use changes::Changes;
 pub use import::{Import, ImportError};
-pub use known::mark;
+pub use known::{Known, mark};
 
 use mesh_proto::{id::Digest, ledger::Entry};
 use node::Node;

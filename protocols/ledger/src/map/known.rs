@@ -3,7 +3,7 @@
 
 use super::node::Node;
 use mesh_proto::{id::Digest, ledger::FetchNodes, limits, task::Octets};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The beginning of a digest.
 type Mark = [u8; limits::FETCH_KNOWN_BYTES];
@@ -31,8 +31,9 @@ impl Known {
 pub fn below(mut level: Vec<&Arc<Node>>) -> (u8, Octets) {
     let mut named = Vec::new();
     for levels in 0..u8::MAX {
-        level.sort_unstable_by_key(|node| Arc::as_ptr(node));
-        level.dedup_by_key(|node| Arc::as_ptr(node));
+        // What stands for several is named once, in the order of the slots: where it is in memory is another in each run.
+        let mut seen = BTreeSet::new();
+        level.retain(|node| seen.insert(node.digest()));
         let next = level.into_iter().flat_map(children);
         // One more than there is room for says enough.
         let next: Vec<&Arc<Node>> = next.take(limits::FETCH_KNOWN + 1).collect();

@@ -354,7 +354,27 @@ fn what_moved_in_the_tree_is_known_all_the_same() {
     }
 }
 
-/// Checklist item 35: what a base of more nodes than a question can name has, is not sent either: then fewer levels are asked for at once.
+/// Where its nodes are in memory is the allocator's, and another in each run.
+#[test]
+fn a_question_depends_on_what_is_in_the_base_alone() {
+    let entries = |n: u32| Entry::new(&scattered(n), &[&[7; 200]]);
+    let one = Map::from_entries((0..4000).map(entries).collect());
+    let mut other = one.clone();
+    // Each node is copied, the last of a level first.
+    let mut keys: Vec<[u8; 8]> = (0..4000).map(scattered).collect();
+    keys.sort_unstable();
+    keys.iter().rev().for_each(|key| other.put(key, &[&[7; 200]]));
+    assert_eq!(one.root(), other.root());
+    let mut after = one.clone();
+    after.put(&scattered(4001), &[&[8; 200]]);
+    let question = |base| Import::new(after.root(), base, u64::MAX).wanted(1, 0);
+    let asked = question(&one);
+    assert!(asked.levels == u8::MAX && asked.known.len() > 1000, "all levels are named");
+    assert_eq!(asked, question(&other));
+}
+
+/// Checklist item 35: what a base of more nodes than a question can name has, is not sent either: then fewer levels are asked for
+/// at once.
 #[test]
 fn a_large_base_is_named_level_by_level() {
     let entries = (0..200_000).map(|n| Entry::new(&scattered(n), &[&[7; 200]]));

@@ -23,6 +23,12 @@ pub struct Stash {
 #[derive(Debug, Default)]
 pub struct Wants {
     slots: BTreeMap<Sequence, Want>,
+    /// Decided slots that wait behind another, of which all was there when they were looked at: they are not looked at with
+    /// each vote that comes meanwhile. What is lost since is missed when it is their turn.
+    whole: BTreeSet<Sequence>,
+    /// How many slots were looked at behind one that waits.
+    #[cfg(test)]
+    looked: usize,
 }
 
 #[derive(Debug)]
@@ -75,10 +81,12 @@ impl Wants {
 
     pub fn clear(&mut self) {
         self.slots.clear();
+        self.whole.clear();
     }
 
     pub fn forget(&mut self, low: Sequence) {
         self.slots = self.slots.split_off(&low.next());
+        self.whole = self.whole.split_off(&low.next());
     }
 
     /// The slots that waited for this body, and for nothing else now.
@@ -104,14 +112,28 @@ impl Replica {
     /// long as others execute more than one in a round trip.
     pub(super) fn want_behind(&mut self, turn: &Turn<'_>, sequence: Sequence) {
         let behind = self.slots.range(sequence.next()..).take(self.config.answer_slots as usize);
-        let unwanted = behind.filter(|(sequence, _)| !self.wants.slots.contains_key(*sequence));
+        let wants = &self.wants;
+        let unwanted = behind.filter(|(at, _)| !wants.slots.contains_key(*at) && !wants.whole.contains(*at));
         let decided = unwanted.filter_map(|(sequence, slot)| Some((*sequence, slot.decided.as_ref()?.digest)));
         for (sequence, digest) in decided.collect::<Vec<_>>() {
+            #[cfg(test)]
+            {
+                self.wants.looked += 1;
+            }
             match self.batch(sequence, &digest) {
-                Some(batch) => drop(self.bodies(turn, sequence, &digest, &batch)),
+                Some(batch) => {
+                    if self.bodies(turn, sequence, &digest, &batch).is_some() {
+                        self.wants.whole.insert(sequence);
+                    }
+                }
                 None => self.want_batch(turn, sequence, digest),
             }
         }
+    }
+
+    #[cfg(test)]
+    pub fn looked_behind(&self) -> usize {
+        self.wants.looked
     }
 
     /// The bodies of a batch that are not on the disk, and the bytes of all of them; `None` if some are not here, which

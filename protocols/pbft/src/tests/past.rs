@@ -68,6 +68,35 @@ fn who_is_a_little_behind_the_stable_checkpoint_goes_on_by_batches() {
     assert_eq!(behind.own_checkpoint(seq(8)).digest(), ahead.own_checkpoint(seq(8)).digest());
 }
 
+/// While a body is missing each vote that comes would else look over all that is decided behind it again.
+#[test]
+fn what_is_whole_behind_a_missing_body_is_looked_at_once() {
+    let mut bench = Bench::new(1, 4);
+    let decided = |bench: &Bench, n| bench.decided(&[0, 2, 3], (view(0), seq(n)), &batch(&[request(n)]));
+    bench.give(2, decided(&bench, 1)).unwrap();
+    (2..=5).for_each(|number| bench.order((view(0), seq(number)), &[request(number)]));
+    let before = bench.replica.looked_behind();
+    assert!(before > 0);
+    for replica in [2, 3] {
+        let (at, digest) = ((view(0), seq(6)), request(6).digest());
+        bench.give(replica, bench.prepare(replica, at, digest)).unwrap();
+        bench.give(replica, bench.commit(replica, at, digest)).unwrap();
+    }
+    assert_eq!(bench.replica.looked_behind(), before);
+    // What is decided since is looked at, and its body asked for along with the first.
+    bench.give(2, decided(&bench, 6)).unwrap();
+    bench.wait(Duration::from_millis(15));
+    for number in [1, 6] {
+        let asked = Fetch::Requests { digests: vec![request(number).digest()] };
+        assert!(bench.sent_to(bench.node(0)).contains(&&Message::Fetch(asked)));
+    }
+    for number in [6, 1] {
+        bench.give(0, Message::Requests(vec![request(number)])).unwrap();
+    }
+    bench.serve();
+    assert_eq!(bench.replica.executed(), seq(6));
+}
+
 /// Checklist item 35: no more than whoever is helped by them could take, and never with a gap.
 #[test]
 fn of_batches_below_the_stable_checkpoint_a_window_is_kept() {

@@ -333,6 +333,7 @@ impl Tasks {
         if !self.awaits_end(&task) || !self.tells(cx.now.mono, &from, &task) {
             return;
         }
+        self.drop_proposal(&task);
         self.cancel_answered(cx, task, true);
         // A holder that asked on behalf of others passes it on.
         if let Some(followers) = self.followers.remove(&task) {

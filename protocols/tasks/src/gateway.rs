@@ -325,9 +325,14 @@ impl Tasks {
 
     /// A holder has the id already: what was placed elsewhere is given up for what there is.
     pub(crate) fn on_taken(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, known: Known) {
-        if self.gateway.placing.contains_key(&task) && !self.may_tell(&from, &task) {
+        let may_tell = self.may_tell(&from, &task);
+        if self.gateway.placing.contains_key(&task) && !may_tell {
             self.counters.stale_items += 1;
             return;
+        }
+        // Its own holder says so of what it may be proposing itself.
+        if may_tell && from != self.me.node {
+            self.drop_proposal(&task);
         }
         let Some(placing) = self.gateway.placing.remove(&task) else { return };
         self.timers.clear(task, Kind::Place);

@@ -49,6 +49,13 @@ impl Tasks {
         }
     }
 
+    /// Somebody has the task: it needs no birth of this node's.
+    pub(crate) fn drop_proposal(&mut self, task: &TaskId) {
+        if self.proposals.0.remove(task).is_some() {
+            self.timers.clear(*task, Kind::Watch);
+        }
+    }
+
     /// Whoever was promised says that it drives nothing.
     pub(crate) fn propose_instead_of(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId) {
         if self.shelf.promised(&task).is_none_or(|promised| promised.driver != from) {

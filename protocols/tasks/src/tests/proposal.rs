@@ -1,8 +1,8 @@
 //! A birth whose key was promised to somebody who does nothing with it.
 
 use super::{node::*, told::Told};
-use crate::Fact;
-use mesh_proto::task::{Ballot, Birth, Held, Item, Version};
+use crate::{Fact, Waiter};
+use mesh_proto::task::{Ballot, Birth, Held, Item, Known, Version};
 use std::sync::Arc;
 
 fn promised() -> Ballot {
@@ -90,6 +90,33 @@ fn who_is_there_is_asked_whether_it_drives_the_task() {
     placed(&mut node);
     node.pass_ms(10_000);
     assert_eq!(node.hear(2, not_driven), Told::nothing());
+}
+
+/// Seed 500378: whoever was promised drives nothing, for the task is over, elsewhere.
+#[test]
+fn what_is_said_to_be_known_is_not_born_anew() {
+    let submit = |node: &mut Node| {
+        let waiter = Waiter { request: 1, index: 0 };
+        let told = node.call(|tasks, cx| tasks.submit(cx, waiter, encoded(&spec()), false));
+        let pull = Item::Pull { task: task(), ballot: promised(), version: Version(0) };
+        assert!(told.sent.contains(&(2, pull)), "its own holder is barred: {told:?}");
+    };
+    let known = Known { digest: birth().digest(), holders: vec![at(2), at(3), at(4)], confirmed: true };
+    let taken = Item::Taken { task: task(), known };
+    let not_driven = Item::NotDriven { task: task(), ballot: promised() };
+    let ended = Item::Ended { task: task(), digest: birth().digest(), register: Arc::new(ended(START)) };
+    for before in [vec![taken.clone()], vec![ended.clone()], vec![taken, ended.clone()]] {
+        let mut node = barred();
+        submit(&mut node);
+        let items = before.into_iter().chain([not_driven.clone(), ended.clone()]).collect();
+        let told = node.call(|tasks, cx| tasks.items(cx, at(2), items));
+        assert_eq!(told.facts, [], "{told:?}");
+        assert!(!told.sent.iter().any(|(_, item)| matches!(item, Item::Prepare { .. })), "{told:?}");
+    }
+    let mut node = barred();
+    submit(&mut node);
+    let told = node.hear(2, not_driven);
+    assert!(told.sent.iter().any(|(_, item)| matches!(item, Item::Prepare { .. })), "without it: {told:?}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl Collector for BrainMeters {
             ("mesh_tasks_driven", "Tasks that this node drives", status.driving),
             ("mesh_tasks_followed", "Tasks that users of this node wait for", status.following),
             ("mesh_tasks_queued", "Attempts that wait for a slot here", status.queued),
+            ("mesh_tasks_hoarded", "Of these, as many as others have slots free, by what they say", status.hoarded),
             ("mesh_tasks_running", "Attempts that run here", status.running),
             ("mesh_tasks_slots", "Attempts that may run here at once", u64::from(status.slots)),
             ("mesh_tasks_outbox", "Results kept here until their drivers have settled them", status.outbox),

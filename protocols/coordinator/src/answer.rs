@@ -145,6 +145,8 @@ pub struct StatusView {
     pub driving: u64,
     pub following: u64,
     pub queued: u64,
+    /// Of what is queued, as much as others could begin at once, by what they say.
+    pub hoarded: u64,
     pub running: u64,
     pub slots: u32,
     /// Results that are kept until their drivers have settled them.

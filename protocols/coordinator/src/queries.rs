@@ -320,6 +320,7 @@ impl Coordinator {
             driving: totals.driving as u64,
             following: (totals.following + totals.placing) as u64,
             queued: totals.queued as u64,
+            hoarded: totals.hoarded as u64,
             running: u64::from(totals.running),
             slots: self.config.tasks.slots,
             outbox: totals.outbox as u64,

@@ -221,6 +221,12 @@ impl Roster {
         room.filter(|room| room.room > 0).collect()
     }
 
+    /// Slots of members that can be talked to, for which they have nothing.
+    pub(crate) fn free_elsewhere(&self) -> usize {
+        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds && self.can_send(node));
+        others.map(|(_, seat)| seat.load.slots.saturating_sub(seat.burden()) as usize).sum()
+    }
+
     /// This node grants it an attempt.
     pub fn grant(&mut self, node: &NodeId) {
         self.grant_many(node, 1);

@@ -38,6 +38,8 @@ pub struct Totals {
     pub placing: usize,
     pub following: usize,
     pub queued: usize,
+    /// Of what is queued, as much as others could begin at once, by what they say.
+    pub hoarded: usize,
     pub running: u32,
     pub outbox: usize,
     /// Slots that are kept for what was bid for.
@@ -77,6 +79,7 @@ impl Tasks {
             placing: self.gateway.placing_len(),
             following: self.gateway.following.len(),
             queued: self.executor.queued(),
+            hoarded: self.executor.queued().min(self.roster.free_elsewhere()),
             running: self.executor.running(),
             outbox: self.shelf.outbox().len(),
             reserved: self.auctions.reserved(),

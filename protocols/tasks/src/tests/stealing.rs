@@ -53,6 +53,23 @@ fn half_of_what_waits_is_the_thiefs_the_last_first() {
     assert_eq!(node.hear(2, Item::Steal { most: 0 }), Told::sent(2, Item::Yielded { count: 0 }));
 }
 
+#[test]
+fn what_others_could_begin_at_once_is_counted_as_hoarded() {
+    let specs: Vec<Spec> = (1..=6).map(numbered).collect();
+    let mut node = victim(1, &specs);
+    let hoarded = |node: &Node| (node.tasks.totals().queued, node.tasks.totals().hoarded);
+    for (rank, said) in [(0, load(2, 2, 0)), (2, load(4, 4, 9)), (3, load(0, 0, 0)), (4, load(8, 8, 0))] {
+        node.call(|tasks, _| tasks.load_of(at(rank), said));
+    }
+    assert_eq!(hoarded(&node), (5, 0), "nobody has a slot free");
+    node.call(|tasks, _| tasks.load_of(at(2), load(4, 1, 0)));
+    assert_eq!(hoarded(&node), (5, 3));
+    node.call(|tasks, _| tasks.load_of(at(4), load(8, 1, 0)));
+    assert_eq!(hoarded(&node), (5, 5), "no more than what waits");
+    node.call(|tasks, cx| tasks.down(cx, at(4)));
+    assert_eq!(hoarded(&node), (5, 3), "who cannot be reached is no better place");
+}
+
 /// Whoever only takes does not empty the queue: until it has said how busy it is, or could have been done with it, so much is
 /// all that it has.
 #[test]

@@ -138,10 +138,14 @@ impl Registers {
     /// Whether births of the task from different home lists came to disks: members had come or gone in between. That
     /// two of them meet is then not certain, see the limits in the module's documentation.
     pub fn has_two_homes(&self, task: &TaskId) -> bool {
-        let homes = self.history(task).iter();
-        let mut homes = homes.filter(|write| is_placement(write.key) && !write.on.is_empty());
-        let first = homes.next().map(|write| &write.register.joint);
-        homes.any(|write| Some(&write.register.joint) != first)
+        let written = self.history(task).iter().filter(|write| !write.on.is_empty());
+        // A birth that a promise barred comes to a disk by whoever proposes it, and never as it was placed.
+        let mut homes = written.filter_map(|write| match &write.birth {
+            Some(birth) => Some(&birth.home),
+            None => write.register.joint.as_ref().filter(|_| is_placement(write.key)),
+        });
+        let first = homes.next();
+        homes.any(|home| Some(home) != first)
     }
 
     /// Whether it is a replica that was born again after it had ended: who polls asks for it as of then (`born`), so that a
@@ -410,6 +414,24 @@ mod tests {
         assert!(!registers.has_two_homes(&task(1)));
         registers.on_disk(task(1), (ballot(0, 2), V1), &birth(&[4, 1, 2, 3]), S[2]).unwrap();
         assert!(registers.has_two_homes(&task(1)));
+    }
+
+    #[test]
+    fn a_birth_that_was_proposed_has_a_home_too() {
+        let mut registers = Registers::default();
+        let home = |stores: &[u8]| register(stores, 1).holders.clone();
+        let later = |stores: &[u8]| Arc::new(Birth { home: home(stores), ..Birth::clone(&birth(1)) });
+        let mut placed = Register::clone(&register(&[0, 1, 2], 1));
+        placed.joint = Some(home(&[0, 1, 2, 3]));
+        registers.on_disk(task(1), (ballot(0, 0), V1), &Arc::new(placed.clone()), S[0]).unwrap();
+        let mut proposed = |stores: &[u8], term: u32| {
+            let key = (ballot(term, 2), Version(2));
+            registers.on_disk(task(1), key, &Arc::new(placed.clone()), S[2]).unwrap();
+            registers.seen_with(task(1), key, &later(stores)).unwrap();
+            registers.has_two_homes(&task(1))
+        };
+        assert!(!proposed(&[0, 1, 2, 3], 1));
+        assert!(proposed(&[4, 1, 2, 3], 2));
     }
 
     #[test]

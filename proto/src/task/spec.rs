@@ -391,6 +391,17 @@ impl Spec {
         encoded.windows(3).any(|bytes| matches!(bytes, [0x61, b'v', 2..=limits::REDUNDANCY]))
     }
 
+    /// Whether an encoded specification has a deadline, or has bytes that look so: as quick a look.
+    pub fn may_have_a_deadline(encoded: &[u8]) -> bool {
+        // A date of any size: before 1970 there is none.
+        encoded.windows(3).any(|bytes| matches!(bytes, [0x61, b'd', 0..=0x1b]))
+    }
+
+    /// Whether an encoded specification is of a replica, or has bytes that look so: as quick a look.
+    pub fn may_be_a_replica(encoded: &[u8]) -> bool {
+        encoded.windows(5).any(|bytes| bytes == [0x61, b'k', 0xa1, 0x61, b'r'])
+    }
+
     /// Every blob it needs: standard input, the files in their order, the program.
     pub fn blobs(&self) -> impl Iterator<Item = &super::BlobRef> {
         let files = self.files.iter().filter_map(|file| file.content.blob());

@@ -124,6 +124,18 @@ fn a_specification_that_names_a_blob_looks_like_one() {
 }
 
 #[test]
+fn whether_a_task_may_have_a_deadline_shows_without_decoding_it() {
+    for at in [0, 23, 24, 70_000, u64::from(u32::MAX) + 1, u64::MAX] {
+        assert!(Spec::may_have_a_deadline(&encode(&Spec { deadline: Some(Wall(at)), ..spec() })), "{at}");
+    }
+    assert!(!Spec::may_have_a_deadline(&encode(&Spec { deadline: None, ..spec() })));
+    for sample in crate::task_sample::specs() {
+        let decoded = Spec::decode(&sample.bytes).unwrap();
+        assert!(decoded.deadline.is_none() || Spec::may_have_a_deadline(&sample.bytes), "{}", sample.name);
+    }
+}
+
+#[test]
 fn who_may_run_a_task_together_is_bounded() {
     let refused = |spec: &Spec| spec.check().is_err();
     for redundancy in [0, limits::REDUNDANCY + 1] {
@@ -142,6 +154,7 @@ fn who_may_run_a_task_together_is_bounded() {
     let (one, other) = (Spec { key: replica, ..spec() }, Spec { key: TaskKey::Replica(task(), node(4)), ..spec() });
     assert_ne!(one.id(&known_genesis().network_id()), other.id(&known_genesis().network_id()));
     assert_eq!((one.replica_of(), spec().replica_of()), (Some((task(), node(3))), None));
+    assert!(Spec::may_be_a_replica(&encode(&one)) && !Spec::may_be_a_replica(&encode(&spec())));
     // They run the same, whoever submits them; what runs something else, or for another time, is seen to.
     assert_eq!(many.work(), Spec { key: TaskKey::Replica(task(), node(3)), retries: 1, ..spec() }.work());
     for other in [

@@ -25,7 +25,7 @@ impl Tasks {
         let Some(copy) = self.shelf.copy(&task) else { return };
         let birth = Arc::clone(&copy.birth);
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
-        let handed = reign.handed.take();
+        let handed = reign.known_aside().and_then(|aside| aside.handed.take());
         let is_mine = reign.granted;
         match is_mine {
             true if reign.awaiting.is_some() => self.need_only_inputs(task, &birth.spec),
@@ -119,7 +119,10 @@ impl Tasks {
         }
         match strategy {
             Strategy::Auction => self.auction(Lot::Attempt(task), &requirements),
-            Strategy::Auto | Strategy::Dht | Strategy::Local => self.grant_by_table(cx, task),
+            Strategy::Auto | Strategy::Dht | Strategy::Local => {
+                let holders = copy.register.holders.clone();
+                self.grant_as_asked(cx, task, &holders, (&requirements, strategy));
+            }
         }
     }
 
@@ -133,12 +136,23 @@ impl Tasks {
 
     fn grant_by_table(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
-        let (requirements, strategy) = asked_of(&copy.birth);
-        let Some(Driver::Driving(Reign { pausing: Some(failed), .. })) = self.drivers.get(&task) else { return };
+        let ((requirements, strategy), holders) = (asked_of(&copy.birth), copy.register.holders.clone());
+        self.grant_as_asked(cx, task, &holders, (&requirements, strategy));
+    }
+
+    fn grant_as_asked(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: TaskId,
+        holders: &[Holder],
+        (requirements, strategy): (&Requirements, Strategy),
+    ) {
+        let reign = self.drivers.get(&task).and_then(Driver::reign);
+        let Some(Reign { pausing: Some(failed), .. }) = reign else { return };
         let tried: Vec<NodeId> = failed.iter().map(|failed| failed.attempt.executor).collect();
-        match self.choose_executor(&task, &copy.register.holders, &tried, (&requirements, strategy)) {
+        match self.choose_executor(&task, holders, &tried, (requirements, strategy)) {
             Some(executor) => self.grant_next(cx, task, executor),
-            None => self.wait_for_able(cx, task, &requirements),
+            None => self.wait_for_able(cx, task, requirements),
         }
     }
 
@@ -232,7 +246,7 @@ impl Tasks {
             && let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task)
         {
             // It was out of reach and not gone: nothing was lost with it.
-            reign.cleared.insert((attempt, from));
+            reign.aside_mut().cleared.insert((attempt, from));
         }
     }
 
@@ -253,20 +267,22 @@ impl Tasks {
     }
 
     pub(crate) fn on_not_running(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, attempt: u32, why: &str) {
-        let is_current = matches!(
-            self.shelf.live_copy(&task).map(|copy| &copy.register.state),
-            Some(State::Assigned(current)) if current.number == attempt && current.executor == from
-        );
+        let is_current = self.shelf.live_copy(&task).is_some_and(|copy| {
+            let current = copy.register.attempt();
+            current.is_some_and(|current| current.number == attempt && current.executor == from)
+        });
         let counts_against = self.counts_against(&task, from).is_some_and(|lost| lost.number == attempt);
         if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
             match why {
                 // What was taken for out of reach only is lost after all.
                 "" => {
-                    reign.cleared.remove(&(attempt, from));
+                    if let Some(aside) = reign.known_aside() {
+                        aside.cleared.remove(&(attempt, from));
+                    }
                 }
                 // It has been up all the time and gave it back, or never had it.
                 _ if counts_against => {
-                    reign.cleared.insert((attempt, from));
+                    reign.aside_mut().cleared.insert((attempt, from));
                 }
                 _ => {}
             }
@@ -291,9 +307,8 @@ impl Tasks {
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
         // One that is not in force was not granted yet.
         let fault = if reign.in_force || !reign.granted { Fault::Node } else { Fault::Nobody };
-        if let Some(State::Assigned(attempt)) = self.shelf.live_copy(&task).map(|copy| &copy.register.state)
-            && attempt.executor == node
-        {
+        let attempt = self.shelf.live_copy(&task).and_then(|copy| copy.register.attempt());
+        if let Some(attempt) = attempt.filter(|attempt| attempt.executor == node) {
             self.fail_attempt(cx, task, attempt.number, "its executor is gone", fault);
         }
     }

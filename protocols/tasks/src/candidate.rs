@@ -5,7 +5,7 @@ use crate::{
     driver::{Driver, everyone},
     effect::Context,
     quorum,
-    reign::Reign,
+    reign::{Aside, Reign},
     story::Event,
     tasks::Tasks,
     timers::Kind,
@@ -110,7 +110,7 @@ impl Tasks {
         let (asked, outlived) = (BTreeSet::from([self.me.node]), BTreeSet::new());
         let began = cx.now.mono;
         let campaign = Campaign { ballot, proposal, promises, asked, outlived, began, again: 0, rounds: 0 };
-        self.drivers.insert(task, Driver::Campaigning(campaign));
+        self.drivers.insert(task, Driver::Campaigning(Box::new(campaign)));
         self.set_ballot_timer(cx, task);
         self.count_promises(cx, task);
     }
@@ -133,9 +133,11 @@ impl Tasks {
         let holder = Holder { node: from, store };
         let campaign = match self.drivers.get_mut(&task) {
             Some(Driver::Campaigning(campaign)) => campaign,
-            // It was not needed, and bars other births all the same.
+            // It was not needed, and bars other births all the same, where somebody is still to be told of that.
             Some(Driver::Driving(reign)) if reign.ballot == Some(ballot) && held.is_none() => {
-                reign.barring.insert(holder);
+                if let Some(aside) = reign.known_aside().filter(|aside| !aside.asked_for_promise.is_empty()) {
+                    aside.barring.insert(holder);
+                }
                 return;
             }
             Some(Driver::Driving(_)) | None => return,
@@ -280,9 +282,10 @@ impl Tasks {
         };
         let barring =
             campaign.promises.iter().filter(|(_, held)| took_no_other(held)).map(|(holder, _)| *holder).collect();
-        let acked = BTreeSet::from([self.me]);
-        let reign = Reign { ballot: Some(ballot), acked, asked_for_promise, barring, ..Reign::default() };
-        self.drivers.insert(task, Driver::Driving(reign));
+        let acked = [self.me].into_iter().collect();
+        let mut reign = Reign { ballot: Some(ballot), acked, ..Reign::default() };
+        *reign.aside_mut() = Aside { asked_for_promise, barring, ..Aside::default() };
+        self.drivers.insert(task, Driver::Driving(Box::new(reign)));
         self.timers.clear(task, Kind::Watch);
         self.watch_deadline(cx, task);
         let has_birth: BTreeSet<Holder> = campaign
@@ -412,8 +415,10 @@ impl Tasks {
                 }
                 Driver::Driving(reign) => {
                     reign.acked.remove(&lost);
-                    reign.barring.remove(&lost);
-                    reign.barred.remove(&lost);
+                    if let Some(aside) = reign.known_aside() {
+                        aside.barring.remove(&lost);
+                        aside.barred.remove(&lost);
+                    }
                 }
             }
         }
@@ -460,7 +465,7 @@ impl Tasks {
                 reign.acked.insert(Holder { node: from, store });
                 return self.check_force(cx, task);
             }
-            Some(Driver::Driving(reign)) => &mut reign.outlived,
+            Some(Driver::Driving(reign)) => &mut reign.aside_mut().outlived,
             None => return,
         };
         outlived.insert(Holder { node: from, store });

@@ -10,6 +10,9 @@ pub(crate) const CATCH_UP: Duration = Duration::from_millis(50);
 /// Ended records that are kept open before a busy node packs them; twice as many are packed in one tick.
 pub(crate) const UNSEALED: usize = 512;
 
+/// Records that live and were written last, and are kept open: as many as a busy node has under way at a time.
+pub(crate) const FRESH: usize = 4_096;
+
 /// Times and bounds of the task layer.
 #[derive(Clone, Debug)]
 pub struct Config {

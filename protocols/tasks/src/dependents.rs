@@ -99,9 +99,9 @@ impl Tasks {
     /// The tasks for whose end one that this node drives still waits.
     pub fn awaited_by(&self, task: &TaskId) -> Vec<TaskId> {
         let is_live = self.shelf.is_live(task);
-        match self.drivers.get(task).filter(|_| is_live) {
-            Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) => awaiting.open.iter().copied().collect(),
-            Some(Driver::Driving(_) | Driver::Campaigning(_)) | None => Vec::new(),
+        match self.drivers.get(task).and_then(Driver::reign).filter(|_| is_live) {
+            Some(Reign { awaiting: Some(awaiting), .. }) => awaiting.open.iter().copied().collect(),
+            Some(Reign { awaiting: None, .. }) | None => Vec::new(),
         }
     }
 
@@ -132,7 +132,8 @@ impl Tasks {
     /// What follows is done by a timer, some in each turn: any number may wait for the same. Whether the task waits for it, or
     /// needs it.
     fn note_input(&mut self, cx: &mut Context<'_>, task: TaskId, dependency: TaskId, lost: Option<String>) -> bool {
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get_mut(&task) else {
+        let reign = self.drivers.get_mut(&task).and_then(Driver::reign_mut);
+        let Some(Reign { awaiting: Some(awaiting), .. }) = reign else {
             return false;
         };
         let was_open = awaiting.open.remove(&dependency);
@@ -157,7 +158,8 @@ impl Tasks {
     pub(crate) fn inputs_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
         let is_waiting = copy.register.state == State::Waiting;
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), pausing, .. })) = self.drivers.get(&task) else {
+        let reign = self.drivers.get(&task).and_then(Driver::reign);
+        let Some(Reign { awaiting: Some(awaiting), pausing, .. }) = reign else {
             return;
         };
         match awaiting.lost.clone() {

@@ -17,9 +17,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 #[derive(Debug)]
 pub enum Driver {
     /// Asking for promises.
-    Campaigning(Campaign),
+    Campaigning(Box<Campaign>),
     /// Its ballot is the promised one; it alone writes.
-    Driving(Reign),
+    Driving(Box<Reign>),
 }
 
 impl Driver {
@@ -27,6 +27,21 @@ impl Driver {
         match self {
             Self::Campaigning(campaign) => Some(campaign.ballot()),
             Self::Driving(reign) => reign.ballot,
+        }
+    }
+
+    /// Of one in office.
+    pub fn reign(&self) -> Option<&Reign> {
+        match self {
+            Self::Campaigning(_) => None,
+            Self::Driving(reign) => Some(reign),
+        }
+    }
+
+    pub fn reign_mut(&mut self) -> Option<&mut Reign> {
+        match self {
+            Self::Campaigning(_) => None,
+            Self::Driving(reign) => Some(reign),
         }
     }
 }
@@ -45,7 +60,7 @@ impl Tasks {
             ..Reign::default()
         };
         self.shelf.mark_in_force(&task);
-        self.drivers.insert(task, Driver::Driving(reign));
+        self.drivers.insert(task, Driver::Driving(Box::new(reign)));
         self.timers.clear(task, Kind::Watch);
         self.timers.set(task, Kind::Ask, cx.now.mono + self.config.ask_after);
         self.watch_deadline(cx, task);
@@ -73,9 +88,11 @@ impl Tasks {
             return;
         }
         let version = copy.version.next();
-        let had: BTreeSet<Holder> = std::mem::take(&mut reign.acked);
+        let had = std::mem::take(&mut reign.acked);
         reign.in_force = false;
-        reign.told.clear();
+        if let Some(aside) = reign.known_aside() {
+            aside.told.clear();
+        }
         reign.acked.insert(self.me);
         let register = Arc::new(register);
         self.counters.writes += 1;
@@ -100,7 +117,7 @@ impl Tasks {
 
     pub(crate) fn on_wrote(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, stamp: (Ballot, Version)) {
         let Some(store) = self.roster.seat(&from).map(|seat| seat.store) else { return };
-        if self.shelf.copy(&task).is_none_or(|copy| copy.stamp() != stamp) {
+        if self.shelf.stamp(&task) != Some(stamp) {
             return;
         }
         if let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) {
@@ -110,7 +127,7 @@ impl Tasks {
     }
 
     pub(crate) fn on_lacks_birth(&mut self, from: NodeId, task: TaskId, ballot: Ballot) {
-        let drives = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
+        let drives = self.shelf.stamp(&task).is_some_and(|(held, _)| held == ballot);
         if let Some(store) = self.roster.seat(&from).map(|seat| seat.store)
             && drives
         {
@@ -121,11 +138,12 @@ impl Tasks {
     /// Acts on what has come into force, once; and lets go when there is nothing left to do.
     pub(crate) fn check_force(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.copy(&task) else { return };
-        let birth = Arc::clone(&copy.birth);
+        let (birth, stamp) = (Arc::clone(&copy.birth), copy.stamp());
         let Some(Driver::Driving(reign)) = self.drivers.get_mut(&task) else { return };
         let register = Arc::clone(&copy.register);
-        if !reign.barring.is_empty() {
-            reign.barred.extend(reign.acked.intersection(&reign.barring));
+        let acked = &reign.acked;
+        if let Some(aside) = reign.aside.as_deref_mut() {
+            aside.barred.extend(acked.iter().filter(|holder| aside.barring.contains(holder)));
         }
         let has = |holder: &Holder| reign.acked.contains(holder);
         if !reign.in_force && quorum::is_met(&register, has) {
@@ -138,7 +156,7 @@ impl Tasks {
                 State::Ended(ending) => self.ended_in_force(cx, task, &register, ending.how),
             }
             // A grant can fail at once and end the task: what is settled is what is in the record now.
-            let is_present = self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register));
+            let is_present = self.shelf.stamp(&task) == Some(stamp);
             if is_present && register.joint.is_some() {
                 let settled = Register { joint: None, passed_by: Vec::new(), ..Register::clone(&register) };
                 self.write(cx, task, settled);
@@ -150,16 +168,23 @@ impl Tasks {
         let is_decided = reign.in_force && register.ending().is_some();
         // On all that are named, and not enough: those are missing whose place they take.
         let is_complete = all && reign.in_force;
-        if reign.in_force && register.joint.is_none() && !reign.asked_for_promise.is_empty() {
+        if reign.in_force
+            && register.joint.is_none()
+            && let Some(aside) = reign.known_aside()
+            && !aside.asked_for_promise.is_empty()
+        {
             let is_home = |node: &NodeId| birth.home.iter().any(|holder| holder.node == *node);
-            let is_barred = quorum::is_majority(&birth.home, &|holder: &Holder| reign.barred.contains(holder));
+            let is_barred = quorum::is_majority(&birth.home, &|holder: &Holder| aside.barred.contains(holder));
             // A birth of that home list is on none but its members.
             let (asked, kept) =
-                std::mem::take(&mut reign.asked_for_promise).into_iter().partition(|node| is_barred || !is_home(node));
-            reign.asked_for_promise = kept;
+                std::mem::take(&mut aside.asked_for_promise).into_iter().partition(|node| is_barred || !is_home(node));
+            aside.asked_for_promise = kept;
             self.release(task, &register, &asked);
         }
         if is_complete {
+            if let Some(reign) = self.drivers.get_mut(&task).and_then(Driver::reign_mut) {
+                reign.tidy_aside();
+            }
             if is_decided {
                 let others: Vec<Holder> = everyone(&register).filter(|holder| *holder != self.me).collect();
                 self.say_in_force(task, others.iter().map(|holder| holder.node), true);
@@ -171,7 +196,7 @@ impl Tasks {
                 if register.holders.len() < self.config.copies && register.holders.len() < self.wanted_copies() {
                     self.replace_lost(cx, task);
                 }
-                if self.shelf.copy(&task).is_some_and(|copy| Arc::ptr_eq(&copy.register, &register)) {
+                if self.shelf.stamp(&task) == Some(stamp) {
                     self.drivers.remove(&task);
                 }
             }
@@ -385,7 +410,10 @@ impl Tasks {
             let me = self.me;
             let acked = everyone(&register).filter(|holder| *holder != me && reign.acked.contains(holder));
             let reached = acked.filter(|holder| self.roster.can_send(&holder.node));
-            let untold: Vec<NodeId> = reached.filter(|holder| reign.told.insert(*holder)).map(|h| h.node).collect();
+            let reached: Vec<Holder> = reached.collect();
+            let told = &mut reign.aside_mut().told;
+            let untold: Vec<NodeId> =
+                reached.into_iter().filter(|holder| told.insert(*holder)).map(|h| h.node).collect();
             self.say_in_force(task, untold.into_iter(), false);
         }
     }
@@ -408,21 +436,29 @@ impl Tasks {
 
     pub(crate) fn office_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         let Some(copy) = self.shelf.live_copy(&task) else { return };
-        let holders = copy.register.holders.clone();
+        let (ballot, version) = copy.stamp();
+        let register = Arc::clone(&copy.register);
         let Some(Driver::Driving(reign)) = self.drivers.get(&task) else { return };
-        let waits_for_others = reign.awaiting.is_some() && copy.register.state == State::Waiting;
+        let waits_for_others = reign.awaiting.is_some() && register.state == State::Waiting;
         if !reign.lacking && !waits_for_others {
             return;
         }
         // A write that is under way is said again by its own timer.
         if reign.in_force {
             let me = self.me;
-            holders.iter().filter(|holder| **holder != me).for_each(|holder| self.send_write(holder, task, true));
+            for holder in register.holders.iter().filter(|holder| **holder != me) {
+                let register = Arc::clone(&register);
+                self.send(holder.node, Item::Write { task, ballot, version, register, birth: None });
+            }
         }
         self.hold_office(cx, task);
     }
 
     pub(crate) fn watch_deadline(&mut self, cx: &mut Context<'_>, task: TaskId) {
+        // Nearly none has one, and after a restart all are looked at in one turn.
+        if !self.shelf.may_have_a_deadline(&task) {
+            return;
+        }
         let Some(copy) = self.shelf.copy(&task) else { return };
         if let Ok(Spec { deadline: Some(deadline), .. }) = Spec::decode(&copy.birth.spec) {
             let left = deadline.since(cx.now.wall).min(Duration::from_secs(60));

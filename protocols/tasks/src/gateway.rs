@@ -306,7 +306,6 @@ impl Tasks {
         let mut following = Following {
             waiters: placing.waiters.iter().filter(|w| w.follow).map(|w| w.to).collect(),
             holders: placing.register.holders.iter().map(|holder| holder.node).collect(),
-            digest: Some(placing.birth.digest()),
             ..Following::default()
         };
         for holder in &placing.register.holders {
@@ -318,6 +317,7 @@ impl Tasks {
             following.dependents = earlier.dependents;
         }
         if !following.is_idle() {
+            following.digest = Some(placing.birth.digest());
             self.gateway.following.insert(task, following);
             self.timers.set(task, Kind::Follow, cx.now.mono + crate::follow::FOLLOW_AGAIN);
         }

@@ -172,8 +172,9 @@ impl Tasks {
         if self.drivers.get(&task).and_then(Driver::ballot).is_some_and(|mine| mine < ballot) {
             self.step_down(cx, task, ballot);
         }
-        let is_other = |held: &Arc<Birth>| birth.as_ref().is_some_and(|birth| !is_same(held, birth));
-        let held = self.shelf.copy(&task).map(|copy| (copy.stamp(), is_other(&copy.birth)));
+        let is_other =
+            birth.as_ref().is_some_and(|birth| self.shelf.copy(&task).is_some_and(|copy| !is_same(&copy.birth, birth)));
+        let held = self.shelf.stamp(&task).map(|held| (held, is_other));
         if held.is_some_and(|(held, _)| held < stamp) {
             self.keep_own_result(cx, &task, &register);
         }
@@ -268,7 +269,7 @@ impl Tasks {
     pub(crate) fn on_not_driven(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, ballot: Ballot) {
         self.unanswered.remove(&task);
         self.propose_instead_of(cx, from, task);
-        let still = self.shelf.copy(&task).is_some_and(|copy| copy.ballot == ballot);
+        let still = self.shelf.stamp(&task).is_some_and(|(held, _)| held == ballot);
         let driver = self.shelf.promised(&task).map(|promised| promised.driver);
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
         let is_open = self.shelf.is_live(&task) || self.shelf.is_undecided(&task);
@@ -290,11 +291,10 @@ impl Tasks {
     pub(crate) fn watch_due(&mut self, cx: &mut Context<'_>, task: TaskId) {
         // Of a birth that was to be proposed nobody has said anything.
         self.proposals.forget(&task);
-        let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let Some((ballot, version)) = self.shelf.stamp(&task).filter(|_| self.shelf.is_live(&task)) else { return };
         if self.drivers.contains_key(&task) {
             return;
         }
-        let (ballot, version) = copy.stamp();
         if let Some(rival) = self.rivals.get_mut(&task)
             && rival.ballot.driver != self.me.node
             && !rival.asked
@@ -335,9 +335,8 @@ impl Tasks {
 
     /// Looks after the task in a while, later the further down its list of holders this node is.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>, task: TaskId, after: Duration) {
-        let Some(copy) = self.shelf.live_copy(&task) else { return };
+        let Some(copy) = self.shelf.glance(&task).filter(|copy| copy.ended.is_none()) else { return };
         let rank = copy
-            .register
             .holders
             .iter()
             .take_while(|holder| **holder != self.me)

@@ -40,6 +40,7 @@ mod fact;
 mod follow;
 mod gateway;
 mod holder;
+mod holders;
 mod isolation;
 mod leases;
 mod naming;

@@ -46,7 +46,8 @@ impl Tasks {
 
     /// It was granted, and needs no more of those of whose results it takes nothing.
     pub(crate) fn need_only_inputs(&mut self, task: TaskId, spec: &[u8]) {
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get_mut(&task) else { return };
+        let reign = self.drivers.get_mut(&task).and_then(Driver::reign_mut);
+        let Some(Reign { awaiting: Some(awaiting), .. }) = reign else { return };
         let taken = taken(spec);
         let others: Vec<TaskId> = awaiting.known.difference(&taken).copied().collect();
         awaiting.known.retain(|dependency| taken.contains(dependency));
@@ -58,7 +59,8 @@ impl Tasks {
 
     /// Whoever ran it could not have what it takes: whether that is gone for all is found out.
     pub(crate) fn ask_after_inputs(&mut self, cx: &mut Context<'_>, task: TaskId) {
-        let Some(Driver::Driving(Reign { awaiting: Some(awaiting), .. })) = self.drivers.get(&task) else { return };
+        let reign = self.drivers.get(&task).and_then(Driver::reign);
+        let Some(Reign { awaiting: Some(awaiting), .. }) = reign else { return };
         for dependency in awaiting.known.clone() {
             self.follow_for(cx, task, dependency);
         }

@@ -153,7 +153,8 @@ impl Tasks {
 
     /// Nobody in reach is able: until somebody comes.
     pub(crate) fn wait_for_able(&mut self, cx: &mut Context<'_>, task: TaskId, requirements: &Requirements) {
-        let spec = self.shelf.live_copy(&task).and_then(|copy| Spec::decode(&copy.birth.spec).ok());
+        let copy = self.shelf.live_copy(&task).filter(|copy| Spec::may_be_a_replica(&copy.birth.spec));
+        let spec = copy.and_then(|copy| Spec::decode(&copy.birth.spec).ok());
         if let Some((of, _)) = spec.and_then(|spec| spec.replica_of()) {
             self.polls.forsake(task, of);
         }

@@ -12,6 +12,7 @@ use crate::{
     driver::Driver,
     effect::Context,
     queue::{Class, Lane},
+    reign::Reign,
     roster::{Roster, Seat},
     story::Event,
     tasks::Tasks,
@@ -265,8 +266,8 @@ impl Tasks {
     pub(crate) fn on_retract(&mut self, cx: &mut Context<'_>, from: NodeId, task: TaskId, number: u32, thief: NodeId) {
         // Asked twice: it is told to drop its own when the other attempt is in force. Begun here meanwhile, that would drop
         // what came of it as well (simulator, seed 239).
-        let is_handed = Some((number, from));
-        if matches!(self.drivers.get(&task), Some(Driver::Driving(reign)) if reign.handed == is_handed) {
+        let aside = self.drivers.get(&task).and_then(Driver::reign).and_then(Reign::aside);
+        if aside.is_some_and(|aside| aside.handed == Some((number, from))) {
             return;
         }
         if !self.hand_on(cx, from, task, number, thief) {
@@ -290,7 +291,7 @@ impl Tasks {
         let why = "handed over to a node with a free slot".to_owned();
         remember(&mut failed, FailedAttempt { attempt: current, at: cx.now.wall, why, fault: Fault::Nobody });
         (reign.running, reign.granted, reign.granted_at, reign.asked) = (false, true, Some(cx.now.mono), 0);
-        reign.handed = Some((number, from));
+        reign.aside_mut().handed = Some((number, from));
         self.roster.grant(&thief);
         self.counters.handed += 1;
         self.tell(cx.now, task, Event::Handed { attempt: number, thief });

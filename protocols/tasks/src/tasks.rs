@@ -127,6 +127,7 @@ impl Tasks {
 
     pub fn apply(&mut self, fact: Fact) {
         self.shelf.apply(fact);
+        self.seal_some();
     }
 
     /// Whether the key was one of this layer's.
@@ -267,8 +268,9 @@ impl Tasks {
         self.seal_some();
     }
 
-    /// Under load, what has ended is packed as fast as it comes, a little at a time.
+    /// Under load, what has ended and what rests is packed as fast as it comes, a little at a time.
     fn seal_some(&mut self) {
+        self.shelf.seal_resting(crate::config::FRESH / 4, crate::config::FRESH);
         if self.shelf.unsealed() > crate::config::UNSEALED {
             self.shelf.seal(crate::config::UNSEALED / 4, |task| self.drivers.contains_key(task));
         }

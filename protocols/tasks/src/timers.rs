@@ -47,17 +47,26 @@ pub enum Kind {
 /// At most one time for each task and kind.
 #[derive(Debug, Default)]
 pub struct Timers {
-    queue: BTreeSet<(Mono, TaskId, Kind)>,
+    /// Tasks by the beginnings of their ids: there is one of a million that wait, and with whole ids this would take as much
+    /// memory again. Those of one beginning that are due at one time share an entry.
+    queue: BTreeSet<(Mono, Beginning, Kind)>,
     due: BTreeMap<(TaskId, Kind), Mono>,
+}
+
+/// The first bytes of an id.
+type Beginning = [u8; 8];
+
+fn beginning(task: &TaskId) -> Beginning {
+    std::array::from_fn(|at| task.as_bytes()[at])
 }
 
 impl Timers {
     /// Sets it, or moves it.
     pub fn set(&mut self, task: TaskId, kind: Kind, at: Mono) {
         if let Some(old) = self.due.insert((task, kind), at) {
-            self.queue.remove(&(old, task, kind));
+            self.forget(old, beginning(&task), kind);
         }
-        self.queue.insert((at, task, kind));
+        self.queue.insert((at, beginning(&task), kind));
     }
 
     /// When it is due, if it is set.
@@ -67,7 +76,7 @@ impl Timers {
 
     pub fn clear(&mut self, task: TaskId, kind: Kind) {
         if let Some(at) = self.due.remove(&(task, kind)) {
-            self.queue.remove(&(at, task, kind));
+            self.forget(at, beginning(&task), kind);
         }
     }
 
@@ -91,19 +100,38 @@ impl Timers {
 
     /// Takes the earliest that is due.
     pub fn pop(&mut self, now: Mono) -> Option<(TaskId, Kind)> {
-        let (at, task, kind) = *self.queue.first()?;
+        let (at, beginning, kind) = *self.queue.first()?;
         if at > now {
             return None;
         }
-        self.queue.pop_first();
-        self.due.remove(&(task, kind));
+        let task = self.due_at(at, beginning, kind)?;
+        self.clear(task, kind);
         Some((task, kind))
+    }
+
+    /// The first of those that share an entry of the queue.
+    fn due_at(&self, at: Mono, beginning: Beginning, kind: Kind) -> Option<TaskId> {
+        let edge = |rest: u8| {
+            let mut bytes = [rest; 32];
+            bytes[..beginning.len()].copy_from_slice(&beginning);
+            TaskId::from_bytes(bytes)
+        };
+        let mut alike = self.due.range((edge(0), Kind::Place)..=(edge(u8::MAX), Kind::Unsure));
+        alike.find(|((_, one), due)| *one == kind && **due == at).map(|((task, _), _)| *task)
+    }
+
+    /// Takes an entry out of the queue that nobody has any more.
+    fn forget(&mut self, at: Mono, beginning: Beginning, kind: Kind) {
+        if self.due_at(at, beginning, kind).is_none() {
+            self.queue.remove(&(at, beginning, kind));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_timer_fires_once_at_the_time_it_was_last_set_to() {
@@ -118,5 +146,45 @@ mod tests {
         assert_eq!(timers.pop(Mono(9)), Some((task, Kind::Ask)));
         assert_eq!(timers.next(), None);
         assert!(!timers.is_set(task, Kind::Ask));
+    }
+
+    proptest! {
+        /// Whatever is set and cleared, of tasks whose ids begin alike or not: what fires is what is due, in its order.
+        #[test]
+        fn each_fires_at_its_time_whatever_its_id(
+            steps in prop::collection::vec((0..6u8, 0..3u8, 1..5u64, any::<bool>()), 0..60),
+        ) {
+            let task = |n: u8| {
+                let mut bytes = [n / 3; 32];
+                bytes[31] = n;
+                TaskId::from_bytes(bytes)
+            };
+            let kinds = [Kind::Place, Kind::Watch, Kind::Unsure];
+            let (mut timers, mut set) = (Timers::default(), BTreeMap::new());
+            for (n, kind, at, is_set) in steps {
+                let key = (task(n), kinds[usize::from(kind)]);
+                match is_set {
+                    true => {
+                        timers.set(key.0, key.1, Mono(at));
+                        set.insert(key, Mono(at));
+                    }
+                    false => {
+                        timers.clear(key.0, key.1);
+                        set.remove(&key);
+                    }
+                }
+                prop_assert_eq!(timers.next(), set.values().min().copied());
+            }
+            let mut fired: Vec<(Mono, (TaskId, Kind))> = Vec::new();
+            while let Some(at) = timers.next() {
+                prop_assert_eq!(timers.pop(Mono(at.0 - 1)), None);
+                let key = timers.pop(at);
+                prop_assert!(key.is_some());
+                fired.extend(key.map(|key| (at, key)));
+            }
+            prop_assert!(fired.is_sorted_by_key(|(at, _)| *at));
+            let fired: BTreeMap<_, _> = fired.into_iter().map(|(at, key)| (key, at)).collect();
+            prop_assert_eq!(fired, set);
+        }
     }
 }

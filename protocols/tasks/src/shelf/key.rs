@@ -4,7 +4,11 @@ use mesh_proto::id::TaskId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Floor,
+    /// A copy under its task's id, as stores before format 3 have them: each new one fell beside an old one in the tree of
+    /// the store, which was read and written once more with it.
     Copy(TaskId),
+    /// A copy under a number that grows: new ones are appended, and what came together ends and goes about together.
+    Entry(u64),
     Promise(TaskId),
     Kept(TaskId, u32),
     Gone(TaskId),
@@ -15,6 +19,7 @@ impl Key {
         match self {
             Self::Floor => b"tf".to_vec(),
             Self::Copy(task) => [b"tc", task.as_bytes().as_slice()].concat(),
+            Self::Entry(number) => [b"tn", number.to_be_bytes().as_slice()].concat(),
             Self::Promise(task) => [b"tp", task.as_bytes().as_slice()].concat(),
             Self::Gone(task) => [b"tg", task.as_bytes().as_slice()].concat(),
             Self::Kept(task, attempt) => [b"to", task.as_bytes().as_slice(), attempt.to_be_bytes().as_slice()].concat(),
@@ -27,6 +32,7 @@ impl Key {
         match kind {
             b"tf" if rest.is_empty() => Some(Self::Floor),
             b"tc" => task(rest).map(Self::Copy),
+            b"tn" => rest.try_into().ok().map(u64::from_be_bytes).map(Self::Entry),
             b"tp" => task(rest).map(Self::Promise),
             b"tg" => task(rest).map(Self::Gone),
             b"to" => {

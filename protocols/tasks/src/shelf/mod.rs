@@ -1,6 +1,7 @@
 //! What this node holds on disk, as facts left it: the only durable state of the task layer.
 
 mod copy;
+mod entry;
 mod key;
 mod names;
 mod pages;
@@ -13,7 +14,7 @@ use crate::{
 use mesh_proto::{
     codec::{self, DecodeError},
     id::{NodeId, TaskId},
-    task::{Ballot, Holder, Outcome, Version},
+    task::{Ballot, Holder, Outcome, Spec, Version},
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use copy::Copy;
+use entry::Entry;
 use key::Key;
 use names::Names;
 use pages::Pages;
@@ -39,11 +41,27 @@ pub struct Kept {
     pub holders: Vec<NodeId>,
 }
 
-/// A copy on the shelf: as it is while it lives, packed when nobody works on it any more.
+/// A copy on the shelf: as it is while somebody works on it, packed when it rests.
 #[derive(Debug)]
 enum Slot {
     Open(Box<Copy>),
     Sealed(Sealed),
+}
+
+/// A copy, and its number in the store: 0 of one that lies there under its id.
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    slot: Slot,
+}
+
+impl Slot {
+    fn is_live(&self) -> bool {
+        match self {
+            Self::Open(copy) => copy.is_live(),
+            Self::Sealed(sealed) => sealed.ended.is_none(),
+        }
+    }
 }
 
 /// What can be told of a copy without opening it.
@@ -60,11 +78,15 @@ pub struct Glance<'a> {
 /// The state that facts make. Changed by [`Shelf::apply`] alone, but for what is remarked on a copy in passing.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    copies: BTreeMap<TaskId, Slot>,
+    copies: BTreeMap<TaskId, Place>,
+    /// The highest number of one in the store, or to be.
+    last_number: u64,
     names: Names,
     pages: Pages,
     /// Ended copies that are still open, in the order of their ends.
     unsealed: VecDeque<TaskId>,
+    /// Copies that live and were open when they were last written, in the order of that: an id for each time.
+    fresh: VecDeque<TaskId>,
     /// Promises above what is held, if anything is.
     promises: BTreeMap<TaskId, (Ballot, Wall)>,
     outbox: BTreeMap<(TaskId, u32), Kept>,
@@ -83,6 +105,8 @@ pub struct Shelf {
     naming: Naming,
     /// Entries that are not yet as the store has them.
     changed: BTreeSet<Key>,
+    /// The same of copies, by their numbers: whose it is, if it is there still.
+    changed_copies: BTreeMap<u64, Option<TaskId>>,
 }
 
 impl Shelf {
@@ -146,7 +170,9 @@ impl Shelf {
 
     fn put(&mut self, copy: Copy) {
         let task = copy.birth.task;
-        self.changed.insert(Key::Copy(task));
+        let number = self.copies.get(&task).map_or(self.last_number + 1, |place| place.number);
+        self.last_number = self.last_number.max(number);
+        self.note_changed(task, number);
         if self.promises.get(&task).is_some_and(|(promised, _)| *promised <= copy.ballot) {
             self.promises.remove(&task);
             self.changed.insert(Key::Promise(task));
@@ -157,9 +183,21 @@ impl Shelf {
             self.ended.remove(&(before, task));
         }
         self.index(&copy);
+        match copy.is_live() {
+            true => self.fresh.push_back(task),
+            false => self.unsealed.push_back(task),
+        }
         self.naming.add(&naming::of_copy(&copy));
-        if let Some(old) = self.copies.insert(task, Slot::Open(Box::new(copy))) {
-            self.put_away(&task, &old);
+        let place = Place { number, slot: Slot::Open(Box::new(copy)) };
+        if let Some(old) = self.copies.insert(task, place) {
+            self.put_away(&task, &old.slot);
+        }
+    }
+
+    fn note_changed(&mut self, task: TaskId, number: u64) {
+        match number {
+            0 => drop(self.changed.insert(Key::Copy(task))),
+            _ => drop(self.changed_copies.insert(number, Some(task))),
         }
     }
 
@@ -177,15 +215,18 @@ impl Shelf {
                     false => self.undecided.insert(task),
                 };
                 self.ended.insert((ending.at, task));
-                self.unsealed.push_back(task);
             }
         }
     }
 
+    fn slot(&self, task: &TaskId) -> Option<&Slot> {
+        self.copies.get(task).map(|place| &place.slot)
+    }
+
     fn ended_at(&self, task: &TaskId) -> Option<Wall> {
-        match self.copies.get(task)? {
+        match self.slot(task)? {
             Slot::Open(copy) => copy.register.ending().map(|ending| ending.at),
-            Slot::Sealed(sealed) => Some(sealed.at),
+            Slot::Sealed(sealed) => sealed.ended,
         }
     }
 
@@ -216,10 +257,13 @@ impl Shelf {
             self.changed.insert(Key::Gone(*task));
         }
         if let Some(old) = self.copies.remove(task) {
-            self.put_away(task, &old);
+            self.put_away(task, &old.slot);
             self.live.remove(task);
             self.undecided.remove(task);
-            self.changed.insert(Key::Copy(*task));
+            match old.number {
+                0 => drop(self.changed.insert(Key::Copy(*task))),
+                number => drop(self.changed_copies.insert(number, None)),
+            }
         }
         if self.promises.remove(task).is_some() {
             self.changed.insert(Key::Promise(*task));
@@ -252,7 +296,7 @@ impl Shelf {
     pub fn seal(&mut self, most: usize, is_in_use: impl Fn(&TaskId) -> bool) {
         for _ in 0..most.min(self.unsealed.len()) {
             let Some(task) = self.unsealed.pop_front() else { return };
-            let Some(slot) = self.copies.get_mut(&task) else { continue };
+            let Some(Place { slot, .. }) = self.copies.get_mut(&task) else { continue };
             match slot {
                 Slot::Open(copy) if copy.is_live() => {}
                 Slot::Open(_) if is_in_use(&task) => self.unsealed.push_back(task),
@@ -271,21 +315,60 @@ impl Shelf {
         self.unsealed.len()
     }
 
+    /// Packs copies that live, looking at `most` of them, but for the last `fresh` that were written: what takes its usual way
+    /// ends before its turn comes. What is packed is opened each time that it is looked at. Changes nothing that can be seen.
+    pub fn seal_resting(&mut self, most: usize, fresh: usize) {
+        for _ in 0..most.min(self.fresh.len().saturating_sub(fresh)) {
+            let Some(task) = self.fresh.pop_front() else { return };
+            if let Some(Place { slot, .. }) = self.copies.get_mut(&task)
+                && let Slot::Open(copy) = slot
+                && copy.is_live()
+                && let Some(sealed) = Sealed::seal(copy, &mut self.names, &mut self.pages)
+            {
+                *slot = Slot::Sealed(sealed);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_packed(&self, task: &TaskId) -> bool {
+        matches!(self.slot(task), Some(Slot::Sealed(_)))
+    }
+
+    /// Those that [`Self::seal_resting`] would look at, and those that it would leave.
+    pub fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
     pub fn copy(&self, task: &TaskId) -> Option<Cow<'_, Copy>> {
-        self.copies.get(task).map(|slot| self.open(task, slot))
+        self.slot(task).map(|slot| self.open(task, slot))
     }
 
     /// A copy that has not ended.
-    pub fn live_copy(&self, task: &TaskId) -> Option<&Copy> {
-        match self.copies.get(task)? {
-            Slot::Open(copy) => Some(copy.as_ref()).filter(|copy| copy.is_live()),
-            Slot::Sealed(_) => None,
-        }
+    pub fn live_copy(&self, task: &TaskId) -> Option<Cow<'_, Copy>> {
+        let slot = self.slot(task)?;
+        slot.is_live().then(|| self.open(task, slot))
     }
 
     /// Held, and not ended.
     pub fn is_live(&self, task: &TaskId) -> bool {
-        self.live_copy(task).is_some()
+        self.slot(task).is_some_and(Slot::is_live)
+    }
+
+    /// Whether its specification has a deadline, or has bytes that look so.
+    pub fn may_have_a_deadline(&self, task: &TaskId) -> bool {
+        self.slot(task).is_some_and(|slot| match slot {
+            Slot::Open(copy) => Spec::may_have_a_deadline(&copy.birth.spec),
+            Slot::Sealed(sealed) => sealed.may_have_a_deadline(&self.pages),
+        })
+    }
+
+    /// Which version of it is held.
+    pub fn stamp(&self, task: &TaskId) -> Option<(Ballot, Version)> {
+        self.slot(task).map(|slot| match slot {
+            Slot::Open(copy) => copy.stamp(),
+            Slot::Sealed(sealed) => (sealed.ballot(&self.names), sealed.version),
+        })
     }
 
     fn open<'a>(&'a self, task: &TaskId, slot: &'a Slot) -> Cow<'a, Copy> {
@@ -297,7 +380,7 @@ impl Shelf {
 
     /// All named holders are known to have the birth.
     pub fn mark_confirmed(&mut self, task: &TaskId) {
-        match self.copies.get_mut(task) {
+        match self.copies.get_mut(task).map(|place| &mut place.slot) {
             Some(Slot::Open(copy)) => copy.confirmed = true,
             Some(Slot::Sealed(sealed)) => sealed.confirmed = true,
             None => {}
@@ -306,14 +389,14 @@ impl Shelf {
 
     /// What is held is known to be on a majority of the holders.
     pub fn mark_in_force(&mut self, task: &TaskId) {
-        let is_live = match self.copies.get_mut(task) {
+        let is_live = match self.copies.get_mut(task).map(|place| &mut place.slot) {
             Some(Slot::Open(copy)) => {
                 copy.in_force = true;
                 copy.is_live()
             }
             Some(Slot::Sealed(sealed)) => {
                 sealed.in_force = true;
-                false
+                sealed.ended.is_none()
             }
             None => return,
         };
@@ -324,50 +407,49 @@ impl Shelf {
 
     /// The end that is held is known to be decided.
     pub fn mark_settled(&mut self, task: &TaskId) {
-        let settled = match self.copies.get_mut(task) {
-            Some(Slot::Open(copy)) => &mut copy.settled,
-            Some(Slot::Sealed(sealed)) => &mut sealed.settled,
-            None => return,
+        let Some(place) = self.copies.get_mut(task) else { return };
+        let settled = match &mut place.slot {
+            Slot::Open(copy) => &mut copy.settled,
+            Slot::Sealed(sealed) => &mut sealed.settled,
         };
         if !std::mem::replace(settled, true) {
+            let number = place.number;
             self.undecided.remove(task);
-            self.changed.insert(Key::Copy(*task));
+            self.note_changed(*task, number);
         }
     }
 
     /// What is held is known to be on all of the holders.
     pub fn mark_complete(&mut self, task: &TaskId) {
-        let complete = match self.copies.get_mut(task) {
-            Some(Slot::Open(copy)) => &mut copy.complete,
-            Some(Slot::Sealed(sealed)) => &mut sealed.complete,
-            None => return,
+        let Some(place) = self.copies.get_mut(task) else { return };
+        let complete = match &mut place.slot {
+            Slot::Open(copy) => &mut copy.complete,
+            Slot::Sealed(sealed) => &mut sealed.complete,
         };
         if !std::mem::replace(complete, true) {
-            self.changed.insert(Key::Copy(*task));
+            let number = place.number;
+            self.note_changed(*task, number);
         }
     }
 
     /// The highest ballot that this node has promised for a task, by what it holds or in so many words.
     pub fn promised(&self, task: &TaskId) -> Option<Ballot> {
-        let held = self.copies.get(task).map(|slot| match slot {
-            Slot::Open(copy) => copy.ballot,
-            Slot::Sealed(sealed) => sealed.ballot(&self.names),
-        });
+        let held = self.stamp(task).map(|(ballot, _)| ballot);
         held.max(self.promises.get(task).map(|(ballot, _)| *ballot))
     }
 
     /// The copies behind `start`, in the order of their ids.
     pub fn copies(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Cow<'_, Copy>)> {
-        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| (task, self.open(task, slot)))
+        self.copies.range((start, Bound::Unbounded)).map(|(task, place)| (task, self.open(task, &place.slot)))
     }
 
     /// The same, unopened.
     pub fn glances(&self, start: Bound<TaskId>) -> impl Iterator<Item = (&TaskId, Glance<'_>)> {
-        self.copies.range((start, Bound::Unbounded)).map(|(task, slot)| (task, self.glance_at(slot)))
+        self.copies.range((start, Bound::Unbounded)).map(|(task, place)| (task, self.glance_at(&place.slot)))
     }
 
     pub fn glance(&self, task: &TaskId) -> Option<Glance<'_>> {
-        self.copies.get(task).map(|slot| self.glance_at(slot))
+        self.slot(task).map(|slot| self.glance_at(slot))
     }
 
     fn glance_at<'a>(&'a self, slot: &'a Slot) -> Glance<'a> {
@@ -382,7 +464,7 @@ impl Shelf {
             Slot::Sealed(sealed) => Glance {
                 holders: &sealed.holders,
                 driver: sealed.ballot(&self.names).driver,
-                ended: Some(sealed.at),
+                ended: sealed.ended,
                 is_confirmed: sealed.confirmed || sealed.is_written(),
                 complete: sealed.complete,
             },
@@ -391,10 +473,7 @@ impl Shelf {
 
     /// The stamp of a copy that has ended.
     pub fn end_stamp(&self, task: &TaskId) -> Option<(Ballot, Version)> {
-        match self.copies.get(task)? {
-            Slot::Open(copy) => Some(copy.stamp()).filter(|_| !copy.is_live()),
-            Slot::Sealed(sealed) => Some((sealed.ballot(&self.names), sealed.version)),
-        }
+        self.stamp(task).filter(|_| !self.is_live(task))
     }
 
     pub fn copies_len(&self) -> usize {
@@ -447,7 +526,7 @@ impl Shelf {
 
     /// Entries that the next call of [`Self::take_changes`] has.
     pub fn changed_len(&self) -> usize {
-        self.changed.len()
+        self.changed.len() + self.changed_copies.len()
     }
 
     /// The entries that changed since the last call, as the store keeps them: no value is a removal.
@@ -456,12 +535,26 @@ impl Shelf {
             let value = match key {
                 Key::Floor => Some(codec::encode(&self.floor)),
                 Key::Copy(task) => self.copy(&task).map(|copy| codec::encode(copy.as_ref())),
+                // Those are noted by themselves.
+                Key::Entry(_) => None,
                 Key::Promise(task) => self.promises.get(&task).map(codec::encode),
                 Key::Kept(task, attempt) => self.outbox.get(&(task, attempt)).map(codec::encode),
                 Key::Gone(task) => self.gone.get(&task).map(codec::encode),
             };
             put(key.to_bytes(), value);
         }
+        for (number, task) in std::mem::take(&mut self.changed_copies) {
+            let copy = task.and_then(|task| self.copy(&task));
+            put(Key::Entry(number).to_bytes(), copy.map(|copy| codec::encode(&Entry::new(&copy))));
+        }
+    }
+
+    fn restore(&mut self, number: u64, copy: Copy) {
+        self.index(&copy);
+        self.naming.add(&naming::of_copy(&copy));
+        let (task, sealed) = (copy.birth.task, Sealed::seal(&copy, &mut self.names, &mut self.pages));
+        let slot = sealed.map_or_else(|| Slot::Open(Box::new(copy)), Slot::Sealed);
+        self.copies.insert(task, Place { number, slot });
     }
 
     /// Takes one entry back from the store. Unknown keys are somebody else's and answered `false`.
@@ -470,12 +563,14 @@ impl Shelf {
         match Key::from_bytes(key) {
             None => return Ok(false),
             Some(Key::Floor) => self.floor = codec::decode(value, LIMIT)?,
-            Some(Key::Copy(task)) => {
-                let copy: Copy = codec::decode(value, LIMIT)?;
-                self.index(&copy);
-                self.naming.add(&naming::of_copy(&copy));
-                self.copies.insert(task, Slot::Open(Box::new(copy)));
-                self.seal(1, |_| false);
+            Some(Key::Copy(_)) => self.restore(0, codec::decode(value, LIMIT)?),
+            Some(Key::Entry(number)) => {
+                let entry: Entry = codec::decode(value, LIMIT)?;
+                let copy = entry.into_copy();
+                let copy =
+                    copy.ok_or_else(|| DecodeError::Malformed("a holder that is not on the home list".into()))?;
+                self.last_number = self.last_number.max(number);
+                self.restore(number, copy);
             }
             Some(Key::Promise(task)) => {
                 self.promises.insert(task, codec::decode(value, LIMIT)?);

@@ -1,4 +1,5 @@
-//! A record that has ended, packed: it is kept for a day and hardly ever looked at again.
+//! A record on which nobody works, packed: it has ended and is kept for a day, or waits among a million for its turn, and is
+//! hardly looked at meanwhile.
 
 use super::{
     copy::Copy,
@@ -9,19 +10,21 @@ use crate::naming;
 use mesh_proto::{
     codec,
     id::TaskId,
-    task::{Ballot, Birth, Ending, FailedAttempt, Holder, How, Octets, Outcome, Register, State, Version},
+    task::{
+        Attempt, Ballot, Birth, Ending, FailedAttempt, Holder, How, Octets, Outcome, Register, Spec, State, Version,
+    },
     time::Wall,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// An ended copy in a third of the memory. Only in memory, and only in this process. What is asked for often is beside the
+/// A copy in a third of the memory. Only in memory, and only in this process. What is asked for often is beside the
 /// packed part.
 #[derive(Debug)]
 pub struct Sealed {
     pub holders: Arc<[Holder]>,
-    /// When it ended.
-    pub at: Wall,
+    /// When it ended, if it has.
+    pub ended: Option<Wall>,
     nonce: u64,
     term: u32,
     driver: u32,
@@ -53,18 +56,25 @@ struct Packed {
     passed_by: Vec<Vec<Named>>,
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<FailedAttempt>,
-    #[serde(rename = "h")]
-    how: How,
-    #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
-    by: Option<(u32, Named)>,
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
+    #[serde(rename = "t")]
+    state: PackedState,
+}
+
+#[derive(Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "made for its encoding, and gone with that")]
+enum PackedState {
+    #[serde(rename = "w")]
+    Waiting,
+    #[serde(rename = "a")]
+    Assigned(u32, Named, Wall),
+    /// When is beside it.
+    #[serde(rename = "e")]
+    Ended(How, Option<(u32, Named)>, Option<Outcome>),
 }
 
 impl Sealed {
-    /// `None` of a copy that has not ended, or whose driver is one name too many to get a number.
+    /// `None` of a copy whose driver is one name too many to get a number.
     pub fn seal(copy: &Copy, names: &mut Names, pages: &mut Pages) -> Option<Self> {
-        let ending = copy.register.ending()?;
         let Named::Known(driver) = names.node(copy.ballot.driver) else { return None };
         let packed = Packed {
             spec: copy.birth.spec.clone(),
@@ -77,13 +87,20 @@ impl Sealed {
                 .map(|list| list.iter().map(|holder| names.holder(holder)).collect())
                 .collect(),
             failed: copy.register.failed.clone(),
-            how: ending.how,
-            by: ending.by.map(|(attempt, node)| (attempt, names.node(node))),
-            outcome: ending.outcome.clone(),
+            state: match &copy.register.state {
+                State::Waiting => PackedState::Waiting,
+                State::Assigned(attempt) => {
+                    PackedState::Assigned(attempt.number, names.node(attempt.executor), attempt.granted)
+                }
+                State::Ended(ending) => {
+                    let by = ending.by.map(|(attempt, node)| (attempt, names.node(node)));
+                    PackedState::Ended(ending.how, by, ending.outcome.clone())
+                }
+            },
         };
         Some(Self {
             holders: names.list(&copy.register.holders),
-            at: ending.at,
+            ended: copy.register.ending().map(|ending| ending.at),
             nonce: copy.ballot.nonce,
             term: copy.ballot.term,
             driver,
@@ -100,6 +117,11 @@ impl Sealed {
     /// Its version is above a birth's.
     pub fn is_written(&self) -> bool {
         self.version > Version::BIRTH
+    }
+
+    /// In the packed part the specification stands as it is.
+    pub fn may_have_a_deadline(&self, pages: &Pages) -> bool {
+        Spec::may_have_a_deadline(pages.get(self.place))
     }
 
     /// The ballot that wrote it.
@@ -131,23 +153,25 @@ impl Sealed {
             placed: packed.placed,
             home: list(&packed.home)?,
         };
-        let by = match &packed.by {
-            Some((attempt, by)) => Some((*attempt, node(by)?)),
-            None => None,
-        };
         let joint = match &packed.joint {
             Some(joint) => Some(list(joint)?),
             None => None,
         };
         let passed_by = packed.passed_by.iter().map(|named| list(named)).collect::<Option<Vec<_>>>()?;
-        let ending = Ending { how: packed.how, by, outcome: packed.outcome, at: self.at };
-        let register = Register {
-            holders: self.holders.to_vec(),
-            joint,
-            passed_by,
-            state: State::Ended(ending),
-            failed: packed.failed,
+        let state = match packed.state {
+            PackedState::Waiting => State::Waiting,
+            PackedState::Assigned(number, executor, granted) => {
+                State::Assigned(Attempt { number, executor: node(&executor)?, granted })
+            }
+            PackedState::Ended(how, by, outcome) => {
+                let by = match &by {
+                    Some((attempt, by)) => Some((*attempt, node(by)?)),
+                    None => None,
+                };
+                State::Ended(Ending { how, by, outcome, at: self.ended? })
+            }
         };
+        let register = Register { holders: self.holders.to_vec(), joint, passed_by, state, failed: packed.failed };
         Some(Copy {
             birth: Arc::new(birth),
             ballot: self.ballot(names),

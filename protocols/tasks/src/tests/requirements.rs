@@ -93,6 +93,7 @@ fn a_task_that_nobody_is_able_to_run_waits_says_why_and_starts_when_somebody_is(
     let (mut node, told) = driver(&[(1, "gpu=1"), (2, "zone=eu")], &spec, State::Waiting);
     assert_eq!(told, Told::nothing());
     assert_eq!(node.pass_ms(0), Told::nothing());
+    node.tasks.shelf.seal_resting(usize::MAX, 0);
     let lack = node.tasks.lack_of(&task()).expect("it waits").to_string();
     assert_eq!(lack, "no node in reach has what it requires; of 5: gpu>=1 (lacked by 4), zone=eu (lacked by 4)");
     assert!(node.tasks.story_of(&task()).iter().any(|(_, line)| line.starts_with("waits: no node in reach")));
@@ -235,6 +236,11 @@ fn a_birth_to_nobody_is_acknowledged_as_any_other() {
 
 #[test]
 fn tasks_that_wait_are_looked_at_a_part_at_a_time() {
+    [false, true].into_iter().for_each(look_at_those_that_wait);
+}
+
+/// Packed or not: of a million that wait few are open.
+fn look_at_those_that_wait(packed: bool) {
     let mut node = Node::new(0);
     let births: Vec<_> = (0..3000u16)
         .map(|n| Spec { key: mesh_proto::task::TaskKey::Own(n.to_le_bytes().into()), ..asking("gpu>=1") })
@@ -253,6 +259,10 @@ fn tasks_that_wait_are_looked_at_a_part_at_a_time() {
     while node.tasks.deadline() <= Some(node.now.mono) {
         node.pass_ms(0);
     }
+    if packed {
+        node.tasks.shelf.seal_resting(usize::MAX, 0);
+    }
+    assert!(births.iter().all(|birth| node.tasks.shelf.is_packed(&birth.task) == packed));
     assert!(births.len() > 300 && births.iter().all(|birth| node.tasks.lack_of(&birth.task).is_some()));
     // Two come at nearly the same time, the second while the tasks are looked at for the first.
     node.call(|tasks, _| tasks.has(at(1), &have("zone=eu")));

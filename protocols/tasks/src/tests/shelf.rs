@@ -133,8 +133,8 @@ fn any_holder(n: usize) -> Holder {
     }
 }
 
-/// Ends of all kinds.
-fn any_ended() -> impl Strategy<Value = Register> {
+/// Registers of all kinds.
+fn any_register() -> impl Strategy<Value = Register> {
     let names = || prop::collection::vec(0..9usize, 0..5);
     let failed = prop::collection::vec((1..9u32, 0..9usize, ".{0,9}"), 0..4);
     let how = prop_oneof![Just(How::Done), Just(How::Failed), Just(How::Cancelled), Just(How::DeadlinePassed)];
@@ -147,17 +147,25 @@ fn any_ended() -> impl Strategy<Value = Register> {
         prop::option::of((1..9u32, 0..9usize)),
         any::<u64>(),
         any::<bool>(),
+        0..4u8,
     )
-        .prop_map(|(holders, joint, passed_by, failed, how, by, at_ms, has_outcome)| Register {
+        .prop_map(|(holders, joint, passed_by, failed, how, by, at_ms, has_outcome, kind)| Register {
             holders: holders.into_iter().map(any_holder).collect(),
             joint: joint.map(|joint| joint.into_iter().map(any_holder).collect()),
             passed_by: passed_by.into_iter().map(|list| list.into_iter().map(any_holder).collect()).collect(),
-            state: State::Ended(Ending {
-                how,
-                by: by.map(|(attempt, node)| (attempt, any_node(node))),
-                outcome: has_outcome.then(|| exit(3)),
-                at: Wall(at_ms),
-            }),
+            state: match kind {
+                0 => State::Waiting,
+                1 => {
+                    let (number, node) = by.unwrap_or_default();
+                    State::Assigned(Attempt { number, executor: any_node(node), granted: Wall(at_ms) })
+                }
+                _ => State::Ended(Ending {
+                    how,
+                    by: by.map(|(attempt, node)| (attempt, any_node(node))),
+                    outcome: has_outcome.then(|| exit(3)),
+                    at: Wall(at_ms),
+                }),
+            },
             failed: failed
                 .into_iter()
                 .map(|(number, node, why)| FailedAttempt {
@@ -173,9 +181,15 @@ fn any_ended() -> impl Strategy<Value = Register> {
 proptest! {
     /// Packed, a record takes less room and is the same.
     #[test]
-    fn a_sealed_copy_opens_as_it_was(register in any_ended(), term in any::<u32>(), marks in any::<[bool; 3]>()) {
+    fn a_sealed_copy_opens_as_it_was(
+        register in any_register(),
+        term in any::<u32>(),
+        marks in any::<[bool; 3]>(),
+        deadline in prop::option::of(any::<u64>().prop_map(Wall)),
+    ) {
         let mut shelf = Shelf::default();
-        let (birth, register) = (birth(), Arc::new(register));
+        let spec = mesh_proto::task::Spec { deadline, ..spec() };
+        let (birth, register) = (birth_of(&spec), Arc::new(register));
         let task = birth.task;
         shelf.apply(Fact::Held { birth, ballot: ballot(term, 4), version: Version(3), register });
         let mark = |shelf: &mut Shelf, n: usize| match n {
@@ -187,23 +201,131 @@ proptest! {
         let marked: Vec<usize> = (0..3).filter(|n| marks[*n]).collect();
         marked.iter().take(1).for_each(|n| mark(&mut shelf, *n));
         let mut before = shelf.copy(&task).expect("held").into_owned();
-        shelf.seal(1, |_| true);
-        prop_assert_eq!(shelf.unsealed(), 1, "not while it is in use");
-        shelf.seal(1, |_| false);
-        prop_assert_eq!(shelf.unsealed(), 0);
-        prop_assert!(shelf.live_copy(&task).is_none());
+        let has_ended = !before.is_live();
+        if has_ended {
+            shelf.seal(1, |_| true);
+            prop_assert_eq!(shelf.unsealed(), 1, "not while it is in use");
+            shelf.seal(1, |_| false);
+            prop_assert_eq!(shelf.unsealed(), 0);
+        } else {
+            shelf.seal_resting(1, 1);
+            prop_assert_eq!(shelf.fresh(), 1, "not the last that was written");
+            shelf.seal_resting(1, 0);
+            prop_assert_eq!(shelf.fresh(), 0);
+        }
+        prop_assert!(shelf.is_packed(&task));
+        prop_assert_eq!((shelf.live_copy(&task).is_none(), shelf.is_live(&task)), (has_ended, !has_ended));
+        prop_assert_eq!(shelf.stamp(&task), Some(before.stamp()));
+        prop_assert_eq!(shelf.end_stamp(&task), has_ended.then(|| before.stamp()));
+        prop_assert_eq!(shelf.promised(&task), Some(before.ballot));
+        let has_deadline = mesh_proto::task::Spec::decode(&before.birth.spec).is_ok_and(|spec| spec.deadline.is_some());
+        prop_assert!(!has_deadline || shelf.may_have_a_deadline(&task));
         prop_assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(before.clone()));
         marked.iter().skip(1).for_each(|n| mark(&mut shelf, *n));
         before = Copy {
             confirmed: marks[0],
             in_force: marks[1],
-            settled: marks[1],
+            settled: marks[1] && has_ended,
             complete: marks[2],
             ..before
         };
         prop_assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(before.clone()));
         let glance = shelf.glances(Bound::Unbounded).next().expect("held").1;
         prop_assert_eq!(glance.holders, before.register.holders.as_slice());
-        prop_assert_eq!((glance.ended.is_some(), glance.is_confirmed, glance.complete), (true, true, marks[2]));
+        prop_assert_eq!((glance.ended.is_some(), glance.is_confirmed, glance.complete), (has_ended, true, marks[2]));
+        // The store has it as it is, and what it is known to be.
+        let mut store = BTreeMap::new();
+        put(&mut store, &mut shelf);
+        let mut restored = Shelf::default();
+        for (key, value) in &store {
+            prop_assert_eq!(restored.load(key, value), Ok(true));
+        }
+        let kept = Copy { confirmed: false, in_force: false, ..before };
+        prop_assert_eq!(restored.copy(&task).map(std::borrow::Cow::into_owned), Some(kept));
     }
+}
+
+fn held_fact(key: u16, register: Register) -> Fact {
+    let birth =
+        birth_of(&mesh_proto::task::Spec { key: mesh_proto::task::TaskKey::Own(key.to_be_bytes().to_vec()), ..spec() });
+    Fact::Held { birth, ballot: ballot(0, 0), version: Version(1), register: Arc::new(register) }
+}
+
+fn waiting() -> Register {
+    Register { state: State::Waiting, ..first_register(&[0, 1, 2], 1) }
+}
+
+/// Else each new record falls beside an old one in the tree of the store, whose pages are read and written again with it.
+#[test]
+fn copies_lie_in_the_store_in_the_order_in_which_they_came() {
+    let (mut shelf, mut last) = (Shelf::default(), Vec::new());
+    for round in 0..5u16 {
+        (0..20).for_each(|n| shelf.apply(held_fact(round * 20 + n, waiting())));
+        assert_eq!(shelf.changed_len(), 20);
+        let mut keys = Vec::new();
+        shelf.take_changes(|key, _| keys.push(key));
+        assert!(keys.is_sorted() && keys[0] > last && keys.len() == 20, "{keys:?}");
+        last = keys.pop().expect("twenty");
+    }
+    // One that is written again stays where it is, and what is dropped leaves its place.
+    let Fact::Held { birth, .. } = held_fact(3, waiting()) else { panic!() };
+    let store_of = |shelf: &mut Shelf| {
+        let mut changes = Vec::new();
+        shelf.take_changes(|key, value| changes.push((key, value.is_some())));
+        changes
+    };
+    let register = Arc::new(ended(Wall(5)));
+    shelf.apply(Fact::Written { task: birth.task, ballot: ballot(0, 0), version: Version(2), register });
+    let written = store_of(&mut shelf);
+    assert!(written.len() == 1 && written[0].1 && written[0].0 < last, "{written:?}");
+    shelf.apply(Fact::Dropped { tasks: vec![birth.task] });
+    let dropped = store_of(&mut shelf);
+    assert!(dropped.contains(&(written[0].0.clone(), false)), "{dropped:?}");
+}
+
+/// Stores of earlier builds have copies under their ids.
+#[test]
+fn a_copy_that_lies_under_its_id_stays_there_until_it_is_dropped() {
+    let Fact::Held { birth, register, .. } = held_fact(1, waiting()) else { panic!() };
+    let task = birth.task;
+    let copy = Copy {
+        birth,
+        ballot: ballot(0, 0),
+        version: Version(1),
+        register,
+        confirmed: false,
+        in_force: false,
+        settled: false,
+        complete: false,
+    };
+    let key = [b"tc", task.as_bytes().as_slice()].concat();
+    let mut shelf = Shelf::default();
+    assert_eq!(shelf.load(&key, &encode(&copy)), Ok(true));
+    assert_eq!(shelf.copy(&task).map(std::borrow::Cow::into_owned), Some(copy));
+    let mut store = BTreeMap::from([(key.clone(), Vec::new())]);
+    shelf.apply(Fact::Written { task, ballot: ballot(1, 0), version: Version(2), register: Arc::new(waiting()) });
+    put(&mut store, &mut shelf);
+    let keys: Vec<_> = store.keys().cloned().collect();
+    assert_eq!(keys, [key]);
+    let mut restored = Shelf::default();
+    store.iter().for_each(|(key, value)| assert_eq!(restored.load(key, value), Ok(true)));
+    assert_eq!(restored.stamp(&task), Some((ballot(1, 0), Version(2))));
+    shelf.apply(Fact::Dropped { tasks: vec![task] });
+    put(&mut store, &mut shelf);
+    assert!(store.is_empty());
+}
+
+#[test]
+fn an_entry_that_names_nobody_is_refused() {
+    let mut shelf = Shelf::default();
+    shelf.apply(held_fact(1, waiting()));
+    let mut store = BTreeMap::new();
+    put(&mut store, &mut shelf);
+    let (key, value) = store.pop_first().expect("one");
+    // The holders are the first three of the home list.
+    let at = value.windows(6).position(|bytes| bytes == [0x61, b'h', 0x83, 0, 1, 2]).expect("named by their places");
+    let mut broken = value.clone();
+    broken[at + 3] = 5;
+    assert!(Shelf::default().load(&key, &broken).is_err());
+    assert_eq!(Shelf::default().load(&key, &value), Ok(true));
 }

@@ -29,8 +29,13 @@ const AT_THE_LATEST: u64 = 2 * EVERY;
 /// So many batches told again are few: those that were in flight when the checkpoint became stable.
 const FEW_BATCHES: usize = 16;
 
-/// Changed entries after which it is, too: a record that lets go of thousands is small in the log.
-const EVERY_CHANGES: u64 = 250_000;
+/// Changed entries after which it is, too: to encode them takes the brain a turn of some 50 ms, and a node that says nothing
+/// for longer than a placement may take is passed over. New records are appended to the store, so many small writes cost it
+/// no more than a few large ones.
+const EVERY_CHANGES: u64 = 16_384;
+
+/// The same of a replica that waits for such a moment: a record that lets go of thousands is small in the log.
+const CHANGES_AT_THE_LATEST: u64 = 250_000;
 
 /// So often is looked whether there is room on the disk now; the commit thread measures it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -70,10 +75,10 @@ impl Snapshots {
     /// Whether to take one; if so it must be begun. `retold`: batches that it would have once more, on a replica.
     pub fn is_due(&self, room: &Room, retold: Option<usize>) -> bool {
         let every = match retold {
-            Some(batches) if batches > FEW_BATCHES => AT_THE_LATEST,
-            Some(_) | None => EVERY,
+            Some(batches) if batches > FEW_BATCHES => (AT_THE_LATEST, CHANGES_AT_THE_LATEST),
+            Some(_) | None => (EVERY, EVERY_CHANGES),
         };
-        let (bytes, changes) = if room.is_short() { (reserve::SHORT, reserve::FEW) } else { (every, EVERY_CHANGES) };
+        let (bytes, changes) = if room.is_short() { (reserve::SHORT, reserve::FEW) } else { every };
         (room.backlog >= bytes || room.changes >= changes) && !self.busy.swap(true, Ordering::AcqRel)
     }
 
@@ -207,6 +212,10 @@ mod tests {
         // A replica waits until few batches are told again, but not for ever, and not where room is short.
         for (retold, every) in [(0, EVERY), (FEW_BATCHES, EVERY), (FEW_BATCHES + 1, AT_THE_LATEST)] {
             assert!(!of_replica(roomy(every - 1), Some(retold)) && of_replica(roomy(every), Some(retold)), "{retold}");
+        }
+        for (retold, every) in [(FEW_BATCHES, EVERY_CHANGES), (FEW_BATCHES + 1, CHANGES_AT_THE_LATEST)] {
+            let changed = |changes| of_replica(Room { changes, ..roomy(0) }, Some(retold));
+            assert!(!changed(every - 1) && changed(every), "{retold}");
         }
         assert!(of_replica(tight(reserve::SHORT), Some(usize::MAX)));
     }

@@ -124,7 +124,9 @@ impl Store {
                     None => drop(state.remove(key.as_slice())?),
                 }
             }
-            transaction.open_table(META)?.insert(POSITION, upto.0)?;
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(FORMAT, FORMAT_VERSION)?;
+            meta.insert(POSITION, upto.0)?;
             Ok(())
         })?;
         self.position = upto;
@@ -175,6 +177,11 @@ impl Store {
         .unwrap();
     }
 
+    #[cfg(test)]
+    pub(super) fn format(&self) -> u64 {
+        read_meta(&self.database).unwrap().unwrap().format
+    }
+
     fn state(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
         let transaction = self.database.begin_read().map_err(StoreError::database("read"))?;
         transaction.open_table(STATE).map_err(StoreError::database("read"))
@@ -212,7 +219,7 @@ struct Meta {
 
 impl Meta {
     fn check(&self, expected: StoreId) -> Result<(), StoreError> {
-        if self.format != FORMAT_VERSION {
+        if !(FORMAT_BEFORE..=FORMAT_VERSION).contains(&self.format) {
             return Err(StoreError::Version { found: self.format, supported: FORMAT_VERSION });
         }
         if self.store_id != expected {
@@ -259,6 +266,9 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 const STORE_ID: &str = "store-id";
 const POSITION: &str = "position";
-/// 2: failed attempts name whose fault it was.
-const FORMAT_VERSION: u64 = 2;
+/// 2: failed attempts name whose fault it was. 3: copies of records are under numbers that grow, in fewer bytes.
+const FORMAT_VERSION: u64 = 3;
+/// What this build reads as well, and makes the present one with its first write: an earlier build refuses it then, and would
+/// pass over what it does not know.
+const FORMAT_BEFORE: u64 = 2;
 const REDB_MAGIC: usize = 9;

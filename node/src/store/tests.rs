@@ -67,8 +67,22 @@ fn an_unknown_version_is_named() {
     store.write_format(7);
     store.close().unwrap();
     let error = open(&disk).unwrap_err();
-    assert!(matches!(error, StoreError::Version { found: 7, supported: 2 }), "{error}");
-    assert!(error.to_string().contains('7') && error.to_string().contains('2'));
+    assert!(matches!(error, StoreError::Version { found: 7, supported: 3 }), "{error}");
+    assert!(error.to_string().contains('7') && error.to_string().contains('3'));
+}
+
+#[test]
+fn a_store_of_the_format_before_is_read_and_becomes_one_of_this_with_its_first_write() {
+    let disk = SimDisk::new();
+    let store = open(&disk).unwrap();
+    store.write_format(2);
+    store.close().unwrap();
+    let mut store = open(&disk).unwrap();
+    assert_eq!(store.format(), 2);
+    store.write(LogPosition(1), vec![(b"key".to_vec(), Some(b"value".to_vec()))]).unwrap();
+    assert_eq!(store.format(), 3);
+    store.close().unwrap();
+    assert_eq!(open(&disk).unwrap().position(), LogPosition(1));
 }
 
 #[test]

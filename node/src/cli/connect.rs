@@ -10,6 +10,7 @@ use super::exit::quoted;
 use super::settings::Global;
 use crate::api::access::read_token;
 use crate::client::{Client, ClientError};
+use crate::config::Config;
 use crate::run::API_ADDRESS;
 
 /// Where a node keeps the token of its API.
@@ -31,15 +32,11 @@ impl Global {
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let config = self.load(Vec::new())?.config;
         let dir = &config.node.data_dir;
-        let given = self.apis();
-        let nodes = match given.is_empty() {
-            false => given.iter().map(|url| address(url)).collect::<Result<_, _>>()?,
-            true => vec![written(dir)?.unwrap_or_else(|| with_scheme(&config.api.listen.to_string()))],
-        };
+        let nodes = self.nodes(&config)?;
         let named = self.token_file();
         let file = named.clone().unwrap_or_else(|| dir.join(API_TOKEN));
         // The first run writes it: there was none yet.
-        if given.is_empty() && named.is_none() && is_missing(&file) {
+        if self.apis().is_empty() && named.is_none() && is_missing(&file) {
             return Err(never_ran(dir));
         }
         let token = read_token(&file).map_err(|error| {
@@ -47,6 +44,22 @@ impl Global {
             Failure::Usage(format!("{error}: {advice}"))
         })?;
         Ok(Client::new(nodes, token))
+    }
+
+    /// A client for what needs no token.
+    pub(super) fn prober(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.nodes(&self.load(Vec::new())?.config)?, String::new()))
+    }
+
+    /// Where the node is that the flags name, or the one of the data directory.
+    fn nodes(&self, config: &Config) -> Result<Vec<String>, Failure> {
+        match self.apis() {
+            given if !given.is_empty() => given.iter().map(|url| address(url)).collect(),
+            _ => {
+                let own = written(&config.node.data_dir)?;
+                Ok(vec![own.unwrap_or_else(|| with_scheme(&config.api.listen.to_string()))])
+            }
+        }
     }
 
     /// Of a node that does not answer: which command starts it, where it is that of the data directory.

@@ -23,6 +23,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("job cancel", "meshd job cancel 9a70e2c1"),
     ("job result", "meshd job result 9a70e2c1 --out-dir out"),
     ("status", "meshd status --api http://127.0.0.1:7441"),
+    ("health", "meshd health --live"),
     ("peer list", "meshd peer list"),
     ("member list", "meshd member list --output json"),
     ("member show", "meshd member show 28JLW4ecA"),

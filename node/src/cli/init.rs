@@ -1,5 +1,7 @@
 //! `meshd init`.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 use mesh_proto::genesis::{Engine, NetworkName};
 use serde::Serialize;
@@ -21,6 +23,9 @@ pub(super) struct Init {
     /// Let anybody join without an invitation.
     #[arg(long)]
     open: bool,
+    /// Where this node is a member of such a network already, say so and change nothing, even while it runs.
+    #[arg(long)]
+    if_needed: bool,
 }
 
 /// An engine, as it is named on the command line.
@@ -50,13 +55,13 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    pub(super) fn of(identity: &identity::Identity, dir: &DataDir) -> Self {
+    pub(super) fn of(identity: &identity::Identity, dir: &Path) -> Self {
         Self {
             node: identity.key.node_id().to_string(),
             network: identity.genesis.network_id().to_string(),
             name: identity.genesis.name.to_string(),
             role: identity.credential.role().as_str(),
-            data_dir: dir.path().display().to_string(),
+            data_dir: dir.display().to_string(),
         }
     }
 
@@ -71,9 +76,23 @@ impl Membership {
 impl Init {
     pub(super) fn run(&self, global: &Global, output: Output) -> Result<(), Failure> {
         let config = global.load(Vec::new())?.config;
-        let dir = DataDir::lock(&config.node.data_dir)?;
-        let identity = identity::init_on(&dir, self.name.clone(), self.engine.into(), self.open, now())?;
-        Ok(output.put(&Membership::of(&identity, &dir), Membership::text)?)
+        let path = &config.node.data_dir;
+        let identity = match self.if_needed && self.is_done(path)? {
+            true => identity::Identity::load(path, now())?,
+            false => {
+                let dir = DataDir::lock(path)?;
+                identity::init_on(&dir, self.name.clone(), self.engine.into(), self.open, now())?
+            }
+        };
+        Ok(output.put(&Membership::of(&identity, path), Membership::text)?)
+    }
+
+    /// Whether the node of `dir` is in a network as it is asked for. Of any other `init` says what it is.
+    fn is_done(&self, dir: &Path) -> Result<bool, Failure> {
+        let genesis = identity::genesis(dir)?;
+        Ok(genesis.is_some_and(|genesis| {
+            genesis.name == self.name && genesis.engine == self.engine.into() && genesis.open == self.open
+        }))
     }
 }
 
@@ -88,7 +107,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::lock(temp.path()).unwrap();
         let identity = identity::init(&dir, "lab".parse().unwrap(), false, Wall(1_700_000_000_000)).unwrap();
-        let json = serde_json::to_value(Membership::of(&identity, &dir)).unwrap();
+        let json = serde_json::to_value(Membership::of(&identity, dir.path())).unwrap();
         assert_eq!(json["node"], identity.key.node_id().to_string());
         assert_eq!(json["network"], identity.genesis.network_id().to_string());
     }

@@ -14,6 +14,7 @@ mod examples;
 mod exit;
 mod explain;
 mod flow;
+mod health;
 mod init;
 mod invite;
 mod inviter;
@@ -91,6 +92,8 @@ enum Verb {
     Job(job::Job),
     /// Look at this node.
     Status(status::Status),
+    /// Say by the exit code whether this node is ready for work, or lives: for health checks.
+    Health(health::Health),
     /// Look at the connections of this node.
     #[command(subcommand)]
     Peer(peer::Peer),
@@ -174,6 +177,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Auction(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Job(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Status(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Health(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Peer(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Member(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Inviter(verb) => connect::block_on(verb.run(&cli.global, output)),

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use libp2p::Multiaddr;
@@ -9,12 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
+use super::join::join_once;
 use super::settings::Global;
 use crate::config::{Loaded, Override, sections::LogFormat};
 use crate::run::{Node, Options};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// Where the data directory belongs to no network yet, join by the token in this file first.
+    #[arg(long, value_name = "FILE")]
+    invitation: Option<PathBuf>,
     /// An address to listen on, such as /ip4/0.0.0.0/tcp/7440. May be repeated.
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
@@ -54,6 +59,9 @@ impl Run {
         }
         let loaded = global.load(self.overrides())?;
         start_log(&loaded);
+        if let Some(file) = &self.invitation {
+            join_once(&loaded.config.node.data_dir, file)?;
+        }
         let runtime = body()?;
         let node = runtime.block_on(async {
             // From the first: to be told to stop while one starts is no failure.

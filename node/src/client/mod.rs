@@ -2,6 +2,8 @@
 
 mod error;
 mod events;
+mod names;
+mod probe;
 
 pub use error::ClientError;
 pub use events::{Event, Events};
@@ -19,6 +21,7 @@ use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use names::Names;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -42,7 +45,7 @@ const JSON: &str = "application/json";
 
 /// A client of one mesh, through any of the nodes it was given.
 pub struct Client {
-    http: Http<HttpConnector, Body>,
+    http: Http<HttpConnector<Names>, Body>,
     /// `http://host:port`, without a slash behind.
     nodes: Vec<String>,
     /// The one that answered last.
@@ -116,7 +119,7 @@ impl Client {
     /// If `nodes` is empty.
     pub fn new(nodes: Vec<String>, token: String) -> Self {
         assert!(!nodes.is_empty(), "a client needs a node");
-        let mut connector = HttpConnector::new();
+        let mut connector = HttpConnector::new_with_resolver(Names::default());
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let http = Http::builder(TokioExecutor::new()).build(connector);

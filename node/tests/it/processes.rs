@@ -7,6 +7,7 @@ mod agreement;
 mod all_at_once;
 mod benches;
 mod blobs;
+mod deployed;
 mod drawn;
 mod forgotten;
 mod frozen;

@@ -154,6 +154,7 @@ mod tests {
                 epoch: Epoch(1),
                 view: View::new(view),
                 active: true,
+                leaves: false,
                 stable: Sequence::ZERO,
                 executed: Sequence::ZERO,
                 wants: false,

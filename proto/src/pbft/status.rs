@@ -14,6 +14,9 @@ pub struct Status {
     /// It takes part in the view, and does not wait for its NEW-VIEW.
     #[serde(rename = "a")]
     pub active: bool,
+    /// It has waited for too long for the primary of this view, and leaves it once f + 1 members say so.
+    #[serde(rename = "l")]
+    pub leaves: bool,
     /// h.
     #[serde(rename = "h")]
     pub stable: Sequence,

@@ -30,6 +30,7 @@ pub fn all() -> Vec<(&'static str, Message)> {
         epoch: Epoch(0),
         view: View::new(5),
         active: true,
+        leaves: true,
         stable: Sequence::new(128),
         executed: Sequence::new(130),
         wants: false,

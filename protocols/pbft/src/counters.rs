@@ -20,7 +20,7 @@ counters! {
     admitted, repeated, too_old, busy, relayed,
     proposed, nulls_proposed, accepted, prepared, committed, decided, executed, executed_requests, skipped_requests,
     fetched, answered,
-    left_views, joined_views, entered_views, wrong_new_views, idle_primaries, slow_primaries,
+    complaints, left_views, joined_views, entered_views, wrong_new_views, idle_primaries, slow_primaries,
     votes, votes_expected,
     checkpoints, stable, transfers, pieces, bad_pieces, installed, epochs,
     evidence,

@@ -24,6 +24,7 @@ impl Replica {
             self.strangers.due(),
             relay,
             self.request_due(),
+            self.complaint_due(),
             self.idle_due().filter(|_| is_backup),
             self.pace.due,
             new_view,

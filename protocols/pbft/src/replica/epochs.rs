@@ -24,6 +24,7 @@ impl Replica {
         self.pending_views.clear();
         self.wants.clear();
         self.behind.clear_far();
+        self.complaints.clear();
         self.next_config = None;
         if self.executed < config.start {
             // Answers to what was given out come to nothing: the state of the new epoch replaces this one.

@@ -22,6 +22,7 @@ mod slot;
 mod sources;
 mod status;
 mod strangers;
+mod complaints;
 mod suspicion;
 mod transfer;
 mod view_change;
@@ -55,6 +56,7 @@ use std::{
     time::Duration,
 };
 use strangers::Strangers;
+use complaints::Complaints;
 use suspicion::Suspicion;
 use transfer::{Behind, Transfer};
 
@@ -116,6 +118,7 @@ pub struct Replica {
     /// By the primary that sent it.
     pending_views: BTreeMap<ReplicaId, PendingView>,
     suspicion: Suspicion,
+    complaints: Complaints,
     pace: Pace,
     strangers: Strangers,
 
@@ -196,6 +199,7 @@ impl Replica {
             changes: BTreeMap::new(),
             pending_views: BTreeMap::new(),
             suspicion: Suspicion::new(config.timeout),
+            complaints: Complaints::default(),
             pace: Pace::new(config.pace_floor),
             strangers: Strangers::default(),
             checkpoint_votes: BTreeMap::new(),

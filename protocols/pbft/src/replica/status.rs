@@ -42,6 +42,7 @@ impl Replica {
             epoch: self.durable.config.epoch,
             view: self.durable.view,
             active: self.durable.is_active(),
+            leaves: self.complains(),
             stable: self.durable.low(),
             executed: self.executed,
             wants: self.wants_something(),
@@ -74,6 +75,9 @@ impl Replica {
 
     pub(super) fn on_status(&mut self, turn: &mut Turn<'_>, from: NodeId, status: Status) -> Result<(), Rejection> {
         let now = turn.now.mono;
+        if status.epoch == self.durable.config.epoch {
+            self.hear_complaint(turn, from, &status);
+        }
         if self.answered.get(&from).is_some_and(|last| *last + self.config.answer_every > now) {
             return Err(Rejection::TooOften);
         }

@@ -74,7 +74,7 @@ impl Replica {
     /// When the primary is to be left. Executing other requests does not move what a request has: a primary that starves
     /// one gateway is left as one that starves all. A number has its time-out from when those before it got on.
     pub(super) fn request_due(&self) -> Option<Mono> {
-        if !self.suspects() {
+        if !self.suspects() || self.complains() {
             return None;
         }
         let Suspicion { timeout, moved, again, .. } = self.suspicion;
@@ -100,7 +100,7 @@ impl Replica {
     pub(super) fn idle_due(&self) -> Option<Mono> {
         let next = self.executed.next();
         let is_blocked = next > self.durable.high() || next > self.barrier() || self.first_proposed().is_some();
-        if !self.suspects() || is_blocked {
+        if !self.suspects() || self.complains() || is_blocked {
             return None;
         }
         let Suspicion { timeout, again, .. } = self.suspicion;
@@ -127,19 +127,35 @@ impl Replica {
         self.can_vote() && self.durable.is_active() && self.quorums.members() > 1
     }
 
-    /// Leaves the primary that is due to be left.
+    /// Says that the primary is to be left, where it is due to be; and leaves for the next view where the NEW-VIEW of this one is.
     pub(super) fn suspect(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.mono;
         let is_due = |due: Option<Mono>| due.is_some_and(|due| due <= now);
-        let is_silent = is_due(self.suspicion.new_view_due) && !self.durable.is_active();
-        let is_idle = !self.is_primary() && is_due(self.idle_due());
-        let is_slow = self.is_slow(turn);
-        self.counters.idle_primaries += u64::from(is_idle);
-        self.counters.slow_primaries += u64::from(is_slow);
-        if is_silent || is_idle || is_slow || is_due(self.request_due()) {
+        if is_due(self.suspicion.new_view_due) && !self.durable.is_active() {
             self.suspicion.double(self.config.timeout_max);
             self.leave_for(turn, self.durable.view.next());
             self.consider_views(turn);
+            return;
+        }
+        if is_due(self.complaint_due()) {
+            self.withdraw_complaint();
+        }
+        let is_idle = !self.is_primary() && is_due(self.idle_due());
+        let is_slow = self.is_slow(turn) && !self.complains();
+        self.counters.idle_primaries += u64::from(is_idle);
+        self.counters.slow_primaries += u64::from(is_slow);
+        if is_idle || is_slow || is_due(self.request_due()) {
+            self.complain(turn);
+        }
+    }
+
+    /// Leaves a primary of which f + 1 complain.
+    pub(super) fn leave_primary(&mut self, turn: &mut Turn<'_>) {
+        if self.is_to_be_left() {
+            if self.complains() {
+                self.suspicion.double(self.config.timeout_max);
+            }
+            self.leave_for(turn, self.durable.view.next());
         }
     }
 }

@@ -69,7 +69,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Joins views that f + 1 others are for, and begins the one that a quorum is for.
+    /// Joins views that f + 1 others are for, leaves the present one where as many would or have, and begins the one that a
+    /// quorum is for.
     pub(super) fn consider_views(&mut self, turn: &mut Turn<'_>) {
         while let Some(view) = self.view_to_join() {
             self.counters.joined_views += 1;
@@ -79,6 +80,7 @@ impl Replica {
                 break;
             }
         }
+        self.leave_primary(turn);
         self.consider_new_view(turn);
     }
 

@@ -9,7 +9,7 @@ use mesh_proto::{
     pbft::{
         Ballots, Batch, Change, Checkpoint, Committed, Decided, EpochCertificate, EpochConfig, Message, NewView,
         Operations, Outcome, Phase, PrePrepare, Prepared, ReplicaId, Request, RequestNumber, Roots, Sequence, Stable,
-        Summary, View, ViewChange, Vote, state_leaf,
+        Status, Summary, View, ViewChange, Vote, state_leaf,
     },
     task::Octets,
     time::{Mono, Now, Wall},
@@ -35,6 +35,8 @@ pub struct Bench {
     pub change: Option<Membership>,
     /// The caller has not found the digest of its state yet.
     pub is_summing_up: bool,
+    /// As many others as it takes would leave the primary whenever this one would.
+    pub others_complain: bool,
     /// Of these numbers.
     summing: Vec<Sequence>,
     /// How many of the effects the caller has answered.
@@ -127,6 +129,7 @@ impl Bench {
             facts,
             change: None,
             is_summing_up: false,
+            others_complain: true,
             summing: Vec::new(),
             served: 0,
         };
@@ -174,12 +177,37 @@ impl Bench {
             self.set_clock(due.max(self.now.mono + Duration::from_micros(1)));
             let mut effects = Vec::new();
             self.replica.handle_deadline(self.now, &mut effects);
+            let leaves = |effect: &Effect| is_sent(effect, |message| matches!(message, Message::Status(s) if s.leaves));
+            let complains = effects.iter().any(leaves);
             self.note(effects);
+            if complains && self.others_complain {
+                self.complain(crate::Quorums::of(self.epoch.members.len()).weak() - 1);
+            }
             let is_done = self.replica.deadline().is_none_or(|due| due > self.now.mono);
             in_vain = if is_done { 0 } else { in_vain + 1 };
             assert!(in_vain <= IN_VAIN, "it is never done with what is due: a body would call it without a pause");
         }
         self.set_clock(until);
+    }
+
+    /// So many others would leave the present view.
+    pub fn complain(&mut self, count: usize) {
+        let others: Vec<u8> = (0..self.epoch.members.len() as u8).filter(|member| *member != self.me).collect();
+        for other in others.into_iter().rev().take(count) {
+            let status = Status {
+                epoch: self.epoch.epoch,
+                view: self.view(),
+                active: true,
+                leaves: true,
+                stable: Sequence::ZERO,
+                executed: self.replica.executed(),
+                wants: true,
+                changes: Vec::new(),
+            };
+            // What else it says is answered seldom: that it would leave is heard.
+            let heard = self.give(other, Message::Status(status));
+            assert!(matches!(heard, Ok(()) | Err(No::Rejected(Rejection::TooOften))), "{heard:?}");
+        }
     }
 
     /// Answers what it asks of its caller, until it asks for nothing.

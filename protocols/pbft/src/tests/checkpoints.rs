@@ -18,6 +18,7 @@ fn status(bench: &Bench, executed: u64, stable: u64) -> Status {
         epoch: bench.epoch.epoch,
         view: view(0),
         active: true,
+        leaves: false,
         stable: seq(stable),
         executed: seq(executed),
         wants: true,

@@ -51,6 +51,7 @@ fn a_peer_that_asks_without_end_is_answered_now_and_then() {
         epoch: bench.epoch.epoch,
         view: view(0),
         active: true,
+        leaves: false,
         stable: seq(0),
         executed: seq(0),
         wants: true,

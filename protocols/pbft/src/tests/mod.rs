@@ -5,6 +5,7 @@ mod agreement;
 mod bench;
 mod checkpoints;
 mod clients;
+mod complaints;
 mod durability;
 mod epochs;
 mod evidence;

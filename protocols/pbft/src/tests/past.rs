@@ -13,6 +13,7 @@ fn told(bench: &mut Bench, executed: u64) -> Vec<Message> {
         epoch: bench.epoch.epoch,
         view: bench.view(),
         active: true,
+        leaves: false,
         stable: seq(executed / 8 * 8),
         executed: seq(executed),
         wants: false,

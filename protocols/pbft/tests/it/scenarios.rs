@@ -116,6 +116,28 @@ fn a_slow_primary_does_not_set_the_pace() {
     }
 }
 
+/// Checklist item 23: whoever was cut off while users went on is a member as before when it is back: another one may fail.
+#[test]
+fn who_was_cut_off_takes_part_again() {
+    let mut world = World::new(12, 4, 2);
+    let primary = primary(&world);
+    let (away, other) = ((primary + 1) % 4, (primary + 2) % 4);
+    for node in (0..4).filter(|node| *node != away) {
+        world.cuts.extend([(node, away), (away, node)]);
+    }
+    // Gateways still reach it: it waits for what others execute.
+    offer(&mut world, 100, 20);
+    world.cuts.clear();
+    settle(&mut world, 20_000);
+    assert!(!world.events.contains_key("LeftFor"), "{:?}", world.events);
+    world.corrupt(other, Lie::Silent);
+    let executed = world.executed(away);
+    offer(&mut world, 20, 5);
+    settle(&mut world, 2_000);
+    assert!(world.executed(away) > executed, "{}", world.report());
+    assert!(!world.events.contains_key("LeftFor"), "nobody had to be left: {:?}", world.events);
+}
+
 /// Checklist item 34: the primary cuts off f correct replicas; the others help them on.
 #[test]
 fn who_does_not_hear_the_primary_is_helped_by_others() {

@@ -1,10 +1,15 @@
 //! The member table and liveness of a mesh: who belongs to it, and who can be talked to.
 
 mod config;
-mod liveness;
+mod effect;
+mod members;
+mod peer;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
-pub use liveness::{Effect, Members, Rejection};
+pub use effect::{Effect, Rejection};
+pub use members::Members;
 pub use mesh_proto::table::{Mark, Member, Role, Standing};
 pub use table::PARTS;

@@ -1,0 +1,24 @@
+use crate::Member;
+use mesh_proto::{id::StoreId, time::Mono};
+
+/// Another member, and what is known of its life.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) member: Member,
+    /// The disk that its entry names. While it is connected the connection says which is there.
+    pub(crate) named: StoreId,
+    pub(crate) connected: bool,
+    pub(crate) heard: Mono,
+    /// When it was lost, until it is back or counted as silent.
+    pub(crate) lost: Option<Mono>,
+    pub(crate) silent: bool,
+    pub(crate) next_dial: Mono,
+    pub(crate) dials: u32,
+}
+
+impl Peer {
+    /// It is not connected: its entry says which disk it has.
+    pub(crate) fn settle_store(&mut self) -> Option<Member> {
+        (std::mem::replace(&mut self.member.store, self.named) != self.named).then(|| self.member.clone())
+    }
+}

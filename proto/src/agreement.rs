@@ -122,6 +122,14 @@ pub struct ReplicaStanding {
     pub halted: bool,
 }
 
+impl ReplicaStanding {
+    /// Its vote counts, and it gives one.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        self.voting && !self.halted
+    }
+}
+
 impl Operation {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode_canonical(bytes, limits::COMMAND_BYTES + 8)

@@ -30,6 +30,9 @@ pub struct ConsensusStatus {
     pub active: u32,
     /// The last batch that this node knows to be executed.
     pub index: u64,
+    /// What needs agreement is refused at this node: it is on the side of a cut that cannot decide.
+    #[serde(default)]
+    pub read_only: bool,
     /// Operations of this node's users without an outcome.
     pub under_way: u64,
     /// The committee, and where each says that it stands.
@@ -150,8 +153,9 @@ impl From<&AgreementView> for ConsensusStatus {
             quorum: number(quorum),
             active: number(active),
             index: view.index.0,
+            read_only: view.read_only.is_some(),
             under_way: view.under_way,
-            warnings: warnings(view),
+            warnings: cut(view).into_iter().chain(warnings(view)).collect(),
             members: view
                 .members
                 .iter()
@@ -186,6 +190,10 @@ fn primary(view: &AgreementView) -> Option<NodeId> {
 
 fn takes_part(standing: &Standing) -> bool {
     standing.replica.is_some_and(|replica| replica.active && replica.voting && !replica.halted)
+}
+
+fn cut(view: &AgreementView) -> Option<String> {
+    view.read_only.map(|side| format!("read-only: {side}; what needs agreement is refused at this node until it heals"))
 }
 
 /// What is to be mended in a committee that goes on.
@@ -278,6 +286,7 @@ mod tests {
             engine,
             faults_tolerated: 1,
             reachable: 0,
+            read_only: None,
             index: Index(9),
             under_way: 0,
             latencies: Default::default(),

@@ -2,7 +2,7 @@
 
 use super::{Api, Code, Problem, brain::BrainGone, consensus::warnings, probes};
 use axum::{Json, extract::State};
-use mesh_coordinator::{Answer, Command, StatusView};
+use mesh_coordinator::{Answer, Command, PartitionView, Refusal, StatusView};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use utoipa::ToSchema;
@@ -23,6 +23,12 @@ pub struct NodeStatus {
     /// Known members that may hold tasks, and how many of them can be talked to, itself included.
     pub members: u32,
     pub reachable: u32,
+    /// Fewer than half of the other members are in reach, and have been for a while.
+    #[serde(default)]
+    pub partitioned: bool,
+    /// New work, and what needs agreement, is refused until that heals.
+    #[serde(default)]
+    pub read_only: bool,
     /// Records on this disk, and how many of them have not ended.
     pub held: u64,
     pub held_live: u64,
@@ -87,6 +93,31 @@ pub async fn config(State(api): State<Api>) -> Json<serde_json::Value> {
     Json((*api.ports.config).clone())
 }
 
+/// What is new is refused before anything is done for it, such as copies of what it takes, if this node was read-only half a
+/// second ago. The brain has the last word.
+pub fn check_takes(api: &Api) -> Result<(), Problem> {
+    match (api.ports.last_status)().and_then(|status| status.partition.read_only) {
+        Some(side) => Err((&Refusal::ReadOnly { side, retry_ms: 1_000 }).into()),
+        None => Ok(()),
+    }
+}
+
+/// That this node is cut off, and what it does not do for that.
+pub fn cut(view: &StatusView) -> Vec<String> {
+    match view.partition {
+        PartitionView { read_only: Some(side), .. } => vec![format!(
+            "read-only: {side}; new work and what needs agreement is refused until it heals, reads and running tasks go on"
+        )],
+        PartitionView { partitioned: true, .. } => {
+            vec![
+                "partitioned: fewer than half of the other members are in reach; the committee is, so work goes on"
+                    .into(),
+            ]
+        }
+        PartitionView { .. } => Vec::new(),
+    }
+}
+
 fn show(api: &Api, view: StatusView, reasons: Vec<String>) -> NodeStatus {
     let containment = (api.ports.containment)();
     NodeStatus {
@@ -96,9 +127,11 @@ fn show(api: &Api, view: StatusView, reasons: Vec<String>) -> NodeStatus {
         version: env!("CARGO_PKG_VERSION").to_string(),
         ready: reasons.is_empty(),
         reasons,
-        warnings: view.agreement.as_ref().map(warnings).unwrap_or_default(),
+        warnings: [cut(&view), view.agreement.as_ref().map(warnings).unwrap_or_default()].concat(),
         members: view.members,
         reachable: view.reachable,
+        partitioned: view.partition.partitioned,
+        read_only: view.partition.read_only.is_some(),
         held: view.held,
         held_live: view.held_live,
         driving: view.driving,

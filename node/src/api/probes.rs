@@ -4,6 +4,7 @@ use super::{
     Api, Code, Problem,
     access::{self, Hosts},
     consensus::warnings,
+    node::cut,
 };
 use axum::{
     Json, Router,
@@ -52,7 +53,8 @@ async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Probe>) {
     }
     let known = (api.ports.last_status)();
     let agreement = known.as_ref().and_then(|status| status.agreement.as_ref());
-    answer(reasons, agreement.map(warnings).unwrap_or_default())
+    let cut = known.as_ref().map(cut).unwrap_or_default();
+    answer(reasons, [cut, agreement.map(warnings).unwrap_or_default()].concat())
 }
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {

@@ -55,6 +55,8 @@ pub enum Code {
     Unverified,
     /// Too few holders answered, or this node has not heard yet who they are.
     Unavailable,
+    /// This node is on the side of a cut that cannot decide: nothing of it was done. It is taken again once the cut heals.
+    ReadOnly,
     /// No room now.
     Busy,
     /// Too few members of the committee answered in time: what was asked may be done, and a repeat is harmless.
@@ -136,9 +138,13 @@ impl Code {
             | Self::Unsupported
             | Self::NotActive => StatusCode::CONFLICT,
             Self::TooOld | Self::Gone => StatusCode::GONE,
-            Self::Unavailable | Self::Busy | Self::NoQuorum | Self::ClockAhead | Self::TooMany | Self::ShuttingDown => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable
+            | Self::ReadOnly
+            | Self::Busy
+            | Self::NoQuorum
+            | Self::ClockAhead
+            | Self::TooMany
+            | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoAgreement | Self::NotCertified => StatusCode::NOT_IMPLEMENTED,
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -163,6 +169,7 @@ impl Code {
             Self::NotEnded => "Not ended yet",
             Self::Unverified => "Not to be trusted",
             Self::Unavailable => "Too few nodes answered",
+            Self::ReadOnly => "Cut off",
             Self::Busy => "No room now",
             Self::NoQuorum => "Too few of the committee answered",
             Self::NoAgreement => "No committee",
@@ -237,6 +244,7 @@ impl From<&Refusal> for Problem {
             Refusal::Unavailable { retry_ms, .. } | Refusal::Unintroduced { retry_ms } => {
                 (Code::Unavailable, Some(*retry_ms))
             }
+            Refusal::ReadOnly { retry_ms, .. } => (Code::ReadOnly, Some(*retry_ms)),
             Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
             Refusal::NoAgreement => (Code::NoAgreement, None),
             Refusal::ClockAhead => (Code::ClockAhead, Some(CLOCK_RETRY_MS)),

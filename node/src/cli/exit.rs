@@ -135,6 +135,7 @@ fn code_of(error: &ClientError) -> u8 {
             | Code::NotOwner
             | Code::NotEntitled => FORBIDDEN,
             Code::Unavailable
+            | Code::ReadOnly
             | Code::Busy
             | Code::ShuttingDown
             | Code::NotEnded

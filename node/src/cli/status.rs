@@ -29,9 +29,14 @@ fn show(status: &NodeStatus) -> String {
         (Some(level), None) => format!("in a {level}, writing wherever this user can: no Landlock"),
     };
     let warnings: String = status.warnings.iter().map(|warning| format!("\nwarning   {warning}")).collect();
+    let mode = match (status.read_only, status.partitioned) {
+        (true, _) => "\nmode      read-only",
+        (false, true) => "\nmode      partitioned",
+        (false, false) => "",
+    };
     let room = if status.disk_has_room { "" } else { "\ndisk      nearly full: new tasks are refused" };
     format!(
-        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}{warnings}",
+        "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}{mode}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}{warnings}",
         status.node,
         status.network,
         status.version,

@@ -104,6 +104,7 @@ mod tests {
             epoch: Arc::new(epoch),
             faults_tolerated: 1,
             reachable: 3,
+            read_only: None,
             index: Index(7),
             under_way: 2,
             latencies,

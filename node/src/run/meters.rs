@@ -1,11 +1,11 @@
 //! What the brain counts, as metrics.
 
 use crate::consensus;
-use mesh_coordinator::StatusView;
+use mesh_coordinator::{Recoveries, StatusView};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use std::{
     fmt,
@@ -29,9 +29,16 @@ impl BrainMeters {
 impl Collector for BrainMeters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(status) = self.last() else { return Ok(()) };
+        let cut = &status.partition;
         for (name, help, value) in [
             ("mesh_members", "Members that may hold tasks, this one included", u64::from(status.members)),
             ("mesh_members_reachable", "Of these, the ones that can be talked to", u64::from(status.reachable)),
+            (
+                "mesh_partitioned",
+                "1 while fewer than half of the other members are in reach",
+                u64::from(cut.partitioned),
+            ),
+            ("mesh_read_only", "1 while new work is refused for that", u64::from(cut.read_only.is_some())),
             ("mesh_tasks_held", "Task records on this disk", status.held),
             ("mesh_tasks_live", "Of these, the ones that have not ended", status.held_live),
             ("mesh_tasks_driven", "Tasks that this node drives", status.driving),
@@ -47,6 +54,10 @@ impl Collector for BrainMeters {
             gauge.encode(metric)?;
         }
         let counter = ConstCounter::new(0u64);
+        let help = "Times that this node was cut off from most of the mesh";
+        let family = encoder.encode_descriptor("mesh_partitions", help, None, counter.metric_type())?;
+        ConstCounter::new(cut.partitions).encode(family)?;
+        recoveries(&cut.recoveries, &mut encoder)?;
         let help = "Edges of the lifecycle taken, by name";
         let mut family = encoder.encode_descriptor("mesh_tasks_events", help, None, counter.metric_type())?;
         for (event, count) in status.counters {
@@ -56,6 +67,57 @@ impl Collector for BrainMeters {
         match &status.agreement {
             Some(view) => consensus::meters::encode(view, &mut encoder),
             None => Ok(()),
+        }
+    }
+}
+
+fn recoveries(recoveries: &Recoveries, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let help = "From the first member that is back after a cut to a mesh that is one again";
+    let name = "mesh_partition_recovery_seconds";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    let bounds = Recoveries::BOUNDS_MS.iter().map(|bound| *bound as f64 / 1000.0).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(recoveries.counts).collect();
+    metric.encode_histogram::<NoLabelSet>(recoveries.sum.as_secs_f64(), recoveries.count(), &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::agreement::Council;
+    use mesh_coordinator::{PartitionView, Side};
+    use prometheus_client::registry::Registry;
+    use std::time::Duration;
+
+    fn text(partition: PartitionView) -> String {
+        let meters = BrainMeters::default();
+        meters.note(&StatusView { partition, ..Council::of(4).status() });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(meters));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_cut_and_its_end_move_the_metrics_of_it() {
+        let side = Side { sees: 1, of: 4, is_committee: true };
+        let mut recoveries = Recoveries::default();
+        (recoveries.counts[4], recoveries.sum) = (1, Duration::from_millis(1_500));
+        let on = PartitionView { partitioned: true, read_only: Some(side), partitions: 2, recoveries };
+        for (partition, lines) in [
+            (PartitionView::default(), ["mesh_partitioned 0", "mesh_read_only 0", "mesh_partitions_total 0"]),
+            (on.clone(), ["mesh_partitioned 1", "mesh_read_only 1", "mesh_partitions_total 2"]),
+        ] {
+            let text = text(partition);
+            assert!(lines.iter().all(|line| text.lines().any(|of| of == *line)), "{lines:?} in\n{text}");
+        }
+        let text = text(on);
+        for line in [
+            "mesh_partition_recovery_seconds_sum 1.5",
+            "mesh_partition_recovery_seconds_bucket{le=\"1.0\"} 0",
+            "mesh_partition_recovery_seconds_bucket{le=\"2.0\"} 1",
+        ] {
+            assert!(text.lines().any(|of| of == line), "{line} is not in\n{text}");
         }
     }
 }

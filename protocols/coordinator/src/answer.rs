@@ -1,4 +1,4 @@
-use crate::agreement::AgreementView;
+use crate::{PartitionView, Side, agreement::AgreementView};
 use mesh_proto::{
     agreement::{Ran, Standing},
     capability::Capabilities,
@@ -75,6 +75,8 @@ pub enum Refusal {
     Unavailable { reached: u32, needed: u32, retry_ms: u32 },
     #[error("this node has not heard yet who else is in the mesh; ask another, or try again in {retry_ms} ms")]
     Unintroduced { retry_ms: u32 },
+    #[error("read-only: {side}; retry after it heals")]
+    ReadOnly { side: Side, retry_ms: u32 },
     #[error("no room; try again in {retry_ms} ms")]
     Busy { retry_ms: u32 },
     #[error("this network has no agreement")]
@@ -152,6 +154,7 @@ pub struct StatusView {
     /// Results that are kept until their drivers have settled them.
     pub outbox: u64,
     pub disk_has_room: bool,
+    pub partition: PartitionView,
     /// Without what others say of themselves; none in a network without agreement.
     pub agreement: Option<AgreementView>,
     /// How many motions are in force in the ledgers of this node and of those that are connected, as each of them says:

@@ -68,13 +68,16 @@ impl Coordinator {
     // Users.
 
     pub(crate) fn order(&mut self, request: RequestId, operations: &[Operation]) {
-        let Some(agreement) = &mut self.agreement else {
+        if self.agreement.is_none() {
             return self.requests.refuse(request, operations.len(), &Refusal::NoAgreement);
-        };
+        }
         self.requests.open(request, operations.len(), false);
         for (index, operation) in (0u32..).zip(operations) {
-            if !agreement.order(request, index, operation) {
-                let why = Refusal::Busy { retry_ms: 500 };
+            let refused = self.refused_order(operation).or_else(|| {
+                let is_taken = self.agreement.as_mut().is_some_and(|own| own.order(request, index, operation));
+                (!is_taken).then_some(Refusal::Busy { retry_ms: 500 })
+            });
+            if let Some(why) = refused {
                 self.requests.item(request, Answer::Refused { index, task: None, why });
             }
         }

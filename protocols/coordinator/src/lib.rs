@@ -23,7 +23,10 @@ mod fact;
 mod frames;
 mod input;
 mod lists;
+mod liveness;
 mod queries;
+mod read_only;
+mod recovery;
 mod requests;
 mod scan;
 mod tables;
@@ -37,3 +40,5 @@ pub use input::Input;
 pub use mesh_proto::control::{
     ControlMessage, Heartbeat, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary,
 };
+pub use read_only::{PartitionView, Side};
+pub use recovery::Recoveries;

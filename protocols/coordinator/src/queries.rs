@@ -266,10 +266,8 @@ impl Coordinator {
 
     fn agreement_now(&self) -> Option<AgreementView> {
         let mut view = self.agreement.as_ref()?.view();
-        let me = view.epoch.members.contains(&self.node());
-        let votes = view.replica.as_ref().is_some_and(|replica| replica.is_voting && replica.halted.is_none());
-        let reachable = self.committee_in_reach().len() + usize::from(me && votes);
-        view.reachable = u32::try_from(reachable).unwrap_or(u32::MAX);
+        view.reachable = self.seats().map_or(0, |seats| u32::try_from(seats.sees).unwrap_or(u32::MAX));
+        view.read_only = self.read_only();
         Some(view)
     }
 
@@ -325,6 +323,7 @@ impl Coordinator {
             slots: self.config.tasks.slots,
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
+            partition: self.partition(),
             agreement: self.agreement_now(),
             serials: self.told_serials(),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),

@@ -1,5 +1,5 @@
 use crate::Member;
-use mesh_proto::id::NodeId;
+use mesh_proto::{id::NodeId, time::Mono};
 
 /// What liveness asks of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Effect {
     Heartbeat,
     /// Believed to be gone.
     Silent(NodeId),
+    /// Fewer than half of the others have been in reach for a while.
+    Partitioned,
+    /// At least half are in reach again; the first of them came back then.
+    Healed { since: Mono },
     /// Try to reach it.
     Dial { node: NodeId, addresses: Vec<String> },
     /// Close what there is.

@@ -2,7 +2,9 @@
 
 mod config;
 mod effect;
+mod lasting;
 mod members;
+mod partition;
 mod peer;
 mod table;
 #[cfg(test)]
@@ -10,6 +12,8 @@ mod tests;
 
 pub use config::Config;
 pub use effect::{Effect, Rejection};
+pub use lasting::Lasting;
 pub use members::Members;
 pub use mesh_proto::table::{Mark, Member, Role, Standing};
+pub use partition::Reach;
 pub use table::PARTS;

@@ -1,6 +1,10 @@
 //! Who can be talked to: by heartbeats and by closed connections. A hint; it says when to try, never who is right.
 
-use crate::{Config, Effect, Member, Rejection, Standing, peer::Peer};
+use crate::{
+    Config, Effect, Member, Reach, Rejection, Standing,
+    partition::{Partition, Turn},
+    peer::Peer,
+};
 use mesh_proto::{
     id::{NodeId, StoreId},
     time::{Mono, Now},
@@ -22,6 +26,7 @@ pub struct Members {
     next_compare: Mono,
     /// Has had the table of another member, or is the first of the network: see [`Members::is_introduced`].
     introduced: bool,
+    partition: Partition,
 }
 
 impl Members {
@@ -35,6 +40,7 @@ impl Members {
             next_check: Mono::default(),
             next_compare: Mono::default(),
             introduced: false,
+            partition: Partition::default(),
         }
     }
 
@@ -61,9 +67,12 @@ impl Members {
             member: member.clone(),
             named: member.store,
             connected: false,
+            up: Mono::default(),
             heard: Mono::default(),
             lost: Some(Mono::default()),
             silent: false,
+            was_met: false,
+            counts_from: Mono::default(),
             next_dial: Mono::default(),
             dials: 0,
         });
@@ -103,6 +112,7 @@ impl Members {
                 // It gets the time of a grace to be reached before it counts as silent.
                 peer.lost = Some(now.mono);
                 peer.heard = now.mono;
+                peer.counts_from = now.mono + self.config.timeout;
             }
             peer.next_dial = now.mono;
             peer.dials = 0;
@@ -118,11 +128,15 @@ impl Members {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.connected = true;
             peer.silent = false;
+            peer.was_met = true;
+            peer.counts_from = now.mono;
+            peer.up = now.mono;
             peer.lost = None;
             peer.heard = now.mono;
             peer.dials = 0;
             peer.member.store = store;
         }
+        self.next_check = self.next_check.min(now.mono);
     }
 
     /// Returns the member if its entry names another disk than the one that was connected: that one counts from here on.
@@ -145,6 +159,8 @@ impl Members {
     pub fn paused(&mut self, now: Now) {
         for peer in self.peers.values_mut() {
             peer.heard = now.mono;
+            peer.was_met = peer.connected;
+            peer.counts_from = now.mono + self.config.timeout;
             if !peer.silent && peer.lost.is_some() {
                 peer.lost = Some(now.mono);
             }
@@ -198,6 +214,22 @@ impl Members {
                 effects.push(Effect::Dial { node: *node, addresses: peer.member.addresses.clone() });
             }
         }
+        let reach = Reach::of(now.mono, self.peers.values());
+        match self.partition.look(now.mono, reach, self.config.heartbeat) {
+            Some(Turn::Began) => effects.push(Effect::Partitioned),
+            Some(Turn::Healed { since }) => effects.push(Effect::Healed { since }),
+            None => {}
+        }
+    }
+
+    /// Fewer than half of the other members that hold tasks have been in reach for a heartbeat or longer.
+    pub fn is_partitioned(&self) -> bool {
+        self.partition.is_on()
+    }
+
+    /// The others, as of the last check.
+    pub fn reach(&self) -> Reach {
+        self.partition.reach()
     }
 
     /// This node's own entry is now this.
@@ -237,6 +269,12 @@ impl Members {
     /// All that can be talked to.
     pub fn connected(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.peers.iter().filter(|(_, peer)| peer.connected).map(|(node, _)| *node)
+    }
+
+    /// Those that came at that time or later, and are there still.
+    pub fn connected_since(&self, since: Mono) -> impl Iterator<Item = NodeId> + '_ {
+        let came = move |peer: &Peer| peer.connected && peer.up >= since;
+        self.peers.iter().filter(move |(_, peer)| came(peer)).map(|(node, _)| *node)
     }
 
     /// When it was last heard.

@@ -8,10 +8,16 @@ pub(crate) struct Peer {
     /// The disk that its entry names. While it is connected the connection says which is there.
     pub(crate) named: StoreId,
     pub(crate) connected: bool,
+    /// When it was connected last.
+    pub(crate) up: Mono,
     pub(crate) heard: Mono,
     /// When it was lost, until it is back or counted as silent.
     pub(crate) lost: Option<Mono>,
     pub(crate) silent: bool,
+    /// It was connected since this process began, or was last frozen.
+    pub(crate) was_met: bool,
+    /// From when on it is missed though it was never met.
+    pub(crate) counts_from: Mono,
     pub(crate) next_dial: Mono,
     pub(crate) dials: u32,
 }

@@ -54,6 +54,8 @@ pub enum Rule {
     Takes,
     /// Healed, nothing is left to be done: no record is live, nobody drives, places, waits or runs.
     Rests,
+    /// Healed, no node takes itself for cut off.
+    Heals,
     /// What is committed is there after a crash.
     DiskKeeps,
     /// All correct replicas execute the same under one number, and come to the same state.
@@ -105,6 +107,7 @@ impl Rule {
             | Self::Outbox
             | Self::Takes
             | Self::Rests
+            | Self::Heals
             | Self::DiskKeeps
             | Self::OneOrder
             | Self::ExactlyOnce

@@ -182,7 +182,7 @@ impl Heard {
     fn problem(wish: &Wish, problem: &Problem) -> Self {
         let code = || serde_json::to_value(problem.code).ok().and_then(|code| code.as_str().map(str::to_owned));
         let told = match (problem.code, wish) {
-            (Code::Busy, _) => return Self::Refused(code().unwrap_or_default()),
+            (Code::Busy | Code::ReadOnly, _) => return Self::Refused(code().unwrap_or_default()),
             // Of a clock that is ahead those who refused need not be all: others may have taken it.
             (Code::NoQuorum | Code::ClockAhead | Code::ShuttingDown | Code::Unavailable, _) => return Self::Lost,
             (Code::TooOld, _) => return Self::Forgotten,

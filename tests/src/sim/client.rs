@@ -341,7 +341,8 @@ impl Clients {
         }
         let Some(&(place, rival)) = open.tasks.get(index as usize) else {
             let garbage = open.garbage && index as usize == open.tasks.len();
-            if !(garbage && matches!(why, Refusal::Malformed(_))) {
+            // Who takes nothing has not looked at it.
+            if !(garbage && matches!(why, Refusal::Malformed(_) | Refusal::ReadOnly { .. })) {
                 let what = format!("item {index} of a request without it refused: {why}");
                 reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));
             }
@@ -367,7 +368,7 @@ impl Clients {
                 let later = self.dice.range(500_000..=2_000_000);
                 self.plan(place, later, reach);
             }
-            Refusal::Unavailable { retry_ms, .. } | Refusal::Busy { retry_ms } => {
+            Refusal::Unavailable { retry_ms, .. } | Refusal::ReadOnly { retry_ms, .. } | Refusal::Busy { retry_ms } => {
                 let later = u64::from(*retry_ms) * 1000 + self.dice.range(0..=300_000);
                 self.plan(place, later, reach);
             }

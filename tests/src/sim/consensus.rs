@@ -306,8 +306,11 @@ const ORDERS_HEALED: u64 = 10_000_000;
 const ORDERS_PINNED: u64 = 95_000_000;
 
 impl Counts {
-    /// What a replica has counted in this life of its process.
-    pub fn agreement(&mut self, brain: &Coordinator) {
+    /// What a brain has counted in this life of its process.
+    pub fn life(&mut self, brain: &Coordinator) {
+        let cut = brain.partition();
+        self.add_many(Count::CutBegan, cut.partitions);
+        self.add_many(Count::CutRecovered, cut.recoveries.count());
         let Some(agreement) = brain.agreement() else { return };
         for (name, times) in agreement.counters() {
             let count = Count::ALL.iter().find(|count| count.name().strip_prefix("pbft.") == Some(&name));

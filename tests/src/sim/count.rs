@@ -117,6 +117,7 @@ counts! {
     AnswerTooOld "answer.too_old",
     AnswerUnavailable "answer.unavailable",
     AnswerUnintroduced "answer.unintroduced",
+    AnswerReadOnly "answer.read_only",
     AnswerBusy "answer.busy",
     AnswerMalformed "answer.malformed",
     AnswerEnded "answer.ended",
@@ -191,6 +192,9 @@ counts! {
     FactIntroduced "fact.introduced",
     Announced "member.announced",
     Outdated "member.outdated",
+    // What nodes find of the mesh as a whole.
+    CutBegan "cut.began",
+    CutRecovered "cut.recovered",
     Absorbed "disk.absorbed",
     // What becomes of tasks.
     Takeover "task.takeover",
@@ -387,6 +391,7 @@ counts! {
     RanDecided "ran.decided",
     RanStale "ran.stale",
     RanRepeated "ran.repeated",
+    RanReadOnly "ran.read_only",
     RanBusy "ran.busy",
     RanClockAhead "ran.clock_ahead",
     RanLooked "ran.looked",

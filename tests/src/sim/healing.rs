@@ -24,7 +24,7 @@ impl World {
         self.busy_since = busy.as_ref().and(self.busy_since.or(Some(self.at)));
         let mut rests = since > LEAST && !self.patrons.is_waiting() && busy.is_none();
         let busy = busy.filter(|_| self.busy_since.is_some_and(|then| then + TAKES <= self.at));
-        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), busy];
+        let late = [self.unended(), self.not_taken(), self.missing_copies(), self.unsettled(), busy, self.cut_off()];
         if let Some(waits) = self.patrons.waiting(self.at.saturating_sub(OUTCOMES)).filter(|_| since > OUTCOMES) {
             self.fail(Rule::Outcomes, format!("nothing came of {waits}"));
         }
@@ -80,9 +80,9 @@ impl World {
     }
 
     /// In the order of the things looked at, microseconds after the end of all faults.
-    fn bounds(&self) -> [u64; 5] {
+    fn bounds(&self) -> [u64; 6] {
         let repair = self.options.tasks.repair_delay.as_micros() as u64;
-        [ENDS, ENDS, repair + ENDS, ENDS, repair + ENDS]
+        [ENDS, ENDS, repair + ENDS, ENDS, repair + ENDS, ENDS]
     }
 
     fn unended(&self) -> Option<Violation> {
@@ -177,6 +177,15 @@ impl World {
 }
 
 impl World {
+    /// A node that takes nothing new though nothing is cut any more.
+    fn cut_off(&self) -> Option<Violation> {
+        self.nodes.iter().filter(|node| node.counts()).find_map(|node| {
+            let cut = node.body.as_ref()?.brain.partition();
+            let what = || format!("n{} is still cut off: {cut:?}", node.index);
+            (cut.partitioned || cut.read_only.is_some()).then(|| Violation::new(Rule::Heals, what()))
+        })
+    }
+
     /// A node that still has something to do with a task. Whoever drives what has ended, for a holder that is gone, does
     /// nothing for it; a birth that nobody was told of, and of whose home list a majority is gone, nobody can settle.
     fn busy(&self) -> Option<Violation> {

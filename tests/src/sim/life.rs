@@ -117,7 +117,7 @@ impl World {
         let seed = self.fate.next();
         let machine = &mut self.nodes[node];
         let Some(mut body) = machine.body.take() else { return };
-        self.counts.agreement(&body.brain);
+        self.counts.life(&body.brain);
         machine.life += 1;
         if !body.committing.is_empty() {
             self.counts.add(Count::CrashInCommit);

@@ -423,6 +423,11 @@ impl Patrons {
                 reach.counts.add(Count::RanBusy);
                 u64::from(*retry_ms) * 1000
             }
+            // Nothing of it was sent to anybody.
+            Refusal::ReadOnly { retry_ms, .. } => {
+                reach.counts.add(Count::RanReadOnly);
+                u64::from(*retry_ms) * 1000
+            }
             // Set right, a clock is ahead of nobody.
             Refusal::ClockAhead if self.healed.is_none_or(|healed| reach.at < healed + CLOCK_AHEAD) => {
                 reach.counts.add(Count::RanClockAhead);

@@ -108,6 +108,7 @@ impl Counts {
                 Refusal::TooOld { .. } => Count::AnswerTooOld,
                 Refusal::Unavailable { .. } => Count::AnswerUnavailable,
                 Refusal::Unintroduced { .. } => Count::AnswerUnintroduced,
+                Refusal::ReadOnly { .. } => Count::AnswerReadOnly,
                 Refusal::Busy { .. } => Count::AnswerBusy,
                 Refusal::Malformed(_) => Count::AnswerMalformed,
                 // Counted as what users of the ledger are told.

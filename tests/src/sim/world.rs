@@ -213,7 +213,7 @@ impl World {
         }
         for node in &self.nodes {
             if let Some(body) = &node.body {
-                self.counts.agreement(&body.brain);
+                self.counts.life(&body.brain);
             }
         }
         let named = self.checks.found().map(|found| Violation::new(found.rule, self.named(&found.what)));

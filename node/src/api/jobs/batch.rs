@@ -287,6 +287,8 @@ fn wait_of(why: &Refusal) -> Option<Duration> {
         Refusal::Unavailable { retry_ms, .. } | Refusal::Unintroduced { retry_ms } | Refusal::Busy { retry_ms } => {
             Some(Duration::from_millis(u64::from(*retry_ms).max(10)))
         }
+        // Nobody knows for how long: at once, as all that is new.
+        Refusal::ReadOnly { .. } => None,
         Refusal::Conflict | Refusal::TooOld { .. } | Refusal::Malformed(_) => None,
         // Of the committee, which no task needs.
         Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => None,

@@ -10,7 +10,7 @@ use crate::api::{
     after::{TaskLink, check_known},
     brain::BrainGone,
     extract::Params,
-    now,
+    node, now,
     submission::{self, Maker, ProgramSpec},
     tasks::submit::IDEMPOTENCY_KEY,
     terms::Terms,
@@ -94,6 +94,7 @@ pub async fn submit(
     let mut lines = Lines::new(request.into_body().into_data_stream(), LINE_LIMIT);
     let first = lines.next().await?.ok_or_else(|| Problem::malformed("a job begins with a line that is its header"))?;
     let mut header: JobHeader = serde_json::from_slice(&first).map_err(Problem::malformed)?;
+    node::check_takes(&api)?;
     // Once for all items, which share it.
     header.program.assure(&*api.ports.blobs).await?;
     let mut after = Vec::with_capacity(header.after.len());
@@ -166,7 +167,8 @@ impl Job {
                 Some(Answer::Refused { why, .. }) => Problem::from(&why),
                 _ => return Err(BrainGone.into()),
             };
-            match problem.retry_ms.map(|ms| Duration::from_millis(u64::from(ms).max(10))) {
+            let retry_ms = problem.retry_ms.filter(|_| problem.code != Code::ReadOnly);
+            match retry_ms.map(|ms| Duration::from_millis(u64::from(ms).max(10))) {
                 Some(wait) if Instant::now() + wait < until => tokio::time::sleep(wait).await,
                 _ => return Err(problem),
             }

@@ -4,7 +4,7 @@ use crate::api::{
     brain::{Answers, BrainGone},
     count::counted,
     extract::{JsonBody, Params, parse_wait},
-    now,
+    node, now,
     result::TaskResult,
     submission::{Made, Maker, TaskRequest},
 };
@@ -76,6 +76,7 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let wait = parse_wait(&api, params.wait.as_deref())?;
     let key = key(&headers)?;
+    node::check_takes(&api)?;
     let (mut program, terms, mut item) = request.into_parts();
     program.assure(&*api.ports.blobs).await?;
     let maker = Maker::new(api.network, &principal, program.try_into()?, &terms, &key, now())?;

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, StatusCode, header},
 };
-use mesh_coordinator::{Answer, Command, Refusal, TaskView};
+use mesh_coordinator::{Answer, Command, Refusal, Side, TaskView};
 use mesh_proto::{
     id::{BlobId, TaskId},
     task::{
@@ -66,6 +66,12 @@ async fn refusals_say_what_to_do() {
     for (why, status, code, retry) in [
         (Refusal::Busy { retry_ms: 1_500 }, 503, "busy", Some("2")),
         (Refusal::Unavailable { reached: 1, needed: 2, retry_ms: 10 }, 503, "unavailable", Some("1")),
+        (
+            Refusal::ReadOnly { side: Side { sees: 3, of: 7, is_committee: true }, retry_ms: 1_000 },
+            503,
+            "read_only",
+            Some("1"),
+        ),
         (Refusal::TooOld { born: Wall(1), floor: Wall(2) }, 410, "too_old", None),
         (Refusal::Malformed("x".into()), 400, "malformed", None),
     ] {

@@ -107,7 +107,7 @@ fn is_open(was_open: bool, error: &ClientError) -> bool {
     match error {
         ClientError::Refused(problem) => match problem.code {
             // Of the node alone: what was asked before may be done all the same.
-            Code::Busy | Code::Unavailable => was_open,
+            Code::Busy | Code::Unavailable | Code::ReadOnly => was_open,
             code => is_undecided(code),
         },
         error => error.is_loss(),
@@ -137,9 +137,13 @@ mod tests {
         assert!(is_open(false, &ahead) && ahead.is_worth_a_retry());
         assert!(is_open(false, &refused(Code::NoQuorum)));
         assert!(is_open(false, &ClientError::Broken(String::new())));
-        for (code, says_of_the_try_before) in
-            [(Code::Held, true), (Code::Full, true), (Code::Busy, false), (Code::Unavailable, false)]
-        {
+        for (code, says_of_the_try_before) in [
+            (Code::Held, true),
+            (Code::Full, true),
+            (Code::Busy, false),
+            (Code::Unavailable, false),
+            (Code::ReadOnly, false),
+        ] {
             assert!(!is_open(false, &refused(code)), "{code:?}");
             assert_eq!(is_open(true, &refused(code)), !says_of_the_try_before, "{code:?}");
         }

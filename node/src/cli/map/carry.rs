@@ -11,8 +11,9 @@ use axum::body::Body;
 use super::delivery::{Delivery, Target};
 use super::follow::{Ended, Following};
 use super::items::Items;
+use crate::api::Code;
 use crate::cli::Failure;
-use crate::cli::exit::{DETACHED, FAILED, UNREACHABLE};
+use crate::cli::exit::{DETACHED, FAILED, LATER, UNREACHABLE};
 use crate::cli::output::{Format, Output};
 use crate::client::{Ask, Client, ClientError, JobLines};
 use crate::testnet::length;
@@ -79,6 +80,10 @@ impl Carrier<'_> {
                 Err(failure) => return Err(failure),
             };
             match &error {
+                // There is no job to carry on, and nobody knows when there could be one.
+                Some(ClientError::Refused(problem)) if problem.code == Code::ReadOnly && !following.began => {
+                    return Err(error.map_or(Failure::Ended(LATER), Failure::Client));
+                }
                 Some(ClientError::Refused(problem)) => {
                     following.refused_for_now(problem.detail.clone(), problem.retry_ms);
                 }

@@ -1,4 +1,5 @@
 use super::{Agreement, Latencies, Seat, first_epoch};
+use crate::Side;
 use mesh_proto::{
     agreement::Standing,
     codec,
@@ -20,6 +21,8 @@ pub struct AgreementView {
     pub faults_tolerated: u32,
     /// Members of the committee that this node can talk to, itself included where it may vote.
     pub reachable: u32,
+    /// What needs agreement is refused here, and why.
+    pub read_only: Option<Side>,
     /// The last batch that is known to be executed.
     pub index: Index,
     /// Operations of this node's users without an outcome.
@@ -66,6 +69,10 @@ impl AgreementView {
 }
 
 impl Agreement {
+    pub fn engine(&self) -> Engine {
+        self.setup.genesis.engine
+    }
+
     /// Without what the others say, and whether they can be talked to.
     pub fn view(&self) -> AgreementView {
         let epoch = Arc::clone(self.gateway.epoch());
@@ -99,6 +106,7 @@ impl Agreement {
             engine,
             faults_tolerated: u32::try_from(faults).unwrap_or(u32::MAX),
             reachable: 0,
+            read_only: None,
             index: self.index(),
             under_way: under_way as u64,
             latencies: latencies.clone(),

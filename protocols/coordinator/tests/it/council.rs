@@ -19,7 +19,10 @@ use mesh_proto::{
     task::Octets,
     time::{Mono, Now, Wall},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the world begins at, in milliseconds.
 const BEGIN: u64 = 1_800_000_000_000;
@@ -47,6 +50,8 @@ pub struct Council {
     /// Nodes that are far from all others, and how long a message takes there and from there.
     pub far: BTreeMap<usize, u64>,
     underway: Vec<(u64, usize, NodeId, Message)>,
+    /// Those that hear nothing of the others, nor these of them.
+    apart: BTreeSet<usize>,
     now: u64,
 }
 
@@ -97,6 +102,7 @@ impl Council {
             summing: Vec::new(),
             far: BTreeMap::new(),
             underway: Vec::new(),
+            apart: BTreeSet::new(),
             now: 0,
         };
         council.nodes = (0..n).map(|_| None).collect();
@@ -204,6 +210,29 @@ impl Council {
         for inbox in &mut self.inboxes {
             inbox.push(Input::Down { node: node(at) });
         }
+    }
+
+    /// All connections between these and the others are closed.
+    pub fn cut(&mut self, side: &[usize]) {
+        self.apart = side.iter().copied().collect();
+        for (at, other) in self.across() {
+            self.inboxes[at].push(Input::Down { node: node(other) });
+        }
+    }
+
+    /// They are there again.
+    pub fn join(&mut self) {
+        for (at, other) in self.across() {
+            let store = self.store(other);
+            self.inboxes[at].push(Input::Up { node: node(other), store });
+        }
+        self.apart.clear();
+    }
+
+    fn across(&self) -> Vec<(usize, usize)> {
+        let is_apart = |at: usize| self.apart.contains(&at);
+        let others = |at| (0..self.nodes.len()).map(move |other| (at, other));
+        (0..self.nodes.len()).flat_map(others).filter(|(at, other)| is_apart(*at) != is_apart(*other)).collect()
     }
 
     /// The store takes in what is in the log.
@@ -323,6 +352,9 @@ impl Council {
                 let Some(to) = (0..self.nodes.len()).find(|n| node(*n) == to) else {
                     return assert!(matches!(message, Message::Consensus(_)), "{to} is not of this world");
                 };
+                if self.apart.contains(&at) != self.apart.contains(&to) {
+                    return;
+                }
                 let far = [at, to].into_iter().filter_map(|node| self.far.get(&node)).max();
                 match far.copied() {
                     Some(ms) => self.underway.push((self.now + ms, to, node(at), message)),

@@ -2,6 +2,7 @@
 
 mod committee;
 mod council;
+mod cut;
 mod draw;
 mod gateways;
 mod lists;

@@ -138,6 +138,12 @@ impl World {
         }
     }
 
+    /// It comes back with what it has on its disk, and nobody else is there.
+    pub fn restart_alone(&mut self, at: usize) {
+        self.restart(at);
+        self.inboxes.iter_mut().for_each(|inbox| inbox.retain(|input| !matches!(input, Input::Up { .. })));
+    }
+
     /// A counter of the task layer, over all nodes that run.
     pub fn counted(&self, name: &str) -> u64 {
         let counters = self.nodes.iter().flatten().flat_map(|brain| brain.tasks().counters().iter());

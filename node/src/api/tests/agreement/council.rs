@@ -4,7 +4,7 @@ use crate::api::{
     brain::{Answers, Brain, BrainGone},
 };
 use futures::{FutureExt, future::BoxFuture};
-use mesh_coordinator::{Answer, Command, Refusal, StatusView, agreement::AgreementView};
+use mesh_coordinator::{Answer, Command, PartitionView, Refusal, StatusView, agreement::AgreementView};
 use mesh_ledger::{Ledger, Map, Rules};
 use mesh_proto::{
     address::Addresses,
@@ -269,6 +269,7 @@ impl Council {
             slots: 1,
             outbox: 0,
             disk_has_room: true,
+            partition: PartitionView::default(),
             agreement: Some(self.view()),
             serials: Vec::new(),
             counters: Vec::new(),
@@ -288,6 +289,7 @@ impl Council {
             engine: self.0.genesis.engine,
             faults_tolerated: u32::from(epoch.members.len() >= 4),
             reachable: epoch.members.len() as u32 - 1,
+            read_only: None,
             index: self.index(),
             under_way: 2,
             latencies: Default::default(),

@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, StatusCode},
 };
-use mesh_coordinator::Refusal;
+use mesh_coordinator::{Refusal, Side};
 use mesh_proto::{
     domain::Epoch,
     id::{Digest, NetworkId},
@@ -157,6 +157,7 @@ async fn evidence_against_members_is_shown() {
 async fn what_the_brain_refuses_has_its_code() {
     for (why, status, code) in [
         (Refusal::Busy { retry_ms: 500 }, 503, "busy"),
+        (Refusal::ReadOnly { side: Side { sees: 3, of: 7, is_committee: true }, retry_ms: 1_000 }, 503, "read_only"),
         (Refusal::NoAgreement, 501, "no_agreement"),
         (Refusal::ClockAhead, 503, "clock_ahead"),
     ] {

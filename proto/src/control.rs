@@ -8,6 +8,7 @@ use crate::{
     id::{JobId, NodeId, TaskId},
     limits,
     outlook::Outlook,
+    probe::Probe,
     table::{Mark, Member},
     task::Held,
     time::Wall,
@@ -37,6 +38,8 @@ pub enum ControlMessage {
     Query { id: u64, query: Query },
     #[serde(rename = "a")]
     Reply { id: u64, reply: QueryReply },
+    #[serde(rename = "p")]
+    Probe(Probe),
 }
 
 impl ControlMessage {

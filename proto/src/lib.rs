@@ -27,6 +27,7 @@ pub mod member;
 pub mod merkle;
 pub mod outlook;
 pub mod pbft;
+pub mod probe;
 pub mod role;
 pub mod table;
 pub mod task;

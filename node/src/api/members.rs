@@ -4,6 +4,7 @@ use super::{
     Api, Code, Problem,
     brain::BrainGone,
     extract::{Params, resolve_node},
+    submission::show_date,
 };
 use axum::{
     Json,
@@ -12,6 +13,7 @@ use axum::{
 };
 use futures::future::BoxFuture;
 use mesh_coordinator::{Answer, Command, MemberView};
+use mesh_membership::{Found, Standpoint};
 use mesh_proto::id::NodeId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -75,6 +77,23 @@ pub struct MemberRow {
     /// Milliseconds since it was last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_ms: Option<u64>,
+    /// Of one that is silent: `suspected`, or `confirmed` where a majority of those that were asked found it silent as well. What
+    /// this node believes; nothing is changed by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What was found of it, as far as this process knows, in the order of time: the last 32. Of one member alone, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<MemberEvent>,
+}
+
+/// Something that a member found of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberEvent {
+    pub at: String,
+    /// A peer id: who found it.
+    pub by: String,
+    /// `suspected`, `probed, and there`, `probed, and silent`, `confirmed as failed`, `refuted, by incarnation N`, `back`.
+    pub what: String,
 }
 
 /// A connection.
@@ -96,7 +115,9 @@ pub struct PeerView {
 #[utoipa::path(get, path = "/v1/members", tag = "mesh", responses((status = 200, body = Vec<MemberRow>)))]
 pub async fn list(State(api): State<Api>) -> Result<Json<Vec<MemberRow>>, Problem> {
     match api.ports.brain.ask(Command::Members).await?.one().await {
-        Some(Answer::Members(members)) => Ok(Json(members.iter().map(|member| row(&api, member)).collect())),
+        Some(Answer::Members(members)) => {
+            Ok(Json(members.iter().map(|member| MemberRow { history: Vec::new(), ..row(&api, member) }).collect()))
+        }
         _ => Err(BrainGone.into()),
     }
 }
@@ -166,6 +187,19 @@ pub async fn peers(State(api): State<Api>) -> Json<Vec<PeerView>> {
     Json((api.ports.peers)())
 }
 
+fn failure(standpoint: Standpoint) -> &'static str {
+    match standpoint {
+        Standpoint::Suspected => "suspected",
+        Standpoint::Confirmed => "confirmed",
+    }
+}
+
+impl From<&Found> for MemberEvent {
+    fn from(found: &Found) -> Self {
+        Self { at: show_date(found.at), by: found.by.to_string(), what: found.what.to_string() }
+    }
+}
+
 impl From<&MemberView> for MemberRow {
     fn from(member: &MemberView) -> Self {
         // Slots, running, queued: as a heartbeat has them.
@@ -186,6 +220,32 @@ impl From<&MemberView> for MemberRow {
             running,
             queued,
             heard_ms: member.heard_ms,
+            failure: member.standpoint.map(|standpoint| failure(standpoint).to_owned()),
+            history: member.history.iter().map(MemberEvent::from).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::lists::member;
+    use mesh_membership::Finding;
+    use mesh_proto::time::Wall;
+
+    #[test]
+    fn a_member_says_who_found_what_of_it_and_when() {
+        let (suspect, other) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
+        let found = |at, what| Found { at: Wall(at), by: other, what };
+        let history = vec![found(1_000, Finding::Suspected), found(2_500, Finding::Refuted { incarnation: 7 })];
+        let view = MemberView { standpoint: Some(Standpoint::Confirmed), history, ..member(suspect) };
+        let row = MemberRow::from(&view);
+        assert_eq!(row.failure.as_deref(), Some("confirmed"));
+        let told: Vec<(&str, &str)> = row.history.iter().map(|line| (&*line.at, &*line.what)).collect();
+        assert_eq!(
+            told,
+            [("1970-01-01T00:00:01Z", "suspected"), ("1970-01-01T00:00:02.5Z", "refuted, by incarnation 7")]
+        );
+        assert!(row.history.iter().all(|line| line.by == other.to_string()));
     }
 }

@@ -10,6 +10,7 @@ use super::ordering::{Route, millis};
 use super::output::Output;
 use super::results::escape;
 use super::settings::Global;
+use super::task::short_node;
 use crate::api::committee::change::{Changed, DONE};
 use crate::api::members::MemberRow;
 use crate::client::Ask;
@@ -113,6 +114,9 @@ fn show(member: &MemberRow) -> String {
     if let (Some(slots), Some(running), Some(queued)) = (member.slots, member.running, member.queued) {
         line("load", format!("{running} of {slots} slots, {queued} queued"));
     }
+    line("failure", member.failure.clone().unwrap_or_default());
     line("heard", member.heard_ms.map_or(String::new(), |ms| format!("{} ago", length(Duration::from_millis(ms)))));
+    let history = member.history.iter().map(|event| format!("{}  {}  {}", event.at, short_node(&event.by), event.what));
+    line("history", history.collect::<Vec<_>>().join("\n          "));
     text.trim_end().to_owned()
 }

@@ -142,6 +142,14 @@ fn who_lives_does_not_count_as_silent_by_configuration() {
 }
 
 #[test]
+fn a_profile_says_both_times_itself() {
+    let lan = ("MESHD_MEMBERSHIP__PROFILE", "lan");
+    assert!(load(&environment(&[lan])).is_ok());
+    let found = problems(&environment(&[lan, ("MESHD_MEMBERSHIP__TIMEOUT", "20s")]));
+    assert!(found.len() == 1 && found[0].starts_with("membership.profile: "), "{found:?}");
+}
+
+#[test]
 fn elections_are_not_held_while_a_leader_lives_by_configuration() {
     let of = |heartbeat: &str, least: &str, most: &str| {
         environment(&[

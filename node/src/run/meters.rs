@@ -39,6 +39,11 @@ impl Collector for BrainMeters {
                 u64::from(cut.partitioned),
             ),
             ("mesh_read_only", "1 while new work is refused for that", u64::from(cut.read_only.is_some())),
+            (
+                "mesh_membership_self_doubt",
+                "How much longer this node waits before it suspects others, in whole times; 0 where its own timers are in time",
+                u64::from(status.liveness.doubt),
+            ),
             ("mesh_tasks_held", "Task records on this disk", status.held),
             ("mesh_tasks_live", "Of these, the ones that have not ended", status.held_live),
             ("mesh_tasks_driven", "Tasks that this node drives", status.driving),
@@ -58,6 +63,14 @@ impl Collector for BrainMeters {
         let family = encoder.encode_descriptor("mesh_partitions", help, None, counter.metric_type())?;
         ConstCounter::new(cut.partitions).encode(family)?;
         recoveries(&cut.recoveries, &mut encoder)?;
+        for (name, help, count) in [
+            ("mesh_membership_suspicions", "Members that this node has suspected", status.liveness.suspicions),
+            ("mesh_membership_confirmations", "Suspicions that others confirmed", status.liveness.confirmations),
+            ("mesh_membership_refutations", "Suspicions that the suspect refuted", status.liveness.refutations),
+        ] {
+            let family = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            ConstCounter::new(count).encode(family)?;
+        }
         let help = "Edges of the lifecycle taken, by name";
         let mut family = encoder.encode_descriptor("mesh_tasks_events", help, None, counter.metric_type())?;
         for (event, count) in status.counters {
@@ -85,12 +98,14 @@ mod tests {
     use super::*;
     use crate::api::tests::agreement::Council;
     use mesh_coordinator::{PartitionView, Side};
+    use mesh_membership::Counters;
     use prometheus_client::registry::Registry;
     use std::time::Duration;
 
     fn text(partition: PartitionView) -> String {
         let meters = BrainMeters::default();
-        meters.note(&StatusView { partition, ..Council::of(4).status() });
+        let liveness = Counters { suspicions: 3, confirmations: 1, refutations: 2, doubt: 4 };
+        meters.note(&StatusView { partition, liveness, ..Council::of(4).status() });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(meters));
         let mut text = String::new();
@@ -113,6 +128,10 @@ mod tests {
         }
         let text = text(on);
         for line in [
+            "mesh_membership_suspicions_total 3",
+            "mesh_membership_confirmations_total 1",
+            "mesh_membership_refutations_total 2",
+            "mesh_membership_self_doubt 4",
             "mesh_partition_recovery_seconds_sum 1.5",
             "mesh_partition_recovery_seconds_bucket{le=\"1.0\"} 0",
             "mesh_partition_recovery_seconds_bucket{le=\"2.0\"} 1",

@@ -236,7 +236,7 @@ impl Node {
         }
         parts::register_log(&state, metrics.registry_mut());
         let pulse = Pulse::new();
-        let pause = config.membership.heartbeat.get() * 2;
+        let pause = config.membership.times().0.get() * 2;
         let Restored { coordinator, log, store: kept } = restored;
         let threads = brain::start(
             Restored { coordinator, log, store: kept },

@@ -89,11 +89,8 @@ fn agreement_setup(identity: &Identity) -> mesh_coordinator::agreement::Setup {
 }
 
 pub fn membership_config(config: &Config) -> mesh_membership::Config {
-    mesh_membership::Config {
-        heartbeat: config.membership.heartbeat.get(),
-        timeout: config.membership.timeout.get(),
-        ..mesh_membership::Config::default()
-    }
+    let (heartbeat, timeout) = config.membership.times();
+    mesh_membership::Config { heartbeat: heartbeat.get(), timeout: timeout.get(), ..mesh_membership::Config::default() }
 }
 
 pub fn tasks_config(config: &Config) -> mesh_tasks::Config {
@@ -323,6 +320,9 @@ mod tests {
         let (members, tasks, blobs) = (membership_config(&config), tasks_config(&config), blob_config(&config));
         let seconds = Duration::from_secs;
         assert_eq!((members.heartbeat, members.timeout), (seconds(1), seconds(4)));
+        let lan = Some(FileSource { path: "meshd.toml".into(), text: "membership.profile = \"lan\"".into() });
+        let lan = membership_config(&load(&Sources { file: lan, ..Sources::default() }).unwrap().config);
+        assert_eq!((lan.heartbeat, lan.timeout), (Duration::from_millis(200), Duration::from_millis(700)));
         let raft = raft_config(&config);
         assert_eq!((raft.heartbeat, raft.election), (seconds(1), (seconds(2), seconds(3))));
         assert_eq!((raft.snapshot_after, raft.kept_bytes, raft.install), ((1 << 30, 5_000), 0, seconds(600)));

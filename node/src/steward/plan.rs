@@ -106,6 +106,8 @@ mod tests {
             capabilities: Capabilities::default(),
             load: None,
             heard_ms: None,
+            standpoint: None,
+            history: Vec::new(),
         }
     }
 

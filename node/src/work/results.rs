@@ -175,6 +175,8 @@ mod tests {
             addresses: vec![],
             load: None,
             heard_ms: None,
+            standpoint: None,
+            history: Vec::new(),
             name: None,
             zone: None,
             capabilities: Capabilities::default(),

@@ -18,6 +18,7 @@ use mesh_proto::{
     logs::Question,
     outlook::{Candidate, Outlook},
     pbft::{Sequence, View},
+    probe::Probe,
     table::{Mark, Member, Role, Standing},
     task::{BlobRef, job_id},
 };
@@ -112,6 +113,13 @@ pub fn control() -> Vec<Sample> {
         ("control-reply-unknown", reply(unknown)),
         ("control-reply-list", reply(QueryReply::List(vec![summary, manifest]))),
         ("control-reply-prefix", reply(QueryReply::Prefix(vec![task]))),
+        ("control-probe-ping", ControlMessage::Probe(Probe::Ping { id: 7, doubted: 9 })),
+        ("control-probe-echo", ControlMessage::Probe(Probe::Echo { id: 7 })),
+        (
+            "control-probe-suspect",
+            ControlMessage::Probe(Probe::Suspect { id: 7, node, incarnation: 9, silent_ms: 10_000 }),
+        ),
+        ("control-probe-found", ControlMessage::Probe(Probe::Found { id: 7, is_there: false })),
     ]
     .into_iter()
     .chain(agreement())

@@ -1,4 +1,5 @@
 use crate::{PartitionView, Side, agreement::AgreementView};
+use mesh_membership::{Counters, Found, Standpoint};
 use mesh_proto::{
     agreement::{Ran, Standing},
     capability::Capabilities,
@@ -155,6 +156,8 @@ pub struct StatusView {
     pub outbox: u64,
     pub disk_has_room: bool,
     pub partition: PartitionView,
+    /// Who was suspected, and what came of it.
+    pub liveness: Counters,
     /// Without what others say of themselves; none in a network without agreement.
     pub agreement: Option<AgreementView>,
     /// How many motions are in force in the ledgers of this node and of those that are connected, as each of them says:
@@ -183,4 +186,8 @@ pub struct MemberView {
     pub load: Option<(u32, u32, u32)>,
     /// Milliseconds since it was last heard.
     pub heard_ms: Option<u64>,
+    /// How it is thought of here, if it is silent.
+    pub standpoint: Option<Standpoint>,
+    /// What was found of it, in the order of time.
+    pub history: Vec<Found>,
 }

@@ -91,7 +91,7 @@ pub enum Message {
 /// Whether it says nothing that this node must not forget: a slow disk does not keep it back.
 pub(crate) fn rests_on_nothing(message: &ControlMessage) -> bool {
     match message {
-        ControlMessage::Heartbeat(_) => true,
+        ControlMessage::Heartbeat(_) | ControlMessage::Probe(_) => true,
         // Tables hold this node's own word, and that must not be forgotten once it was heard.
         ControlMessage::Digests(_)
         | ControlMessage::Marks(_)

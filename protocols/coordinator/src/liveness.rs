@@ -60,6 +60,11 @@ impl Coordinator {
                 self.with_agreement(effects, |agreement, asked| agreement.answered(now, from, reply, asked));
             }
             ControlMessage::Reply { id, reply } => self.on_reply(now, from, id, reply),
+            ControlMessage::Probe(probe) => {
+                let mut asked = Vec::new();
+                self.members.probed(now, from, probe, &mut asked);
+                self.carry_out(now, asked, effects);
+            }
         }
     }
 
@@ -90,6 +95,10 @@ impl Coordinator {
                     self.queries.gone(node);
                     self.with_tasks(now, effects, |tasks, cx| tasks.silent(cx, node));
                 }
+                Asked::Say { to, probe } => self.control.push((to, ControlMessage::Probe(probe))),
+                Asked::Refute { above } => effects.push(Effect::Speak { above }),
+                // For people. Who is gone for good, and what is to be done about it, is said by others.
+                Asked::Confirmed(_) => {}
                 Asked::Partitioned => self.partitioned(),
                 Asked::Healed { since } => self.healed(now, since),
                 Asked::Dial { node, addresses } => effects.push(Effect::Dial { node, addresses }),

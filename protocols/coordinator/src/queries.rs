@@ -324,6 +324,7 @@ impl Coordinator {
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
             partition: self.partition(),
+            liveness: self.members.counters(),
             agreement: self.agreement_now(),
             serials: self.told_serials(),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),
@@ -352,6 +353,8 @@ impl Coordinator {
                 zone: member.zone.clone(),
                 capabilities: member.capabilities.clone(),
                 load: load.filter(|_| connected).map(|load| (load.slots, load.running, load.queued)),
+                standpoint: self.members.standpoint(&member.node),
+                history: self.members.history(&member.node).copied().collect(),
                 heard_ms: heard.map(|at| u64::try_from(now.mono.since(at).as_millis()).unwrap_or(u64::MAX)),
             }
         });
@@ -369,6 +372,8 @@ impl Coordinator {
             capabilities: me.capabilities.clone(),
             load: Some((self.config.tasks.slots, totals.running, u32::try_from(totals.queued).unwrap_or(u32::MAX))),
             heard_ms: Some(0),
+            standpoint: None,
+            history: Vec::new(),
         };
         std::iter::once(own).chain(others).collect()
     }

@@ -14,6 +14,8 @@ pub struct Config {
     /// Between two comparisons of the table with that of some connected member; while this node has had nobody's table,
     /// `heartbeat` is. Default 30 s.
     pub compare: Duration,
+    /// Members that are asked to probe one that is suspected, at most. Default 5.
+    pub probes: usize,
     /// Known members, at most; more are refused. Default 4,096.
     pub members_max: usize,
 }
@@ -26,6 +28,7 @@ impl Default for Config {
             grace: Duration::from_millis(300),
             redial: Duration::from_secs(1),
             compare: Duration::from_secs(30),
+            probes: 5,
             members_max: 4096,
         }
     }

@@ -1,5 +1,5 @@
 use crate::Member;
-use mesh_proto::{id::NodeId, time::Mono};
+use mesh_proto::{id::NodeId, probe::Probe, time::Mono};
 
 /// What liveness asks of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub enum Effect {
     Heartbeat,
     /// Believed to be gone.
     Silent(NodeId),
+    /// To be said to a member, whatever waits for the disk.
+    Say { to: NodeId, probe: Probe },
+    /// Others suspect this node as of that word of it: it is to say a later one.
+    Refute { above: u64 },
+    /// Others have found it silent as well: a hint, by which nothing is changed.
+    Confirmed(NodeId),
     /// Fewer than half of the others have been in reach for a while.
     Partitioned,
     /// At least half are in reach again; the first of them came back then.

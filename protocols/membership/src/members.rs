@@ -1,7 +1,10 @@
 //! Who can be talked to: by heartbeats and by closed connections. A hint; it says when to try, never who is right.
 
 use crate::{
-    Config, Effect, Member, Reach, Rejection, Standing,
+    Config, Counters, Effect, Finding, Member, Reach, Rejection, Standing,
+    doubt::Doubt,
+    errand::Errand,
+    history::History,
     partition::{Partition, Turn},
     peer::Peer,
 };
@@ -18,15 +21,22 @@ use std::collections::BTreeMap;
 /// [`Members::heard`]; [`Members::handle_deadline`] is to be called at [`Members::deadline`].
 #[derive(Debug)]
 pub struct Members {
-    config: Config,
+    pub(crate) config: Config,
     me: Member,
-    peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: BTreeMap<NodeId, Peer>,
     next_heartbeat: Mono,
-    next_check: Mono,
+    pub(crate) next_check: Mono,
     next_compare: Mono,
     /// Has had the table of another member, or is the first of the network: see [`Members::is_introduced`].
     introduced: bool,
     partition: Partition,
+    pub(crate) doubt: Doubt,
+    /// Members that are probed for others.
+    pub(crate) errands: BTreeMap<NodeId, Errand>,
+    pub(crate) last_id: u64,
+    /// From when on this node says again that it is there.
+    pub(crate) refutes_from: Mono,
+    pub(crate) counted: Counters,
 }
 
 impl Members {
@@ -41,6 +51,11 @@ impl Members {
             next_compare: Mono::default(),
             introduced: false,
             partition: Partition::default(),
+            doubt: Doubt::default(),
+            errands: BTreeMap::new(),
+            last_id: 0,
+            refutes_from: Mono::default(),
+            counted: Counters::default(),
         }
     }
 
@@ -73,6 +88,9 @@ impl Members {
             silent: false,
             was_met: false,
             counts_from: Mono::default(),
+            suspicion: None,
+            trusted_until: Mono::default(),
+            history: History::default(),
             next_dial: Mono::default(),
             dials: 0,
         });
@@ -103,7 +121,7 @@ impl Members {
             Some(_) | None => {}
         }
         let is_out = member.standing != Standing::Joined;
-        let node = member.node;
+        let (node, incarnation) = (member.node, member.incarnation);
         let is_new = !self.peers.contains_key(&node);
         self.insert(member.clone());
         effects.push(Effect::Changed(member));
@@ -120,6 +138,7 @@ impl Members {
                 effects.push(Effect::Disconnect(node));
             }
         }
+        self.note_word(now, node, incarnation);
         self.next_check = self.next_check.min(now.mono);
         Ok(())
     }
@@ -135,6 +154,9 @@ impl Members {
             peer.heard = now.mono;
             peer.dials = 0;
             peer.member.store = store;
+            if peer.suspicion.take().is_some() {
+                peer.history.note(now.wall, node, Finding::Back);
+            }
         }
         self.next_check = self.next_check.min(now.mono);
     }
@@ -174,6 +196,7 @@ impl Members {
 
     pub fn handle_deadline(&mut self, now: Now, rng: &mut dyn Rng, effects: &mut Vec<Effect>) {
         if self.next_heartbeat <= now.mono {
+            self.note_lateness(now.mono);
             self.next_heartbeat = now.mono + self.config.heartbeat;
             effects.push(Effect::Heartbeat);
         }
@@ -187,8 +210,9 @@ impl Members {
             return;
         }
         self.next_check = now.mono + self.config.grace / 3;
+        let timeout = self.doubt.stretch(self.config.timeout);
         for (node, peer) in &mut self.peers {
-            if peer.connected && now.mono.since(peer.heard) >= self.config.timeout {
+            if peer.connected && now.mono.since(peer.heard) >= timeout {
                 // Frozen or cut off without a word: the connection is of no use.
                 peer.connected = false;
                 peer.silent = true;
@@ -214,11 +238,24 @@ impl Members {
                 effects.push(Effect::Dial { node: *node, addresses: peer.member.addresses.clone() });
             }
         }
+        self.look_at_suspects(now, rng, effects);
+        self.run_errands(now, effects);
         let reach = Reach::of(now.mono, self.peers.values());
         match self.partition.look(now.mono, reach, self.config.heartbeat) {
             Some(Turn::Began) => effects.push(Effect::Partitioned),
             Some(Turn::Healed { since }) => effects.push(Effect::Healed { since }),
             None => {}
+        }
+    }
+
+    /// Whether this node's own timers are in time says how much it is to trust what it finds of others.
+    fn note_lateness(&mut self, now: Mono) {
+        if self.next_heartbeat == Mono::default() {
+            return;
+        }
+        match now.since(self.next_heartbeat) > self.config.heartbeat / 2 {
+            true => self.doubt.more(),
+            false => self.doubt.less(),
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::Member;
+use crate::{Member, history::History, suspicion::Suspicion};
 use mesh_proto::{id::StoreId, time::Mono};
 
 /// Another member, and what is known of its life.
@@ -18,6 +18,10 @@ pub(crate) struct Peer {
     pub(crate) was_met: bool,
     /// From when on it is missed though it was never met.
     pub(crate) counts_from: Mono,
+    pub(crate) suspicion: Option<Suspicion>,
+    /// Until then it is not suspected: it has just refuted that.
+    pub(crate) trusted_until: Mono,
+    pub(crate) history: History,
     pub(crate) next_dial: Mono,
     pub(crate) dials: u32,
 }

@@ -308,6 +308,10 @@ const ORDERS_PINNED: u64 = 95_000_000;
 impl Counts {
     /// What a brain has counted in this life of its process.
     pub fn life(&mut self, brain: &Coordinator) {
+        let found = brain.members().counters();
+        self.add_many(Count::Suspected, found.suspicions);
+        self.add_many(Count::Confirmed, found.confirmations);
+        self.add_many(Count::Refuted, found.refutations);
         let cut = brain.partition();
         self.add_many(Count::CutBegan, cut.partitions);
         self.add_many(Count::CutRecovered, cut.recoveries.count());

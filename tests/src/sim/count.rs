@@ -193,6 +193,9 @@ counts! {
     Announced "member.announced",
     Outdated "member.outdated",
     // What nodes find of the mesh as a whole.
+    Suspected "member.suspected",
+    Confirmed "member.confirmed",
+    Refuted "member.refuted",
     CutBegan "cut.began",
     CutRecovered "cut.recovered",
     Absorbed "disk.absorbed",

@@ -85,6 +85,8 @@ pub fn member(node: NodeId) -> MemberView {
         addresses: vec![],
         load: None,
         heard_ms: None,
+        standpoint: None,
+        history: Vec::new(),
         name: None,
         zone: None,
         capabilities: Capabilities::default(),

@@ -23,7 +23,7 @@ pub use capabilities::{Capabilities, Versions};
 pub use committee::Committee;
 pub use exec::Exec;
 pub use log::Log;
-pub use membership::Membership;
+pub use membership::{Membership, Profile};
 pub use network::Network;
 pub use node::Node;
 pub use raft::Raft;

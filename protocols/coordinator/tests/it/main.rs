@@ -9,6 +9,7 @@ mod lists;
 mod many;
 mod message;
 mod record;
+mod suspected;
 mod tables;
 mod world;
 

@@ -12,12 +12,12 @@ use mesh_proto::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Brains and the messages between them. Gossip is only noted.
-struct Few {
-    brains: Vec<Coordinator>,
-    inboxes: Vec<Vec<Input>>,
-    connected: BTreeSet<(usize, usize)>,
+pub struct Few {
+    pub brains: Vec<Coordinator>,
+    pub inboxes: Vec<Vec<Input>>,
+    pub connected: BTreeSet<(usize, usize)>,
     announced: Vec<(usize, Member)>,
-    asked_to_speak: Vec<(usize, u64)>,
+    pub asked_to_speak: Vec<(usize, u64)>,
     disconnected: Vec<(usize, NodeId)>,
     answers: BTreeMap<(usize, u64), Vec<Answer>>,
     facts: BTreeMap<usize, Vec<Fact>>,
@@ -25,11 +25,11 @@ struct Few {
     now: u64,
 }
 
-fn id(n: usize) -> NodeId {
+pub fn id(n: usize) -> NodeId {
     NodeId::from_bytes([n as u8 * 8 + 1; 32])
 }
 
-fn entry(n: usize, incarnation: u64) -> Member {
+pub fn entry(n: usize, incarnation: u64) -> Member {
     Member {
         node: id(n),
         store: StoreId(n as u64),
@@ -60,7 +60,7 @@ fn brain(n: usize, alone: bool) -> Coordinator {
 
 impl Few {
     /// The first made the network; all have said who they are, and nobody is connected.
-    fn new(n: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         let inboxes = (0..n).map(|at| vec![Input::Restarted, Input::Me(entry(at, 1))]).collect();
         let mut few = Self {
             brains: (0..n).map(|at| brain(at, at == 0)).collect(),
@@ -79,7 +79,7 @@ impl Few {
         few
     }
 
-    fn connect(&mut self, a: usize, b: usize) {
+    pub fn connect(&mut self, a: usize, b: usize) {
         for (a, b) in [(a, b), (b, a)] {
             self.connected.insert((a, b));
             let seen = Member { incarnation: 0, entry: Octets::default(), ..entry(b, 0) };
@@ -88,7 +88,7 @@ impl Few {
         }
     }
 
-    fn run(&mut self, ms: u64) {
+    pub fn run(&mut self, ms: u64) {
         for _ in 0..ms {
             self.now += 1;
             (0..self.brains.len()).for_each(|at| self.step(at));
@@ -133,7 +133,7 @@ impl Few {
         }
     }
 
-    fn ask(&mut self, at: usize, request: u64, command: Command) -> Vec<Answer> {
+    pub fn ask(&mut self, at: usize, request: u64, command: Command) -> Vec<Answer> {
         self.inboxes[at].push(Input::Command { request: RequestId(request), command });
         self.run(3);
         self.answers.remove(&(at, request)).unwrap_or_default()

@@ -270,6 +270,7 @@ impl Council {
             outbox: 0,
             disk_has_room: true,
             partition: PartitionView::default(),
+            liveness: mesh_membership::Counters::default(),
             agreement: Some(self.view()),
             serials: Vec::new(),
             counters: Vec::new(),

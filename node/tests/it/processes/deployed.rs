@@ -46,7 +46,8 @@ impl Drop for Node {
 
 /// What Prometheus would read.
 async fn scrape(data_dir: &Path) -> String {
-    let address = std::fs::read_to_string(data_dir.join(meshd::run::API_ADDRESS)).expect("a running node writes where it is asked");
+    let address = std::fs::read_to_string(data_dir.join(meshd::run::API_ADDRESS))
+        .expect("a running node writes where it is asked");
     let client = Client::new(vec![address.trim().to_owned()], String::new());
     let mut response = client.send(&Ask::get("/metrics")).await.expect("metrics");
     let mut text = Vec::new();

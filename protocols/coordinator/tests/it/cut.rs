@@ -108,7 +108,7 @@ fn a_committee_of_one_does_not_make_the_smaller_side_the_mesh() {
     council.cut(&[0, 1]);
     council.run(5_000);
     let why = Refusal::ReadOnly { side: Side { sees: 2, of: 5, is_committee: false }, retry_ms: 1_000 };
-    assert_eq!(refused(&mut council, 0, 2, Command::Order { operations: vec![put(2)] }), [why.clone()]);
+    assert_eq!(refused(&mut council, 0, 2, Command::Order { operations: vec![put(2)] }), std::slice::from_ref(&why));
     let submit = |key| Command::Submit { specs: vec![spec(key, Program::Echo)], follow: false };
     assert_eq!(refused(&mut council, 1, 3, submit(1)), [why]);
     // What was taken goes on as long as the committee is there: reads, and what is held.

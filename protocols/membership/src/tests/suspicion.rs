@@ -164,10 +164,10 @@ fn the_suspect_says_a_later_word_and_not_at_each_question() {
     let ping = |doubted| Probe::Ping { id: 9, doubted };
     let echo = Effect::Say { to: id(2), probe: Probe::Echo { id: 9 } };
     assert_eq!(say(&mut members, 1_000, 2, ping(1)), [echo.clone(), Effect::Refute { above: 1 }]);
-    assert_eq!(say(&mut members, 1_100, 2, ping(1)), [echo.clone()]);
+    assert_eq!(say(&mut members, 1_100, 2, ping(1)), std::slice::from_ref(&echo));
     // What it has not said, or has gone above, is nothing that others can believe of it.
-    assert_eq!(say(&mut members, 11_000, 2, ping(u64::MAX)), [echo.clone()]);
-    assert_eq!(say(&mut members, 11_000, 2, ping(0)), [echo.clone()]);
+    assert_eq!(say(&mut members, 11_000, 2, ping(u64::MAX)), std::slice::from_ref(&echo));
+    assert_eq!(say(&mut members, 11_000, 2, ping(0)), std::slice::from_ref(&echo));
     assert_eq!(say(&mut members, 11_000, 2, ping(1)), [echo, Effect::Refute { above: 1 }]);
     members.down(at(29_500), id(2));
     assert_eq!(say(&mut members, 29_600, 2, ping(1)), [], "who is not there says nothing");

@@ -69,7 +69,8 @@ impl Replica {
     pub(super) fn is_to_be_left(&self) -> bool {
         let view = self.durable.view;
         let would = self.complaints.others.iter().filter(|(_, of)| **of == view).map(|(replica, _)| *replica);
-        let have = self.changes.iter().filter(|(_, (message, _))| message.change.view > view).map(|(replica, _)| *replica);
+        let have =
+            self.changes.iter().filter(|(_, (message, _))| message.change.view > view).map(|(replica, _)| *replica);
         let own = self.id.filter(|_| self.complains());
         let all: BTreeSet<ReplicaId> = would.chain(have).chain(own).collect();
         self.suspects() && all.len() >= self.quorums.weak()

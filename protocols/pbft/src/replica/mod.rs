@@ -4,6 +4,7 @@ mod agreement;
 mod answer;
 mod catch_up;
 mod checkpoint;
+mod complaints;
 mod deadline;
 mod epochs;
 mod evidence;
@@ -22,7 +23,6 @@ mod slot;
 mod sources;
 mod status;
 mod strangers;
-mod complaints;
 mod suspicion;
 mod transfer;
 mod view_change;
@@ -36,6 +36,7 @@ use crate::{
     votes::Votes,
 };
 use checkpoint::Summing;
+use complaints::Complaints;
 use execution::Running;
 use fetch::{Stash, Wants};
 use mesh_proto::{
@@ -56,7 +57,6 @@ use std::{
     time::Duration,
 };
 use strangers::Strangers;
-use complaints::Complaints;
 use suspicion::Suspicion;
 use transfer::{Behind, Transfer};
 

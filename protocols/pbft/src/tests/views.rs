@@ -139,7 +139,8 @@ fn a_view_change_that_is_held_is_not_sent_again() {
         bench.wait(Duration::from_millis(50));
         bench.take();
         let epoch = bench.epoch.epoch;
-        let status = Status { epoch, view: at, active, leaves: false, stable: seq(0), executed: seq(0), wants: true, changes };
+        let status =
+            Status { epoch, view: at, active, leaves: false, stable: seq(0), executed: seq(0), wants: true, changes };
         bench.give(2, Message::Status(status)).unwrap();
         bench.sent_to(peer).iter().filter(|message| matches!(message, Message::ViewChange(_))).count()
     };

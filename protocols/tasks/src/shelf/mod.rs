@@ -534,7 +534,11 @@ impl Shelf {
         for key in std::mem::take(&mut self.changed) {
             let value = match key {
                 Key::Floor => Some(codec::encode(&self.floor)),
-                Key::Copy(task) => self.copy(&task).map(|copy| codec::encode(copy.as_ref())),
+                // One that was dropped and has come again since lies under a number: here it would be for good.
+                Key::Copy(task) => {
+                    let place = self.copies.get(&task).filter(|place| place.number == 0);
+                    place.map(|place| codec::encode(self.open(&task, &place.slot).as_ref()))
+                }
                 // Those are noted by themselves.
                 Key::Entry(_) => None,
                 Key::Promise(task) => self.promises.get(&task).map(codec::encode),

@@ -315,6 +315,30 @@ fn a_copy_that_lies_under_its_id_stays_there_until_it_is_dropped() {
     assert!(store.is_empty());
 }
 
+/// Under its id it would lie for good: a task that is forgotten would be back after a start.
+#[test]
+fn a_copy_of_an_earlier_build_that_is_dropped_and_comes_again_lies_in_one_place() {
+    let Fact::Held { birth, register, .. } = held_fact(1, waiting()) else { panic!() };
+    let task = birth.task;
+    let (ballot, version) = (ballot(0, 0), Version(1));
+    let flags =
+        Copy { birth, ballot, version, register, confirmed: false, in_force: false, settled: false, complete: false };
+    let key = [b"tc", task.as_bytes().as_slice()].concat();
+    let mut shelf = Shelf::default();
+    assert_eq!(shelf.load(&key, &encode(&flags)), Ok(true));
+    let mut store = BTreeMap::from([(key, encode(&flags))]);
+    shelf.apply(Fact::Dropped { tasks: vec![task] });
+    shelf.apply(held_fact(1, waiting()));
+    put(&mut store, &mut shelf);
+    assert_eq!(store.len(), 1, "{store:?}");
+    let later = crate::tests::node::ballot(1, 0);
+    shelf.apply(Fact::Written { task, ballot: later, version: Version(2), register: Arc::new(waiting()) });
+    put(&mut store, &mut shelf);
+    let mut restored = Shelf::default();
+    store.iter().for_each(|(key, value)| assert_eq!(restored.load(key, value), Ok(true)));
+    assert_eq!(restored.stamp(&task), Some((later, Version(2))));
+}
+
 #[test]
 fn an_entry_that_names_nobody_is_refused() {
     let mut shelf = Shelf::default();

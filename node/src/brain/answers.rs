@@ -128,14 +128,14 @@ impl Brain for BrainHandle {
             let answers = Answers::new(batches, move || {
                 waiting.leave(request);
                 if was_sent.load(Ordering::Relaxed) {
-                    inbox.send_behind(Input::Command { request, command: Command::Leave { request } }, &runtime);
+                    inbox.ask_behind(Input::Command { request, command: Command::Leave { request } }, &runtime);
                 }
             });
             let verdicts = self.judge(&command);
-            if !verdicts.is_empty() && self.inbox.send(Input::Judged(verdicts)).await.is_err() {
+            if !verdicts.is_empty() && self.inbox.ask(Input::Judged(verdicts)).await.is_err() {
                 return Err(BrainGone);
             }
-            match self.inbox.send(Input::Command { request, command }).await {
+            match self.inbox.ask(Input::Command { request, command }).await {
                 Ok(()) => {
                     is_sent.store(true, Ordering::Relaxed);
                     Ok(answers)
@@ -148,7 +148,7 @@ impl Brain for BrainHandle {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inbox::{Take, WAITING, inbox};
+    use super::super::inbox::{Take, USERS_WAITING, inbox};
     use super::*;
     use mesh_proto::{
         agreement::Operation,
@@ -175,13 +175,13 @@ mod tests {
     async fn a_user_that_leaves_does_so_behind_its_command() {
         let (inbox, mut outbox) = inbox();
         let brain = BrainHandle::new(inbox.clone(), Waiting::default(), Handle::current());
-        for _ in 1..WAITING {
-            inbox.send(Input::Disk { room: true }).await.unwrap();
+        for _ in 1..USERS_WAITING {
+            inbox.ask(Input::Disk { room: true }).await.unwrap();
         }
         // The last that fits.
         let answers = brain.ask(Command::Follow { tasks: Vec::new() }).await.unwrap();
         drop(answers);
-        let inputs = taken(&mut outbox, WAITING + 1).await;
+        let inputs = taken(&mut outbox, USERS_WAITING + 1).await;
         let [.., Input::Command { request, command: Command::Follow { .. } }, last] = inputs.as_slice() else {
             panic!("{:?}", inputs.last())
         };
@@ -223,14 +223,14 @@ mod tests {
         let (inbox, mut outbox) = inbox();
         let waiting = Waiting::default();
         let brain = BrainHandle::new(inbox.clone(), waiting.clone(), Handle::current());
-        for _ in 0..WAITING {
-            inbox.send(Input::Disk { room: true }).await.unwrap();
+        for _ in 0..USERS_WAITING {
+            inbox.ask(Input::Disk { room: true }).await.unwrap();
         }
         let asked = tokio::time::timeout(Duration::from_millis(1), brain.ask(Command::Status)).await;
         assert!(asked.is_err(), "the queue is full");
         assert!(waiting.lock().is_empty());
         // Nor in the queue, which many of those would fill.
-        taken(&mut outbox, WAITING).await;
+        taken(&mut outbox, USERS_WAITING).await;
         tokio::task::yield_now().await;
         assert!(outbox.take(Take::All).is_none());
     }

@@ -47,6 +47,7 @@ impl Collector for BrainMeters {
             ("mesh_tasks_held", "Task records on this disk", status.held),
             ("mesh_tasks_live", "Of these, the ones that have not ended", status.held_live),
             ("mesh_tasks_driven", "Tasks that this node drives", status.driving),
+            ("mesh_tasks_orphaned", "Tasks without a driver that this node will take over in their turn", status.orphaned),
             ("mesh_tasks_followed", "Tasks that users of this node wait for", status.following),
             ("mesh_tasks_queued", "Attempts that wait for a slot here", status.queued),
             ("mesh_tasks_hoarded", "Of these, as many as others have slots free, by what they say", status.hoarded),

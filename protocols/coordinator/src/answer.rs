@@ -146,6 +146,8 @@ pub struct StatusView {
     pub held_live: u64,
     /// Tasks that this node drives, waits for on behalf of users, queues and runs.
     pub driving: u64,
+    /// Tasks that nobody drives, and whose turn to be taken over here is yet to come.
+    pub orphaned: u64,
     pub following: u64,
     pub queued: u64,
     /// Of what is queued, as much as others could begin at once, by what they say.

@@ -316,6 +316,7 @@ impl Coordinator {
             held: totals.held as u64,
             held_live: totals.held_live as u64,
             driving: totals.driving as u64,
+            orphaned: totals.orphaned as u64,
             following: (totals.following + totals.placing) as u64,
             queued: totals.queued as u64,
             hoarded: totals.hoarded as u64,

@@ -148,6 +148,7 @@ impl Tasks {
         let has = |holder: &Holder| reign.acked.contains(holder);
         if !reign.in_force && quorum::is_met(&register, has) {
             reign.in_force = true;
+            self.takeovers.close(&task);
             self.counters.in_force += 1;
             self.shelf.mark_in_force(&task);
             match &register.state {
@@ -482,6 +483,7 @@ impl Tasks {
     /// A higher ballot was promised here: this node drives the task no more.
     pub(crate) fn step_down(&mut self, cx: &mut Context<'_>, task: TaskId, to: Ballot) {
         self.leave_inputs(&task);
+        self.takeovers.close(&task);
         if self.drivers.remove(&task).is_some() {
             self.counters.stepped_down += 1;
             self.seeking.remove(&task);

@@ -214,6 +214,7 @@ impl Tasks {
             }
         }
         self.rivals.remove(&task);
+        self.takeovers.close(&task);
         self.proposals.forget(&task);
         self.given_back.remove(&task);
         match register.state {
@@ -258,7 +259,7 @@ impl Tasks {
                     self.send(from, Item::InForce { task, ballot, version, complete });
                 }
             }
-            Some(copy) if copy.ballot.driver == self.me.node => self.campaign(cx, task),
+            Some(copy) if copy.ballot.driver == self.me.node => self.take_over(cx, task),
             Some(_) if self.drivers.contains_key(&task) => {}
             None if self.drivers.contains_key(&task) => {}
             _ => self.send(from, Item::NotDriven { task, ballot: stamp.0 }),
@@ -274,7 +275,7 @@ impl Tasks {
         let rival = self.rivals.get(&task).map(|rival| rival.ballot.driver);
         let is_open = self.shelf.is_live(&task) || self.shelf.is_undecided(&task);
         if still && (driver == Some(from) || rival == Some(from)) && is_open {
-            self.campaign(cx, task);
+            self.take_over(cx, task);
         }
     }
 
@@ -309,7 +310,7 @@ impl Tasks {
         let Some(driver) = self.shelf.promised(&task).map(|promised| promised.driver) else { return };
         let unanswered = self.unanswered.get(&task).copied().unwrap_or(0);
         if driver == self.me.node || unanswered >= PULLS || self.roster.is_silent(&driver) {
-            self.campaign(cx, task);
+            self.take_over(cx, task);
             return;
         }
         // After a restart, or without word of what became of a birth, whoever should drive it is asked: it mostly does,
@@ -336,13 +337,7 @@ impl Tasks {
     /// Looks after the task in a while, later the further down its list of holders this node is.
     pub(crate) fn watch(&mut self, cx: &mut Context<'_>, task: TaskId, after: Duration) {
         let Some(copy) = self.shelf.glance(&task).filter(|copy| copy.ended.is_none()) else { return };
-        let rank = copy
-            .holders
-            .iter()
-            .take_while(|holder| **holder != self.me)
-            .filter(|holder| !self.roster.is_silent(&holder.node))
-            .count();
-        let step = self.config.takeover_step * u32::try_from(rank).unwrap_or(u32::MAX);
+        let step = self.config.takeover_step * u32::try_from(self.rank_in(copy.holders)).unwrap_or(u32::MAX);
         self.timers.set(task, Kind::Watch, cx.now.mono + after + step);
     }
 

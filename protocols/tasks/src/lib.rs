@@ -61,6 +61,7 @@ mod shelf;
 mod standing;
 mod stealing;
 mod story;
+mod takeover;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ impl Tasks {
         }
         for task in hurt {
             match self.drivers.get(&task) {
-                None => self.campaign(cx, task),
+                None => self.take_over(cx, task),
                 Some(Driver::Driving(_)) => self.replace_lost(cx, task),
                 Some(Driver::Campaigning(_)) => {}
             }

@@ -21,6 +21,7 @@ use crate::{
     shelf::Shelf,
     stealing::Trade,
     story::{Event, Story},
+    takeover::Takeovers,
     timers::{Kind, Timers},
     walk::{News, Walks},
 };
@@ -49,6 +50,7 @@ pub struct Tasks {
     pub(crate) shelf: Shelf,
     pub(crate) drivers: BTreeMap<TaskId, Driver>,
     pub(crate) rivals: BTreeMap<TaskId, Rival>,
+    pub(crate) takeovers: Takeovers,
     pub(crate) proposals: Proposals,
     /// Nodes that wait for the end of a task held here.
     pub(crate) followers: BTreeMap<TaskId, BTreeSet<NodeId>>,
@@ -94,6 +96,7 @@ impl Tasks {
             shelf: Shelf::default(),
             drivers: BTreeMap::new(),
             rivals: BTreeMap::new(),
+            takeovers: Takeovers::default(),
             proposals: Proposals::default(),
             followers: BTreeMap::new(),
             gateway: Gateway::default(),
@@ -280,10 +283,17 @@ impl Tasks {
         if !self.walks.is_empty() || self.seeking.is_due() || self.executor.outfit.is_unsure() {
             return Some(Mono::default());
         }
-        [self.timers.next(), self.ends.due(), self.auctions.deadline(), self.trade.deadline(), Some(self.next_tick)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timers.next(),
+            self.takeovers.due(),
+            self.ends.due(),
+            self.auctions.deadline(),
+            self.trade.deadline(),
+            Some(self.next_tick),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What is due: so much of it that a turn takes milliseconds, and [`Tasks::deadline`] says when there is more.
@@ -312,6 +322,7 @@ impl Tasks {
                 Kind::Unsure => self.unsure_due(cx, task),
             }
         }
+        self.takeovers_due(cx);
         self.walk(cx);
         self.seek_some(cx);
         self.look_over_some(cx);

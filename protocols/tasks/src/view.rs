@@ -35,6 +35,8 @@ pub struct Totals {
     pub held: usize,
     pub held_live: usize,
     pub driving: usize,
+    /// Tasks that nobody drives, and that this node will take over when others have come to an end.
+    pub orphaned: usize,
     pub placing: usize,
     pub following: usize,
     pub queued: usize,
@@ -76,6 +78,7 @@ impl Tasks {
             held: self.shelf.copies_len(),
             held_live: self.shelf.live().len(),
             driving: self.drivers.len(),
+            orphaned: self.takeovers.waiting(),
             placing: self.gateway.placing_len(),
             following: self.gateway.following.len(),
             queued: self.executor.queued(),

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Complaints {
     own: Option<(View, Mono)>,
-    others: BTreeMap<ReplicaId, View>,
+    /// And when they last said so: who has died since complains no more.
+    others: BTreeMap<ReplicaId, (View, Mono)>,
 }
 
 impl Complaints {
@@ -55,20 +56,21 @@ impl Replica {
         let Some(replica) = self.durable.config.replica_of(&from).filter(|replica| Some(*replica) != self.id) else {
             return;
         };
-        let said = Some(status.view).filter(|_| status.leaves && status.active);
-        let before = match said {
-            Some(view) => self.complaints.others.insert(replica, view),
-            None => self.complaints.others.remove(&replica),
-        };
-        if said.is_some() && said != before {
+        if status.leaves && status.active {
+            self.complaints.others.insert(replica, (status.view, turn.now.mono));
             self.consider_views(turn);
+        } else {
+            self.complaints.others.remove(&replica);
         }
     }
 
     /// Members that would leave the present view or have left it are f + 1.
-    pub(super) fn is_to_be_left(&self) -> bool {
+    pub(super) fn is_to_be_left(&self, now: Mono) -> bool {
         let view = self.durable.view;
-        let would = self.complaints.others.iter().filter(|(_, of)| **of == view).map(|(replica, _)| *replica);
+        // They say it with each status, of which one may be lost.
+        let holds = self.config.status_idle * 2;
+        let others = self.complaints.others.iter();
+        let would = others.filter(|(_, (of, said))| *of == view && now.since(*said) <= holds).map(|(replica, _)| *replica);
         let have =
             self.changes.iter().filter(|(_, (message, _))| message.change.view > view).map(|(replica, _)| *replica);
         let own = self.id.filter(|_| self.complains());

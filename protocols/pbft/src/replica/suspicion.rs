@@ -151,7 +151,7 @@ impl Replica {
 
     /// Leaves a primary of which f + 1 complain.
     pub(super) fn leave_primary(&mut self, turn: &mut Turn<'_>) {
-        if self.is_to_be_left() {
+        if self.is_to_be_left(turn.now.mono) {
             if self.complains() {
                 self.suspicion.double(self.config.timeout_max);
             }

@@ -72,6 +72,21 @@ fn a_primary_of_which_enough_complain_is_left() {
     assert_eq!((seven.view(), seven.is_active()), (view(1), false));
 }
 
+/// Checklist item 23: who has died since it complained is none of those that would leave.
+#[test]
+fn a_complaint_that_is_not_repeated_is_forgotten() {
+    let mut bench = Bench::new(3, 4);
+    bench.others_complain = false;
+    bench.complain(1);
+    bench.wait(Duration::from_secs(7));
+    bench.ask(&request(1)).unwrap();
+    bench.wait(Duration::from_secs(1));
+    assert_eq!((bench.view(), bench.is_active()), (view(0), true));
+    assert!(said(&bench).unwrap().leaves);
+    bench.complain(1);
+    assert_eq!(bench.view(), view(1), "and counts when it is said again");
+}
+
 /// Checklist item 26: f liars that complain for ever move nobody, and who is no member is not heard.
 #[test]
 fn complaints_of_f_members_move_nobody() {

@@ -18,4 +18,5 @@ mod retention;
 mod shelf;
 mod standing;
 mod stealing;
+mod takeover;
 mod told;

@@ -264,6 +264,7 @@ impl Council {
             driving: 0,
             following: 0,
             queued: 0,
+            orphaned: 0,
             hoarded: 0,
             running: 0,
             slots: 1,

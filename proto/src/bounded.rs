@@ -53,6 +53,14 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// For a remark that is left out where it does not hold, with `default`: what is there is `true`.
+pub fn holds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match bool::deserialize(deserializer)? {
+        true => Ok(true),
+        false => Err(serde::de::Error::custom("what does not hold is not said")),
+    }
+}
+
 /// Text of at most `MAX` bytes.
 pub fn text<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_str(TextVisitor::<MAX>)

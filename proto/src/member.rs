@@ -63,6 +63,9 @@ pub struct Presence {
     /// Whether it left of its own will (`drain --leave`). It may come back with a higher incarnation.
     #[serde(rename = "l")]
     pub left: bool,
+    /// It drains: holds and runs nothing that is new, and the others replace what it has.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "bounded::holds")]
+    pub drains: bool,
     /// What people call it.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub name: Option<Label>,

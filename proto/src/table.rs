@@ -33,6 +33,9 @@ pub struct Member {
     /// Multiaddrs, at most 8.
     #[serde(rename = "a", deserialize_with = "bounded::list::<_, _, { limits::ADDRESSES }>")]
     pub addresses: Vec<String>,
+    /// It drains: holds and runs nothing that is new, and the others replace what it has.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "bounded::holds")]
+    pub drains: bool,
     /// What people call it.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none", deserialize_with = "bounded::present")]
     pub name: Option<Label>,
@@ -96,7 +99,7 @@ impl Member {
 
     /// Whether tasks may be placed on it: by what it is, not by whether it can be reached now.
     pub fn holds_tasks(&self) -> bool {
-        self.standing == Standing::Joined && matches!(self.role, Role::Full | Role::Worker)
+        self.standing == Standing::Joined && !self.drains && matches!(self.role, Role::Full | Role::Worker)
     }
 }
 

@@ -56,7 +56,7 @@ pub struct MemberRow {
     pub store: String,
     /// `full worker relay client`
     pub role: String,
-    /// `self alive silent left forgotten revoked`
+    /// `self alive draining silent left forgotten revoked`
     pub state: String,
     pub addresses: Vec<String>,
     /// What its operator calls it (`node.name`).

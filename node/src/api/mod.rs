@@ -12,6 +12,7 @@ pub mod committee;
 pub mod consensus;
 pub mod content;
 pub mod count;
+pub mod drain;
 mod events;
 mod extract;
 pub mod jobs;
@@ -86,6 +87,7 @@ pub struct Ports {
     pub blobs: Arc<dyn blobs::Blobs>,
     pub logs: Arc<dyn logs::Logs>,
     pub membership: Arc<dyn members::Membership>,
+    pub draining: Arc<dyn drain::Draining>,
     pub signer: Arc<dyn Signer>,
     /// What let a member in, if this node has seen it.
     pub credential: Arc<dyn Fn(NodeId) -> Option<Credential> + Send + Sync>,
@@ -243,6 +245,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(workers::files::get, workers::files::put))
         .routes(routes!(node::status))
         .routes(routes!(node::config))
+        .routes(routes!(drain::show, drain::begin, drain::end))
+        .routes(routes!(drain::leave))
         .routes(routes!(events::events))
         .routes(routes!(openapi::document))
 }

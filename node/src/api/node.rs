@@ -29,6 +29,9 @@ pub struct NodeStatus {
     /// New work, and what needs agreement, is refused until that heals.
     #[serde(default)]
     pub read_only: bool,
+    /// It gives what it has to the others, and takes nothing new.
+    #[serde(default)]
+    pub draining: bool,
     /// Records on this disk, and how many of them have not ended.
     pub held: u64,
     pub held_live: u64,
@@ -132,6 +135,7 @@ fn show(api: &Api, view: StatusView, reasons: Vec<String>) -> NodeStatus {
         reachable: view.reachable,
         partitioned: view.partition.partitioned,
         read_only: view.partition.read_only.is_some(),
+        draining: view.drain.is_some(),
         held: view.held,
         held_live: view.held_live,
         driving: view.driving,

@@ -56,6 +56,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("committee auto", "meshd committee auto on --max 7"),
     ("consensus status", "meshd consensus status --output json"),
     ("ledger verify", "meshd ledger verify --proof decision.cbor --output json"),
+    ("drain", "meshd drain --deadline 10m"),
+    ("undrain", "meshd undrain"),
     ("demo", "meshd demo --keep"),
     ("testnet up", "meshd testnet up --nodes 3"),
     ("testnet down", "meshd testnet down"),

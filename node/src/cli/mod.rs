@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod consensus;
 mod demo;
+mod drain;
 mod durable;
 mod examples;
 mod exit;
@@ -130,6 +131,10 @@ enum Verb {
     /// Check what was agreed on.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Give what this node has to the others, and take nothing new.
+    Drain(drain::Drain),
+    /// Take work again after draining.
+    Undrain(drain::Undrain),
     /// See the mesh at work: five nodes on this machine, real tasks, and one node killed mid-way.
     Demo(demo::Demo),
     /// Play with a mesh of several nodes on this machine.
@@ -191,6 +196,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Committee(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Consensus(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Ledger(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Drain(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Undrain(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Demo(verb) => connect::block_on(verb.run(output)),
         Verb::Testnet(verb) => connect::block_on(verb.run(output)),
         Verb::Bench(verb) => verb.run(&cli.global, output),

@@ -80,7 +80,10 @@ impl Run {
                 () = &mut told => return Ok(None),
             };
             tracing::info!(api = %node.api(), "ready");
-            told.await;
+            tokio::select! {
+                () = told => {}
+                () = node.left() => {}
+            }
             Ok::<_, Failure>(Some(node))
         })?;
         if let Some(node) = node {

@@ -29,11 +29,10 @@ fn show(status: &NodeStatus) -> String {
         (Some(level), None) => format!("in a {level}, writing wherever this user can: no Landlock"),
     };
     let warnings: String = status.warnings.iter().map(|warning| format!("\nwarning   {warning}")).collect();
-    let mode = match (status.read_only, status.partitioned) {
-        (true, _) => "\nmode      read-only",
-        (false, true) => "\nmode      partitioned",
-        (false, false) => "",
-    };
+    let modes = [(status.read_only, "read-only"), (status.partitioned && !status.read_only, "partitioned")];
+    let modes: Vec<&str> =
+        modes.into_iter().chain([(status.draining, "draining")]).filter_map(|(is, mode)| is.then_some(mode)).collect();
+    let mode = if modes.is_empty() { String::new() } else { format!("\nmode      {}", modes.join(", ")) };
     let room = if status.disk_has_room { "" } else { "\ndisk      nearly full: new tasks are refused" };
     format!(
         "node      {}\nnetwork   {}\nversion   {}\nready     {ready}\nmembers   {} reachable of {}{mode}\nholds     {} tasks, {} not ended\ndrives    {}\nqueued    {}\nrunning   {} of {} slots\ncommands  {commands}\noutbox    {}{room}{warnings}",
@@ -61,5 +60,12 @@ mod tests {
         let status = NodeStatus { ready: true, warnings: vec!["too few".into()], ..NodeStatus::default() };
         let text = show(&status);
         assert!(text.contains("ready     yes\n") && text.ends_with("\nwarning   too few"), "{text}");
+        assert!(!text.contains("mode"), "{text}");
+    }
+
+    #[test]
+    fn what_it_does_not_do_for_now_is_shown() {
+        let status = NodeStatus { read_only: true, partitioned: true, draining: true, ..NodeStatus::default() };
+        assert!(show(&status).contains("\nmode      read-only, draining\n"), "{}", show(&status));
     }
 }

@@ -223,6 +223,7 @@ pub fn myself(identity: &Identity, store: StoreId) -> Member {
         addresses: Vec::new(),
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
@@ -265,6 +266,7 @@ pub fn revoked(node: NodeId, at: Wall) -> Member {
         addresses: Vec::new(),
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
@@ -282,6 +284,7 @@ pub fn seen_at_the_door(guest: &network::Guest) -> Member {
         addresses: guest.addresses.iter().take(8).cloned().collect(),
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::default(),
     }
@@ -305,6 +308,7 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             addresses: presence.addresses.iter().take(8).cloned().collect(),
             name: presence.name.clone(),
             zone: presence.zone.clone(),
+            drains: presence.drains,
             capabilities: presence.capabilities.clone(),
             entry: bytes,
         },
@@ -318,6 +322,7 @@ fn member_of(entry: &MemberEntry, bytes: Octets) -> Member {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            drains: false,
             capabilities: Capabilities::default(),
             entry: bytes,
         },

@@ -46,6 +46,7 @@ fn presence(identity: &Identity, incarnation: u64) -> Presence {
         left: false,
         name: Some("mill".parse().unwrap()),
         zone: Some("rack-7".parse().unwrap()),
+        drains: false,
         capabilities: Capabilities::parse(["gpu=1"]).unwrap(),
     }
 }

@@ -56,7 +56,7 @@ impl Membership for NodeMembership {
             let entry = MemberEntry::forgotten(&self.key, &network, by, node, at);
             let bytes: Octets = codec::encode(&entry).into();
             let member = self.directory.verify(&bytes).ok_or(ForgetError::NotAllowed)?;
-            self.brain.inbox().send(Input::Member(member)).await.map_err(|_| BrainGone)?;
+            self.brain.inbox().ask(Input::Member(member)).await.map_err(|_| BrainGone)?;
             // The table as it is behind that, which is told when it is on disk.
             match self.brain.ask(Command::Members).await?.one().await {
                 Some(Answer::Members(members)) => {

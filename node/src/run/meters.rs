@@ -39,6 +39,12 @@ impl Collector for BrainMeters {
                 u64::from(cut.partitioned),
             ),
             ("mesh_read_only", "1 while new work is refused for that", u64::from(cut.read_only.is_some())),
+            ("mesh_draining", "1 while this node gives what it has to the others", u64::from(status.drain.is_some())),
+            (
+                "mesh_drain_records",
+                "Where this node drains, records that name it as a holder, as of the last look through all of them",
+                status.drain.and_then(|drain| drain.to_move).unwrap_or(0),
+            ),
             (
                 "mesh_membership_self_doubt",
                 "How much longer this node waits before it suspects others, in whole times; 0 where its own timers are in time",
@@ -47,7 +53,11 @@ impl Collector for BrainMeters {
             ("mesh_tasks_held", "Task records on this disk", status.held),
             ("mesh_tasks_live", "Of these, the ones that have not ended", status.held_live),
             ("mesh_tasks_driven", "Tasks that this node drives", status.driving),
-            ("mesh_tasks_orphaned", "Tasks without a driver that this node will take over in their turn", status.orphaned),
+            (
+                "mesh_tasks_orphaned",
+                "Tasks without a driver that this node will take over in their turn",
+                status.orphaned,
+            ),
             ("mesh_tasks_followed", "Tasks that users of this node wait for", status.following),
             ("mesh_tasks_queued", "Attempts that wait for a slot here", status.queued),
             ("mesh_tasks_hoarded", "Of these, as many as others have slots free, by what they say", status.hoarded),

@@ -4,6 +4,7 @@ mod able;
 mod admission;
 mod announce;
 mod blobs;
+mod draining;
 mod free_memory;
 mod keeping;
 mod logs;

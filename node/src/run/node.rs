@@ -3,6 +3,7 @@
 use super::{
     able,
     blobs::NodeBlobs,
+    draining::NodeDraining,
     free_memory,
     keeping::{Keeping, Wants},
     logs::NodeLogs,
@@ -28,7 +29,7 @@ use crate::{
     work::{Replicas, Work},
 };
 use libp2p::Multiaddr;
-use mesh_proto::id::StoreId;
+use mesh_proto::{id::StoreId, member::Presence};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -44,6 +45,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 /// What a node is started with.
 pub struct Options {
@@ -88,6 +90,7 @@ pub struct Node {
     background: Background,
     brain: BrainHandle,
     engine: (oneshot::Sender<()>, JoinHandle<()>),
+    left: CancellationToken,
 }
 
 /// What goes on beside, until this is dropped. A start that fails drops it before the network: its end is no failure then.
@@ -238,6 +241,7 @@ impl Node {
         let pulse = Pulse::new();
         let pause = config.membership.times().0.get() * 2;
         let Restored { coordinator, log, store: kept } = restored;
+        let drains = coordinator.members().me().drains;
         let threads = brain::start(
             Restored { coordinator, log, store: kept },
             outbox,
@@ -252,13 +256,16 @@ impl Node {
         // What goes on beside.
         let meters = BrainMeters::default();
         metrics.registry_mut().register_collector(Box::new(meters.clone()));
+        let (wishes, wished) = mpsc::channel(8);
+        let left = CancellationToken::new();
         let own = OwnEntry::new(
             &identity,
-            parts::presence(config, &identity, has, store),
+            Presence { drains, ..parts::presence(config, &identity, has, store) },
             network.clone(),
             inbox.clone(),
             asked_to_speak,
             executors.workers().changes(),
+            wished,
         );
         let gossip = pump::Gossip { network: network.clone(), directory: directory.clone() };
         let unready = readiness::Readiness::default();
@@ -313,6 +320,7 @@ impl Node {
             blobs: Arc::new(NodeBlobs::new(blobs, replicas, brain.clone())),
             logs: Arc::new(NodeLogs::new(network.clone(), work, brain.clone())),
             membership: Arc::new(NodeMembership::new(&identity, brain.clone(), directory.clone())),
+            draining: Arc::new(NodeDraining::new(wishes, brain.clone(), runtime.clone(), left.clone())),
             signer: Arc::new(parts::signer(&identity)),
             credential: Arc::new({
                 let (directory, own) = (directory.clone(), identity.credential.clone());
@@ -353,7 +361,7 @@ impl Node {
             tracing::info!(%address, "metrics and probes are answered here, too");
         }
         parts::write_api_address(&dir, served.address())?;
-        Ok(Self { dir, served, threads, network, background, brain, engine })
+        Ok(Self { dir, served, threads, network, background, brain, engine, left })
     }
 
     /// Where the API listens.
@@ -371,9 +379,15 @@ impl Node {
         &self.brain
     }
 
+    /// Comes to an end when this node has left the mesh: it is to be stopped then.
+    pub async fn left(&self) {
+        self.left.cancelled().await;
+    }
+
     /// Takes no more requests, ends what runs, and leaves a disk from which the next start goes on. Blocks.
     pub fn stop(self) {
-        let Self { dir, served, threads, network, background, brain, engine: (stop_engine, engine) } = self;
+        let Self { dir, served, threads, network, background, brain, engine: (stop_engine, engine), left } = self;
+        left.cancel();
         served.close();
         // While the brain is there that executes what it has begun.
         if stop_engine.send(()).is_ok() {

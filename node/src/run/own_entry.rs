@@ -10,10 +10,26 @@ use crate::{
 use mesh_coordinator::Input;
 use mesh_proto::{address::Addresses, capability::Capabilities, genesis::Genesis, key::SecretKey, member::Presence};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
 /// Between two words of what it has: workers that come and go by the dozen are one word for all.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Something that this node is to say of itself, and who is told when it has.
+pub struct Wish {
+    pub will: Will,
+    pub said: oneshot::Sender<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Will {
+    /// It takes work, or what it has goes elsewhere.
+    Drain(bool),
+    Leave,
+}
 
 /// The maker of entries.
 pub struct OwnEntry {
@@ -27,6 +43,10 @@ pub struct OwnEntry {
     asked: watch::Receiver<u64>,
     /// What this node has.
     has: watch::Receiver<Arc<Capabilities>>,
+    /// What its operator wants of it.
+    wishes: mpsc::Receiver<Wish>,
+    /// Who is told when it is said next.
+    told: Vec<oneshot::Sender<()>>,
     /// It has changed, and is said then.
     due: Option<Instant>,
     said: Option<Vec<String>>,
@@ -41,6 +61,7 @@ impl OwnEntry {
         inbox: Inbox,
         asked: watch::Receiver<u64>,
         has: watch::Receiver<Arc<Capabilities>>,
+        wishes: mpsc::Receiver<Wish>,
     ) -> Self {
         Self {
             key: SecretKey::from_bytes(&identity.key.to_bytes()),
@@ -50,6 +71,8 @@ impl OwnEntry {
             inbox,
             asked,
             has,
+            wishes,
+            told: Vec::new(),
             due: None,
             said: None,
             said_at: None,
@@ -67,6 +90,14 @@ impl OwnEntry {
             }
             tokio::select! {
                 Ok(()) = self.asked.changed() => return,
+                Some(Wish { will, said }) = self.wishes.recv() => {
+                    match will {
+                        Will::Drain(drains) => self.presence.drains = drains,
+                        Will::Leave => self.presence.left = true,
+                    }
+                    self.told.push(said);
+                    return;
+                }
                 Ok(()) = self.has.changed() => {
                     let now = Instant::now();
                     self.due = Some(self.said_at.map_or(now, |at| now.max(at + PAUSE)));
@@ -99,8 +130,14 @@ impl OwnEntry {
         self.presence.capabilities = Capabilities::clone(&self.has.borrow_and_update());
         let entry = directory::own_entry(&self.key, &self.genesis, self.presence.clone());
         (self.said, self.said_at) = (Some(addresses), Some(Instant::now()));
-        if self.inbox.send(Input::Me(entry)).await.is_err() {
+        // The way of what users ask: who wanted it asks the brain behind it.
+        if self.inbox.ask(Input::Me(entry)).await.is_err() {
             tracing::debug!("the brain has ended");
+        }
+        for told in self.told.drain(..) {
+            if told.send(()).is_err() {
+                tracing::debug!("whoever wanted it said does not wait any more");
+            }
         }
     }
 

@@ -120,6 +120,7 @@ pub fn presence(config: &Config, identity: &Identity, has: Capabilities, store: 
         left: false,
         name: label(&config.node.name),
         zone: label(&config.node.zone),
+        drains: false,
         capabilities: has,
     }
 }

@@ -8,6 +8,7 @@ mod all_at_once;
 mod benches;
 mod blobs;
 mod deployed;
+mod drain;
 mod drawn;
 mod forgotten;
 mod frozen;

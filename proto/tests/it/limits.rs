@@ -50,6 +50,7 @@ fn the_largest_values_fit() {
         left: true,
         name: Some(largest_label()),
         zone: Some(largest_label()),
+        drains: true,
         capabilities: largest_capabilities(),
     };
     assert!(MemberEntry::decode(&encode(&MemberEntry::present(&key(2), &network(), presence))).is_ok());

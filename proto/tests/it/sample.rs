@@ -233,6 +233,7 @@ pub fn with_presence(number: u8, change: impl FnOnce(&mut Presence)) -> MemberEn
         left: false,
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
     };
     change(&mut presence);

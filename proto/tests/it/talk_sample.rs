@@ -228,6 +228,7 @@ fn row() -> Member {
         addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
         name: Some(NAME.parse().unwrap()),
         zone: Some(ZONE.parse().unwrap()),
+        drains: false,
         capabilities: Capabilities::default(),
         entry: encode(&present(2, 9)).into(),
     }

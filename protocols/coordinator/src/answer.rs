@@ -132,6 +132,13 @@ pub struct TaskView {
     pub silent: Vec<NodeId>,
 }
 
+/// Of a node that drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainView {
+    /// Records that name it as a holder, as of the last look through all of them; `None` before the first.
+    pub to_move: Option<u64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusView {
     pub node: NodeId,
@@ -158,6 +165,7 @@ pub struct StatusView {
     pub outbox: u64,
     pub disk_has_room: bool,
     pub partition: PartitionView,
+    pub drain: Option<DrainView>,
     /// Who was suspected, and what came of it.
     pub liveness: Counters,
     /// Without what others say of themselves; none in a network without agreement.

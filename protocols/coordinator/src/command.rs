@@ -46,6 +46,8 @@ pub enum Command {
     Agreement,
     /// That node is to follow the committee, so that it can become a member: `Follows` with where it stands.
     Recruit { node: NodeId },
+    /// What runs here is ended and run elsewhere, if this node drains: `Status`.
+    StopRunning,
     /// `Status`, from this node alone.
     Status,
     /// `Members`, from this node alone.

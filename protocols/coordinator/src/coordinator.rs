@@ -356,6 +356,9 @@ impl Coordinator {
                 tasks.has(member.node, &member.capabilities);
             });
         }
+        // As it last said of itself, with the disk that is there.
+        let (node, store, holds) = (self.node(), self.store(), self.members.me().holds_tasks());
+        self.with_tasks(now, effects, |tasks, cx| tasks.member(cx, node, store, holds));
         self.members.paused(now);
         self.with_tasks(now, effects, |tasks, cx| tasks.restarted(cx));
         let alone = self.config.alone;
@@ -440,6 +443,11 @@ impl Coordinator {
             Command::Certified { behind, proposal, but } => self.certify(now, request, (behind, proposal), &but),
             Command::Agreement => self.ask_committee(now, request),
             Command::Recruit { node } => self.recruit(now, request, node, effects),
+            Command::StopRunning => {
+                self.with_tasks(now, effects, |tasks, cx| tasks.stop_running(cx));
+                let status = Answer::Status(Box::new(self.status()));
+                self.requests.only(request, status);
+            }
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);

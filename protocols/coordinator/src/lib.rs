@@ -31,7 +31,7 @@ mod requests;
 mod scan;
 mod tables;
 
-pub use answer::{Answer, MemberView, Refusal, StatusView, TaskList, TaskView};
+pub use answer::{Answer, DrainView, MemberView, Refusal, StatusView, TaskList, TaskView};
 pub use command::{Command, RequestId};
 pub use coordinator::{Changes, Config, Coordinator};
 pub use effect::{Accused, Effect, Message};

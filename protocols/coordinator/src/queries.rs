@@ -1,7 +1,8 @@
 //! Questions that one node cannot answer alone: asked of all that can be reached, answered with what came in time.
 
 use crate::{
-    Answer, ControlMessage, Coordinator, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine, TaskView,
+    Answer, ControlMessage, Coordinator, DrainView, MemberView, Query, QueryReply, RequestId, StatusView, StoryLine,
+    TaskView,
     agreement::AgreementView,
     lists::Listing,
     scan::{Asker, Wanted},
@@ -305,7 +306,7 @@ impl Coordinator {
     pub(crate) fn status(&self) -> StatusView {
         let totals = self.tasks.totals();
         let holding = || self.members.others().filter(|member| member.holds_tasks());
-        let own = u32::from(self.config.me.holds_tasks());
+        let own = u32::from(self.members.me().holds_tasks());
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         StatusView {
             node: self.node(),
@@ -325,6 +326,7 @@ impl Coordinator {
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
             partition: self.partition(),
+            drain: self.members.me().drains.then(|| DrainView { to_move: totals.to_move.flatten().map(|n| n as u64) }),
             liveness: self.members.counters(),
             agreement: self.agreement_now(),
             serials: self.told_serials(),
@@ -339,6 +341,7 @@ impl Coordinator {
             let state = match (member.standing, connected) {
                 (mesh_membership::Standing::Left, _) => "left",
                 (mesh_membership::Standing::Forgotten, _) => "forgotten",
+                (mesh_membership::Standing::Joined, true) if member.drains => "draining",
                 (mesh_membership::Standing::Joined, true) => "alive",
                 (mesh_membership::Standing::Joined, false) => "silent",
             };

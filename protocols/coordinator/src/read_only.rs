@@ -97,7 +97,7 @@ impl Coordinator {
             Some(_) => None,
             None => {
                 let reach = self.members.reach();
-                let own = usize::from(self.config.me.holds_tasks());
+                let own = usize::from(self.members.me().holds_tasks());
                 side(reach.reached + own, reach.known + own, false)
             }
         }

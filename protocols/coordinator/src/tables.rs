@@ -120,6 +120,7 @@ impl Coordinator {
             | Command::Certified { .. }
             | Command::Agreement
             | Command::Recruit { .. }
+            | Command::StopRunning
             | Command::Status
             | Command::Members => None,
         }
@@ -190,6 +191,7 @@ mod tests {
             addresses: vec!["a".repeat(limits::ADDRESS_BYTES); limits::ADDRESSES],
             name: None,
             zone: None,
+            drains: false,
             capabilities: Capabilities::parse(texts.iter().map(String::as_str)).unwrap(),
             entry: vec![0; limits::MEMBER_BYTES].into(),
         };

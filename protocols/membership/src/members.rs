@@ -62,7 +62,11 @@ impl Members {
     /// From the disk: no effects. Of this node itself only the incarnation counts: it must go above it.
     pub fn restore(&mut self, member: Member) {
         match member.node == self.me.node {
-            true => self.me.incarnation = self.me.incarnation.max(member.incarnation),
+            // All else is what it is by its configuration and by what is there; this is as it was told to.
+            true if member.incarnation >= self.me.incarnation => {
+                (self.me.incarnation, self.me.drains) = (member.incarnation, member.drains);
+            }
+            true => {}
             false => self.insert(member),
         }
     }

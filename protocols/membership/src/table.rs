@@ -103,6 +103,7 @@ mod tests {
             addresses: Vec::new(),
             name: None,
             zone: None,
+            drains: false,
             capabilities: Capabilities::default(),
             entry: Octets::from(vec![bytes]),
         }

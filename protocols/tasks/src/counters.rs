@@ -22,7 +22,7 @@ counters! {
     prepares, promises, promises_full, refusals, takeovers, stepped_down, ambiguous_births,
     writes, in_force, lacked_birth, pulls,
     granted, asked, not_running, reports, late_reports, attempts_failed, poisoned, retried, waited, unable,
-    isolated, isolated_stopped,
+    isolated, isolated_stopped, drained,
     awaited, inputs_came, inputs_lost,
     done, failed, cancelled, deadline_passed,
     auctions, bids, bidders_silent,

@@ -294,7 +294,9 @@ impl Tasks {
             return;
         };
         // Whoever granted it knows this node as it was, or as somebody else makes it out to be.
-        if let Some(why) = self.isolated_for(spec.on_isolation).or_else(|| self.lacks_for(&spec)) {
+        let refused =
+            self.drained_for().or_else(|| self.isolated_for(spec.on_isolation)).or_else(|| self.lacks_for(&spec));
+        if let Some(why) = refused {
             self.counters.unable += 1;
             self.send(driver, Item::NotRunning { task, attempt, why });
             return;
@@ -365,7 +367,7 @@ impl Tasks {
     }
 
     pub(crate) fn fill_slots(&mut self, cx: &mut Context<'_>) {
-        while self.executor.running < self.config.slots {
+        while self.executor.running < self.config.slots && !self.drains() {
             let own = self.roster.seat(&self.me.node).map(|seat| &seat.capabilities);
             let Some((priority, task)) = self.executor.next_in_turn(own) else { break };
             if self.give_back_if_isolated(cx, task) || self.give_back_if_lacking(cx, task) {

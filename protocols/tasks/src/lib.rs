@@ -32,6 +32,7 @@ mod config;
 mod counters;
 mod decided;
 mod dependents;
+mod drain;
 mod driver;
 mod effect;
 mod ends;

@@ -47,10 +47,10 @@ impl Tasks {
         }
     }
 
-    /// A part of what waits here, after what this node has changed.
+    /// A part of what is here, after what this node has changed.
     pub(crate) fn look_over_some(&mut self, cx: &mut Context<'_>) {
         for task in self.take_unsure() {
-            if !self.give_back_if_isolated(cx, task) {
+            if !self.give_back_if_draining(cx, task) && !self.give_back_if_isolated(cx, task) {
                 self.give_back_if_lacking(cx, task);
             }
         }

@@ -28,8 +28,10 @@ impl Tasks {
         let begun_max = rounds_share(self.config.repair_rate);
         let start = self.repair_cursor.map_or(Bound::Unbounded, Bound::Excluded);
         let mut hurt: Vec<TaskId> = Vec::new();
-        let mut last = None;
-        self.repair_cursor = None;
+        let (mut last, mut named) = (None, 0);
+        if self.repair_cursor.take().is_none() {
+            self.drain.begin_look();
+        }
         for (scanned, (task, copy)) in self.shelf.glances(start).enumerate() {
             if scanned >= ROUND || hurt.len() >= begun_max {
                 self.repair_cursor = last;
@@ -39,23 +41,28 @@ impl Tasks {
             let holders = copy.holders;
             // Who left the mesh may still be connected, but takes nothing over.
             let stays = |holder: &Holder| self.roster.is_present(holder) && !self.roster.is_lost(holder, now, delay);
-            let first = || holders.iter().find(|holder| **holder == self.me || stays(holder));
             // A driver that ended a task and died may have left a holder without it, which nobody remembers.
             let is_unsure_after = |delay| {
                 let is_over = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
                 !copy.complete && copy.ended.is_some_and(is_over)
             };
             let is_lost = |holder: &Holder| self.roster.is_lost(holder, now, delay);
-            let is_hurt = match first() == Some(&self.me) {
+            let is_hurt = match self.looks_after(holders, stays) {
                 true => is_unsure_after(delay) || holders.len() < wanted || holders.iter().any(is_lost),
                 // It may be the first that is without it: then whoever wrote the end does it, if the first has not.
                 false => copy.driver == self.me.node && is_unsure_after(delay * 2),
             };
             // What is only kept for others, the rest of its holders may have forgotten, and never promise.
             let is_old = |at| cx.now.wall.since(at) > self.promise_kept_for() && !self.shelf.is_undecided(task);
-            if copy.is_confirmed && is_hurt && !copy.ended.is_some_and(is_old) {
+            let is_old = copy.ended.is_some_and(is_old);
+            named += usize::from(!is_old && holders.contains(&self.me));
+            if copy.is_confirmed && is_hurt && !is_old {
                 hurt.push(*task);
             }
+        }
+        self.drain.saw(named);
+        if self.repair_cursor.is_none() {
+            self.drain.end_look();
         }
         for task in hurt {
             match self.drivers.get(&task) {

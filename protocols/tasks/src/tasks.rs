@@ -6,6 +6,7 @@ use crate::{
     candidate::Rival,
     config::{CATCH_UP, TICK},
     counters::Counters,
+    drain::Drain,
     driver::Driver,
     effect::{Answer, Context, Effect},
     ends::Ends,
@@ -78,6 +79,7 @@ pub struct Tasks {
     /// Of this machine's memory, in parts per million.
     pub(crate) free_memory: u32,
     pub(crate) repair_cursor: Option<TaskId>,
+    pub(crate) drain: Drain,
     pub(crate) retirement: Retirement,
     pub(crate) next_tick: Mono,
     outgoing: BTreeMap<NodeId, Vec<Item>>,
@@ -118,6 +120,7 @@ impl Tasks {
             has_room: true,
             free_memory: WHOLE,
             repair_cursor: None,
+            drain: Drain::default(),
             retirement: Retirement::default(),
             next_tick: Mono::default(),
             outgoing: BTreeMap::new(),
@@ -179,6 +182,9 @@ impl Tasks {
         }
         if holds && before.is_none_or(|(held, _)| !held) {
             self.seeking.look_at(node);
+        }
+        if node == self.me.node && before.is_some_and(|(held, _)| held != holds) {
+            self.note_draining();
         }
         self.note_isolation();
         self.drain_local(cx);

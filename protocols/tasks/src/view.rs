@@ -48,6 +48,8 @@ pub struct Totals {
     pub reserved: u32,
     /// Tasks whose replicas are asked for here.
     pub polls: usize,
+    /// Where this node drains: records that name it as a holder, as of the last look through all of them, if there was one.
+    pub to_move: Option<Option<usize>>,
 }
 
 /// An attempt that is to have a slot.
@@ -87,6 +89,7 @@ impl Tasks {
             outbox: self.shelf.outbox().len(),
             reserved: self.auctions.reserved(),
             polls: self.polls.count(),
+            to_move: self.drains().then(|| self.drain.named()),
         }
     }
 

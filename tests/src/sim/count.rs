@@ -78,6 +78,8 @@ counts! {
     Joined "fault.joined",
     Left "fault.left",
     Refitted "fault.refitted",
+    Drains "fault.drains",
+    Undrains "fault.undrains",
     Forgotten "fault.forgotten",
     UpWithoutDown "fault.up_without_down",
     AnnouncementLost "fault.announcement_lost",

@@ -48,6 +48,10 @@ impl World {
             let other = *self.needs.pick(&members);
             self.refit(other);
         }
+        if self.needs.chance(100) {
+            let other = *self.needs.pick(&members);
+            self.drain(other);
+        }
         self.say_all(|| format!("fault {fault:?}, n{node}"));
         match fault {
             Fault::Break => self.break_connection(node),
@@ -268,6 +272,7 @@ impl World {
                 addresses: Vec::new(),
                 name: None,
                 zone: None,
+                drains: false,
                 capabilities: Capabilities::default(),
                 entry: self.nodes[node].me.entry.clone(),
             };
@@ -323,6 +328,19 @@ impl World {
         if is_unattended {
             self.workers_go(node);
         }
+    }
+
+    /// Its operator has it give all to the others, or take work again.
+    fn drain(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        if machine.body.is_none() || machine.frozen.is_some() || machine.place != Place::Member {
+            return;
+        }
+        machine.me.drains = !machine.me.drains;
+        let (drains, said) = (machine.me.drains, machine.me.incarnation);
+        self.count(if drains { Count::Drains } else { Count::Undrains });
+        self.say(node, || if drains { "drains" } else { "drains no more" }.into());
+        self.speak(node, said);
     }
 
     fn join(&mut self) {
@@ -382,6 +400,12 @@ impl World {
             let machine = &mut self.nodes[node];
             machine.clock.correct_wall();
             machine.slow_disk = 1;
+            let was_draining = std::mem::take(&mut machine.me.drains);
+            if was_draining && machine.body.is_some() {
+                let said = machine.me.incarnation;
+                self.speak(node, said);
+            }
+            let machine = &mut self.nodes[node];
             if let Some(body) = &mut machine.body {
                 body.effects_left = None;
             } else if matches!(machine.place, Place::Member | Place::Leaving | Place::Twin) {

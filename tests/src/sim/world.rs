@@ -393,6 +393,7 @@ fn make_node(index: usize, options: &Options, dice: &mut Dice, needs: &mut Dice)
             addresses: vec![format!("/memory/{}", index + 1)],
             name: None,
             zone: None,
+            drains: false,
             capabilities: draw_capabilities(needs),
             // Stands for the signed entry, which is checked before a brain sees it.
             entry: Octets::from(vec![1]),

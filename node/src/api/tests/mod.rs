@@ -14,7 +14,8 @@ mod workers;
 use super::{
     Access, Api, Hosts, KeySigner, Limits, Meters, Ports, Pulse, Tokens,
     blobs::{BlobError, Blobs, Opened, Stored},
-    brain::Brain,
+    brain::{Brain, BrainGone},
+    drain::Draining,
     logs::{Chunk, Logs, LogsError, Offsets},
     members::{ForgetError, Membership},
 };
@@ -39,6 +40,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tower::ServiceExt;
 
@@ -60,6 +62,7 @@ pub fn api_of(network: NetworkId, brain: impl Brain, limits: Limits, change: imp
         blobs: Arc::new(Shelf::default()),
         logs: Arc::new(NoLogs),
         membership: Arc::new(NoMembership),
+        draining: Arc::new(NoDraining),
         signer: Arc::new(KeySigner { key: SecretKey::from_bytes(&[1; 32]), network: NETWORK }),
         credential: Arc::new(|_| None),
         peers: Arc::new(Vec::new),
@@ -172,6 +175,21 @@ impl Logs for NoLogs {
         _: bool,
     ) -> BoxFuture<'_, Result<BoxStream<'static, Result<Chunk, LogsError>>, LogsError>> {
         futures::future::ready(Err(LogsError::NotRunning)).boxed()
+    }
+}
+
+/// Says nothing of itself.
+struct NoDraining;
+
+impl Draining for NoDraining {
+    fn say(&self, _: bool) -> BoxFuture<'_, Result<(), BrainGone>> {
+        futures::future::ready(Ok(())).boxed()
+    }
+
+    fn stop_running_in(&self, _: Duration) {}
+
+    fn leave(&self) -> BoxFuture<'_, Result<(), BrainGone>> {
+        futures::future::ready(Ok(())).boxed()
     }
 }
 

@@ -141,6 +141,7 @@ impl Council {
             addresses: vec![format!("/memory/{}", at + 1)],
             name: None,
             zone: None,
+            drains: false,
             capabilities: Capabilities::default(),
             entry: Octets::default(),
         }

@@ -54,20 +54,23 @@ pub fn any_member() -> impl Strategy<Value = Member> {
     let role = prop_oneof![Just(Role::Full), Just(Role::Worker), Just(Role::Relay), Just(Role::Client)];
     let standing = prop_oneof![Just(Standing::Joined), Just(Standing::Left), Just(Standing::Forgotten)];
     let addresses = vec("/ip4/[0-9]{1,3}/tcp/[0-9]{1,5}", 0..8);
-    let labels = (option::of(any_label()), option::of(any_label()), any_capabilities());
+    let labels = (option::of(any_label()), option::of(any_label()), any::<bool>(), any_capabilities());
     (any_node(), any::<u64>(), role, standing, any_wall(), any::<u64>(), addresses, labels, any_octets()).prop_map(
-        |(node, store, role, standing, dated, incarnation, addresses, (name, zone, capabilities), entry)| Member {
-            node,
-            store: StoreId(store),
-            role,
-            standing,
-            dated,
-            incarnation,
-            addresses,
-            name,
-            zone,
-            capabilities,
-            entry,
+        |(node, store, role, standing, dated, incarnation, addresses, (name, zone, drains, capabilities), entry)| {
+            Member {
+                node,
+                store: StoreId(store),
+                role,
+                standing,
+                dated,
+                incarnation,
+                addresses,
+                name,
+                zone,
+                drains,
+                capabilities,
+                entry,
+            }
         },
     )
 }

@@ -108,6 +108,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
         addresses: vec!["/ip4/192.0.2.1/udp/7440/quic-v1".into()],
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::from([1, 2, 3].as_slice()),
     };

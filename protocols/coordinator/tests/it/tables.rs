@@ -40,6 +40,7 @@ pub fn entry(n: usize, incarnation: u64) -> Member {
         addresses: vec![format!("/memory/{}", n + 1)],
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::from(vec![n as u8, incarnation as u8]),
     }

@@ -85,6 +85,7 @@ impl World {
                 addresses: vec![format!("/memory/{}", i + 1)],
                 name: None,
                 zone: None,
+                drains: false,
                 capabilities: Capabilities::default(),
                 entry: Octets::default(),
             })

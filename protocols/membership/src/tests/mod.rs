@@ -22,6 +22,7 @@ fn member(n: u8, incarnation: u64, standing: Standing) -> Member {
         addresses: vec!["/memory/1".into()],
         name: None,
         zone: None,
+        drains: false,
         capabilities: Capabilities::default(),
         entry: Octets::default(),
     }

@@ -70,7 +70,8 @@ impl Replica {
         // They say it with each status, of which one may be lost.
         let holds = self.config.status_idle * 2;
         let others = self.complaints.others.iter();
-        let would = others.filter(|(_, (of, said))| *of == view && now.since(*said) <= holds).map(|(replica, _)| *replica);
+        let would =
+            others.filter(|(_, (of, said))| *of == view && now.since(*said) <= holds).map(|(replica, _)| *replica);
         let have =
             self.changes.iter().filter(|(_, (message, _))| message.change.view > view).map(|(replica, _)| *replica);
         let own = self.id.filter(|_| self.complains());

@@ -4,6 +4,7 @@ mod auction;
 mod candidate;
 mod decided;
 mod dependents;
+mod drain;
 mod driver;
 mod ends;
 mod executor;

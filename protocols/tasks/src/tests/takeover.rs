@@ -85,10 +85,8 @@ fn who_is_written_to_by_another_driver_does_not_wait_to_drive_it() {
     let live: Vec<TaskId> = node.tasks.shelf().live().iter().copied().collect();
     let waiting = live.into_iter().find(|task| !begun.contains(task)).expect("some wait");
     let register = node.tasks.shelf().copy(&waiting).expect("held").register.clone();
-    let told = node.hear(
-        2,
-        Item::Write { task: waiting, ballot: ballot(1, 2), version: Version(2), register, birth: None },
-    );
+    let told =
+        node.hear(2, Item::Write { task: waiting, ballot: ballot(1, 2), version: Version(2), register, birth: None });
     assert_eq!(told.sent, [(2, Item::Wrote { task: waiting, ballot: ballot(1, 2), version: Version(2) })]);
     assert_eq!(node.tasks.totals().orphaned, MANY - TAKEOVERS - 1);
 }

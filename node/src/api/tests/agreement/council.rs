@@ -271,6 +271,7 @@ impl Council {
             outbox: 0,
             disk_has_room: true,
             partition: PartitionView::default(),
+            drain: None,
             liveness: mesh_membership::Counters::default(),
             agreement: Some(self.view()),
             serials: Vec::new(),

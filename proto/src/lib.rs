@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod admit;
+pub mod aggregate;
 pub mod agreement;
 pub mod batch;
 pub mod blob;
@@ -14,6 +15,7 @@ pub mod control;
 pub mod credential;
 pub mod domain;
 pub mod envelope;
+pub mod fixed;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod genesis;

@@ -97,6 +97,12 @@ pub const TABLE_PARTS: usize = 64;
 pub const CONTROL_MEMBERS: usize = 64;
 /// A control message: [`CONTROL_MEMBERS`] usual entries, or the marks of a table.
 pub const CONTROL_BYTES: usize = 256 * 1024;
+/// What is aggregated: a metric with a few labels, or a name that a user gave.
+pub const AGGREGATE_NAME_BYTES: usize = 256;
+/// Numbers in one value that is aggregated: 4,096 take 90 KB in a share, of which each member sends some a round.
+pub const AGGREGATE_LENGTH: usize = 4096;
+/// Numbers in one share: a vector of them or all buckets, and the weights; 22 bytes each at most.
+pub const AGGREGATE_NUMBERS: usize = 4608;
 /// Tasks in one reply to a question.
 pub const REPLY_TASKS: usize = 1000;
 /// Members that are told of as candidates for a task, and what one of them lacks.

@@ -1,0 +1,5 @@
+mod bounds;
+mod laws;
+mod operations;
+mod thousand;
+mod world;

@@ -11,6 +11,7 @@ pub mod consensus;
 pub mod demo;
 pub mod directory;
 pub mod executor;
+pub mod gauge;
 pub mod identity;
 pub mod log;
 mod memory;

@@ -1,6 +1,7 @@
 //! `/mesh/control/1`: what brains say to each other besides tasks.
 
 use crate::{
+    aggregate::Aggregate,
     agreement, bounded,
     capability::Requirement,
     codec::{self, DecodeError},
@@ -40,6 +41,8 @@ pub enum ControlMessage {
     Reply { id: u64, reply: QueryReply },
     #[serde(rename = "p")]
     Probe(Probe),
+    #[serde(rename = "f")]
+    Aggregate(Aggregate),
 }
 
 impl ControlMessage {

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod after;
+pub mod aggregate;
 pub mod blobs;
 pub mod brain;
 pub mod committee;
@@ -39,6 +40,7 @@ pub mod tasks;
 pub mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod values;
 pub mod view;
 pub mod workers;
 
@@ -49,7 +51,10 @@ pub use pulse::Pulse;
 pub use server::{Listeners, ServeError, Served, serve};
 pub use signer::{KeySigner, Signer};
 
-use crate::executor::{Containment, Workers};
+use crate::{
+    executor::{Containment, Workers},
+    gauge::Gauge,
+};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use mesh_coordinator::StatusView;
 use mesh_proto::{
@@ -93,6 +98,8 @@ pub struct Ports {
     pub credential: Arc<dyn Fn(NodeId) -> Option<Credential> + Send + Sync>,
     /// The connections of now.
     pub peers: Arc<dyn Fn() -> Vec<members::PeerView> + Send + Sync>,
+    /// This node's own values, for what is computed over all nodes.
+    pub gauge: Gauge,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the node is not ready for work; empty if it is.
@@ -224,6 +231,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(blobs::get, blobs::remove))
         .routes(routes!(memory::list::list))
         .routes(routes!(memory::get::get, memory::write::put, memory::write::delete))
+        .routes(routes!(aggregate::aggregate))
+        .routes(routes!(values::list))
+        .routes(routes!(values::set, values::remove))
         .routes(routes!(proposals::list::list, proposals::propose::propose))
         .routes(routes!(proposals::show::show))
         .routes(routes!(proposals::votes::votes, proposals::votes::vote))

@@ -248,7 +248,7 @@ impl From<&Refusal> for Problem {
             Refusal::Busy { retry_ms } => (Code::Busy, Some(*retry_ms)),
             Refusal::NoAgreement => (Code::NoAgreement, None),
             Refusal::ClockAhead => (Code::ClockAhead, Some(CLOCK_RETRY_MS)),
-            Refusal::Malformed(_) => (Code::Malformed, None),
+            Refusal::Malformed(_) | Refusal::NoAggregation(_) => (Code::Malformed, None),
         };
         Self { retry_ms: retry, ..Self::new(code, refusal.to_string()) }
     }

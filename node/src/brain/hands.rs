@@ -4,6 +4,7 @@ use super::{Inbox, answers::Waiting};
 use crate::{
     consensus::Verifiers,
     directory,
+    gauge::Gauge,
     network::{Class, CommandError, NetworkHandle, SendError},
     raft,
     work::Work,
@@ -13,6 +14,7 @@ use libp2p::Multiaddr;
 use mesh_coordinator::{Accused, ControlMessage, Effect, Input, Message};
 use mesh_ledger::Map;
 use mesh_proto::{
+    aggregate::AggregateId,
     codec,
     id::NodeId,
     pbft::{self, Sequence},
@@ -36,6 +38,7 @@ pub struct Hands {
     pub cancels: AtomicUsize,
     pub verifiers: Verifiers,
     pub raft: raft::Port,
+    pub gauge: Gauge,
 }
 
 /// The message of the ordering protocol that was encoded last: what goes to several members goes to one behind the other.
@@ -68,6 +71,7 @@ impl Hands {
                 self.work.cancel(task, attempt);
                 self.cancels.fetch_sub(1, Ordering::AcqRel);
             }
+            Effect::Measure { id, name } => self.measure(id, name),
             Effect::Dial { node, addresses } => self.dial(node, &addresses),
             Effect::Disconnect { node } => note(self.network.disconnect(node)),
             Effect::Announce { member, .. } => {
@@ -116,6 +120,20 @@ impl Hands {
         self.runtime.spawn_blocking(move || {
             let root = state.root();
             if inbox.answer(Input::SummedUp { sequence, root }).is_err() {
+                tracing::debug!("the brain has ended");
+            }
+        });
+    }
+
+    /// A scrape takes some milliseconds: beside the brain. Of more at once than the brain takes part in some are of nothing any
+    /// more, whoever makes others begin and end so many: this node has no value for them.
+    fn measure(&self, id: AggregateId, name: String) {
+        let Some(turn) = self.gauge.turn() else { return self.say(Input::Measured { id, values: None }) };
+        let (inbox, gauge) = (self.inbox.clone(), self.gauge.clone());
+        self.runtime.spawn_blocking(move || {
+            let values = gauge.measure(&name);
+            drop(turn);
+            if inbox.answer(Input::Measured { id, values }).is_err() {
                 tracing::debug!("the brain has ended");
             }
         });

@@ -67,6 +67,7 @@ impl Trail {
                 | Effect::Halted(_)
                 | Effect::Accused { .. }
                 | Effect::Send { .. }
+                | Effect::Measure { .. }
                 | Effect::Dial { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Announce { .. }

@@ -1,5 +1,6 @@
 //! The command line, one verb a file.
 
+mod aggregate;
 mod auction;
 mod bench;
 mod blob;
@@ -113,6 +114,9 @@ enum Verb {
     /// Share small values that the whole mesh agrees on.
     #[command(subcommand)]
     Memory(memory::Memory),
+    /// Compute something over all nodes, each of which has a value.
+    #[command(subcommand)]
+    Aggregate(aggregate::Aggregate),
     /// Put something to the vote.
     Propose(propose::Propose),
     /// Vote on a proposal with the key of the node.
@@ -189,6 +193,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Worker(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Blob(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Memory(verb) => connect::block_on(verb.run(&cli.global, output)),
+        Verb::Aggregate(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Propose(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Vote(verb) => connect::block_on(verb.run(&cli.global, output)),
         Verb::Proposal(verb) => connect::block_on(verb.run(&cli.global, output)),

@@ -82,6 +82,7 @@ impl Collector for BrainMeters {
             let family = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             ConstCounter::new(count).encode(family)?;
         }
+        aggregations(&status.aggregations, &mut encoder)?;
         let help = "Edges of the lifecycle taken, by name";
         let mut family = encoder.encode_descriptor("mesh_tasks_events", help, None, counter.metric_type())?;
         for (event, count) in status.counters {
@@ -93,6 +94,31 @@ impl Collector for BrainMeters {
             None => Ok(()),
         }
     }
+}
+
+fn aggregations(counted: &mesh_gossip::Counters, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    for (name, help, value) in [
+        ("mesh_aggregations_open", "Aggregations that this node takes part in now", counted.open),
+        ("mesh_aggregations_numbers", "Numbers that it holds for them", counted.numbers),
+    ] {
+        let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+    }
+    let counter = ConstCounter::new(0u64);
+    for (name, help, count) in [
+        ("mesh_aggregations_asked", "Aggregations that began here", counted.asked),
+        ("mesh_aggregations_joined", "Aggregations that began elsewhere", counted.joined),
+        ("mesh_aggregations_settled", "Aggregations that began here and came as near as was asked", counted.settled),
+        ("mesh_aggregations_unsettled", "Aggregations that began here and ended with their time", counted.unsettled),
+        ("mesh_aggregations_refused", "Aggregations, or links of them, for which there was no room", counted.refused),
+        ("mesh_aggregation_malformed", "Shares of other nodes that were none", counted.malformed),
+        ("mesh_aggregation_shares", "Shares sent to other nodes", counted.shares),
+        ("mesh_aggregation_shares_again", "Of these, the ones that were not acknowledged before", counted.again),
+    ] {
+        let family = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+        ConstCounter::new(count).encode(family)?;
+    }
+    Ok(())
 }
 
 fn recoveries(recoveries: &Recoveries, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -115,8 +141,20 @@ mod tests {
 
     fn text(partition: PartitionView) -> String {
         let meters = BrainMeters::default();
+        let aggregations = mesh_gossip::Counters {
+            open: 1,
+            numbers: 40,
+            asked: 6,
+            joined: 7,
+            settled: 4,
+            unsettled: 1,
+            refused: 8,
+            malformed: 9,
+            shares: 300,
+            again: 20,
+        };
         let liveness = Counters { suspicions: 3, confirmations: 1, refutations: 2, doubt: 4 };
-        meters.note(&StatusView { partition, liveness, ..Council::of(4).status() });
+        meters.note(&StatusView { partition, liveness, aggregations, ..Council::of(4).status() });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(meters));
         let mut text = String::new();
@@ -143,6 +181,16 @@ mod tests {
             "mesh_membership_confirmations_total 1",
             "mesh_membership_refutations_total 2",
             "mesh_membership_self_doubt 4",
+            "mesh_aggregations_open 1",
+            "mesh_aggregations_numbers 40",
+            "mesh_aggregations_asked_total 6",
+            "mesh_aggregations_joined_total 7",
+            "mesh_aggregations_settled_total 4",
+            "mesh_aggregations_unsettled_total 1",
+            "mesh_aggregations_refused_total 8",
+            "mesh_aggregation_malformed_total 9",
+            "mesh_aggregation_shares_total 300",
+            "mesh_aggregation_shares_again_total 20",
             "mesh_partition_recovery_seconds_sum 1.5",
             "mesh_partition_recovery_seconds_bucket{le=\"1.0\"} 0",
             "mesh_partition_recovery_seconds_bucket{le=\"2.0\"} 1",

@@ -21,6 +21,7 @@ use crate::{
     consensus::{self, Verifiers},
     directory::Directory,
     executor::{self, Executors},
+    gauge::Gauge,
     identity::{ApiToken, DataDir, Founding, Identity, IdentityError, Peers, Roll, read_bootstrap},
     log::{Disk, FileDisk, NewLog},
     metrics::Metrics,
@@ -222,6 +223,7 @@ impl Node {
 
         // The threads.
         let (speak, asked_to_speak) = watch::channel(0);
+        let gauge = Gauge::default();
         let hands = Hands {
             network: network.clone(),
             waiting,
@@ -232,6 +234,7 @@ impl Node {
             cancels: Default::default(),
             verifiers,
             raft: port,
+            gauge: gauge.clone(),
         };
         let state = LogState::default();
         for unknown in [&state.headroom, &state.free] {
@@ -308,13 +311,15 @@ impl Node {
         // The API, last: whoever asks finds a whole node.
         let counted = api::Meters::new(metrics.registry_mut());
         let metrics = Arc::new(Mutex::new(metrics));
-        let encode = move || match metrics.lock().unwrap_or_else(PoisonError::into_inner).encode() {
-            Ok(text) => text,
-            Err(error) => {
-                tracing::error!(%error, "metrics cannot be encoded");
-                String::new()
-            }
-        };
+        let encode: Arc<dyn Fn() -> String + Send + Sync> =
+            Arc::new(move || match metrics.lock().unwrap_or_else(PoisonError::into_inner).encode() {
+                Ok(text) => text,
+                Err(error) => {
+                    tracing::error!(%error, "metrics cannot be encoded");
+                    String::new()
+                }
+            });
+        gauge.set_metrics(Arc::clone(&encode));
         let ports = api::Ports {
             brain: Arc::new(brain.clone()),
             blobs: Arc::new(NodeBlobs::new(blobs, replicas, brain.clone())),
@@ -330,7 +335,8 @@ impl Node {
                 let network = network.clone();
                 move || peers::views(&network)
             }),
-            metrics: Arc::new(encode),
+            gauge,
+            metrics: encode,
             unready: Arc::new(move || unready.reasons()),
             last_status: Arc::new(move || meters.last()),
             workers: executors.workers().clone(),

@@ -63,6 +63,7 @@ pub fn coordinator_config(
         alone: identity.genesis.maker == identity.key.node_id() && alone,
         agreement: Some(agreement_setup(identity)),
         membership: membership_config(config),
+        aggregation: mesh_gossip::Config::default(),
         tasks: tasks_config(config),
     }
 }

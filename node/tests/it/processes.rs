@@ -3,6 +3,7 @@
 //! One test at a time: each starts a mesh of its own, and what is measured or timed out must not be another's work.
 
 mod after;
+mod aggregated;
 mod agreement;
 mod all_at_once;
 mod benches;

@@ -4,11 +4,14 @@ use crate::sample::{DAY, accepted, invitation, key, network, present, with_prese
 use mesh_proto::{
     address::Addresses,
     admit::{AdmitReply, AdmitRequest, Enter, NetworkProof, Welcome},
+    aggregate::{Aggregate, AggregateId, Fold, Share, Subject},
     batch::{SealedBatch, SignedLeaf},
     capability::Capabilities,
     codec::encode,
+    control::ControlMessage,
     credential::Credential,
     domain::{Domain, Epoch},
+    fixed::Fixed,
     fuzz::NOW,
     id::StoreId,
     label::Label,
@@ -95,4 +98,26 @@ fn the_longest_path_fits() {
     let batch = SealedBatch::sign(&key(2), &network(), Epoch(u64::MAX), &leaves).unwrap();
     let leaf = batch.leaf(limits::BATCH_LEAVES - 1).unwrap();
     assert_eq!(SignedLeaf::decode(&encode(&leaf)), Ok(leaf));
+}
+
+#[test]
+fn the_largest_shares_fit() {
+    let id = AggregateId { origin: key(2).node_id(), number: u64::MAX };
+    let name = "n".repeat(limits::AGGREGATE_NAME_BYTES);
+    let numbers = |count: usize| (0..u16::try_from(count).unwrap()).map(|of| (of, Fixed(i128::MIN))).collect();
+    for (fold, given, extremes) in
+        [(Fold::Buckets, limits::AGGREGATE_NUMBERS, 0), (Fold::Most, 4, limits::AGGREGATE_LENGTH)]
+    {
+        let share = Share {
+            id,
+            subject: Subject { fold, name: name.clone(), length: u16::MAX },
+            life: u64::MAX,
+            turn: u64::MAX,
+            left_ms: u32::MAX,
+            given: numbers(given),
+            extremes: numbers(extremes),
+        };
+        let bytes = encode(&ControlMessage::Aggregate(Aggregate::Share(Box::new(share))));
+        assert!(ControlMessage::decode(&bytes).is_ok(), "{} bytes", bytes.len());
+    }
 }

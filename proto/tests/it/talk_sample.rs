@@ -6,12 +6,14 @@ use crate::{
     task_sample,
 };
 use mesh_proto::{
+    aggregate::{Aggregate, AggregateId, Fold, Share, Subject},
     agreement::{AllRan, Operation, Question as Asked, Ran, ReplicaStanding, Reply as Answered, Standing as Stands},
     blob::{Refusal, Reply, Request},
     capability::Capabilities,
     codec::encode,
     control::{ControlMessage, Heartbeat, Lack, ListFilter, Marks, Query, QueryReply, StoryLine, TaskSummary},
     domain::Epoch,
+    fixed::Fixed,
     fuzz::{NOW, known_genesis},
     id::{BlobId, Digest, StoreId},
     ledger,
@@ -123,7 +125,28 @@ pub fn control() -> Vec<Sample> {
     ]
     .into_iter()
     .chain(agreement())
+    .chain(aggregate())
     .map(|(name, message)| sample(name, "control-message", "control_message", &message))
+    .collect()
+}
+
+/// What nodes say to each other about a function of them all.
+fn aggregate() -> Vec<(&'static str, ControlMessage)> {
+    let id = AggregateId { origin: key(2).node_id(), number: 7 };
+    let subject = Subject { fold: Fold::Sum, name: "mesh_tasks_running".into(), length: 1 };
+    let given = vec![(0, Fixed(1 << 70)), (4, Fixed(-3 << 40))];
+    let sum = Share { id, subject, life: NOW.0, turn: 9, left_ms: 10_000, given, extremes: Vec::new() };
+    let subject = Subject { fold: Fold::Least, name: "loss".into(), length: 2 };
+    let least = Share { subject, extremes: vec![(0, Fixed(-1)), (1, Fixed(0))], ..sum.clone() };
+    [
+        ("control-aggregate-sum", Aggregate::Share(Box::new(sum))),
+        ("control-aggregate-least", Aggregate::Share(Box::new(least))),
+        ("control-aggregate-taken", Aggregate::Taken { id, life: NOW.0, turn: 9, own: NOW.0 + 1 }),
+        ("control-aggregate-refused", Aggregate::Refused { id, turn: 9 }),
+        ("control-aggregate-ended", Aggregate::Ended { id }),
+    ]
+    .into_iter()
+    .map(|(name, said)| (name, ControlMessage::Aggregate(said)))
     .collect()
 }
 

@@ -59,6 +59,11 @@ pub enum Answer {
     Agreement(Box<AgreementView>),
     /// Nothing from a node that does not answer.
     Recruited(Option<Standing>),
+    /// With how many members there are by this node's table.
+    Aggregate {
+        answer: Box<mesh_gossip::Answer>,
+        members: u64,
+    },
     Status(Box<StatusView>),
     Members(Vec<MemberView>),
     /// The last answer to a request.
@@ -91,6 +96,8 @@ pub enum Refusal {
     Forgotten,
     #[error("not a task: {0}")]
     Malformed(String),
+    #[error("not an aggregation: {0}")]
+    NoAggregation(&'static str),
 }
 
 /// A page of a list.
@@ -168,6 +175,7 @@ pub struct StatusView {
     pub drain: Option<DrainView>,
     /// Who was suspected, and what came of it.
     pub liveness: Counters,
+    pub aggregations: mesh_gossip::Counters,
     /// Without what others say of themselves; none in a network without agreement.
     pub agreement: Option<AgreementView>,
     /// How many motions are in force in the ledgers of this node and of those that are connected, as each of them says:

@@ -1,3 +1,4 @@
+use mesh_gossip::Asked;
 use mesh_proto::{
     agreement::Operation,
     control::ListFilter,
@@ -48,6 +49,8 @@ pub enum Command {
     Recruit { node: NodeId },
     /// What runs here is ended and run elsewhere, if this node drains: `Status`.
     StopRunning,
+    /// A function of a value of all members: `Aggregate`, or `Refused`.
+    Aggregate { asked: Asked },
     /// `Status`, from this node alone.
     Status,
     /// `Members`, from this node alone.

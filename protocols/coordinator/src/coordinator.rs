@@ -11,8 +11,10 @@ use crate::{
     scan::Scans,
     tables::PassOn,
 };
+use mesh_gossip::Aggregations;
 use mesh_membership::{Member, Members, Standing};
 use mesh_proto::{
+    aggregate::AggregateId,
     codec::DecodeError,
     id::{Digest, LogPosition, NetworkId, NodeId, StoreId},
     task::{Frame, Holder, Octets},
@@ -37,6 +39,7 @@ pub struct Config {
     /// None where there is nothing to agree on: a network without a ledger.
     pub agreement: Option<agreement::Setup>,
     pub membership: mesh_membership::Config,
+    pub aggregation: mesh_gossip::Config,
     pub tasks: mesh_tasks::Config,
 }
 
@@ -51,6 +54,9 @@ pub struct Coordinator {
     pub(crate) tasks: Tasks,
     pub(crate) queries: Queries,
     pub(crate) scans: Scans,
+    pub(crate) aggregations: Aggregations,
+    /// Who waits for those that began here.
+    pub(crate) askers: BTreeMap<AggregateId, RequestId>,
     pub(crate) requests: Requests,
     pub(crate) position: LogPosition,
     /// Members whose entries changed since the last snapshot.
@@ -90,6 +96,8 @@ impl Coordinator {
             ),
             queries: Queries::default(),
             scans: Scans::default(),
+            aggregations: Aggregations::new(config.aggregation.clone(), me.node),
+            askers: BTreeMap::new(),
             requests: Requests::default(),
             position: LogPosition::START,
             changed_members: BTreeSet::new(),
@@ -165,6 +173,7 @@ impl Coordinator {
             Input::Up { node, store } => self.up(now, node, store, effects),
             Input::Down { node } => {
                 let changed = self.members.down(now, node);
+                self.aggregations.down(&node);
                 self.queries.gone(node);
                 self.serials.remove(&node);
                 self.with_tasks(now, effects, |tasks, cx| {
@@ -203,6 +212,7 @@ impl Coordinator {
             Input::Executed { task, attempt, outcome } => {
                 self.with_tasks(now, effects, |tasks, cx| tasks.executed(cx, task, attempt, outcome));
             }
+            Input::Measured { id, values } => self.measured(now, &id, values.as_deref()),
             Input::Memory { free_ppm } => self.tasks.memory(free_ppm),
             Input::Disk { room } => {
                 self.has_room = room;
@@ -239,13 +249,18 @@ impl Coordinator {
             self.carry_out(now, asked, effects);
             self.look_at_quorum(now);
         }
+        self.aggregation_rounds(now, effects);
         self.answer_overdue(now);
         self.scan(now);
     }
 
     /// When to call [`Self::handle_control_deadline`] next.
     pub fn control_deadline(&self) -> Option<Mono> {
-        [Some(self.members.deadline()), self.queries.deadline(), self.load_due()].into_iter().flatten().min()
+        let aggregations = self.aggregations.deadline();
+        [Some(self.members.deadline()), self.queries.deadline(), self.load_due(), aggregations]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// When to call [`Self::handle_deadline`] next.
@@ -421,6 +436,7 @@ impl Coordinator {
             Command::Leave { request } => {
                 self.requests.close(request);
                 self.queries.leave(request);
+                self.leave_aggregation(now, request, effects);
                 if let Some(agreement) = &mut self.agreement {
                     agreement.leave(request);
                 }
@@ -448,6 +464,7 @@ impl Coordinator {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);
             }
+            Command::Aggregate { asked } => self.aggregate(now, request, asked, effects),
             Command::Status => {
                 let status = Answer::Status(Box::new(self.status()));
                 self.requests.only(request, status);

@@ -1,6 +1,7 @@
 use crate::{Answer, ControlMessage, Fact, RequestId, agreement::PortEffect};
 use mesh_membership::Member;
 use mesh_proto::{
+    aggregate::AggregateId,
     id::{LogPosition, NodeId, TaskId},
     ledger::Index,
     pbft::Sequence,
@@ -43,6 +44,11 @@ pub enum Effect {
     Cancel {
         task: TaskId,
         attempt: u32,
+    },
+    /// Say by `Input::Measured` what value of that name this node has.
+    Measure {
+        id: AggregateId,
+        name: String,
     },
     /// Try to connect to a member. `Up` or nothing follows.
     Dial {
@@ -91,7 +97,7 @@ pub enum Message {
 /// Whether it says nothing that this node must not forget: a slow disk does not keep it back.
 pub(crate) fn rests_on_nothing(message: &ControlMessage) -> bool {
     match message {
-        ControlMessage::Heartbeat(_) | ControlMessage::Probe(_) => true,
+        ControlMessage::Heartbeat(_) | ControlMessage::Probe(_) | ControlMessage::Aggregate(_) => true,
         // Tables hold this node's own word, and that must not be forgotten once it was heard.
         ControlMessage::Digests(_)
         | ControlMessage::Marks(_)

@@ -4,6 +4,7 @@ use crate::{
 };
 use mesh_membership::Member;
 use mesh_proto::{
+    aggregate::AggregateId,
     id::{Digest, NodeId, StoreId, TaskId},
     pbft::Sequence,
     task::{Frame, Outcome},
@@ -55,6 +56,10 @@ pub enum Input {
     Command { request: RequestId, command: Command },
     /// An execution of this node ended; its outputs are durable where the outcome says.
     Executed { task: TaskId, attempt: u32, outcome: Arc<Outcome> },
+    /// This node's value of the name that was asked for by [`Effect::Measure`]; none where it has none.
+    ///
+    /// [`Effect::Measure`]: crate::Effect::Measure
+    Measured { id: AggregateId, values: Option<Vec<f64>> },
     /// Whether there is room for new work on the disk. Below the reserve new work gets `busy`.
     Disk { room: bool },
     /// How much of this machine's memory is free, in parts per million.

@@ -12,6 +12,7 @@
 //! restored to; an effect with `after: n` may be carried out once record `n` is on disk, and not before: that is the
 //! one rule on which every promise rests. The brain goes on meanwhile.
 
+mod aggregates;
 pub mod agreement;
 mod answer;
 mod command;

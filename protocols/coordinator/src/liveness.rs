@@ -20,6 +20,7 @@ impl Coordinator {
             return;
         }
         self.members.up(now, node, store);
+        self.aggregations.up(&node);
         let Some(member) = self.members.get(&node).cloned() else { return };
         // One of the two begins; a newcomer does not wait for the other.
         if self.node() < node || !self.members.is_introduced() {
@@ -65,6 +66,7 @@ impl Coordinator {
                 self.members.probed(now, from, probe, &mut asked);
                 self.carry_out(now, asked, effects);
             }
+            ControlMessage::Aggregate(said) => self.said_of_aggregation(now, from, said, effects),
         }
     }
 
@@ -93,6 +95,7 @@ impl Coordinator {
                 }
                 Asked::Silent(node) => {
                     self.queries.gone(node);
+                    self.aggregations.down(&node);
                     self.with_tasks(now, effects, |tasks, cx| tasks.silent(cx, node));
                 }
                 Asked::Say { to, probe } => self.control.push((to, ControlMessage::Probe(probe))),

@@ -328,6 +328,7 @@ impl Coordinator {
             partition: self.partition(),
             drain: self.members.me().drains.then(|| DrainView { to_move: totals.to_move.flatten().map(|n| n as u64) }),
             liveness: self.members.counters(),
+            aggregations: self.aggregations.counters(),
             agreement: self.agreement_now(),
             serials: self.told_serials(),
             counters: self.tasks.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect(),

@@ -121,6 +121,7 @@ impl Coordinator {
             | Command::Agreement
             | Command::Recruit { .. }
             | Command::StopRunning
+            | Command::Aggregate { .. }
             | Command::Status
             | Command::Members => None,
         }

@@ -346,6 +346,10 @@ impl World {
             Effect::Accused { .. } => {}
             Effect::Execute { birth, attempt, .. } => self.execute(node, &birth, attempt),
             Effect::Cancel { task, attempt } => self.cancel(node, task, attempt),
+            // Which of the nodes it is, so that a sum shows who is in it.
+            Effect::Measure { id, .. } => {
+                self.deliver(node, Input::Measured { id, values: Some(vec![node as f64]) });
+            }
             Effect::Dial { node: peer, .. } => {
                 if let Some(&peer) = self.by_id.get(&peer) {
                     self.dial(node, peer);
@@ -510,6 +514,7 @@ fn after(effect: &Effect) -> Option<LogPosition> {
         | Effect::Announce { after, .. } => Some(*after),
         Effect::Persist(_)
         | Effect::Cancel { .. }
+        | Effect::Measure { .. }
         | Effect::Dial { .. }
         | Effect::Disconnect { .. }
         | Effect::SumUp { .. }

@@ -323,6 +323,7 @@ impl Clients {
             | Answer::Certified(_)
             | Answer::Agreement(_)
             | Answer::Recruited(_)
+            | Answer::Aggregate { .. }
             | Answer::Members(_) => reach.checks.answered(None, answer, reach.counts),
         }
     }
@@ -373,7 +374,7 @@ impl Clients {
                 self.plan(place, later, reach);
             }
             Refusal::Unintroduced { .. } => {}
-            Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => {
+            Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten | Refusal::NoAggregation(_) => {
                 let what = format!("{}: refused as what it is not: {why}", entry.wish.id);
                 reach.checks.note(Err(Violation::new(Rule::AcknowledgedIsHeld, what)));
             }

@@ -72,6 +72,7 @@ pub fn digest_input(input: &Input) -> u64 {
         Input::Executed { task, attempt, .. } => 11 ^ digest_task(task) ^ u64::from(*attempt),
         Input::Disk { room } => 12 + u64::from(*room),
         Input::Memory { free_ppm } => 40 + u64::from(*free_ppm),
+        Input::Measured { id, .. } => 18 ^ id.number << 8,
         Input::Consensus(verified) => 14 ^ u64::from(verified.from().as_bytes()[0]) << 8,
         Input::Port(_) => 16,
         Input::Judged(verdicts) => 17 ^ (verdicts.len() as u64) << 8,
@@ -95,6 +96,7 @@ pub fn digest_effect(effect: &Effect) -> u64 {
         Effect::Answer { request, answers, .. } => 24 ^ request.0 << 16 ^ (answers.len() as u64) << 8,
         Effect::Execute { birth, attempt, .. } => 25 ^ digest_task(&birth.task) ^ u64::from(*attempt),
         Effect::Cancel { task, attempt } => 26 ^ digest_task(task) ^ u64::from(*attempt),
+        Effect::Measure { id, .. } => 37 ^ id.number << 8,
         Effect::Dial { .. } => 27,
         Effect::Disconnect { .. } => 28,
         Effect::Announce { member, .. } => 29 ^ member.incarnation << 8,
@@ -136,6 +138,7 @@ pub fn input(input: &Input, names: &Names) -> String {
         Input::Restarted | Input::Paused { .. } | Input::Disk { .. } | Input::Memory { .. } | Input::Port(_) => {
             format!("{input:?}")
         }
+        Input::Measured { id, values } => format!("measured {:x}: {values:?}", id.number),
         Input::Judged(verdicts) => format!("judged {}", verdicts.len()),
     }
 }
@@ -170,6 +173,7 @@ pub fn effect(effect: &Effect, names: &Names) -> String {
             format!("execute {} attempt {attempt} after {after}", task_name(&birth.task))
         }
         Effect::Cancel { task, attempt } => format!("cancel {} attempt {attempt}", task_name(task)),
+        Effect::Measure { id, name } => format!("measure {:x} {name}", id.number),
         Effect::Dial { node, .. } => format!("dial {}", name(node, names)),
         Effect::Disconnect { node } => format!("disconnect {}", name(node, names)),
         Effect::Announce { member, after } => {

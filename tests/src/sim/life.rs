@@ -39,6 +39,7 @@ impl World {
             alone: node == 0 && machine.life == 1,
             agreement,
             membership: self.options.membership.clone(),
+            aggregation: mesh_gossip::Config::default(),
             tasks: self.options.tasks.clone(),
         };
         // Who makes the network does so once.

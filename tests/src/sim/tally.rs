@@ -112,7 +112,7 @@ impl Counts {
                 Refusal::Busy { .. } => Count::AnswerBusy,
                 Refusal::Malformed(_) => Count::AnswerMalformed,
                 // Counted as what users of the ledger are told.
-                Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => return,
+                Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten | Refusal::NoAggregation(_) => return,
             },
             Answer::Ended { .. } => Count::AnswerEnded,
             Answer::Missing { .. } => Count::AnswerMissing,
@@ -127,7 +127,8 @@ impl Counts {
             | Answer::Looked(_)
             | Answer::Certified(_)
             | Answer::Agreement(_)
-            | Answer::Recruited(_) => return,
+            | Answer::Recruited(_)
+            | Answer::Aggregate { .. } => return,
             Answer::Finished => Count::AnswerFinished,
         };
         self.add(count);

@@ -214,6 +214,7 @@ impl<'a> Open<'a> {
             | Answer::Certified(_)
             | Answer::Agreement(_)
             | Answer::Recruited(_)
+            | Answer::Aggregate { .. }
             | Answer::Finished => {}
         }
         Ok(())
@@ -291,6 +292,6 @@ fn wait_of(why: &Refusal) -> Option<Duration> {
         Refusal::ReadOnly { .. } => None,
         Refusal::Conflict | Refusal::TooOld { .. } | Refusal::Malformed(_) => None,
         // Of the committee, which no task needs.
-        Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten => None,
+        Refusal::NoAgreement | Refusal::ClockAhead | Refusal::Forgotten | Refusal::NoAggregation(_) => None,
     }
 }

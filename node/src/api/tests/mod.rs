@@ -1,6 +1,7 @@
 //! The API against a scripted brain, by requests as a client would send them.
 
 mod access;
+mod aggregate;
 pub mod agreement;
 mod brain;
 mod count;
@@ -66,6 +67,7 @@ pub fn api_of(network: NetworkId, brain: impl Brain, limits: Limits, change: imp
         signer: Arc::new(KeySigner { key: SecretKey::from_bytes(&[1; 32]), network: NETWORK }),
         credential: Arc::new(|_| None),
         peers: Arc::new(Vec::new),
+        gauge: crate::gauge::Gauge::default(),
         metrics: Arc::new(|| "# EOF\n".to_string()),
         unready: Arc::new(Vec::new),
         last_status: Arc::new(|| None),

@@ -45,7 +45,7 @@ impl Drop for Node {
 }
 
 /// What Prometheus would read.
-async fn scrape(data_dir: &Path) -> String {
+pub async fn scrape(data_dir: &Path) -> String {
     let address = std::fs::read_to_string(data_dir.join(meshd::run::API_ADDRESS))
         .expect("a running node writes where it is asked");
     let client = Client::new(vec![address.trim().to_owned()], String::new());

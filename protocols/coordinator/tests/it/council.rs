@@ -159,6 +159,7 @@ impl Council {
             alone: true,
             agreement: Some(setup),
             membership: mesh_membership::Config::default(),
+            aggregation: mesh_gossip::Config::default(),
             tasks: mesh_tasks::Config::default(),
         });
         let disk = &self.disks[at];
@@ -379,6 +380,7 @@ impl Council {
             | Effect::Execute { .. }
             | Effect::Cancel { .. }
             | Effect::Dial { .. }
+            | Effect::Measure { .. }
             | Effect::Disconnect { .. }
             | Effect::Announce { .. }
             | Effect::Speak { .. } => {}

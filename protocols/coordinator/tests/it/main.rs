@@ -1,5 +1,6 @@
 //! A few brains in a world without faults: messages arrive in order and at once, disks are as fast as thought.
 
+mod aggregated;
 mod committee;
 mod council;
 mod cut;

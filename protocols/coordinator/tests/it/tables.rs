@@ -19,7 +19,7 @@ pub struct Few {
     announced: Vec<(usize, Member)>,
     pub asked_to_speak: Vec<(usize, u64)>,
     disconnected: Vec<(usize, NodeId)>,
-    answers: BTreeMap<(usize, u64), Vec<Answer>>,
+    pub answers: BTreeMap<(usize, u64), Vec<Answer>>,
     facts: BTreeMap<usize, Vec<Fact>>,
     entries_sent: usize,
     now: u64,
@@ -55,6 +55,7 @@ fn brain(n: usize, alone: bool) -> Coordinator {
         alone,
         agreement: None,
         membership: mesh_membership::Config::default(),
+        aggregation: mesh_gossip::Config::default(),
         tasks: mesh_tasks::Config::default(),
     })
 }
@@ -123,6 +124,10 @@ impl Few {
                     }
                 }
                 Effect::Announce { member, .. } => self.announced.push((at, member)),
+                // Its own number is each one's value of whatever name.
+                Effect::Measure { id, .. } => {
+                    self.inboxes[at].push(Input::Measured { id, values: Some(vec![at as f64]) });
+                }
                 Effect::Speak { above } => self.asked_to_speak.push((at, above)),
                 Effect::Disconnect { node } => self.disconnected.push((at, node)),
                 Effect::Answer { request, answers, .. } => {

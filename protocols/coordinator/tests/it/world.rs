@@ -68,6 +68,7 @@ fn brain(me: &Member) -> Coordinator {
         alone: true,
         agreement: None,
         membership: mesh_membership::Config::default(),
+        aggregation: mesh_gossip::Config::default(),
         tasks: mesh_tasks::Config::default(),
     })
 }
@@ -227,6 +228,7 @@ impl World {
                 }
                 Effect::Cancel { .. }
                 | Effect::Dial { .. }
+                | Effect::Measure { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Announce { .. }
                 | Effect::SumUp { .. }

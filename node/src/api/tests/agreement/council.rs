@@ -273,6 +273,7 @@ impl Council {
             partition: PartitionView::default(),
             drain: None,
             liveness: mesh_membership::Counters::default(),
+            aggregations: mesh_gossip::Counters::default(),
             agreement: Some(self.view()),
             serials: Vec::new(),
             counters: Vec::new(),

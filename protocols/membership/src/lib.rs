@@ -9,6 +9,7 @@ mod lasting;
 mod members;
 mod partition;
 mod peer;
+mod peers;
 mod suspicion;
 mod table;
 #[cfg(test)]

@@ -4,16 +4,17 @@ use crate::{
     Config, Counters, Effect, Finding, Member, Reach, Rejection, Standing,
     doubt::Doubt,
     errand::Errand,
-    history::History,
     partition::{Partition, Turn},
     peer::Peer,
+    peers::Peers,
+    table::Digests,
 };
 use mesh_proto::{
     id::{NodeId, StoreId},
     time::{Mono, Now},
 };
 use rand::{Rng, RngExt as _, seq::IteratorRandom as _};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The member table and what is known of each member's life.
 ///
@@ -23,9 +24,12 @@ use std::collections::BTreeMap;
 pub struct Members {
     pub(crate) config: Config,
     me: Member,
-    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: Peers,
+    pub(crate) digests: Digests,
     next_heartbeat: Mono,
     pub(crate) next_check: Mono,
+    /// Before that nobody who is connected can be silent.
+    next_scan: Mono,
     next_compare: Mono,
     /// Has had the table of another member, or is the first of the network: see [`Members::is_introduced`].
     introduced: bool,
@@ -45,9 +49,11 @@ impl Members {
         Self {
             config,
             me,
-            peers: BTreeMap::new(),
+            peers: Peers::default(),
+            digests: Digests::default(),
             next_heartbeat: Mono::default(),
             next_check: Mono::default(),
+            next_scan: Mono::default(),
             next_compare: Mono::default(),
             introduced: false,
             partition: Partition::default(),
@@ -62,9 +68,10 @@ impl Members {
     /// From the disk: no effects. Of this node itself only the incarnation counts: it must go above it.
     pub fn restore(&mut self, member: Member) {
         match member.node == self.me.node {
-            // All else is what it is by its configuration and by what is there; this is as it was told to.
+// All else is what it is by its configuration and by what is there; this is as it was told to.
             true if member.incarnation >= self.me.incarnation => {
                 (self.me.incarnation, self.me.drains) = (member.incarnation, member.drains);
+                self.digests.forget(&member.node);
             }
             true => {}
             false => self.insert(member),
@@ -82,26 +89,17 @@ impl Members {
     }
 
     fn insert(&mut self, member: Member) {
-        let peer = self.peers.entry(member.node).or_insert_with(|| Peer {
-            member: member.clone(),
-            named: member.store,
-            connected: false,
-            up: Mono::default(),
-            heard: Mono::default(),
-            lost: Some(Mono::default()),
-            silent: false,
-            was_met: false,
-            counts_from: Mono::default(),
-            suspicion: None,
-            trusted_until: Mono::default(),
-            history: History::default(),
-            next_dial: Mono::default(),
-            dials: 0,
+        let node = member.node;
+        self.digests.forget(&node);
+        if !self.peers.contains(&node) {
+            return self.peers.insert(node, Peer::new(member));
+        }
+        self.peers.change(&node, |peer| {
+            // An entry may be older than the connection, which says which disk is there now.
+            let store = if peer.connected { peer.member.store } else { member.store };
+            peer.named = member.store;
+            peer.member = Member { store, ..member };
         });
-        // An entry may be older than the connection, which says which disk is there now.
-        let store = if peer.connected { peer.member.store } else { member.store };
-        peer.named = member.store;
-        peer.member = Member { store, ..member };
     }
 
     /// A verified entry. The greater one wins ([`Member::rank`]).
@@ -126,7 +124,7 @@ impl Members {
         }
         let is_out = member.standing != Standing::Joined;
         let (node, incarnation) = (member.node, member.incarnation);
-        let is_new = !self.peers.contains_key(&node);
+        let is_new = !self.peers.contains(&node);
         self.insert(member.clone());
         effects.push(Effect::Changed(member));
         if let Some(peer) = self.peers.get_mut(&node) {
@@ -143,12 +141,15 @@ impl Members {
             }
         }
         self.note_word(now, node, incarnation);
+        if let Some(peer) = self.peers.get_mut(&node).filter(|_| is_out) {
+            peer.suspicion = None;
+        }
         self.next_check = self.next_check.min(now.mono);
         Ok(())
     }
 
     pub fn up(&mut self, now: Now, node: NodeId, store: StoreId) {
-        if let Some(peer) = self.peers.get_mut(&node) {
+        self.peers.change(&node, |peer| {
             peer.connected = true;
             peer.silent = false;
             peer.was_met = true;
@@ -161,18 +162,21 @@ impl Members {
             if peer.suspicion.take().is_some() {
                 peer.history.note(now.wall, node, Finding::Back);
             }
-        }
+        });
         self.next_check = self.next_check.min(now.mono);
+        self.next_scan = self.next_scan.min(now.mono + self.config.timeout);
     }
 
     /// Returns the member if its entry names another disk than the one that was connected: that one counts from here on.
     pub fn down(&mut self, now: Now, node: NodeId) -> Option<Member> {
-        let peer = self.peers.get_mut(&node)?;
-        peer.connected = false;
-        peer.lost.get_or_insert(now.mono);
-        peer.next_dial = now.mono;
+        let settled = self.peers.change(&node, |peer| {
+            peer.connected = false;
+            peer.lost.get_or_insert(now.mono);
+            peer.next_dial = now.mono;
+            peer.settle_store()
+        })?;
         self.next_check = self.next_check.min(now.mono);
-        peer.settle_store()
+        settled
     }
 
     pub fn heard(&mut self, now: Now, node: NodeId) {
@@ -214,42 +218,58 @@ impl Members {
             return;
         }
         self.next_check = now.mono + self.config.grace / 3;
-        let timeout = self.doubt.stretch(self.config.timeout);
-        for (node, peer) in &mut self.peers {
-            if peer.connected && now.mono.since(peer.heard) >= timeout {
-                // Frozen or cut off without a word: the connection is of no use.
-                peer.connected = false;
-                peer.silent = true;
-                peer.next_dial = now.mono + self.config.redial;
-                effects.push(Effect::Disconnect(*node));
-                effects.push(Effect::Silent(*node));
-            }
-            // Who is out of the mesh is heard as long as it is there, and not looked for.
-            if peer.connected || peer.member.standing != Standing::Joined {
-                continue;
-            }
-            let is_over = peer.lost.is_none_or(|lost| now.mono.since(lost) >= self.config.grace);
-            if !peer.silent && is_over {
-                peer.silent = true;
-                effects.push(Effect::Silent(*node));
-            }
-            if peer.next_dial <= now.mono {
-                let doublings = peer.dials.min(5);
-                let pause = self.config.redial * 2u32.pow(doublings);
-                let jitter = rng.random_range(0..=u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX));
-                peer.dials = peer.dials.saturating_add(1);
-                peer.next_dial = now.mono + pause + std::time::Duration::from_micros(jitter);
-                effects.push(Effect::Dial { node: *node, addresses: peer.member.addresses.clone() });
-            }
-        }
+        self.give_up_silent(now.mono, effects);
+        self.look_for_absent(now.mono, rng, effects);
         self.look_at_suspects(now, rng, effects);
         self.run_errands(now, effects);
-        let reach = Reach::of(now.mono, self.peers.values());
+        debug_assert!(self.peers.is_in_order(), "what is known of all is what is known of each");
+        let reach = Reach::of(now.mono, &self.peers);
         match self.partition.look(now.mono, reach, self.config.heartbeat) {
             Some(Turn::Began) => effects.push(Effect::Partitioned),
             Some(Turn::Healed { since }) => effects.push(Effect::Healed { since }),
             None => {}
         }
+    }
+
+    /// Frozen or cut off without a word: the connection is of no use. All are looked at again when one could be silent that was
+    /// not heard meanwhile.
+    fn give_up_silent(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        if self.next_scan > now {
+            return;
+        }
+        let timeout = self.doubt.stretch(self.config.timeout);
+        let connected = || self.peers.iter().filter(|(_, peer)| peer.connected);
+        let is_silent = |peer: &Peer| now.since(peer.heard) >= timeout;
+        let silent: Vec<NodeId> = connected().filter(|(_, peer)| is_silent(peer)).map(|(node, _)| *node).collect();
+        let heard = connected().map(|(_, peer)| peer).filter(|peer| !is_silent(peer)).map(|peer| peer.heard).min();
+        // Who trusts itself less waits longer, and may trust itself again at any time.
+        self.next_scan = (heard.unwrap_or(now) + self.config.timeout).max(now + self.config.grace / 3);
+        let next_dial = now + self.config.redial;
+        for node in silent {
+            self.peers.change(&node, |peer| (peer.connected, peer.silent, peer.next_dial) = (false, true, next_dial));
+            effects.push(Effect::Disconnect(node));
+            effects.push(Effect::Silent(node));
+        }
+    }
+
+    /// Who is out of the mesh is heard as long as it is there, and not looked for.
+    fn look_for_absent(&mut self, now: Mono, rng: &mut dyn Rng, effects: &mut Vec<Effect>) {
+        let (grace, redial) = (self.config.grace, self.config.redial);
+        self.peers.away_mut(|node, peer| {
+            let is_over = peer.lost.is_none_or(|lost| now.since(lost) >= grace);
+            if !peer.silent && is_over {
+                peer.silent = true;
+                effects.push(Effect::Silent(*node));
+            }
+            if peer.next_dial <= now {
+                let doublings = peer.dials.min(5);
+                let pause = redial * 2u32.pow(doublings);
+                let jitter = rng.random_range(0..=u64::try_from(pause.as_micros() / 4).unwrap_or(u64::MAX));
+                peer.dials = peer.dials.saturating_add(1);
+                peer.next_dial = now + pause + Duration::from_micros(jitter);
+                effects.push(Effect::Dial { node: *node, addresses: peer.member.addresses.clone() });
+            }
+        });
     }
 
     /// Whether this node's own timers are in time says how much it is to trust what it finds of others.
@@ -275,6 +295,7 @@ impl Members {
 
     /// This node's own entry is now this.
     pub fn set_me(&mut self, me: Member) {
+        self.digests.forget(&me.node);
         self.me = me;
     }
 
@@ -310,6 +331,11 @@ impl Members {
     /// All that can be talked to.
     pub fn connected(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.peers.iter().filter(|(_, peer)| peer.connected).map(|(node, _)| *node)
+    }
+
+    /// How many can be talked to.
+    pub fn connected_len(&self) -> usize {
+        self.peers.connected_len()
     }
 
     /// Those that came at that time or later, and are there still.

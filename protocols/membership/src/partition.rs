@@ -1,6 +1,6 @@
 //! Whether this node is cut off from most of the mesh, and since when it is not any more.
 
-use crate::{Lasting, Member, peer::Peer};
+use crate::{Lasting, Member, peers::Peers};
 use mesh_proto::time::Mono;
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ pub struct Reach {
 }
 
 impl Reach {
-    pub(crate) fn of<'a>(now: Mono, peers: impl Iterator<Item = &'a Peer>) -> Self {
-        let mut reach = Self::default();
-        for peer in peers.filter(|peer| Member::holds_tasks(&peer.member)) {
-            let is_there = !peer.silent && (peer.connected || peer.was_met);
+    pub(crate) fn of(now: Mono, peers: &Peers) -> Self {
+        let connected = peers.holding_len();
+        let mut reach = Self { known: connected, reached: connected };
+        for (_, peer) in peers.away().filter(|(_, peer)| Member::holds_tasks(&peer.member)) {
+            let is_there = !peer.silent && peer.was_met;
             reach.reached += usize::from(is_there);
             reach.known += usize::from(is_there || peer.counts_from <= now);
         }

@@ -27,6 +27,26 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Known from its row alone, and not heard.
+    pub(crate) fn new(member: Member) -> Self {
+        Self {
+            named: member.store,
+            member,
+            connected: false,
+            up: Mono::default(),
+            heard: Mono::default(),
+            lost: Some(Mono::default()),
+            silent: false,
+            was_met: false,
+            counts_from: Mono::default(),
+            suspicion: None,
+            trusted_until: Mono::default(),
+            history: History::default(),
+            next_dial: Mono::default(),
+            dials: 0,
+        }
+    }
+
     /// It is not connected: its entry says which disk it has.
     pub(crate) fn settle_store(&mut self) -> Option<Member> {
         (std::mem::replace(&mut self.member.store, self.named) != self.named).then(|| self.member.clone())

@@ -84,21 +84,22 @@ impl Members {
     /// Begins to suspect who has fallen silent, and goes on with those that are suspected.
     pub(crate) fn look_at_suspects(&mut self, now: Now, rng: &mut dyn Rng, effects: &mut Vec<Effect>) {
         let me = self.me().node;
-        for peer in self.peers.values_mut() {
-            if !peer.silent || peer.member.standing != Standing::Joined {
+        let suspicions = &mut self.counted.suspicions;
+        self.peers.away_mut(|_, peer| {
+            if !peer.silent {
                 peer.suspicion = None;
-                continue;
+                return;
             }
             // Whom this process has not met it has not lost either, before the time-out.
             let is_missed = peer.was_met || peer.counts_from <= now.mono;
             if peer.suspicion.is_none() && is_missed && peer.trusted_until <= now.mono {
                 peer.suspicion = Some(Suspicion::new(now.mono, peer.member.incarnation));
                 peer.history.note(now.wall, me, Finding::Suspected);
-                self.counted.suspicions += 1;
+                *suspicions += 1;
             }
-        }
+        });
         let suspects: Vec<NodeId> =
-            self.peers.iter().filter(|(_, peer)| peer.suspicion.is_some()).map(|(node, _)| *node).collect();
+            self.peers.away().filter(|(_, peer)| peer.suspicion.is_some()).map(|(node, _)| *node).collect();
         let mut open = 0;
         for node in suspects {
             self.end_round(now, node);
@@ -120,16 +121,18 @@ impl Members {
     /// Whether some were asked.
     fn ask_others(&mut self, now: Now, node: NodeId, rng: &mut dyn Rng, effects: &mut Vec<Effect>) -> bool {
         let (timeout, wait) = (self.config.timeout, self.doubt.stretch(self.config.heartbeat) * 2);
+        let is_due = |suspicion: &mut Suspicion| {
+            !suspicion.is_confirmed && suspicion.round.is_none() && suspicion.next_round <= now.mono
+        };
+        if !self.suspicion(&node).is_some_and(is_due) {
+            return false;
+        }
         let others =
             self.peers.iter().filter(|(other, peer)| **other != node && peer.member.standing == Standing::Joined);
-        let others: Vec<(NodeId, bool)> = others.map(|(other, peer)| (*other, peer.connected)).collect();
-        let drawn = others.iter().copied().sample(rng, self.config.probes);
+        let drawn = others.map(|(other, peer)| (*other, peer.connected)).sample(rng, self.config.probes);
         self.last_id += 1;
         let id = self.last_id;
         let Some(suspicion) = self.suspicion(&node) else { return false };
-        if suspicion.is_confirmed || suspicion.round.is_some() || suspicion.next_round > now.mono {
-            return false;
-        }
         if drawn.is_empty() {
             if now.mono.since(suspicion.since) >= timeout * 2 {
                 self.confirm(now, node, effects);
@@ -150,9 +153,9 @@ impl Members {
     /// What one that was asked has found.
     pub(crate) fn answered(&mut self, now: Now, from: NodeId, id: u64, is_there: bool, effects: &mut Vec<Effect>) {
         let is_it = |suspicion: &Suspicion| suspicion.round.as_ref().is_some_and(|round| round.id == id);
-        let of_round = self.peers.iter_mut().find(|(_, peer)| peer.suspicion.as_ref().is_some_and(is_it));
-        let Some((node, peer)) = of_round else { return };
-        let node = *node;
+        let of_round = self.peers.away().find(|(_, peer)| peer.suspicion.as_ref().is_some_and(is_it));
+        let Some(node) = of_round.map(|(node, _)| *node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else { return };
         let Some(round) = peer.suspicion.as_mut().and_then(|suspicion| suspicion.round.as_mut()) else { return };
         let Some(found) = round.asked.get_mut(&from).filter(|found| found.is_none()) else { return };
         *found = Some(is_there);

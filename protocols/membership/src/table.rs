@@ -4,34 +4,59 @@
 
 use crate::{Mark, Member, Members};
 use mesh_proto::{id::NodeId, table::first_eight};
+use std::ops::Bound;
 
 /// Parts of a table. 64 make the first message 600 bytes, and let two tables of 4,096 that differ in one entry exchange
 /// the marks of 64.
 pub const PARTS: usize = mesh_proto::limits::TABLE_PARTS;
 
+/// The digest of each part, where it was found since the part changed: whoever comes to a large mesh compares tables with each
+/// member of it, and each comparison would hash all of them.
+#[derive(Debug)]
+pub(crate) struct Digests([Option<u64>; PARTS]);
+
+impl Default for Digests {
+    fn default() -> Self {
+        Self([None; PARTS])
+    }
+}
+
+impl Digests {
+    /// What is told of this member changes.
+    pub(crate) fn forget(&mut self, node: &NodeId) {
+        self.0[part_of(node)] = None;
+    }
+}
+
 impl Members {
     /// This node's digest of each part. Two tables with the same digests hold the same.
-    pub fn digests(&self) -> Vec<u64> {
-        let mut parts: Vec<blake3::Hasher> = (0..PARTS).map(|_| blake3::Hasher::new()).collect();
-        for mark in self.told().map(Mark::of) {
-            let part = &mut parts[part_of(&mark.node)];
-            part.update(mark.node.as_bytes());
+    pub fn digests(&mut self) -> Vec<u64> {
+        let digests = (0..PARTS).map(|part| self.digests.0[part].unwrap_or_else(|| self.digest_of(part)));
+        let digests: Vec<u64> = digests.collect();
+        self.digests.0.iter_mut().zip(&digests).for_each(|(kept, found)| *kept = Some(*found));
+        digests
+    }
+
+    fn digest_of(&self, part: usize) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        for mark in self.told_in(part).into_iter().map(Mark::of) {
+            hasher.update(mark.node.as_bytes());
             for number in [mark.dated.0, mark.incarnation, mark.hash] {
-                part.update(&number.to_le_bytes());
+                hasher.update(&number.to_le_bytes());
             }
         }
-        parts.iter().map(|part| first_eight(part.finalize())).collect()
+        first_eight(hasher.finalize())
     }
 
     /// The parts in which another's digests differ from this node's.
-    pub fn differing(&self, theirs: &[u64]) -> Vec<u8> {
+    pub fn differing(&mut self, theirs: &[u64]) -> Vec<u8> {
         let mine = self.digests();
         (0..PARTS).filter(|part| theirs.get(*part) != mine.get(*part)).map(|part| part as u8).collect()
     }
 
     /// Marks of all that is told in these parts.
     pub fn marks(&self, parts: &[u8]) -> Vec<Mark> {
-        self.told().filter(|member| is_in(parts, &member.node)).map(Mark::of).collect()
+        self.told(parts).map(Mark::of).collect()
     }
 
     /// What whoever has these marks in these parts lacks or has older.
@@ -42,7 +67,7 @@ impl Members {
             // Where only the bytes differ both send theirs, and the order of the bytes decides.
             theirs.is_none_or(|theirs| mine.rank() >= theirs.rank() && **theirs != mine)
         };
-        self.told().filter(|member| is_in(parts, &member.node)).filter(lacks).cloned().collect()
+        self.told(parts).filter(lacks).cloned().collect()
     }
 
     /// Whether these marks name something that this node lacks or has older.
@@ -53,12 +78,18 @@ impl Members {
         })
     }
 
-    /// All entries that others can check, this node's own among them, in order of their nodes.
-    fn told(&self) -> impl Iterator<Item = &Member> {
-        let me = self.me();
-        let before = self.others().take_while(|member| member.node < me.node);
-        let behind = self.others().skip_while(|member| member.node < me.node);
-        before.chain(std::iter::once(me)).chain(behind).filter(|member| member.is_told())
+    /// All entries that others can check, this node's own among them, part by part.
+    fn told(&self, parts: &[u8]) -> impl Iterator<Item = &Member> {
+        parts.iter().flat_map(|part| self.told_in(usize::from(*part)))
+    }
+
+    /// Of one part, in order of their nodes.
+    fn told_in(&self, part: usize) -> Vec<&Member> {
+        let me = Some(self.me()).filter(|me| part_of(&me.node) == part);
+        let others = self.peers.range((first_of(part), end_of(part))).map(|(_, peer)| &peer.member);
+        let mut told: Vec<&Member> = others.chain(me).filter(|member| member.is_told()).collect();
+        told.sort_by_key(|member| member.node);
+        told
     }
 }
 
@@ -66,13 +97,30 @@ fn by_node(marks: &[Mark]) -> std::collections::BTreeMap<NodeId, &Mark> {
     marks.iter().map(|mark| (mark.node, mark)).collect()
 }
 
-fn is_in(parts: &[u8], node: &NodeId) -> bool {
-    parts.iter().any(|part| usize::from(*part) == part_of(node))
-}
-
 /// Ids are public keys: as good as random.
 fn part_of(node: &NodeId) -> usize {
     usize::from(node.as_bytes()[0]) * PARTS / 256
+}
+
+/// The lowest id that belongs to a part.
+fn first_of(part: usize) -> Bound<NodeId> {
+    let first = (part * 256).div_ceil(PARTS);
+    let mut bytes = [0; 32];
+    match u8::try_from(first) {
+        Ok(first) => {
+            bytes[0] = first;
+            Bound::Included(NodeId::from_bytes(bytes))
+        }
+        Err(_) => Bound::Unbounded,
+    }
+}
+
+/// Where it ends.
+fn end_of(part: usize) -> Bound<NodeId> {
+    match first_of(part + 1) {
+        Bound::Included(next) => Bound::Excluded(next),
+        end => end,
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +195,9 @@ mod tests {
         ) {
             let (mut a, mut b) = (table(0, a), table(255, b));
             exchange(&mut a, &mut b);
-            let rest = |members: &Members| -> Vec<_> { members.told().map(|m| (m.node, m.rank().0)).collect() };
+            let every: Vec<u8> = (0..PARTS as u8).collect();
+            let rest =
+                |members: &Members| -> Vec<_> { members.told(&every).map(|m| (m.node, m.rank().0)).collect() };
             prop_assert_eq!(rest(&a), rest(&b));
             prop_assert_eq!(a.digests(), b.digests());
             prop_assert_eq!(exchange(&mut a, &mut b), 0);

@@ -38,6 +38,37 @@ fn due(members: &mut Members, ms: u64) -> Vec<Effect> {
     effects
 }
 
+/// Whoever is connected is not looked at each time; all the same it is found silent as soon as it is, at whatever times others came
+/// and were heard.
+#[test]
+fn silence_is_found_when_its_time_has_come_and_not_before() {
+    let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
+    let nodes: Vec<NodeId> = (1..=20).map(|n| NodeId::from_bytes([n; 32])).collect();
+    // Each comes 200 ms after the one before, and is heard every second until it is 20 s old: all fall silent before the first that
+    // were asked about one have not answered, which would make this node trust itself less.
+    let comes = |n: usize| 200 * n as u64;
+    let falls_silent = |n: usize| comes(n) + 20_000;
+    let mut found = vec![None; nodes.len()];
+    for ms in (0..60_000).step_by(100) {
+        for (n, node) in nodes.iter().enumerate() {
+            if comes(n) == ms {
+                members.learn(at(ms), member(n as u8 + 1, 1, Standing::Joined), &mut Vec::new()).unwrap();
+                members.up(at(ms), *node, StoreId(1));
+            } else if ms > comes(n) && ms <= falls_silent(n) && (ms - comes(n)) % 1_000 == 0 {
+                members.heard(at(ms), *node);
+            }
+        }
+        for effect in due(&mut members, ms) {
+            if let Effect::Silent(node) = effect {
+                found[usize::from(node.as_bytes()[0]) - 1].get_or_insert(ms);
+            }
+        }
+    }
+    for (n, found) in found.into_iter().enumerate() {
+        assert_eq!(found, Some(falls_silent(n) + 10_000), "{n}");
+    }
+}
+
 #[test]
 fn a_closed_connection_is_silence_after_the_grace_and_frozen_peers_after_the_timeout() {
     let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));

@@ -49,6 +49,7 @@ mod needs;
 mod outbox;
 mod outfit;
 mod outlook;
+mod points;
 pub mod poll;
 mod proposal;
 mod queue;

@@ -76,9 +76,7 @@ impl Tasks {
 
     /// As many as there should be, and can.
     pub(crate) fn wanted_copies(&self) -> usize {
-        let present =
-            self.roster.iter().filter(|(node, seat)| seat.holds && (seat.connected || **node == self.me.node));
-        self.config.copies.min(present.count())
+        self.config.copies.min(self.roster.present())
     }
 
     /// The driver's part: a write whose holders are the present ones and the closest members that are not yet among them.

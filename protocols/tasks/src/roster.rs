@@ -4,6 +4,7 @@ use crate::{
     auction::score::WHOLE,
     balance::{Burden, Room},
     capability,
+    points::{Point, Points},
     poll::named,
 };
 use mesh_proto::{
@@ -45,7 +46,7 @@ pub struct Seat {
     /// What it says that it has.
     pub capabilities: Capabilities,
     /// Its place in the id space.
-    point: [u8; 32],
+    point: Point,
 }
 
 /// Of whom nothing was seen: in the middle, and soon moved.
@@ -82,6 +83,11 @@ impl Seat {
         Burden { slots: self.load.slots, attempts: self.burden() }
     }
 
+    /// Believed to be gone. Of who is out of the mesh nobody says that it is silent: it just is away.
+    fn is_silent(&self) -> bool {
+        !self.connected && (self.silent_since.is_some() || !self.holds)
+    }
+
     pub fn has_free_slot(&self) -> bool {
         self.burden() < self.load.slots
     }
@@ -99,25 +105,63 @@ impl Seat {
 pub struct Roster {
     me: NodeId,
     seats: BTreeMap<NodeId, Seat>,
+    /// Those that hold tasks.
+    points: Points,
+    others: Census,
     /// Those with something waiting for a slot, by how much for each.
     queues: BTreeSet<(u64, Reverse<NodeId>)>,
 }
 
+/// Of the others that hold tasks. Each copy, placement and change of connections asks for it, so nobody is counted anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Census {
+    known: usize,
+    connected: usize,
+    /// Believed to be gone.
+    silent: usize,
+}
+
+impl Census {
+    fn of(seat: &Seat) -> Self {
+        Self {
+            known: usize::from(seat.holds),
+            connected: usize::from(seat.holds && seat.connected),
+            silent: usize::from(seat.holds && seat.is_silent()),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.known += other.known;
+        self.connected += other.connected;
+        self.silent += other.silent;
+    }
+
+    fn take(&mut self, other: Self) {
+        self.known -= other.known;
+        self.connected -= other.connected;
+        self.silent -= other.silent;
+    }
+}
+
 impl Roster {
     pub fn new(me: Holder, holds: bool) -> Self {
-        let mut roster = Self { me: me.node, seats: BTreeMap::new(), queues: BTreeSet::new() };
+        let mut roster = Self {
+            me: me.node,
+            seats: BTreeMap::new(),
+            points: Points::default(),
+            others: Census::default(),
+            queues: BTreeSet::new(),
+        };
         roster.admit(me.node, me.store, holds);
-        if let Some(seat) = roster.seats.get_mut(&me.node) {
-            seat.connected = true;
-        }
+        roster.change(&me.node, |seat| seat.connected = true);
         roster
     }
 
     /// A member is known, or known anew.
     pub fn admit(&mut self, node: NodeId, store: StoreId, holds: bool) {
-        let seat = self.seats.entry(node).or_insert_with(|| Seat {
+        self.seats.entry(node).or_insert_with(|| Seat {
             store,
-            holds,
+            holds: false,
             connected: false,
             full: false,
             silent_since: None,
@@ -129,8 +173,23 @@ impl Roster {
             capabilities: named(&node, &Capabilities::default()),
             point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
         });
-        seat.store = store;
-        seat.holds = holds;
+        self.change(&node, |seat| (seat.store, seat.holds) = (store, holds));
+    }
+
+    /// Changes one that is known, in whatever is counted of it.
+    pub(crate) fn change(&mut self, node: &NodeId, change: impl FnOnce(&mut Seat)) {
+        let Some(seat) = self.seats.get_mut(node) else { return };
+        let (held, before) = (seat.holds, Census::of(seat));
+        change(seat);
+        match (held, seat.holds) {
+            (false, true) => self.points.insert(seat.point, *node),
+            (true, false) => self.points.remove(seat.point, *node),
+            (true, true) | (false, false) => {}
+        }
+        if *node != self.me {
+            self.others.add(Census::of(seat));
+            self.others.take(before);
+        }
     }
 
     pub fn seat(&self, node: &NodeId) -> Option<&Seat> {
@@ -142,14 +201,14 @@ impl Roster {
         self.seats.get(node).map(|seat| Holder { node: *node, store: seat.store })
     }
 
-    pub fn seat_mut(&mut self, node: &NodeId) -> Option<&mut Seat> {
+    /// To change what is not counted of it; else [`Self::change`].
+    pub(crate) fn seat_mut(&mut self, node: &NodeId) -> Option<&mut Seat> {
         self.seats.get_mut(node)
     }
 
     /// How busy a member says it is: with that, what was granted before is counted.
     pub fn set_load(&mut self, node: &NodeId, load: Load) {
-        self.list_load(node, load);
-        if let Some(seat) = self.seats.get_mut(node) {
+        if let Some(seat) = self.list_load(node, load) {
             (seat.granted, seat.is_mute) = (0, false);
         }
     }
@@ -202,13 +261,16 @@ impl Roster {
         }
     }
 
-    fn list_load(&mut self, node: &NodeId, load: Load) {
-        let Some(seat) = self.seats.get_mut(node) else { return };
+    fn list_load(&mut self, node: &NodeId, load: Load) -> Option<&mut Seat> {
+        let seat = self.seats.get_mut(node)?;
         let before = std::mem::replace(&mut seat.load, load);
-        self.queues.remove(&(before.queued_per_slot(), Reverse(*node)));
+        if before.queued > 0 {
+            self.queues.remove(&(before.queued_per_slot(), Reverse(*node)));
+        }
         if load.queued > 0 {
             self.queues.insert((load.queued_per_slot(), Reverse(*node)));
         }
+        Some(seat)
     }
 
     /// Other members that have fewer attempts than they may have at hand, by their slots, and how many fewer.
@@ -268,9 +330,9 @@ impl Roster {
         self.seats.get(&holder.node).is_some_and(|seat| seat.connected && seat.store == holder.store)
     }
 
-    /// Believed to be gone, or never known. Of who is out of the mesh nobody says that it is silent: it just is away.
+    /// Believed to be gone, or never known.
     pub fn is_silent(&self, node: &NodeId) -> bool {
-        self.seats.get(node).is_none_or(|seat| !seat.connected && (seat.silent_since.is_some() || !seat.holds))
+        self.seats.get(node).is_none_or(Seat::is_silent)
     }
 
     /// That disk will not come back, or has been away for so long that its copies are to be made anew.
@@ -287,18 +349,17 @@ impl Roster {
 
     /// Fewer than half of the other members that hold tasks can be talked to.
     pub fn is_partitioned(&self) -> bool {
-        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds);
-        let (known, reached) =
-            others.fold((0, 0), |(known, reached), (_, seat)| (known + 1, reached + usize::from(seat.connected)));
-        reached * 2 < known
+        self.others.connected * 2 < self.others.known
     }
 
     /// More than half of the other members that hold tasks are believed to be gone: more likely it is this node.
     pub fn is_isolated(&self) -> bool {
-        let others = self.seats.iter().filter(|(node, seat)| **node != self.me && seat.holds);
-        let (known, silent) =
-            others.fold((0, 0), |(known, silent), (node, _)| (known + 1, silent + usize::from(self.is_silent(node))));
-        silent * 2 > known
+        self.others.silent * 2 > self.others.known
+    }
+
+    /// Members that hold tasks and can be talked to, this node among them if it does.
+    pub fn present(&self) -> usize {
+        self.others.connected + usize::from(self.seats.get(&self.me).is_some_and(|seat| seat.holds))
     }
 
     /// Whether it is one of the `length` members closest to an id, but for those that are believed to be gone, or nearer than
@@ -307,9 +368,8 @@ impl Roster {
         if self.seats.get(node).is_none_or(|seat| !seat.holds) {
             return false;
         }
-        let own = self.distance(node, task);
-        let there = self.seats.iter().filter(|(node, seat)| seat.holds && !self.is_silent(node));
-        there.filter(|(node, _)| self.distance(node, task) < own).take(length).count() < length
+        let closer = self.points.closest(task.as_bytes()).take_while(|other| other != node);
+        closer.filter(|other| !self.is_silent(other)).take(length).count() < length
     }
 
     /// The home list of an id: the `length` members closest to it, by lot. Of these the first are its holders, and the
@@ -327,19 +387,9 @@ impl Roster {
     }
 
     /// The `length` members closest to the id, closest first, **whether or not reachable now**: the same at all nodes
-    /// that know the same members. Distance is the XOR of Kademlia (Maymounkov and Mazières 2002, section 2.1).
+    /// that know the same members.
     pub fn nearest(&self, task: &TaskId, length: usize) -> Vec<Holder> {
-        let mut nearest: Vec<([u8; 32], Holder)> = Vec::with_capacity(length + 1);
-        for (node, seat) in self.seats.iter().filter(|(_, seat)| seat.holds) {
-            let distance: [u8; 32] = std::array::from_fn(|i| seat.point[i] ^ task.as_bytes()[i]);
-            if nearest.len() == length && nearest.last().is_some_and(|(last, _)| *last <= distance) {
-                continue;
-            }
-            let at = nearest.partition_point(|(other, _)| *other < distance);
-            nearest.insert(at, (distance, Holder { node: *node, store: seat.store }));
-            nearest.truncate(length);
-        }
-        nearest.into_iter().map(|(_, holder)| holder).collect()
+        self.points.closest(task.as_bytes()).filter_map(|node| self.holder(&node)).take(length).collect()
     }
 }
 
@@ -413,7 +463,31 @@ mod tests {
         let task = TaskId::from_bytes([9; 32]);
         let before = roster.home(&task, 5);
         assert_eq!(before.len(), 2);
-        roster.seat_mut(&node(2)).unwrap().connected = true;
+        roster.change(&node(2), |seat| seat.connected = true);
         assert_eq!(roster.home(&task, 5), before);
+    }
+
+    proptest! {
+        /// Whoever comes, goes, falls silent and leaves: what is counted is what there is to count.
+        #[test]
+        fn the_others_are_counted_as_they_change(steps in prop::collection::vec((0u8..6, 0u8..5), 0..60)) {
+            let mut roster = Roster::new(Holder { node: node(0), store: StoreId(0) }, true);
+            for (n, step) in steps {
+                match step {
+                    0 => roster.admit(node(n), StoreId(1), true),
+                    1 => roster.admit(node(n), StoreId(2), false),
+                    2 => roster.change(&node(n), |seat| (seat.connected, seat.silent_since) = (true, None)),
+                    3 => roster.change(&node(n), |seat| seat.connected = n == 0),
+                    _ => roster.change(&node(n), |seat| seat.silent_since = Some(Mono(1))),
+                }
+                let mut counted = Census::default();
+                let others = || roster.iter().filter(|(other, seat)| **other != node(0) && seat.holds);
+                others().for_each(|(_, seat)| counted.add(Census::of(seat)));
+                prop_assert_eq!(roster.others, counted);
+                let held: BTreeSet<_> = roster.iter().filter(|(_, seat)| seat.holds).map(|(node, _)| *node).collect();
+                let found: BTreeSet<_> = roster.points.closest(&[7; 32]).collect();
+                prop_assert_eq!(found, held);
+            }
+        }
     }
 }

@@ -176,7 +176,7 @@ impl Tasks {
             return;
         }
         self.seeking.measure(&self.roster, MEASURED);
-        let most = (RATED / self.roster.iter().count().max(1)).clamp(1, ROUND);
+        let most = (RATED / self.roster.count().max(1)).clamp(1, ROUND);
         for task in self.seeking.take(most) {
             self.backoff_due(cx, task);
         }
@@ -257,7 +257,7 @@ mod tests {
     fn roster() -> Roster {
         let mut roster = Roster::new(Holder { node: node(1), store: StoreId(1) }, true);
         roster.admit(node(2), StoreId(2), true);
-        roster.seat_mut(&node(2)).unwrap().connected = true;
+        roster.change(&node(2), |seat| seat.connected = true);
         roster
     }
 
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(seeking.take(1_000), (0..10).map(|n| task(200_000 + n)).collect::<Vec<_>>());
         assert!(!seeking.is_due() && seeking.take(1_000).is_empty());
         // A word of who cannot be reached changes nothing.
-        roster.seat_mut(&node(2)).unwrap().connected = false;
+        roster.change(&node(2), |seat| seat.connected = false);
         seeking.look_at(node(2));
         assert_eq!(seeking.measure(&roster, MEASURED), 0);
         assert!(!seeking.is_due());

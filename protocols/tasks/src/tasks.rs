@@ -198,12 +198,13 @@ impl Tasks {
     }
 
     pub fn up(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        if let Some(seat) = self.roster.seat_mut(&node) {
+        let now = cx.now.mono;
+        self.roster.change(&node, |seat| {
             seat.connected = true;
             seat.full = false;
             seat.silent_since = None;
-            (seat.heard, seat.is_mute) = (cx.now.mono, false);
-        }
+            (seat.heard, seat.is_mute) = (now, false);
+        });
         self.seeking.look_at(node);
         self.note_isolation();
         self.resend(cx, node);
@@ -211,9 +212,7 @@ impl Tasks {
     }
 
     pub fn down(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        if let Some(seat) = self.roster.seat_mut(&node) {
-            seat.connected = false;
-        }
+        self.roster.change(&node, |seat| seat.connected = false);
         self.bidder_gone(cx, node);
         self.replace_placements(cx, node);
         self.drain_local(cx);
@@ -221,10 +220,11 @@ impl Tasks {
 
     /// A member is believed to be gone: its connection stayed closed, or nothing came over it.
     pub fn silent(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        if let Some(seat) = self.roster.seat_mut(&node) {
+        let now = cx.now.mono;
+        self.roster.change(&node, |seat| {
             seat.connected = false;
-            seat.silent_since.get_or_insert(cx.now.mono);
-        }
+            seat.silent_since.get_or_insert(now);
+        });
         self.note_isolation();
         self.bidder_gone(cx, node);
         self.replace_placements(cx, node);

@@ -1,6 +1,6 @@
 //! What a node can say about tasks, for people.
 
-use crate::{driver::Driver, tasks::Tasks};
+use crate::{driver::Driver, roster::Load, tasks::Tasks};
 use mesh_proto::{
     id::{NodeId, TaskId},
     task::{How, Priority, State},
@@ -75,7 +75,14 @@ impl Tasks {
         self.polls.tasks()
     }
 
+    /// How busy this node is, as it says of itself.
+    pub fn own_load(&self) -> Load {
+        let queued = u32::try_from(self.executor.queued()).unwrap_or(u32::MAX);
+        Load { slots: self.config.slots, running: self.executor.running(), queued }
+    }
+
     pub fn totals(&self) -> Totals {
+        let queued = self.executor.queued();
         Totals {
             held: self.shelf.copies_len(),
             held_live: self.shelf.live().len(),
@@ -83,8 +90,8 @@ impl Tasks {
             orphaned: self.takeovers.waiting(),
             placing: self.gateway.placing_len(),
             following: self.gateway.following.len(),
-            queued: self.executor.queued(),
-            hoarded: self.executor.queued().min(self.roster.free_elsewhere()),
+            queued,
+            hoarded: if queued == 0 { 0 } else { queued.min(self.roster.free_elsewhere()) },
             running: self.executor.running(),
             outbox: self.shelf.outbox().len(),
             reserved: self.auctions.reserved(),

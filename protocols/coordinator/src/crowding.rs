@@ -48,9 +48,8 @@ impl Coordinator {
     /// is to be said.
     pub(crate) fn load_due(&self) -> Option<Mono> {
         let (told, at) = self.told;
-        let Heartbeat { slots, running, queued, .. } = self.heartbeat();
-        let pause = SAID_AGAIN.max(SAID_TO_ONE * u32::try_from(self.members.connected().count()).unwrap_or(u32::MAX));
-        (Crowding::of(&Load { slots, running, queued }) != told).then(|| at + pause)
+        let pause = SAID_AGAIN.max(SAID_TO_ONE * u32::try_from(self.members.connected_len()).unwrap_or(u32::MAX));
+        (Crowding::of(&self.tasks.own_load()) != told).then(|| at + pause)
     }
 }
 

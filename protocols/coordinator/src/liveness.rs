@@ -111,11 +111,10 @@ impl Coordinator {
     }
 
     pub(crate) fn heartbeat(&self) -> Heartbeat {
-        let totals = self.tasks.totals();
-        let queued = u32::try_from(totals.queued).unwrap_or(u32::MAX);
+        let Load { slots, running, queued } = self.tasks.own_load();
         let epoch = self.agreement.as_ref().map_or_else(Epoch::default, Agreement::epoch);
         let serial = self.own_serial();
-        Heartbeat { slots: self.config.tasks.slots, running: totals.running, queued, epoch, serial }
+        Heartbeat { slots, running, queued, epoch, serial }
     }
 
     /// How many motions are in force in the ledger here, if there is one.

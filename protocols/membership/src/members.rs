@@ -65,10 +65,10 @@ impl Members {
         }
     }
 
-    /// From the disk: no effects. Of this node itself only the incarnation counts: it must go above it.
+    /// From the disk: no effects. Of this node itself only the incarnation counts, which it must go above, and whether it drains.
     pub fn restore(&mut self, member: Member) {
         match member.node == self.me.node {
-// All else is what it is by its configuration and by what is there; this is as it was told to.
+            // All else is what it is by its configuration and by what is there; this is as it was told to.
             true if member.incarnation >= self.me.incarnation => {
                 (self.me.incarnation, self.me.drains) = (member.incarnation, member.drains);
                 self.digests.forget(&member.node);

@@ -99,7 +99,12 @@ impl Member {
 
     /// Whether tasks may be placed on it: by what it is, not by whether it can be reached now.
     pub fn holds_tasks(&self) -> bool {
-        self.standing == Standing::Joined && !self.drains && matches!(self.role, Role::Full | Role::Worker)
+        self.keeps_tasks() && !self.drains
+    }
+
+    /// Whether it may have tasks, though none that are new where it drains.
+    pub fn keeps_tasks(&self) -> bool {
+        self.standing == Standing::Joined && matches!(self.role, Role::Full | Role::Worker)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     read_only::Cut,
     requests::Requests,
     scan::Scans,
-    tables::PassOn,
+    tables::{PassOn, holding},
 };
 use mesh_gossip::Aggregations;
 use mesh_membership::{Member, Members, Standing};
@@ -179,7 +179,7 @@ impl Coordinator {
                 self.with_tasks(now, effects, |tasks, cx| {
                     tasks.down(cx, node);
                     if let Some(member) = changed {
-                        tasks.member(cx, node, member.store, member.holds_tasks());
+                        tasks.member(cx, node, member.store, holding(&member));
                     }
                 });
             }
@@ -367,13 +367,13 @@ impl Coordinator {
         let known: Vec<Member> = self.members.others().cloned().collect();
         for member in known {
             self.with_tasks(now, effects, |tasks, cx| {
-                tasks.member(cx, member.node, member.store, member.holds_tasks());
+                tasks.member(cx, member.node, member.store, holding(&member));
                 tasks.has(member.node, &member.capabilities);
             });
         }
         // As it last said of itself, with the disk that is there.
-        let (node, store, holds) = (self.node(), self.store(), self.members.me().holds_tasks());
-        self.with_tasks(now, effects, |tasks, cx| tasks.member(cx, node, store, holds));
+        let (node, store, own) = (self.node(), self.store(), holding(self.members.me()));
+        self.with_tasks(now, effects, |tasks, cx| tasks.member(cx, node, store, own));
         self.members.paused(now);
         self.with_tasks(now, effects, |tasks, cx| tasks.restarted(cx));
         let alone = self.config.alone;

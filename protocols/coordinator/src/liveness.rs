@@ -2,6 +2,7 @@
 
 use crate::{
     ControlMessage, Coordinator, Effect, Heartbeat, Query, QueryReply, agreement::Agreement, coordinator::UNASKED,
+    tables::holding,
 };
 use mesh_membership::Standing;
 use mesh_proto::{
@@ -29,7 +30,7 @@ impl Coordinator {
         let heartbeat = self.heartbeat();
         self.control.push((node, ControlMessage::Heartbeat(heartbeat)));
         self.with_tasks(now, effects, |tasks, cx| {
-            tasks.member(cx, node, store, member.holds_tasks());
+            tasks.member(cx, node, store, holding(&member));
             tasks.has(node, &member.capabilities);
             tasks.up(cx, node);
         });
@@ -78,7 +79,7 @@ impl Coordinator {
                     // With the disk that is there: what another one promised or took is not this one's.
                     let store = self.members.get(&member.node).map_or(member.store, |known| known.store);
                     self.with_tasks(now, effects, |tasks, cx| {
-                        tasks.member(cx, member.node, store, member.holds_tasks());
+                        tasks.member(cx, member.node, store, holding(&member));
                         tasks.has(member.node, &member.capabilities);
                     });
                     let entered = Some(member.node).filter(|node| self.is_of_network(node));

@@ -135,7 +135,7 @@ impl Coordinator {
         let silent = self
             .members
             .others()
-            .filter(|member| member.holds_tasks() && !waiting.contains(&member.node))
+            .filter(|member| member.keeps_tasks() && !waiting.contains(&member.node))
             .map(|member| member.node)
             .collect();
         // What this node knows itself comes like the others' replies.

@@ -6,6 +6,7 @@
 use crate::{Command, ControlMessage, Coordinator, Effect, Marks};
 use mesh_membership::{Mark, Member, PARTS};
 use mesh_proto::{id::NodeId, time::Now};
+use mesh_tasks::Holding;
 
 /// Whether others are told of what was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub enum PassOn {
     Yes,
     /// Gossip passes on by itself; and what fills an empty table is known to all others.
     No,
+}
+
+/// What it does with tasks, by its entry.
+pub(crate) fn holding(member: &Member) -> Holding {
+    match (member.keeps_tasks(), member.drains) {
+        (false, _) => Holding::Nothing,
+        (true, true) => Holding::Drains,
+        (true, false) => Holding::Holds,
+    }
 }
 
 /// Entries in one message.
@@ -41,7 +51,7 @@ impl Coordinator {
         self.members.set_me(member.clone());
         // Who leaves knows that it holds nothing new, as the others will.
         self.with_tasks(now, effects, |tasks, cx| {
-            tasks.member(cx, member.node, member.store, member.holds_tasks());
+            tasks.member(cx, member.node, member.store, holding(&member));
             tasks.have(cx, &member.capabilities);
         });
         self.keep(member.clone(), effects);

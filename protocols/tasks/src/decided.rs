@@ -76,7 +76,7 @@ impl Tasks {
         self.wait_for_all(cx, task, Duration::ZERO);
         let Some(driver) = self.shelf.promised(&task).map(|promised| promised.driver) else { return };
         let Some((ballot, version)) = self.shelf.end_stamp(&task) else { return };
-        match self.roster.seat(&driver).is_some_and(|seat| seat.holds && !self.roster.is_silent(&driver)) {
+        match self.roster.seat(&driver).is_some_and(|seat| seat.keeps && !self.roster.is_silent(&driver)) {
             // Its own are looked after in the rounds of repair.
             _ if driver == self.me.node || self.drivers.contains_key(&task) => {}
             true => self.send(driver, Item::Pull { task, ballot, version }),

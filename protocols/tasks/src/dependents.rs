@@ -192,7 +192,7 @@ impl Tasks {
     /// that hold it and of whom nobody here has heard (seed 401467).
     pub(crate) fn await_its_coming(&mut self, cx: &mut Context<'_>, dependency: TaskId, following: Following) {
         let knows_nothing = |node: &NodeId| *node == self.me.node || following.unknown.contains(node);
-        let members = || self.roster.iter().filter(|(_, seat)| seat.holds);
+        let members = || self.roster.iter().filter(|(_, seat)| seat.keeps);
         let heard = members().filter(|(node, _)| knows_nothing(node)).count();
         let is_lost =
             |node: NodeId, store| self.roster.is_lost(&Holder { node, store }, cx.now.mono, self.config.repair_delay);

@@ -40,7 +40,7 @@ impl Drain {
 impl Tasks {
     /// This node is to hold and run nothing, by what it says of itself.
     pub fn drains(&self) -> bool {
-        self.roster.seat(&self.me.node).is_some_and(|seat| !seat.holds)
+        self.roster.drains(&self.me.node)
     }
 
     /// It does so from now on, or does no more.

@@ -461,6 +461,6 @@ const WISHED_AT_ALL: u32 = WISHED + 360;
 
 /// Members that can be asked, other than these.
 fn others_than(roster: &Roster, asked: &BTreeSet<NodeId>) -> Vec<NodeId> {
-    let able = roster.iter().filter(|(node, seat)| seat.holds && seat.connected && !asked.contains(*node));
+    let able = roster.iter().filter(|(node, seat)| seat.keeps && seat.connected && !asked.contains(*node));
     able.map(|(node, _)| *node).collect()
 }

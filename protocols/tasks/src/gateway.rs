@@ -211,11 +211,12 @@ impl Tasks {
         let needed = quorum::holders_needed(home.len());
         let able = |holder: &&Holder| self.roster.is_present(holder) && !placing.refused.contains(&holder.node);
         let mut holders: Vec<Holder> = home.iter().filter(able).copied().collect();
-        // Who does not answer is waited for only where there are too few without it.
-        holders.sort_by_key(|holder| self.roster.is_mute(&holder.node));
+        // Who drains, or does not answer, is asked only where there are too few without it.
+        let is_spared = |holder: &Holder| self.roster.drains(&holder.node) || self.roster.is_mute(&holder.node);
+        holders.sort_by_key(is_spared);
         holders.truncate(wanted.max(needed));
-        let answering = holders.iter().take_while(|holder| !self.roster.is_mute(&holder.node)).count();
-        holders.truncate(answering.max(needed));
+        let others = holders.iter().take_while(|holder| !is_spared(holder)).count();
+        holders.truncate(others.max(needed));
         if holders.len() < needed || holders.is_empty() {
             let (reached, needed) = (holders.len() as u32, needed.max(1) as u32);
             let why = match (placing.floor, placing.busy_ms) {
@@ -504,7 +505,7 @@ fn first_executor(
 
 /// The responsible node, which has the result in its record at once; or the next holder that has room.
 fn first_holder(roster: &Roster, holders: &[Holder], placing: &Placing) -> NodeId {
-    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(Seat::has_free_slot);
+    let has_room = |holder: &&Holder| roster.seat(&holder.node).is_some_and(|seat| seat.holds && seat.has_free_slot());
     let roomy = holders.iter().find(has_room).filter(|_| wants_room(placing));
     roomy.or(holders.first()).map_or(NodeId::from_bytes([0; 32]), |holder| holder.node)
 }

@@ -199,7 +199,7 @@ impl Tasks {
             // Whoever names a node that has left has yet to hear of it. But who promised it takes it.
             (None, Some(_))
                 if self.shelf.promised(&task) != Some(ballot)
-                    && !self.roster.seat(&self.me.node).is_some_and(|seat| seat.holds) =>
+                    && !self.roster.seat(&self.me.node).is_some_and(|seat| seat.keeps) =>
             {
                 self.counters.not_mine += 1;
                 return;

@@ -80,7 +80,7 @@ pub use counters::Counters;
 pub use effect::{Answer, Context, Effect, Refusal, Waiter};
 pub use fact::Fact;
 pub use naming::Naming;
-pub use roster::{Load, Roster, Seat};
+pub use roster::{Holding, Load, Roster, Seat};
 pub use shelf::{Copy, Glance, Kept, Shelf};
 pub use tasks::Tasks;
 pub use view::{TaskState, Totals, Waiting};

@@ -98,7 +98,7 @@ impl Tasks {
         let unknown = self.executor.unknown.get(&task);
         let knows_nothing = |node: &NodeId| {
             unknown.is_some_and(|unknown| unknown.contains(node))
-                || self.roster.seat(node).is_none_or(|seat| !seat.holds)
+                || self.roster.seat(node).is_none_or(|seat| !seat.keeps)
         };
         let home: Vec<NodeId> =
             self.roster.home(&task, self.config.home).into_iter().map(|holder| holder.node).collect();

@@ -103,7 +103,7 @@ impl Tasks {
         if lost.is_empty() && (is_change || kept.len() >= wanted) || self.roster.is_partitioned() {
             return;
         }
-        let candidates = self.roster.nearest(&task, self.config.home + register.holders.len() + 1);
+        let candidates = self.roster.nearest_to_take(&task, self.config.home + register.holders.len() + 1);
         let fresh: Vec<Holder> = candidates
             .into_iter()
             .filter(|holder| (self.roster.is_present(holder) || *holder == self.me) && !kept.contains(holder))

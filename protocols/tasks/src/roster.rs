@@ -18,13 +18,31 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+/// What a member does with tasks, by what it is and says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// It is out of the mesh, or never does.
+    Nothing,
+    /// It takes nothing new, and has what it has until others do.
+    Drains,
+    Holds,
+}
+
+impl From<bool> for Holding {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Nothing }
+    }
+}
+
 /// One member.
 #[derive(Clone, Debug)]
 pub struct Seat {
     /// Its present disk. Copies on another were lost with it.
     pub store: StoreId,
-    /// Joined, not left, role full or worker: by what it is, not by whether it can be reached.
+    /// Joined, not left, role full or worker, and does not drain: by what it is, not by whether it can be reached.
     pub holds: bool,
+    /// The same, and it may drain: what it has it has until others do, and it is asked for that.
+    pub keeps: bool,
     /// It can be talked to.
     pub connected: bool,
     /// The queue to it is full: nothing is sent until it drains.
@@ -85,7 +103,7 @@ impl Seat {
 
     /// Believed to be gone. Of who is out of the mesh nobody says that it is silent: it just is away.
     fn is_silent(&self) -> bool {
-        !self.connected && (self.silent_since.is_some() || !self.holds)
+        !self.connected && (self.silent_since.is_some() || !self.keeps)
     }
 
     pub fn has_free_slot(&self) -> bool {
@@ -158,10 +176,12 @@ impl Roster {
     }
 
     /// A member is known, or known anew.
-    pub fn admit(&mut self, node: NodeId, store: StoreId, holds: bool) {
+    pub fn admit(&mut self, node: NodeId, store: StoreId, holding: impl Into<Holding>) {
+        let holding = holding.into();
         self.seats.entry(node).or_insert_with(|| Seat {
             store,
             holds: false,
+            keeps: false,
             connected: false,
             full: false,
             silent_since: None,
@@ -173,15 +193,18 @@ impl Roster {
             capabilities: named(&node, &Capabilities::default()),
             point: *Digest::of("meshd 2026 member point", &[node.as_bytes()]).as_bytes(),
         });
-        self.change(&node, |seat| (seat.store, seat.holds) = (store, holds));
+        self.change(&node, |seat| {
+            seat.store = store;
+            (seat.holds, seat.keeps) = (holding == Holding::Holds, holding != Holding::Nothing);
+        });
     }
 
     /// Changes one that is known, in whatever is counted of it.
     pub(crate) fn change(&mut self, node: &NodeId, change: impl FnOnce(&mut Seat)) {
         let Some(seat) = self.seats.get_mut(node) else { return };
-        let (held, before) = (seat.holds, Census::of(seat));
+        let (kept, before) = (seat.keeps, Census::of(seat));
         change(seat);
-        match (held, seat.holds) {
+        match (kept, seat.keeps) {
             (false, true) => self.points.insert(seat.point, *node),
             (true, false) => self.points.remove(seat.point, *node),
             (true, true) | (false, false) => {}
@@ -365,14 +388,15 @@ impl Roster {
     /// Whether it is one of the `length` members closest to an id, but for those that are believed to be gone, or nearer than
     /// one of them: what these hold is made anew on the next.
     pub fn is_near(&self, node: &NodeId, task: &TaskId, length: usize) -> bool {
-        if self.seats.get(node).is_none_or(|seat| !seat.holds) {
+        if self.seats.get(node).is_none_or(|seat| !seat.keeps) {
             return false;
         }
         let closer = self.points.closest(task.as_bytes()).take_while(|other| other != node);
         closer.filter(|other| !self.is_silent(other)).take(length).count() < length
     }
 
-    /// The home list of an id: the `length` members closest to it, by lot. Of these the first are its holders, and the
+    /// The home list of an id: the `length` members closest to it, by lot, those that drain among them: while they have what others
+    /// are yet to take, two births of one id must meet in them. Of these the first are its holders, and the
     /// very first drives it. In the order of distance that would be one member for as much of the id space as it has to
     /// itself, which is half of it as often as not: of 2,000 even tasks one of five nodes drove 992. The lot is drawn
     /// from both ids, so that all draw the same (Thaler and Ravishankar, *Using Name-Based Mappings to Increase Hit
@@ -390,6 +414,18 @@ impl Roster {
     /// that know the same members.
     pub fn nearest(&self, task: &TaskId, length: usize) -> Vec<Holder> {
         self.points.closest(task.as_bytes()).filter_map(|node| self.holder(&node)).take(length).collect()
+    }
+
+    /// The same of those that take new copies.
+    pub fn nearest_to_take(&self, task: &TaskId, length: usize) -> Vec<Holder> {
+        let takes = |node: &NodeId| self.seats.get(node).is_some_and(|seat| seat.holds);
+        let nearest = self.points.closest(task.as_bytes()).filter(takes);
+        nearest.filter_map(|node| self.holder(&node)).take(length).collect()
+    }
+
+    /// It takes no new copy, if there is another.
+    pub fn drains(&self, node: &NodeId) -> bool {
+        self.seats.get(node).is_some_and(|seat| seat.keeps && !seat.holds)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     poll::Polls,
     proposal::Proposals,
     retention::Retirement,
-    roster::{Load, Roster},
+    roster::{Holding, Load, Roster},
     seeking::Seeking,
     shelf::Shelf,
     stealing::Trade,
@@ -174,9 +174,11 @@ impl Tasks {
     // The mesh.
 
     /// A member is known, or known anew.
-    pub fn member(&mut self, cx: &mut Context<'_>, node: NodeId, store: StoreId, holds: bool) {
+    pub fn member(&mut self, cx: &mut Context<'_>, node: NodeId, store: StoreId, holding: impl Into<Holding>) {
+        let holding = holding.into();
+        let holds = holding == Holding::Holds;
         let before = self.roster.seat(&node).map(|seat| (seat.holds, Holder { node, store: seat.store }));
-        self.roster.admit(node, store, holds);
+        self.roster.admit(node, store, holding);
         if let Some((_, lost)) = before.filter(|(_, before)| before.store != store) {
             self.disk_lost(cx, lost);
         }

@@ -1,14 +1,15 @@
 //! Nodes that are to hold and run nothing more.
 
 use super::{node::*, told::Told};
-use crate::Fact;
+use crate::{Fact, Holding, Waiter};
 use mesh_proto::task::{Holder, Item, Register, Spec, TaskKey, Version};
 use std::{sync::Arc, time::Duration};
 
 /// A member says that it drains, or that it does no more.
 fn drains(node: &mut Node, rank: usize, drains: bool) -> Told {
     let Holder { node: who, store } = holder(rank);
-    node.call(|tasks, cx| tasks.member(cx, who, store, !drains))
+    let holding = if drains { Holding::Drains } else { Holding::Holds };
+    node.call(|tasks, cx| tasks.member(cx, who, store, holding))
 }
 
 fn assign(spec: &Spec, number: u32) -> Item {
@@ -58,13 +59,52 @@ fn what_runs_is_ended_when_it_is_not_waited_for_any_longer() {
 }
 
 #[test]
-fn no_copy_is_placed_on_it() {
+fn no_copy_is_placed_on_it_where_there_are_others() {
+    let mut node = Node::new(4);
+    drains(&mut node, 0, true);
+    let submit = |node: &mut Node, key: u8| {
+        let spec = Spec { key: TaskKey::Own(vec![1, key]), ..spec() };
+        let to = Waiter { request: u64::from(key), index: 0 };
+        let told = node.call(|tasks, cx| tasks.submit(cx, to, encoded(&spec), false));
+        let place = |item: &Item| match item {
+            Item::Place { birth, register, .. } => Some((birth.home.len(), register.holders.clone())),
+            _ => None,
+        };
+        told.sent.iter().find_map(|(_, item)| place(item)).expect("it is placed")
+    };
+    for key in 0..20 {
+        let (home, holders) = submit(&mut node, key);
+        assert!(home == 5 && holders.len() == 3 && !holders.contains(&holder(0)), "{key}: {home} {holders:?}");
+    }
+    for rank in [1, 2] {
+        drains(&mut node, rank, true);
+    }
+    // Two births of one id meet in a majority of five: too few stay.
+    let (_, holders) = submit(&mut node, 20);
+    assert!(holders.len() == 3 && [3, 4].iter().all(|rank| holders[..2].contains(&holder(*rank))), "{holders:?}");
+}
+
+#[test]
+fn where_it_is_needed_for_a_majority_it_takes_one() {
     let mut node = Node::new(1);
     drains(&mut node, 1, true);
-    let register = first_register(&[0, 1, 2], 1);
-    let told = node.hear(4, place(&birth(), birth_ballot(0, 7), &register, None));
-    let home = [0, 2, 3, 4].map(at).to_vec();
-    assert_eq!(told, Told::sent(4, Item::NotMine { task: task(), home }));
+    let told = node.hear(4, place(&birth(), birth_ballot(0, 7), &first_register(&[0, 1, 2], 1), None));
+    assert_eq!(told.sent, [(4, Item::Placed { task: task(), ballot: birth_ballot(0, 7) })]);
+    // What it is to run goes elsewhere.
+    let told = node.hear(4, Item::Born { task: task(), ballot: birth_ballot(0, 7) });
+    assert_eq!((told.executed, told.sent), (vec![], vec![(0, not_running(&spec(), 1))]));
+}
+
+#[test]
+fn it_is_asked_for_what_it_has() {
+    let mut node = Node::new(4);
+    for rank in [0, 1] {
+        drains(&mut node, rank, true);
+    }
+    let told = node.call(|tasks, cx| tasks.follow(cx, Waiter { request: 1, index: 0 }, task()));
+    let asked: Vec<usize> =
+        told.sent.iter().filter(|(_, item)| matches!(item, Item::Follow { .. })).map(|(at, _)| *at).collect();
+    assert_eq!(asked, [0, 1, 2, 3]);
 }
 
 #[test]

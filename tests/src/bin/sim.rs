@@ -1,11 +1,12 @@
 //! Runs the simulator over many seeds, or one seed with its trace.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use mesh_tests::sim::{
     self,
     boundary::{Cut, cut_everywhere},
     campaign::{Summary, run_all},
     options::Wanted,
+    scale::command::Scale,
     trace::{Reader, Trace},
 };
 use std::{
@@ -18,7 +19,10 @@ use std::{
 
 /// Meshes in a deterministic world, in which everything goes wrong.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Seeds to run, `from..to`.
     #[arg(long, default_value = "0..1000", value_parser = parse_seeds)]
     seeds: Range<u64>,
@@ -63,8 +67,16 @@ struct Arguments {
     campaign: bool,
 }
 
+#[derive(Subcommand)]
+enum Verb {
+    Scale(Scale),
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Some(Verb::Scale(scale)) = &arguments.verb {
+        return Ok(if scale.run(|text| println!("{text}")) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let wanted = Wanted {
         virtual_time: Some(Duration::from_secs_f64(arguments.virtual_minutes * 60.0)),
         nodes: arguments.nodes,

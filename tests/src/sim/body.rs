@@ -415,6 +415,9 @@ impl World {
                 self.checks.sent(store, item, after, &mut self.counts);
             }
         }
+        if let Some(meter) = &mut self.meter {
+            meter.sent(&message);
+        }
         match self.network.send(self.at, (node, to), message, &mut self.queue, &mut self.counts) {
             Some(Notice::Full) => {
                 self.count(Count::QueueFull);

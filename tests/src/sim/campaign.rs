@@ -66,7 +66,7 @@ pub fn run_all(
 }
 
 /// Of all threads so far; zero where there is no Linux.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name, which may hold anything: user and system time are fields 14 and 15 of the whole, in hundredths.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();

@@ -4,9 +4,11 @@ use super::{
     after::Known,
     check::{Causes, Checks, Rule, TaskMap, Violation},
     count::{Count, Counts},
+    crook::Crook,
     dice::Dice,
     event::{Event, Queue, Slab},
     flood::Flood,
+    node::Node,
     options::Options,
     wish::Wish,
 };
@@ -70,11 +72,29 @@ struct Open {
 /// What users use of the world.
 pub struct Reach<'a> {
     pub at: u64,
-    /// Nodes that a user may know of.
-    pub gateways: &'a [usize],
+    pub doors: Doors<'a>,
     pub queue: &'a mut Queue,
     pub counts: &'a mut Counts,
     pub checks: &'a mut Checks,
+}
+
+/// Where users may knock. Found out anew by whoever does, as it takes a look at all nodes.
+#[derive(Clone, Copy)]
+pub struct Doors<'a> {
+    pub nodes: &'a [Node],
+    /// Through these users are told what their gateway likes.
+    pub shunned: Option<&'a BTreeMap<usize, Crook>>,
+}
+
+impl Doors<'_> {
+    /// Nodes that a user may know of.
+    pub fn gateways(&self) -> Vec<usize> {
+        let is_shunned = |node: &usize| self.shunned.is_some_and(|shunned| shunned.contains_key(node));
+        let members = || self.nodes.iter().filter(|node| node.counts() && !is_shunned(&node.index));
+        // Users do not mostly run against nodes that are down: those that are up are there twice.
+        let up = members().filter(|node| node.is_running());
+        members().chain(up).map(|node| node.index).collect()
+    }
 }
 
 impl Clients {
@@ -109,20 +129,12 @@ impl Clients {
             if rush.is_some() {
                 reach.counts.add(Count::Rushed);
             }
-            let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
-            let redundancy = wish.redundancy;
-            let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival, redundancy };
-            reach.checks.users.wants(wish.id, causes);
-            self.by_id.insert(wish.id, self.tasks.len() as u32);
-            let rival = false;
-            let (submitted, acknowledged, state) = (reach.at, None, State::Wanted);
-            self.tasks.push(Task { wish, rival, submitted, acknowledged, state, step: 0 });
+            self.want(wish, reach);
         }
         self.known.count(reach.counts);
         let fresh: Vec<(u32, bool)> = (first..self.tasks.len()).map(|task| (task as u32, false)).collect();
         for (task, _) in &fresh {
-            let patience = self.patience(*task);
-            self.plan(*task, patience, reach);
+            self.look_after(*task, reach);
         }
         if self.dice.chance(50) {
             reach.counts.add(Count::SubmittedTwice);
@@ -139,6 +151,33 @@ impl Clients {
         }
         self.submit(fresh, reach);
         many
+    }
+
+    /// Somebody wants this from now on.
+    pub(super) fn want(&mut self, wish: Wish, reach: &mut Reach<'_>) -> u32 {
+        let (has_deadline, is_manifest, has_rival) = (wish.has_deadline, wish.is_manifest, wish.rival.is_some());
+        let redundancy = wish.redundancy;
+        let causes = Causes { cancel_wanted: false, has_deadline, is_manifest, has_rival, redundancy };
+        reach.checks.users.wants(wish.id, causes);
+        let task = self.tasks.len() as u32;
+        self.by_id.insert(wish.id, task);
+        let rival = false;
+        let (submitted, acknowledged, state) = (reach.at, None, State::Wanted);
+        self.tasks.push(Task { wish, rival, submitted, acknowledged, state, step: 0 });
+        task
+    }
+
+    /// A first one, through some node; its user waits for the end.
+    pub(super) fn submit_one(&mut self, task: u32, reach: &mut Reach<'_>) {
+        self.look_after(task, reach);
+        let specs = vec![self.tasks[task as usize].spec(false)];
+        reach.counts.add(Count::Submitted);
+        self.ask(Command::Submit { specs, follow: true }, vec![(task, false)], false, reach);
+    }
+
+    fn look_after(&mut self, task: u32, reach: &mut Reach<'_>) {
+        let patience = self.patience(task);
+        self.plan(task, patience, reach);
     }
 
     fn has_rival(&self, task: u32) -> bool {
@@ -158,10 +197,11 @@ impl Clients {
     }
 
     fn ask(&mut self, command: Command, tasks: Vec<(u32, bool)>, garbage: bool, reach: &mut Reach<'_>) {
-        if reach.gateways.is_empty() {
+        let gateways = reach.doors.gateways();
+        if gateways.is_empty() {
             return;
         }
-        let gateway = *self.dice.pick(reach.gateways);
+        let gateway = *self.dice.pick(&gateways);
         self.requests += 1;
         let request = RequestId(self.requests);
         self.open.insert(request, Open { gateway, tasks, garbage });
@@ -462,6 +502,11 @@ impl Clients {
         self.by_id.get(task).map_or(&[], |place| &self.tasks[*place as usize].wish.after)
     }
 
+    /// Tasks of which a user does not know yet how they ended, or that they are refused for good.
+    pub fn waited_for(&self) -> impl Iterator<Item = TaskId> {
+        self.tasks.iter().filter(|task| task.state == State::Wanted).map(|task| task.wish.id)
+    }
+
     /// Tasks that were submitted before `before`, and after all faults, and are not acknowledged.
     pub fn not_taken(&self, before: u64) -> impl Iterator<Item = TaskId> {
         let healed = self.healed.unwrap_or(u64::MAX);
@@ -494,7 +539,7 @@ impl Task {
 }
 
 fn reborrow<'a>(reach: &'a mut Reach<'_>) -> Reach<'a> {
-    Reach { at: reach.at, gateways: reach.gateways, queue: reach.queue, counts: reach.counts, checks: reach.checks }
+    Reach { at: reach.at, doors: reach.doors, queue: reach.queue, counts: reach.counts, checks: reach.checks }
 }
 
 fn stray(answer: &Answer) -> Result<(), Violation> {

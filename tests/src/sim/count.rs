@@ -38,6 +38,10 @@ impl Count {
         Self::RefusedUnready,
         // Nothing counts it.
         Self::PbftTooOld,
+        // Only where nodes die by plan.
+        Self::Spared,
+        Self::Thinned,
+        Self::Barred,
     ];
 }
 
@@ -57,6 +61,9 @@ counts! {
     CutWhole "fault.cut_whole",
     DiskLost "fault.disk_lost",
     Destroyed "fault.destroyed",
+    Spared "fault.spared",
+    Thinned "fault.thinned",
+    Barred "fault.barred",
     SlowDisk "fault.slow_disk",
     DiskFull "fault.disk_full",
     ConnectionBroken "fault.connection_broken",

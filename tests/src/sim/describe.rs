@@ -38,6 +38,9 @@ pub fn kind(event: &Event) -> (u64, u64) {
         Event::Order => (23, NOBODY),
         Event::Petition { node, .. } => (24, node.into()),
         Event::Steer => (26, NOBODY),
+        Event::Rest => (27, NOBODY),
+        Event::Work => (28, NOBODY),
+        Event::Death => (29, NOBODY),
         Event::Patron { want, .. } => (25 + (u64::from(want) << 8), NOBODY),
     }
 }

@@ -54,6 +54,12 @@ pub enum Event {
     Start { node: u16, life: u32 },
     /// A crash that was prepared takes place even if the node is idle.
     Crash { node: u16, life: u32 },
+    /// In a large world all nodes have met.
+    Rest,
+    /// A user of it submits the next task.
+    Work,
+    /// A node of it dies for good.
+    Death,
     /// All faults end.
     Heal,
     /// Whether all is as it must be by now.

@@ -21,18 +21,15 @@ impl World {
         }
         self.count(Count::Announced);
         let mut reached = vec![node];
+        let mut left: Vec<usize> = (0..self.nodes.len()).filter(|to| *to != node && !self.is_twin(*to)).collect();
         let mut next = 0;
         let mut times = vec![self.at; self.nodes.len()];
         while let Some(&from) = reached.get(next) {
             next += 1;
-            for to in 0..self.nodes.len() {
-                if reached.contains(&to)
-                    || self.is_twin(to)
-                    || !self.network.is_open(from, to)
-                    || self.network.is_cut(from, to)
-                {
-                    continue;
-                }
+            let (hear, rest): (Vec<usize>, Vec<usize>) =
+                left.into_iter().partition(|to| self.network.is_open(from, *to) && !self.network.is_cut(from, *to));
+            left = rest;
+            for to in hear {
                 reached.push(to);
                 times[to] = times[from] + self.network.connect_time(from, to) / 4;
                 match self.dice.chance(100) {

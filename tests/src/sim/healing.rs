@@ -12,6 +12,7 @@ use mesh_proto::{
     id::{StoreId, TaskId},
     task::{How, Spec},
 };
+use std::collections::BTreeSet;
 
 impl World {
     /// Looks whether all is as it must be. Whether there is nothing left to wait for.
@@ -129,6 +130,11 @@ impl World {
     }
 
     fn not_taken(&self) -> Option<Violation> {
+        if self.options.plan.is_some() {
+            // Of a large world all is to come to its end, whenever it was submitted.
+            let task = self.clients.waited_for().find(|task| !self.is_barred(task))?;
+            return Some(Violation::new(Rule::Ends, format!("{task} was submitted, and nobody was told how it ended")));
+        }
         let before = self.at.saturating_sub(TAKES);
         let task = self.clients.not_taken(before).next()?;
         Some(Violation::new(Rule::Takes, format!("{task} is refused {} s after it was submitted", TAKES / 1_000_000)))
@@ -136,7 +142,7 @@ impl World {
 
     /// An acknowledged record with fewer copies of its end than there should be.
     fn missing_copies(&self) -> Option<Violation> {
-        let live: Vec<StoreId> =
+        let live: BTreeSet<StoreId> =
             self.nodes.iter().filter(|node| node.counts() && node.is_running()).map(|node| node.store()).collect();
         let wanted = self.options.tasks.copies.min(self.members().len());
         let copies = |task: &TaskId| {
@@ -150,7 +156,10 @@ impl World {
         };
         let retained = |task: &TaskId| {
             let is_dropped = self.options.forgetful && self.checks.registers.chosen(task).is_some();
-            !is_dropped && !self.may_have_two_drivers(task)
+            // Where nodes die by plan, they may take what has ended with them.
+            !is_dropped
+                && !self.may_have_two_drivers(task)
+                && (self.options.plan.is_none() || self.checks.has_majority(task))
         };
         let (task, have) = self
             .clients

@@ -52,6 +52,7 @@ pub mod options;
 mod patron;
 mod pin;
 mod report;
+pub mod scale;
 mod signatures;
 mod steward;
 mod storage;
@@ -72,7 +73,11 @@ use world::World;
 
 /// Runs the world of one seed. A panic in it is a violation like others.
 pub fn run(seed: u64, wanted: &Wanted, trace: Trace) -> Report {
-    let options = Options::draw(seed, wanted);
+    run_drawn(Options::draw(seed, wanted), trace)
+}
+
+/// As [`run`], of a world that is drawn already.
+fn run_drawn(options: Options, trace: Trace) -> Report {
     let kept = options.clone();
     // Nothing of the world is looked at after a panic.
     catch_unwind(AssertUnwindSafe(|| World::new(options, trace).run())).unwrap_or_else(|panic| {
@@ -83,6 +88,16 @@ pub fn run(seed: u64, wanted: &Wanted, trace: Trace) -> Report {
             .unwrap_or_else(|| "a panic without a message".into());
         let violation = Some(Violation::new(Rule::NoPanic, what));
         let counts = Counts::default();
-        Report { options: kept, violation, counts, hash: 0, events: 0, virtual_time: 0, tasks: 0, writes: 0 }
+        Report {
+            options: kept,
+            violation,
+            counts,
+            hash: 0,
+            events: 0,
+            virtual_time: 0,
+            tasks: 0,
+            writes: 0,
+            meter: None,
+        }
     })
 }

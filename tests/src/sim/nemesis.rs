@@ -65,7 +65,7 @@ impl World {
             }
             Fault::CrashAll => self.crash_all(),
             Fault::LoseDisk => self.lose_disk(node),
-            Fault::Destroy => self.destroy(node),
+            Fault::Destroy => self.destroy_some(node),
             Fault::SlowDisk => self.slow_disk(node),
             Fault::FullDisk => self.full_disk(node),
             Fault::StepWall => self.step_wall(node),
@@ -222,6 +222,12 @@ impl World {
         if !self.checks.may_lose(store) || self.network_needs(node) || !self.may_fail(node) {
             return false;
         }
+        self.wipe(node);
+        true
+    }
+
+    fn wipe(&mut self, node: usize) {
+        let store = self.nodes[node].store();
         self.fails(node);
         self.crash(node, true);
         self.checks.disks.lost(store);
@@ -234,7 +240,6 @@ impl World {
         machine.medium.lose();
         machine.durable = LogPosition::START;
         machine.me.store = StoreId(self.fate.next());
-        true
     }
 
     /// Somebody must be left who knows the others.
@@ -242,11 +247,20 @@ impl World {
         self.members().into_iter().filter(|other| *other != node && self.nodes[*other].durable.0 > 0).count() < 2
     }
 
-    /// A machine is gone for good, and the operator takes it out of the table when he has seen it.
-    fn destroy(&mut self, node: usize) {
-        if self.members().len() < 4 || !self.empty_disk(node) {
-            return;
+    fn destroy_some(&mut self, node: usize) {
+        if self.members().len() >= 4 && self.empty_disk(node) {
+            self.destroyed(node);
         }
+    }
+
+    /// A machine dies.
+    pub(super) fn destroy(&mut self, node: usize) {
+        self.wipe(node);
+        self.destroyed(node);
+    }
+
+    /// It is gone for good, and the operator takes it out of the table when he has seen it.
+    fn destroyed(&mut self, node: usize) {
         self.count(Count::Destroyed);
         self.nodes[node].place = Place::Gone;
         self.cure_later(Cure::Forget(node, 3), 2_000_000, 20_000_000);

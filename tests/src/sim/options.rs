@@ -7,6 +7,7 @@ use super::{
     dice::Dice,
     fabricator,
     flood::Flood,
+    scale::Plan,
 };
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Options {
     pub flood: Option<Flood>,
     /// The one fault of this world, if it is to have but one.
     pub boundary: Option<Boundary>,
+    /// It is a large world, and this is all that happens in it.
+    pub plan: Option<Plan>,
 }
 
 /// What can go wrong.
@@ -205,6 +208,7 @@ impl Options {
             bidders: bidder::draw(seed, nodes),
             flood: None,
             boundary: wanted.boundary,
+            plan: None,
         };
         options.flood = Flood::draw(&options);
         if options.boundary.is_some() {
@@ -223,7 +227,7 @@ impl Options {
 
     /// The world's time at which the faults end.
     pub fn heals_at(&self) -> u64 {
-        WARM_UP + self.faults_for
+        self.plan.map_or(WARM_UP + self.faults_for, |plan| plan.heals_at())
     }
 }
 

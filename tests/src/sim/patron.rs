@@ -249,7 +249,7 @@ impl Patrons {
     }
 
     fn ask(&mut self, wants: Vec<u32>, reach: &mut Reach<'_>) {
-        if reach.gateways.is_empty() {
+        if reach.doors.gateways().is_empty() {
             return;
         }
         for want in &wants {
@@ -260,7 +260,7 @@ impl Patrons {
     }
 
     fn travel(&mut self, command: Command, wants: Vec<u32>, reach: &mut Reach<'_>) {
-        let gateway = *self.dice.pick(reach.gateways);
+        let gateway = *self.dice.pick(&reach.doors.gateways());
         self.requests += 1;
         let request = RequestId(self.requests);
         self.open.insert(request, Open { gateway, wants });
@@ -310,7 +310,7 @@ impl Patrons {
 
     /// Something of which nothing is kept.
     fn ask_for(&mut self, command: Command, reach: &mut Reach<'_>) {
-        if !reach.gateways.is_empty() {
+        if !reach.doors.gateways().is_empty() {
             self.travel(command, Vec::new(), reach);
         }
     }

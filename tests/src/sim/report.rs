@@ -1,6 +1,6 @@
 //! What came of one world.
 
-use super::{check::Violation, count::Counts, options::Options};
+use super::{check::Violation, count::Counts, options::Options, scale::Meter};
 
 /// The end of one run.
 pub struct Report {
@@ -15,4 +15,6 @@ pub struct Report {
     pub tasks: u64,
     /// Of the member that a boundary is looked for at.
     pub writes: u64,
+    /// Of a large world.
+    pub meter: Option<Meter>,
 }

@@ -87,27 +87,63 @@ impl Wish {
             after,
             trace,
         };
-        let id = spec.id(network);
         let after: Vec<TaskId> = spec.after.iter().map(|dependency| dependency.task).collect();
-        known.add(id, !after.is_empty(), requirements.is_empty());
+        known.add(spec.id(network), !after.is_empty(), requirements.is_empty());
         let rival = dice.chance(20).then(|| {
             let other = Spec { time_limit_ms: spec.time_limit_ms + 1, ..spec.clone() };
             let bytes = Octets::from(codec::encode(&other));
             let digest = spec_digest(&bytes);
             (bytes, digest)
         });
-        let bytes = Octets::from(codec::encode(&spec));
+        Self { rival, is_manifest, after, ..Self::of(&spec, network) }
+    }
+
+    /// What asks for nothing in particular and starts after nothing: in turn by each strategy, one in four over at
+    /// once.
+    pub fn plain((at, number): (u64, u64), network: &NetworkId, dice: &mut Dice) -> Self {
+        let wall = Wall(WALL_AT_START + at / 1000);
+        let program = match dice.below(4) {
+            0 => Program::Echo,
+            _ => Program::Sleep { ms: dice.spread(1..=2_000) },
+        };
+        let mut trace = [0; 16];
+        trace[8..].copy_from_slice(&number.to_be_bytes());
+        let spec = Spec {
+            principal: "user".into(),
+            key: TaskKey::Own([number.to_le_bytes(), dice.next().to_le_bytes()].concat()),
+            born: wall,
+            program,
+            input: Payload::Inline(vec![9; 100].into()),
+            files: Vec::new(),
+            priority: Priority::Medium,
+            time_limit_ms: 60_000,
+            deadline: None,
+            retries: 2,
+            job: None,
+            unique: false,
+            requirements: Requirements::default(),
+            strategy: Strategy::ALL[number as usize % Strategy::ALL.len()],
+            on_isolation: OnIsolation::Continue,
+            redundancy: 1,
+            after: Vec::new(),
+            trace,
+        };
+        Self::of(&spec, network)
+    }
+
+    fn of(spec: &Spec, network: &NetworkId) -> Self {
+        let bytes = Octets::from(codec::encode(spec));
         let digest = spec_digest(&bytes);
         Self {
-            id,
+            id: spec.id(network),
             spec: bytes,
             digest,
-            rival,
-            has_deadline: deadline.is_some(),
-            is_manifest,
-            requirements,
-            redundancy,
-            after,
+            rival: None,
+            has_deadline: spec.deadline.is_some(),
+            is_manifest: false,
+            requirements: spec.requirements.clone(),
+            redundancy: spec.redundancy,
+            after: Vec::new(),
         }
     }
 }

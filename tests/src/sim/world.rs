@@ -3,7 +3,7 @@
 use super::{
     bidder,
     check::{Checks, Rule, Violation, agreed::Words},
-    client::{Clients, Reach},
+    client::{Clients, Doors, Reach},
     clock::Clock,
     council,
     count::{Count, Counts},
@@ -22,6 +22,7 @@ use super::{
     patron::Patrons,
     pin::Pin,
     report::Report,
+    scale::Meter,
     signatures::Shared,
     steward::Steward,
     storage::{Medium, draw_clock},
@@ -91,6 +92,8 @@ pub struct World {
     pub(super) steward: Steward,
     /// Of the member that is cut off at one of them.
     pub(super) writes: u64,
+    /// In a large world: what crosses its network.
+    pub(super) meter: Option<Meter>,
     /// Members of the committee that are not to be counted on any more: they lie, or have lost what they said.
     pub(super) faulty: BTreeSet<usize>,
     /// Where the order was at each look at a healed world.
@@ -159,6 +162,7 @@ impl World {
             double_words: Words::default(),
             steward: steward.unwrap_or_default(),
             writes: 0,
+            meter: options.plan.map(|_| Meter::default()),
             faulty,
             ordered: VecDeque::new(),
             busy_since: None,
@@ -181,6 +185,9 @@ impl World {
     }
 
     fn prepare(&mut self) {
+        if let Some(plan) = self.options.plan {
+            return self.prepare_plan(plan);
+        }
         for node in 0..self.options.nodes {
             self.nodes[node].place = Place::Member;
             let at = self.dice.range(0..=200_000);
@@ -211,6 +218,9 @@ impl World {
             self.at = at;
             self.step(event);
         }
+        if self.options.plan.is_some() {
+            self.count_losses();
+        }
         for node in &self.nodes {
             if let Some(body) = &node.body {
                 self.counts.life(&body.brain);
@@ -226,6 +236,7 @@ impl World {
             virtual_time: self.at,
             tasks: self.clients.submitted() as u64,
             writes: self.writes,
+            meter: self.meter,
         }
     }
 
@@ -277,6 +288,9 @@ impl World {
                     self.restart_later(node as usize);
                 }
             }
+            Event::Rest => self.rest(),
+            Event::Work => self.work(),
+            Event::Death => self.death(),
             Event::Heal => self.heal(),
             Event::Inspect => self.finished = self.inspect(),
         }
@@ -308,9 +322,9 @@ impl World {
 
     /// Lends the users what they use of the world.
     pub(super) fn with_clients(&mut self, f: impl FnOnce(&mut Clients, &mut Reach<'_>)) {
-        let gateways = self.gateways();
-        let Self { at, queue, counts, checks, clients, .. } = self;
-        f(clients, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
+        let Self { at, queue, counts, checks, clients, nodes, .. } = self;
+        let doors = Doors { nodes, shunned: None };
+        f(clients, &mut Reach { at: *at, doors, queue, counts, checks });
     }
 
     /// Lends the users of the ledger what they use of the world.
@@ -318,21 +332,9 @@ impl World {
         if self.options.council.is_none() {
             return;
         }
-        let mut gateways = self.gateways();
-        // Through one that lies, users are told what it likes.
-        gateways.retain(|node| !self.crooks.contains_key(node));
-        let Self { at, queue, counts, checks, patrons, .. } = self;
-        f(patrons, &mut Reach { at: *at, gateways: &gateways, queue, counts, checks });
-    }
-
-    /// Nodes that a user may know of.
-    fn gateways(&self) -> Vec<usize> {
-        let known = |node: &&Node| matches!(node.place, Place::Member);
-        let mut gateways: Vec<usize> = self.nodes.iter().filter(known).map(|node| node.index).collect();
-        // Users do not mostly run against nodes that are down: those that are up are there twice.
-        let up: Vec<usize> = gateways.iter().copied().filter(|node| self.nodes[*node].is_running()).collect();
-        gateways.extend(up);
-        gateways
+        let Self { at, queue, counts, checks, patrons, nodes, crooks, .. } = self;
+        let doors = Doors { nodes, shunned: Some(crooks) };
+        f(patrons, &mut Reach { at: *at, doors, queue, counts, checks });
     }
 
     pub(super) fn fail(&mut self, rule: Rule, what: impl Into<String>) {

@@ -1,4 +1,5 @@
 //! Whole meshes.
 
 mod boundaries;
+mod scale;
 mod simulation;

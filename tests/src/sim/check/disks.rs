@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Default)]
 pub struct Disks {
     disks: BTreeMap<StoreId, Disk>,
+    /// Which of them ever had something of a task: few of many.
+    had: TaskMap<Vec<StoreId>>,
 }
 
 /// One life of a disk.
@@ -82,7 +84,9 @@ impl Disks {
 
     /// The stores that have the record now, and as what.
     pub fn holding(&self, task: &TaskId) -> impl Iterator<Item = (StoreId, &Register)> {
-        self.disks.iter().filter(|(_, disk)| disk.intact).filter_map(|(store, disk)| {
+        let had = self.had.get(task).map_or(&[][..], Vec::as_slice);
+        let disks = had.iter().filter_map(|store| self.disks.get_key_value(store));
+        disks.filter(|(_, disk)| disk.intact).filter_map(|(store, disk)| {
             let (_, _, register) = disk.records.get(task)?.held.as_ref()?;
             Some((*store, register.as_ref()))
         })
@@ -90,6 +94,17 @@ impl Disks {
 
     pub fn apply(&mut self, store: StoreId, fact: &Fact) {
         let Some(disk) = self.disks.get_mut(&store) else { return };
+        let written = match fact {
+            Fact::Held { birth, .. } => Some(birth.task),
+            Fact::Written { task, .. } => Some(*task),
+            _ => None,
+        };
+        if let Some(task) = written {
+            let had = self.had.entry(task).or_default();
+            if let Err(place) = had.binary_search(&store) {
+                had.insert(place, store);
+            }
+        }
         match fact {
             Fact::Held { birth, ballot, version, register } => {
                 disk.write(birth.task, *ballot, *version, register);

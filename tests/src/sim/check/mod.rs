@@ -5,6 +5,7 @@ pub mod agreed;
 mod blame;
 mod disks;
 mod executions;
+mod losses;
 mod promises;
 mod registers;
 mod reigns;
@@ -31,7 +32,7 @@ use super::count::{Count, Counts};
 use mesh_coordinator::{Answer, StatusView};
 use mesh_proto::{
     id::{Digest, LogPosition, NodeId, StoreId, TaskId},
-    task::{Ballot, Birth, Ending, FailureKind, Fault, Holder, How, Item, Outcome, Register, Spec, Status, Version},
+    task::{Ballot, Birth, Ending, FailureKind, Fault, How, Item, Outcome, Register, Spec, Status, Version},
 };
 use mesh_tasks::Fact;
 use registers::is_placement;
@@ -405,28 +406,6 @@ impl Checks {
 
     pub fn finished(&mut self, task: TaskId, attempt: u32, node: NodeId, outcome: Arc<Outcome>) {
         self.executions.finished(task, attempt, node, outcome);
-    }
-
-    /// Whether the disk of `store` can be lost and nobody loses what a majority of intact disks must tell: every
-    /// record whose holders still have such a majority keeps it.
-    pub fn may_lose(&self, store: StoreId) -> bool {
-        let safe = |holders: &[Holder]| {
-            let others = holders.iter().filter(|one| one.store != store && self.disks.is_intact(one.store)).count();
-            // Of who left it can still be had what those who have not heard of that need.
-            let is_there = self.disks.get(store).is_some_and(|disk| disk.intact);
-            let named = is_there && holders.iter().any(|holder| holder.store == store);
-            let majority = holders.len() / 2 + 1;
-            others + usize::from(named) < majority || others >= majority
-        };
-        let is_safe = |write: &Write| write.register.lists().all(|holders| safe(holders));
-        self.registers.all().all(|history| {
-            // A birth that was given up may have the greatest key.
-            let last = |counts: fn(&&Write) -> bool| {
-                history.iter().filter(counts).max_by_key(|write| registers::precedence(write.key))
-            };
-            let (newest, in_force) = (last(|write| !write.on.is_empty()), last(|write| write.is_in_force()));
-            newest.is_none_or(is_safe) && in_force.is_none_or(is_safe)
-        })
     }
 }
 

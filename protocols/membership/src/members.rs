@@ -231,8 +231,8 @@ impl Members {
         }
     }
 
-    /// Frozen or cut off without a word: the connection is of no use. All are looked at again when one could be silent that was
-    /// not heard meanwhile.
+    /// Frozen or cut off without a word: the connection is of no use. All are looked at again when one could be silent
+    /// that was not heard meanwhile.
     fn give_up_silent(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         if self.next_scan > now {
             return;

@@ -5,8 +5,8 @@ use std::{
     ops::RangeBounds,
 };
 
-/// All other members, and what is asked of them ten times a second kept at hand: where there are thousands, who is connected
-/// and heard is looked at when it could be silent, and not before.
+/// All other members, and what is asked of them ten times a second kept at hand: where there are thousands, who is
+/// connected and heard is looked at when it could be silent, and not before.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     all: BTreeMap<NodeId, Peer>,

@@ -10,8 +10,8 @@ use std::ops::Bound;
 /// the marks of 64.
 pub const PARTS: usize = mesh_proto::limits::TABLE_PARTS;
 
-/// The digest of each part, where it was found since the part changed: whoever comes to a large mesh compares tables with each
-/// member of it, and each comparison would hash all of them.
+/// The digest of each part, where it was found since the part changed: whoever comes to a large mesh compares tables
+/// with each member of it, and each comparison would hash all of them.
 #[derive(Debug)]
 pub(crate) struct Digests([Option<u64>; PARTS]);
 

@@ -22,9 +22,9 @@ impl Points {
         }
     }
 
-    /// All, the closest first. Distance is the XOR of Kademlia (Maymounkov and Mazières 2002, section 2.1): of those that begin
-    /// alike the ones whose next bit is that of the id are closer than all that have the other, so each half of the id space is
-    /// looked into only once the closer one is through.
+    /// All, the closest first. Distance is the XOR of Kademlia (Maymounkov and Mazières 2002, section 2.1): of those
+    /// that begin alike the ones whose next bit is that of the id are closer than all that have the other, so each half
+    /// of the id space is looked into only once the closer one is through.
     pub fn closest<'a>(&'a self, to: &'a Point) -> impl Iterator<Item = NodeId> + 'a {
         let mut left: Vec<(&[(Point, NodeId)], usize)> = vec![(&self.0, 0)];
         std::iter::from_fn(move || {

@@ -130,7 +130,8 @@ pub struct Roster {
     queues: BTreeSet<(u64, Reverse<NodeId>)>,
 }
 
-/// Of the others that hold tasks. Each copy, placement and change of connections asks for it, so nobody is counted anew.
+/// Of the others that hold tasks. Each copy, placement and change of connections asks for it, so nobody is counted
+/// anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Census {
     known: usize,

@@ -38,14 +38,14 @@ fn due(members: &mut Members, ms: u64) -> Vec<Effect> {
     effects
 }
 
-/// Whoever is connected is not looked at each time; all the same it is found silent as soon as it is, at whatever times others came
-/// and were heard.
+/// Whoever is connected is not looked at each time; all the same it is found silent as soon as it is, at whatever times
+/// others came and were heard.
 #[test]
 fn silence_is_found_when_its_time_has_come_and_not_before() {
     let mut members = Members::new(Config::default(), member(0, 1, Standing::Joined));
     let nodes: Vec<NodeId> = (1..=20).map(|n| NodeId::from_bytes([n; 32])).collect();
-    // Each comes 200 ms after the one before, and is heard every second until it is 20 s old: all fall silent before the first that
-    // were asked about one have not answered, which would make this node trust itself less.
+    // Each comes 200 ms after the one before, and is heard every second until it is 20 s old: all fall silent before
+    // the first that were asked about one have not answered, which would make this node trust itself less.
     let comes = |n: usize| 200 * n as u64;
     let falls_silent = |n: usize| comes(n) + 20_000;
     let mut found = vec![None; nodes.len()];

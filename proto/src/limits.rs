@@ -69,6 +69,9 @@ pub const RETRIES: u8 = 50;
 pub const REDUNDANCY: u8 = 15;
 /// Results that are counted for one task: as many again may be asked where the first do not agree.
 pub const REPLICAS: usize = 2 * REDUNDANCY as usize;
+/// How often a member may be asked again to run a replica, under another id each time: each came to nothing since the disks of
+/// most that held it were lost.
+pub const ASKED_AGAIN: u8 = 3;
 /// Files laid into a task's directory, and files kept from it. A task of more files is a job.
 pub const TASK_FILES: usize = 256;
 /// Items of a job, and the most that `bench tasks` runs. Who follows a job keeps 8 to 12 bytes for each item that has not

@@ -105,7 +105,7 @@ impl<'a> Siblings<'a> {
     pub(super) fn of(network: NetworkId, principal: &'a str, key: &'a TaskKey) -> Self {
         Self(match key {
             TaskKey::Item(job, index) => Some((network, principal, job.as_slice(), *index)),
-            TaskKey::Own(_) | TaskKey::Manifest(_) | TaskKey::Replica(..) => None,
+            TaskKey::Own(_) | TaskKey::Manifest(_) | TaskKey::Replica(..) | TaskKey::Again(..) => None,
         })
     }
 

@@ -267,6 +267,7 @@ impl From<&Spec> for SpecInfo {
         let key = match &spec.key {
             TaskKey::Own(key) | TaskKey::Item(key, _) | TaskKey::Manifest(key) => show_key(key),
             TaskKey::Replica(of, node) => format!("{of} on {node}"),
+            TaskKey::Again(of, node, before) => format!("{of} on {node}, asked for {before} times before"),
         };
         Self {
             principal: spec.principal.clone(),

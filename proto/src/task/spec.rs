@@ -92,6 +92,10 @@ pub enum TaskKey {
     /// The replica of task `0` that member `1` runs.
     #[serde(rename = "r")]
     Replica(TaskId, NodeId),
+    /// The same, asked for once more: `2` times before, 1 to [`limits::ASKED_AGAIN`]. Of what was asked for before nothing
+    /// came.
+    #[serde(rename = "n")]
+    Again(TaskId, NodeId, #[serde(deserialize_with = "asked_before")] u8),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,7 +333,7 @@ impl Spec {
         let reason = match (&self.program, &self.key) {
             _ if self.redundancy == 1 => return Ok(()),
             (Program::Manifest { .. }, _) => "the record of a job",
-            (_, TaskKey::Replica(..)) => "a replica",
+            (_, TaskKey::Replica(..) | TaskKey::Again(..)) => "a replica",
             _ => return Ok(()),
         };
         Err(SpecError::NotRedundant(reason))
@@ -353,7 +357,7 @@ impl Spec {
     /// The task that this is a replica of, and the member that is to run it.
     pub fn replica_of(&self) -> Option<(TaskId, NodeId)> {
         match self.key {
-            TaskKey::Replica(of, node) => Some((of, node)),
+            TaskKey::Replica(of, node) | TaskKey::Again(of, node, _) => Some((of, node)),
             TaskKey::Own(_) | TaskKey::Item(..) | TaskKey::Manifest(_) => None,
         }
     }
@@ -399,7 +403,7 @@ impl Spec {
 
     /// Whether an encoded specification is of a replica, or has bytes that look so: as quick a look.
     pub fn may_be_a_replica(encoded: &[u8]) -> bool {
-        encoded.windows(5).any(|bytes| bytes == [0x61, b'k', 0xa1, 0x61, b'r'])
+        encoded.windows(5).any(|bytes| matches!(bytes, [0x61, b'k', 0xa1, 0x61, b'r' | b'n']))
     }
 
     /// Every blob it needs: standard input, the files in their order, the program.
@@ -456,14 +460,14 @@ impl TaskKey {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(key) | Self::Item(key, _) | Self::Manifest(key) => key,
-            Self::Replica(of, _) => of.as_bytes(),
+            Self::Replica(of, _) | Self::Again(of, ..) => of.as_bytes(),
         }
     }
 }
 
 /// The id of a task: the same through whichever node it is submitted.
 pub fn task_id(network: &NetworkId, principal: &str, key: &TaskKey) -> TaskId {
-    let index;
+    let (index, again);
     let (kind, last): (u8, &[u8]) = match key {
         TaskKey::Own(_) => (0, &[0; 8]),
         TaskKey::Item(_, of_job) => {
@@ -472,6 +476,10 @@ pub fn task_id(network: &NetworkId, principal: &str, key: &TaskKey) -> TaskId {
         }
         TaskKey::Manifest(_) => (2, &[0; 8]),
         TaskKey::Replica(_, node) => (3, node.as_bytes()),
+        TaskKey::Again(_, node, before) => {
+            again = [node.as_bytes().as_slice(), &[*before]].concat();
+            (4, &again)
+        }
     };
     let parts: [&[u8]; 5] = [network.as_bytes(), principal.as_bytes(), &[kind], key.bytes(), last];
     TaskId::from_bytes(*Digest::of("meshd 2026 task id", &parts).as_bytes())
@@ -489,6 +497,13 @@ fn once() -> u8 {
 
 fn is_once(redundancy: &u8) -> bool {
     *redundancy == 1
+}
+
+fn asked_before<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        before @ 1..=limits::ASKED_AGAIN => Ok(before),
+        before => Err(D::Error::custom(format!("asked for {before} times before"))),
+    }
 }
 
 /// What is left out is 1, and is written in no other way.

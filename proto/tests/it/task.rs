@@ -16,7 +16,7 @@ use mesh_proto::{
     time::Wall,
 };
 use proptest::{collection::vec, option, prelude::*};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 fn wasm(module: BlobRef) -> WasmSpec {
     let argv = vec!["a.wasm".into()];
@@ -155,6 +155,18 @@ fn who_may_run_a_task_together_is_bounded() {
     assert_ne!(one.id(&known_genesis().network_id()), other.id(&known_genesis().network_id()));
     assert_eq!((one.replica_of(), spec().replica_of()), (Some((task(), node(3))), None));
     assert!(Spec::may_be_a_replica(&encode(&one)) && !Spec::may_be_a_replica(&encode(&spec())));
+    // Asked for again it is another task, of the same member.
+    let again = |before| Spec { key: TaskKey::Again(task(), node(3), before), ..spec() };
+    let ids = (1..=limits::ASKED_AGAIN).map(again).chain([one.clone()]).map(|spec| {
+        assert_eq!((spec.replica_of(), spec.work()), (one.replica_of(), one.work()));
+        assert!(Spec::may_be_a_replica(&encode(&spec)) && refused(&Spec { redundancy: 2, ..spec.clone() }));
+        Spec::decode(&encode(&spec)).unwrap().id(&known_genesis().network_id())
+    });
+    let ids: BTreeSet<_> = ids.collect();
+    assert_eq!(ids.len(), 1 + usize::from(limits::ASKED_AGAIN));
+    for before in [0, limits::ASKED_AGAIN + 1] {
+        assert!(Spec::decode(&encode(&again(before))).is_err());
+    }
     // They run the same, whoever submits them; what runs something else, or for another time, is seen to.
     assert_eq!(many.work(), Spec { key: TaskKey::Replica(task(), node(3)), retries: 1, ..spec() }.work());
     for other in [

@@ -66,6 +66,7 @@ pub fn specs() -> Vec<Sample> {
         ("task-spec-stops", Spec { on_isolation: OnIsolation::Stop, ..spec() }),
         ("task-spec-redundant", Spec { redundancy: 5, ..spec() }),
         ("task-spec-replica", Spec { key: TaskKey::Replica(task(), node(3)), ..spec() }),
+        ("task-spec-replica-again", Spec { key: TaskKey::Again(task(), node(3), 2), ..spec() }),
         ("task-spec-after", Spec { input: Payload::empty(), after: after(), ..spec() }),
         ("task-spec-manifest", Spec { key: TaskKey::Manifest(b"job".to_vec()), program: manifest, ..spec() }),
     ]

@@ -266,7 +266,10 @@ impl Tasks {
         let needed = quorum::majority(home.len());
         if let Some(following) = self.gateway.following.get_mut(&task) {
             following.unknown.insert(from);
-            let is_unknown = |node: &NodeId| following.unknown.contains(node) || self.roster.is_silent(node);
+            // Who left helps to move what it holds, and need not answer (simulator, seed 801769).
+            let is_waited_for = |node: &NodeId| following.rounds <= LEFT_ROUNDS || !self.roster.is_out(node);
+            let is_unknown =
+                |node: &NodeId| following.unknown.contains(node) || self.roster.is_silent(node) || !is_waited_for(node);
             if counts(&following.unknown) >= needed && following.holders.iter().all(is_unknown) {
                 // Since it was placed, members may have come that are closer to it: its holders are asked as well
                 // before a user is told that there is no such task.
@@ -453,6 +456,9 @@ impl Tasks {
         }
     }
 }
+
+/// Rounds in which members are asked that have left the mesh since they were first asked, and are there still: half a minute.
+const LEFT_ROUNDS: u32 = 3;
 
 /// Rounds of a cancellation, a second each, after which its user is told how far it came; and those in all, the later ones
 /// ten seconds each: an hour.

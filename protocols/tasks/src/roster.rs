@@ -359,6 +359,11 @@ impl Roster {
         self.seats.get(node).is_none_or(Seat::is_silent)
     }
 
+    /// It has left the mesh, or was never of it, or holds no tasks: whether or not it can be talked to.
+    pub fn is_out(&self, node: &NodeId) -> bool {
+        self.seats.get(node).is_none_or(|seat| !seat.holds)
+    }
+
     /// That disk will not come back, or has been away for so long that its copies are to be made anew.
     pub fn is_lost(&self, holder: &Holder, now: Mono, delay: std::time::Duration) -> bool {
         match self.seats.get(&holder.node) {

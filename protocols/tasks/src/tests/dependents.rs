@@ -173,6 +173,25 @@ fn what_nobody_knows_may_be_still_to_come_and_then_is_not_waited_for_any_more() 
     assert_eq!(cancelled_because(&told), why);
 }
 
+/// One that was asked and has left since, and is there still, need not say anything more of tasks (simulator, seed 801769).
+#[test]
+fn who_has_left_and_says_nothing_keeps_no_task_waiting() {
+    let (mut node, _) = driver(&after(&[other(9)]));
+    for rank in 1..4 {
+        node.hear(rank, Item::Unknown { task: other(9) });
+    }
+    // It is asked with all others that are there, and leaves.
+    node.call(|tasks, cx| tasks.member(cx, at(4), holder(4).store, false));
+    let mut told = Told::nothing();
+    for _ in 0..60 {
+        told.facts.extend(node.pass_ms(1_000).facts);
+        for rank in 1..4 {
+            told.facts.extend(node.hear(rank, Item::Unknown { task: other(9) }).facts);
+        }
+    }
+    assert!(cancelled_because(&told).contains("is not known"));
+}
+
 #[test]
 fn what_comes_late_is_waited_for() {
     let (mut node, _) = driver(&after(&[other(9)]));

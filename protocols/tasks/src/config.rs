@@ -43,6 +43,9 @@ pub struct Config {
     pub poison_limit: u32,
     /// A task that another one is to start after, and that nobody knows, may be still to come for so long. Default 30 s.
     pub absent_after: Duration,
+    /// A member is asked for its replica again, under another id, where the first could be placed and was not for so long, or is
+    /// held by nobody that could say what became of it. Default 15 s.
+    pub replica_again: Duration,
     /// A copy on a silent node is replaced after this. Default 30 s.
     pub repair_delay: Duration,
     /// Records whose repair is begun a second. Default 1,000.
@@ -87,6 +90,7 @@ impl Default for Config {
             backoff_max: Duration::from_secs(10),
             poison_limit: 5,
             absent_after: Duration::from_secs(30),
+            replica_again: Duration::from_secs(15),
             repair_delay: Duration::from_secs(30),
             repair_rate: 1000,
             retention: Duration::from_secs(24 * 3600),

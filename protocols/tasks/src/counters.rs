@@ -27,7 +27,7 @@ counters! {
     done, failed, cancelled, deadline_passed,
     auctions, bids, bidders_silent,
     steals, retracted, pushed, handed, put_back,
-    polls, polls_undecided, replicas, replicas_lost, dissents, miscounted,
+    polls, polls_undecided, replicas, replicas_lost, replicas_again, dissents, miscounted,
     executed, outbox_kept, outbox_settled,
     repairs, retired, followed, delivered, stale_items,
 }

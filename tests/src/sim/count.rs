@@ -219,6 +219,7 @@ counts! {
     EndedMore "task.counted_more",
     EndedUndecided "task.undecided",
     ReplicaRan "execution.replica",
+    ReplicaAgain "execution.replica_again",
     ReplicaFabricated "execution.fabricated",
     CountForged "fault.count_forged",
     LiarsOutvoted "task.counted_two_liars_outvoted",

@@ -13,7 +13,7 @@ use super::{
 use mesh_coordinator::{Effect, Input};
 use mesh_proto::{
     id::{NodeId, TaskId},
-    task::{Birth, FailureKind, OnIsolation, Outcome, Program, Sealable, Spec},
+    task::{Birth, FailureKind, OnIsolation, Outcome, Program, Sealable, Spec, TaskKey},
 };
 use std::sync::Arc;
 
@@ -102,7 +102,11 @@ impl World {
         let mut course = execution::course(birth, self.serial, &mut self.dice, &self.options, self.healed.is_some());
         self.twist_course(node, &mut course);
         let spec = Spec::decode(&birth.spec).ok();
+        let is_again = spec.as_ref().is_some_and(|spec| matches!(spec.key, TaskKey::Again(..)));
         if let Some((work, (of, _))) = spec.and_then(|spec| Some((spec.work(), spec.replica_of()?))) {
+            if is_again {
+                self.count(Count::ReplicaAgain);
+            }
             let fabricates = node < self.options.fabricators;
             self.count(if fabricates { Count::ReplicaFabricated } else { Count::ReplicaRan });
             course.outcome = fabricator::said_of(&of, fabricates, course.outcome);

@@ -9,6 +9,7 @@
 //! Who polls may lie too. What is counted is signed by those who ran it, and is counted again by the driver before it accepts
 //! the result, and by the gateway before it shows it: see [`verify`].
 
+mod again;
 mod beside;
 mod count;
 mod draw;
@@ -120,10 +121,15 @@ struct Poll {
 #[derive(Debug)]
 struct Replica {
     node: NodeId,
+    /// As it was asked for last.
     task: TaskId,
     number: u32,
     since: Mono,
     state: State,
+    /// Since when it could be placed and is not. Nothing once it is.
+    unplaced: Option<Mono>,
+    /// As it was asked for before: nothing came of these yet.
+    before: Vec<TaskId>,
 }
 
 #[derive(Debug)]
@@ -228,7 +234,9 @@ impl Polls {
 
     /// What came of it does not matter any more.
     fn let_go(&mut self, replica: &Replica) {
-        self.replicas.remove(&replica.task);
+        for task in replica.before.iter().chain([&replica.task]) {
+            self.replicas.remove(task);
+        }
         if self.asked.remove(&replica.number).is_some() {
             self.todo.push_back(match replica.state {
                 // It has been run, and its record is about to say so.
@@ -266,6 +274,11 @@ impl Poll {
     /// Who may yet say something.
     fn is_waiting(&self) -> bool {
         self.replicas.iter().any(|replica| matches!(replica.state, State::Asked | State::Refused(_)))
+    }
+
+    /// What a replica may take that nobody queues behind.
+    fn limit(&self) -> Duration {
+        Duration::from_millis(self.spec.time_limit_ms).saturating_add(LATE)
     }
 
     fn replica(&mut self, node: &NodeId) -> Option<&mut Replica> {
@@ -353,17 +366,20 @@ impl Tasks {
         let (is_lacking, size) = (drawn.len() < missing, poll.size);
         for node in drawn {
             let Some(poll) = self.polls.open.get_mut(&task) else { return };
-            let spec = replica_of(&poll.spec, &task, node, cx.now.wall);
+            let before = poll.replica(&node).map_or(0, |replica| replica.times_before());
+            let spec = replica_of(&poll.spec, &task, (node, before), cx.now.wall);
             let number = match poll.replica(&node) {
                 Some(replica) => {
                     (replica.state, replica.since) = (State::Asked, cx.now.mono);
+                    replica.unplaced = Some(cx.now.mono);
                     replica.number
                 }
                 None => {
                     let number = self.polls.next;
                     self.polls.next = self.polls.next.wrapping_add(1);
-                    let (replica, state) = (spec.id(&self.network), State::Asked);
-                    poll.replicas.push(Replica { node, task: replica, number, since: cx.now.mono, state });
+                    let (replica, state, since) = (spec.id(&self.network), State::Asked, cx.now.mono);
+                    let (unplaced, before) = (Some(since), Vec::new());
+                    poll.replicas.push(Replica { node, task: replica, number, since, state, unplaced, before });
                     self.polls.asked.insert(number, (task, node));
                     self.polls.replicas.insert(replica, (task, node));
                     self.counters.replicas += 1;
@@ -383,12 +399,19 @@ impl Tasks {
     fn replica_answered(&mut self, cx: &mut Context<'_>, answer: &Answer) {
         let Some((task, node)) = self.polls.asked.get(&answer.to().index).copied() else { return };
         let state = match answer {
-            Answer::Placed { .. } | Answer::CancelAsked { .. } => return,
-            Answer::Refused { why: Refusal::Busy { retry_ms } | Refusal::Unavailable { retry_ms, .. }, .. } => {
+            Answer::Placed { .. } => return self.polls.placed(&task, &node),
+            Answer::CancelAsked { .. } => return,
+            Answer::Refused {
+                why: why @ (Refusal::Busy { retry_ms } | Refusal::Unavailable { retry_ms, .. }), ..
+            } => {
+                if matches!(why, Refusal::Busy { .. }) {
+                    self.polls.has_no_room(&task, &node, cx.now.mono);
+                }
                 State::Refused(cx.now.mono + Duration::from_millis(u64::from(*retry_ms)))
             }
             // Somebody has submitted another in its name. If that runs the same it is as good.
             Answer::Refused { to, task: Some(replica), why: Refusal::Conflict } => {
+                self.polls.placed(&task, &node);
                 return self.follow(cx, *to, *replica);
             }
             Answer::Refused { .. } | Answer::Missing { .. } => State::Absent,
@@ -410,6 +433,7 @@ impl Tasks {
     fn replica_reported(&mut self, cx: &mut Context<'_>, replica: &TaskId, outcome: &Arc<Outcome>) {
         let Some((task, node)) = self.polls.replicas.get(replica).copied() else { return };
         if let Some(sealed) = self.sealed_by(&task, node, outcome) {
+            self.polls.said_of(&task, &node, replica);
             self.note_replica(cx, task, node, State::Said(sealed, Arc::clone(outcome)));
         }
     }
@@ -488,8 +512,9 @@ impl Tasks {
                 self.timers.set(task, Kind::Follow, again);
             }
         }
+        self.ask_some_again(cx, task);
         let Some(poll) = self.polls.open.get_mut(&task) else { return };
-        let limit = Duration::from_millis(poll.spec.time_limit_ms).saturating_add(LATE);
+        let limit = poll.limit();
         let is_late = |replica: &Replica| {
             // By its own word.
             let queues = self.roster.seat(&replica.node).is_some_and(|seat| seat.load.queued > 0);
@@ -501,8 +526,7 @@ impl Tasks {
             let has = |seat: &Seat| capability::rate(&poll.spec.requirements, &seat.capabilities).is_ok();
             self.roster.is_silent(node) || !self.roster.seat(node).is_some_and(has)
         };
-        let mut given_up = Vec::new();
-        let mut again = Vec::new();
+        let (mut given_up, mut again) = (Vec::new(), Vec::new());
         for replica in &mut poll.replicas {
             match replica.state {
                 State::Asked | State::Refused(_) if is_lost(&replica.node) => {
@@ -515,12 +539,14 @@ impl Tasks {
                 }
                 State::Refused(at) if at <= cx.now.mono => {
                     replica.state = State::Asked;
-                    again.push((replica.number, replica.node));
+                    again.push((replica.number, replica.node, replica.times_before()));
                 }
                 State::Asked | State::Refused(_) | State::Said(..) | State::Absent | State::Gone => {}
             }
         }
-        let specs = again.into_iter().map(|(number, node)| (number, replica_of(&poll.spec, &task, node, cx.now.wall)));
+        let specs = again
+            .into_iter()
+            .map(|(number, node, before)| (number, replica_of(&poll.spec, &task, (node, before), cx.now.wall)));
         let specs: Vec<(u32, Spec)> = specs.collect();
         for (number, replica) in given_up {
             self.polls.asked.remove(&number);

@@ -7,15 +7,15 @@ use mesh_proto::{
     time::Wall,
 };
 
-/// What one member is asked to run.
-pub(super) fn replica_of(spec: &Spec, of: &TaskId, node: NodeId, now: Wall) -> Spec {
+/// What one member is asked to run, after it was asked in vain so many times.
+pub(super) fn replica_of(spec: &Spec, of: &TaskId, (node, before): (NodeId, u8), now: Wall) -> Spec {
     let mut requirements = spec.requirements.to_vec();
     if let Ok(name) = NODE.parse() {
         let test = Test::Compare(Operator::Equal, Value::Text(node.to_string()));
         requirements.push(Requirement { name, test, soft: false });
     }
     Spec {
-        key: TaskKey::Replica(*of, node),
+        key: if before == 0 { TaskKey::Replica(*of, node) } else { TaskKey::Again(*of, node, before) },
         born: now,
         requirements: Requirements::new(requirements).unwrap_or_else(|_| spec.requirements.clone()),
         redundancy: 1,

@@ -1,5 +1,6 @@
 //! Five members that run tasks several times, among them some that lie, in one world without delays.
 
+mod again;
 mod lies;
 mod places;
 
@@ -39,6 +40,8 @@ struct Mesh {
     queues: Option<usize>,
     /// Who drives replicas to no end: what it is told came of them it drops, and ends them as cancelled.
     enders: BTreeSet<usize>,
+    /// Of these nobody but who has them hears that they are on a disk, as where the others were lost.
+    stuck: BTreeSet<TaskId>,
     /// In whose place another counts what it likes.
     forged: Option<(usize, Outcome)>,
     executed: Vec<(usize, TaskId)>,
@@ -94,6 +97,7 @@ impl Mesh {
             cpu_us: 5,
             queues: None,
             enders: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             forged: None,
             executed: Vec::new(),
             answers: Vec::new(),
@@ -132,6 +136,7 @@ impl Mesh {
         for (to, mut items) in self.nodes[from].take_items() {
             let to = self.keys.iter().position(|key| key.node_id() == to).expect("a member");
             self.forge(from, &mut items);
+            items.retain(|item| !self.is_lost(item));
             let dropped = if self.enders.contains(&to) { drop_words(&mut items) } else { Vec::new() };
             let from = self.id(from);
             if !self.down.contains(&to) {
@@ -142,6 +147,11 @@ impl Mesh {
                 self.call(to, |tasks, cx| tasks.cancel(cx, waiter, task));
             }
         }
+    }
+
+    fn is_lost(&self, item: &Item) -> bool {
+        let says_so = matches!(item, Item::Placed { .. } | Item::Promise { .. } | Item::Wrote { .. });
+        says_so && item.task().is_some_and(|task| self.stuck.contains(&task))
     }
 
     /// What one that lies about the count reports in place of it.
@@ -491,7 +501,7 @@ fn a_replica_whose_member_is_gone_does_not_outlive_its_task() {
     let gone = mesh.drawn(&task)[4];
     mesh.kill(gone);
     let (on, by) = (mesh.id(gone), (0..5).find(|node| *node != gone).unwrap());
-    let replica = replica_of(&spec(3), &task, on, START);
+    let replica = replica_of(&spec(3), &task, (on, 0), START);
     let encoded = encoded(&replica);
     mesh.hung = (0..5).collect();
     mesh.call(by, |tasks, cx| tasks.submit(cx, Waiter { request: 1, index: 0 }, encoded, false));

@@ -5,14 +5,17 @@ use mesh_proto::{
     id::{NodeId, TaskId},
     task::{FailureKind, How, Outcome, Register, Sealed, Status},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Executions by task.
 #[derive(Default)]
 pub struct Executions {
     tasks: TaskMap<Vec<Execution>>,
-    /// Of what several run: the replica of each.
-    replicas: BTreeMap<(TaskId, NodeId), TaskId>,
+    /// Of what several run: the replicas of each, which may be asked again under another id.
+    replicas: BTreeMap<(TaskId, NodeId), BTreeSet<TaskId>>,
     /// Members that lie about what they ran.
     fabricators: usize,
 }
@@ -58,7 +61,7 @@ impl Executions {
 
     /// This task is the replica that the member runs of that.
     pub fn is_replica(&mut self, task: TaskId, of: TaskId, node: NodeId) {
-        self.replicas.insert((of, node), task);
+        self.replicas.entry((of, node)).or_default().insert(task);
     }
 
     pub fn finished(&mut self, task: TaskId, attempt: u32, node: NodeId, outcome: Arc<Outcome>) {
@@ -112,8 +115,8 @@ impl Executions {
             run.node == one.node && run.outcome.as_ref().is_some_and(|outcome| outcome.result() == one.result)
         };
         let is_said = |one: &&Sealed| {
-            let replica = self.replicas.get(&(*task, one.node)).and_then(|replica| self.tasks.get(replica));
-            replica.is_some_and(|runs| runs.iter().any(|run| ran(one, run)))
+            let replicas = self.replicas.get(&(*task, one.node)).into_iter().flatten();
+            replicas.filter_map(|replica| self.tasks.get(replica)).flatten().any(|run| ran(one, run))
         };
         if let Some(liar) = count.said.iter().find(|one| !is_said(one)) {
             return Some(format!("and {} never said what is counted of it", liar.node));
@@ -189,6 +192,8 @@ mod tests {
             for (n, mark) in (1..).zip(marks) {
                 let (replica, by, mut what) = (task(10 + n), node(n), outcome(0, *mark));
                 executions.is_replica(replica, task(1), by);
+                // Asked for again, it is not run once more.
+                executions.is_replica(task(20 + n), task(1), by);
                 executions.started(replica, 1, by, 1, 1).unwrap();
                 let of = Sealable { task: task(1), work: Digest::from_bytes([1; 32]) };
                 what.seal(&SecretKey::from_bytes(&[1; 32]), &NetworkId::from_bytes([1; 32]), &of);

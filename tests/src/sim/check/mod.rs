@@ -136,8 +136,7 @@ impl Checks {
 
     /// A replica is submitted, and cancelled, by whoever asks for it.
     fn born(&mut self, birth: &Birth) {
-        let looks_so = birth.spec.windows(3).any(|bytes| bytes == [0x61, b'r', 0x82]);
-        let spec = if looks_so { Spec::decode(&birth.spec).ok() } else { None };
+        let spec = if Spec::may_be_a_replica(&birth.spec) { Spec::decode(&birth.spec).ok() } else { None };
         if let Some((of, node)) = spec.and_then(|spec| spec.replica_of()) {
             self.executions.is_replica(birth.task, of, node);
             self.users.wants(birth.task, Causes { has_deadline: true, ..Causes::default() });

@@ -10,7 +10,7 @@
 use super::{Rule, Violation, task_map::TaskMap};
 use mesh_proto::{
     id::{NodeId, StoreId, TaskId},
-    task::{Ballot, Birth, Ending, Holder, Register, Spec, State, TaskKey, Version},
+    task::{Ballot, Birth, Ending, Holder, Register, Spec, State, Version},
 };
 use std::sync::Arc;
 
@@ -154,8 +154,7 @@ impl Registers {
         let ended = self.chosen(task).and_then(|chosen| chosen.ending()).map(|ending| ending.at);
         let births = self.history(task).iter().filter_map(|write| write.birth.as_ref());
         let later = births.filter(|birth| ended.is_some_and(|ended| birth.born > ended));
-        let is_replica = |spec: &Spec| matches!(spec.key, TaskKey::Replica(..));
-        later.take(1).any(|birth| Spec::decode(&birth.spec).is_ok_and(|spec| is_replica(&spec)))
+        later.take(1).any(|birth| Spec::decode(&birth.spec).is_ok_and(|spec| spec.replica_of().is_some()))
     }
 
     /// The histories of all tasks, in no order.
@@ -302,7 +301,7 @@ fn brief(ending: &Ending) -> String {
 mod tests {
     use super::*;
     use crate::sim::check::sample::{ballot, birth, ended, node, register, spec, task};
-    use mesh_proto::task::How;
+    use mesh_proto::task::{How, TaskKey};
 
     const V1: Version = Version::BIRTH;
     const S: [StoreId; 4] = [StoreId(0), StoreId(1), StoreId(2), StoreId(3)];

@@ -65,7 +65,7 @@ fn what_runs_something_else_in_the_name_of_a_replica_proves_nothing() {
     let lie = |node: NodeId| Spec {
         program: Program::Echo,
         input: Payload::Inline(b"41".to_vec().into()),
-        ..replica_of(&spec(3), &task, node, START)
+        ..replica_of(&spec(3), &task, (node, 0), START)
     };
     let mut said = Vec::new();
     for (index, node) in drawn[..3].iter().enumerate() {

@@ -93,7 +93,7 @@ async fn a_drained_node_has_nothing_that_others_wait_for() {
 #[tokio::test]
 #[ignore = "drawn by the commit"]
 async fn what_still_runs_at_the_deadline_runs_elsewhere_and_who_leaves_is_gone() {
-    let mut mesh = Mesh::up_with(4, |options| options.allow.push("sh".into())).await;
+    let mesh = Mesh::up_with(4, |options| options.allow.push("sh".into())).await;
     let here = tempfile::tempdir().unwrap();
     let at = here.path();
     let (code, _, stderr) = ask(&mesh, 0, at, &["drain", "--leave"]).await;

@@ -184,9 +184,9 @@ fn shown(value: &Value) -> String {
 fn show(answer: &Aggregated) -> String {
     let error = answer.error.map_or("an unknown error".to_owned(), |error| format!("± {}", short(error)));
     let mut text = match answer.value {
-        Some(value) => format!("{value} {error}\n"),
+        Some(value) => format!("{} {error}\n", known(value, answer.error)),
         None => {
-            let values = answer.values.iter().map(|value| format!("{value}\n")).collect::<String>();
+            let values = answer.values.iter().map(|value| known(*value, answer.error) + "\n").collect::<String>();
             let counts = answer
                 .histogram
                 .iter()
@@ -201,6 +201,18 @@ fn show(answer: &Aggregated) -> String {
         text.push_str("; less accurate than asked for: it was time");
     }
     text
+}
+
+/// The digits that are known, and one more.
+fn known(value: f64, error: Option<f64>) -> String {
+    match error {
+        Some(error) if error > 0.0 && value != 0.0 => {
+            let places = (1.0 - error.log10().floor()).clamp(0.0, 15.0);
+            let text = format!("{value:.*}", places as usize);
+            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+        }
+        _ => value.to_string(),
+    }
 }
 
 /// Four digits are enough of what is itself not exact.
@@ -243,6 +255,21 @@ mod tests {
             "1\n2.5\neach an unknown error\nof 4 nodes; 5 of 6 took part; 12 rounds in 1.2 s; \
              less accurate than asked for: it was time",
         );
+    }
+
+    #[test]
+    fn of_a_value_the_digits_are_shown_that_are_known() {
+        for (value, error, shown) in [
+            (25.000069, Some(0.0152), "25"),
+            (24.996, Some(0.0152), "24.996"),
+            (1234.5678, Some(30.0), "1235"),
+            (0.1234567, Some(0.0001), "0.12346"),
+            (2.5, Some(0.0), "2.5"),
+            (2.5, None, "2.5"),
+            (100.0, Some(40.0), "100"),
+        ] {
+            assert_eq!(known(value, error), shown);
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod tests {
     const TEXT: &str = "# HELP mesh_tasks_running Attempts that run here.\n# TYPE mesh_tasks_running gauge\n\
         mesh_tasks_running 3\nmesh_tasks_running_not 99\n\
         mesh_tasks_events_total{event=\"born\"} 5\nmesh_tasks_events_total{event=\"granted\",kind=\"a b\"} 2\n\
-        mesh_latency_bucket{le=\"+Inf\"} 4 # {x=\"y\"} 1.0\nmesh_latency_sum 1.25\n# EOF\n";
+        some_latency_bucket{le=\"+Inf\"} 4 # {x=\"y\"} 1.0\nsome_latency_sum 1.25\n# EOF\n";
 
     #[test]
     fn samples_of_a_name_are_summed_or_chosen_by_labels() {
@@ -78,9 +78,9 @@ mod tests {
             ("mesh_tasks_events{event=\"granted\"}", Some(2.0)),
             ("mesh_tasks_events{kind=\"a b\",event=\"granted\"}", Some(2.0)),
             ("mesh_tasks_events{event=\"lost\"}", None),
-            ("mesh_latency_bucket", Some(4.0)),
-            ("mesh_latency_sum", Some(1.25)),
-            ("mesh_latency", None),
+            ("some_latency_bucket", Some(4.0)),
+            ("some_latency_sum", Some(1.25)),
+            ("some_latency", None),
             ("mesh_tasks", None),
             ("", None),
             ("mesh_tasks_events{event=granted}", None),

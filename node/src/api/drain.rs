@@ -46,6 +46,8 @@ pub struct DrainState {
     pub outbox: u64,
     /// Other members in reach that take what it has.
     pub others: u32,
+    /// These are fewer than the copies of a record: its copies stay until there are more.
+    pub too_few: bool,
     /// It is in the committee, which draining does not change.
     pub in_committee: bool,
 }
@@ -53,6 +55,8 @@ pub struct DrainState {
 fn state(view: &StatusView) -> DrainState {
     let to_move = view.drain.and_then(|drain| drain.to_move);
     let is_idle = view.queued == 0 && view.running == 0 && view.outbox == 0;
+    // Who drains does not count itself.
+    let others = view.reachable.saturating_sub(u32::from(view.drain.is_none()));
     DrainState {
         draining: view.drain.is_some(),
         drained: is_idle && to_move == Some(0),
@@ -60,8 +64,8 @@ fn state(view: &StatusView) -> DrainState {
         queued: view.queued,
         running: view.running,
         outbox: view.outbox,
-        // Who drains does not count itself.
-        others: view.reachable.saturating_sub(u32::from(view.drain.is_none())),
+        others,
+        too_few: view.drain.is_some_and(|drain| others < drain.copies),
         in_committee: view.agreement.as_ref().is_some_and(|agreement| agreement.epoch.replica_of(&view.node).is_some()),
     }
 }
@@ -127,6 +131,10 @@ pub async fn leave(State(api): State<Api>) -> Result<StatusCode, Problem> {
     if !now.drained {
         let why = match now.to_move {
             _ if !now.draining => "this node does not drain: `meshd drain` first".to_owned(),
+            Some(left) if now.too_few => format!(
+                "{left} records name this node as a holder, and only {} other members in reach take copies: with another one they move",
+                now.others
+            ),
             Some(left) => format!("this node is not drained yet: {left} records name it as a holder"),
             None => "this node is not drained yet".to_owned(),
         };

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Failure;
-use super::exit::DETACHED;
+use super::exit::{DETACHED, LATER};
 use super::output::Output;
 use super::settings::Global;
 use crate::api::drain::{DrainOrder, DrainState};
@@ -80,6 +80,15 @@ async fn watch(client: &Client, mut state: DrainState) -> Result<DrainState, Fai
         bar.set_style(style);
     }
     while !state.drained {
+        let is_idle = state.running == 0 && state.queued == 0 && state.outbox == 0;
+        if let Some(records) = state.to_move.filter(|_| is_idle && state.too_few) {
+            bar.finish_and_clear();
+            let others = state.others;
+            eprintln!(
+                "nothing runs or waits here any more; {records} records stay: only {others} other members in reach take copies"
+            );
+            return Err(Failure::Ended(LATER));
+        }
         if !state.draining {
             bar.finish_and_clear();
             return Err(Failure::Usage("somebody has ended the draining of this node: `meshd undrain`".into()));

@@ -144,6 +144,8 @@ pub struct TaskView {
 pub struct DrainView {
     /// Records that name it as a holder, as of the last look through all of them; `None` before the first.
     pub to_move: Option<u64>,
+    /// Copies of a record. With fewer others that take them they stay.
+    pub copies: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

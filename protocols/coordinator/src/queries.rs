@@ -326,7 +326,10 @@ impl Coordinator {
             outbox: totals.outbox as u64,
             disk_has_room: self.has_room,
             partition: self.partition(),
-            drain: self.members.me().drains.then(|| DrainView { to_move: totals.to_move.flatten().map(|n| n as u64) }),
+            drain: self.members.me().drains.then(|| DrainView {
+                to_move: totals.to_move.flatten().map(|records| records as u64),
+                copies: u32::try_from(self.config.tasks.copies).unwrap_or(u32::MAX),
+            }),
             liveness: self.members.counters(),
             aggregations: self.aggregations.counters(),
             agreement: self.agreement_now(),

@@ -46,7 +46,10 @@ impl Tasks {
                 let is_over = |at| at > cx.now.wall || cx.now.wall.since(at) >= delay;
                 !copy.complete && copy.ended.is_some_and(is_over)
             };
-            let is_lost = |holder: &Holder| self.roster.is_lost(holder, now, delay);
+            // Nothing is to be had of looking after one that drains while there are too few others.
+            let has_others = wanted >= self.full_list(holders);
+            let is_lost =
+                |holder: &Holder| self.roster.is_lost(holder, now, delay) && (has_others || !self.may_stay(holder));
             let is_hurt = match self.looks_after(holders, stays) {
                 true => is_unsure_after(delay) || holders.len() < wanted || holders.iter().any(is_lost),
                 // It may be the first that is without it: then whoever wrote the end does it, if the first has not.
@@ -74,6 +77,16 @@ impl Tasks {
         self.repair_cursor.is_some()
     }
 
+    /// As many as a list of holders is to have, if it had so many.
+    fn full_list(&self, holders: &[Holder]) -> usize {
+        self.config.copies.min(holders.len())
+    }
+
+    /// It drains, and has its copy.
+    fn may_stay(&self, holder: &Holder) -> bool {
+        self.roster.drains(&holder.node) && (*holder == self.me || self.roster.is_present(holder))
+    }
+
     /// As many as there should be, and can.
     pub(crate) fn wanted_copies(&self) -> usize {
         self.config.copies.min(self.roster.present())
@@ -97,14 +110,8 @@ impl Tasks {
         if !is_change && !reign.in_force && register.ending().is_none() && reign.acked.len() > 1 {
             return;
         }
-        let is_lost = |holder: &Holder| self.roster.is_lost(holder, now, delay);
-        let is_there = |holder: &Holder| *holder == self.me || self.roster.is_present(holder);
-        // One that drains has what it has: it is let go when all others are there, of which the record then depends on more
-        // (simulator, seed 87).
-        let are_there = register.holders.iter().all(|holder| is_lost(holder) || is_there(holder));
-        let may_go = |holder: &Holder| are_there || !self.roster.drains(&holder.node) || !is_there(holder);
-        let (lost, kept): (Vec<Holder>, Vec<Holder>) =
-            register.holders.iter().copied().partition(|holder| is_lost(holder) && may_go(holder));
+        let (mut lost, mut kept): (Vec<Holder>, Vec<Holder>) =
+            register.holders.iter().copied().partition(|holder| self.roster.is_lost(holder, now, delay));
         let wanted = self.wanted_copies();
         if lost.is_empty() && (is_change || kept.len() >= wanted) || self.roster.is_partitioned() {
             return;
@@ -115,7 +122,14 @@ impl Tasks {
             .filter(|holder| (self.roster.is_present(holder) || *holder == self.me) && !kept.contains(holder))
             .take(wanted.saturating_sub(kept.len()))
             .collect();
-        let holders: Vec<Holder> = kept.iter().chain(&fresh).copied().collect();
+        // One that drains has what it has, and is let go for another that takes it: of fewer holders one that is dead, and not yet
+        // known to be, is all that a majority lacks (simulator, seed 87).
+        let short = self.full_list(&register.holders).saturating_sub(kept.len() + fresh.len());
+        let (stay, gone): (Vec<Holder>, Vec<Holder>) = lost.into_iter().partition(|holder| self.may_stay(holder));
+        kept.extend(stay.iter().take(short));
+        lost = stay.into_iter().skip(short).chain(gone).collect();
+        let still = register.holders.iter().filter(|holder| kept.contains(holder));
+        let holders: Vec<Holder> = still.chain(&fresh).copied().collect();
         if holders.is_empty() || holders == register.holders || fresh.is_empty() && kept.len() < wanted {
             return;
         }

@@ -47,6 +47,9 @@ struct Arguments {
     /// Ended records are forgotten in every world; otherwise in some.
     #[arg(long)]
     forgetful: bool,
+    /// Operators have nodes drain, and take work again.
+    #[arg(long)]
+    drains: bool,
     /// Known limits of the protocol fail, too: see `task.two_homes`.
     #[arg(long)]
     strict: bool,
@@ -84,6 +87,7 @@ fn main() -> anyhow::Result<ExitCode> {
         wire: arguments.wire,
         all_faults: arguments.all_faults,
         forgetful: arguments.forgetful,
+        drains: arguments.drains,
         strict: arguments.strict,
         boundary: None,
     };
@@ -218,6 +222,7 @@ fn replay(arguments: &Arguments, seed: u64) -> String {
         (arguments.wire, " --wire"),
         (arguments.all_faults, " --all-faults"),
         (arguments.forgetful, " --forgetful"),
+        (arguments.drains, " --drains"),
         (arguments.strict, " --strict"),
     ] {
         command += if set { flag } else { "" };
@@ -237,6 +242,7 @@ fn settings(arguments: &Arguments, part: &Range<u64>) -> serde_json::Map<String,
         "wire": arguments.wire,
         "all_faults": arguments.all_faults,
         "forgetful": arguments.forgetful,
+        "drains": arguments.drains,
         "strict": arguments.strict,
     });
     settings.as_object().cloned().unwrap_or_default()

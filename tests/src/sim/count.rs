@@ -32,6 +32,9 @@ impl Count {
         Self::CutTorn,
         Self::CutUnsynced,
         Self::CutWhole,
+        // Only where it is asked for.
+        Self::Drains,
+        Self::Undrains,
         // Nobody asks for so much.
         Self::RanBusy,
         // Its brain has told its body of a committee before anybody knows that it is up, mostly.

@@ -48,7 +48,7 @@ impl World {
             let other = *self.needs.pick(&members);
             self.refit(other);
         }
-        if self.needs.chance(100) {
+        if self.options.drains && self.needs.chance(100) {
             let other = *self.needs.pick(&members);
             self.drain(other);
         }

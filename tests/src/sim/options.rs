@@ -59,6 +59,8 @@ pub struct Options {
     pub membership: mesh_membership::Config,
     /// Ended records are forgotten while the world lasts.
     pub forgetful: bool,
+    /// Operators have nodes drain, and take work again.
+    pub drains: bool,
     /// Known limits of the protocol are violations as well.
     pub strict: bool,
     /// Who agrees on the ledger, where there is one.
@@ -129,6 +131,8 @@ pub struct Wanted {
     pub all_faults: bool,
     /// Ended records are forgotten while the world lasts; otherwise in some worlds.
     pub forgetful: bool,
+    /// Operators have nodes drain, and take work again.
+    pub drains: bool,
     /// Known limits of the protocol fail, too.
     pub strict: bool,
     /// One crash, and nothing else but liars.
@@ -202,6 +206,7 @@ impl Options {
             tasks,
             membership,
             forgetful,
+            drains: wanted.drains,
             strict: wanted.strict,
             council,
             fabricators: fabricator::draw(seed),

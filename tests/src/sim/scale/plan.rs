@@ -79,6 +79,7 @@ impl Plan {
             tasks: mesh_tasks::Config { story_max: STORY, ..tasks },
             membership: mesh_membership::Config::default(),
             forgetful: false,
+            drains: false,
             strict: false,
             council: None,
             fabricators: 0,

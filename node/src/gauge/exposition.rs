@@ -81,7 +81,7 @@ mod tests {
             ("some_latency_bucket", Some(4.0)),
             ("some_latency_sum", Some(1.25)),
             ("some_latency", None),
-            ("mesh_tasks", None),
+            ("some", None),
             ("", None),
             ("mesh_tasks_events{event=granted}", None),
             ("mesh_tasks_events{event=\"granted\"", None),

@@ -41,6 +41,7 @@ pub struct DrainState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_move: Option<u64>,
     pub queued: u64,
+    /// Those among them that are asked of several nodes from here (`--redundancy`).
     pub running: u64,
     /// Results that wait to be taken by the drivers of their tasks.
     pub outbox: u64,
@@ -54,15 +55,16 @@ pub struct DrainState {
 
 fn state(view: &StatusView) -> DrainState {
     let to_move = view.drain.and_then(|drain| drain.to_move);
-    let is_idle = view.queued == 0 && view.running == 0 && view.outbox == 0;
+    let running = view.running + view.drain.map_or(0, |drain| drain.polls);
+    let is_idle = view.queued == 0 && running == 0 && view.outbox == 0;
     // Who drains does not count itself.
-    let others = view.reachable.saturating_sub(u32::from(view.drain.is_none()));
+    let others = view.reachable.saturating_sub(u32::from(view.drain.is_none() && view.keeps_tasks));
     DrainState {
         draining: view.drain.is_some(),
         drained: is_idle && to_move == Some(0),
         to_move,
         queued: view.queued,
-        running: view.running,
+        running,
         outbox: view.outbox,
         others,
         too_few: view.drain.is_some_and(|drain| others < drain.copies),
@@ -87,14 +89,22 @@ pub async fn show(State(api): State<Api>) -> Result<Json<DrainState>, Problem> {
 /// through restarts, until `DELETE`.
 #[utoipa::path(
     post, path = "/v1/drain", tag = "node", request_body = DrainOrder,
-    responses((status = 200, body = DrainState), (status = 409, description = "Nobody else is in reach", body = Problem))
+    responses((status = 200, body = DrainState), (status = 409, description = "Nobody else is in reach, or it has none by its role", body = Problem))
 )]
 pub async fn begin(
     State(api): State<Api>,
     OptionalJson(order): OptionalJson<DrainOrder>,
 ) -> Result<Json<DrainState>, Problem> {
-    let before = ask(&api, Command::Status).await?;
-    if before.others == 0 {
+    let Some(Answer::Status(view)) = api.ports.brain.ask(Command::Status).await?.one().await else {
+        return Err(BrainGone.into());
+    };
+    if !view.keeps_tasks {
+        return Err(Problem::new(
+            Code::Conflict,
+            "this node holds and runs no tasks by its role: there is nothing to drain",
+        ));
+    }
+    if state(&view).others == 0 {
         let why = "no other member that holds tasks is in reach: what this node has could go nowhere";
         return Err(Problem::new(Code::Conflict, why));
     }

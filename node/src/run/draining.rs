@@ -10,7 +10,10 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use mesh_coordinator::Command;
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -23,11 +26,21 @@ pub struct NodeDraining {
     runtime: Handle,
     /// Ends the node.
     left: CancellationToken,
+    /// Ends the wait for the last deadline: a later word of the operator takes its place.
+    deadline: Mutex<CancellationToken>,
 }
 
 impl NodeDraining {
     pub fn new(wishes: mpsc::Sender<Wish>, brain: BrainHandle, runtime: Handle, left: CancellationToken) -> Self {
-        Self { wishes, brain, runtime, left }
+        let deadline = Mutex::new(left.child_token());
+        Self { wishes, brain, runtime, left, deadline }
+    }
+
+    /// What is waited for from now on; the last is not any more.
+    fn renew(&self) -> CancellationToken {
+        let next = self.left.child_token();
+        std::mem::replace(&mut *self.deadline.lock().unwrap_or_else(PoisonError::into_inner), next.clone()).cancel();
+        next
     }
 
     async fn wish(&self, will: Will) -> Result<(), BrainGone> {
@@ -39,14 +52,15 @@ impl NodeDraining {
 
 impl Draining for NodeDraining {
     fn say(&self, drains: bool) -> BoxFuture<'_, Result<(), BrainGone>> {
+        self.renew();
         Box::pin(self.wish(Will::Drain(drains)))
     }
 
     fn stop_running_in(&self, time: Duration) {
-        let (brain, left) = (self.brain.clone(), self.left.clone());
+        let (brain, over) = (self.brain.clone(), self.renew());
         self.runtime.spawn(async move {
             tokio::select! {
-                () = left.cancelled() => return,
+                () = over.cancelled() => return,
                 () = tokio::time::sleep(time) => {}
             }
             if brain.ask(Command::StopRunning).await.is_err() {

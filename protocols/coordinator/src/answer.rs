@@ -146,6 +146,8 @@ pub struct DrainView {
     pub to_move: Option<u64>,
     /// Copies of a record. With fewer others that take them they stay.
     pub copies: u32,
+    /// Tasks whose replicas are asked for here: they are begun anew elsewhere if this node stops.
+    pub polls: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +177,8 @@ pub struct StatusView {
     pub disk_has_room: bool,
     pub partition: PartitionView,
     pub drain: Option<DrainView>,
+    /// It holds and runs tasks by its role.
+    pub keeps_tasks: bool,
     /// Who was suspected, and what came of it.
     pub liveness: Counters,
     pub aggregations: mesh_gossip::Counters,

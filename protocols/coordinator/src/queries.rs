@@ -329,7 +329,9 @@ impl Coordinator {
             drain: self.members.me().drains.then(|| DrainView {
                 to_move: totals.to_move.flatten().map(|records| records as u64),
                 copies: u32::try_from(self.config.tasks.copies).unwrap_or(u32::MAX),
+                polls: totals.polls as u64,
             }),
+            keeps_tasks: self.members.me().keeps_tasks(),
             liveness: self.members.counters(),
             aggregations: self.aggregations.counters(),
             agreement: self.agreement_now(),

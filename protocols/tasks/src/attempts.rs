@@ -187,7 +187,7 @@ impl Tasks {
             (last_tried, shortfall, busy, queued, nearness(&self.roster, task, holders, node))
         });
         // Where nothing must be had, this node can do it as well as nobody.
-        chosen.or_else(|| requirements.hard().next().is_none().then_some(self.me.node))
+        chosen.or_else(|| (requirements.hard().next().is_none() && !self.drains()).then_some(self.me.node))
     }
 
     /// Nothing was heard of the present attempt for a while.

@@ -44,10 +44,12 @@ impl Tasks {
     }
 
     /// It does so from now on, or does no more.
-    pub(crate) fn note_draining(&mut self) {
-        self.drain = Drain::default();
-        if self.drains() {
-            self.executor.outfit.look_over();
+    pub(crate) fn note_draining(&mut self, cx: &mut Context<'_>) {
+        // What is counted is counted from the first record on.
+        (self.drain, self.repair_cursor) = (Drain::default(), None);
+        match self.drains() {
+            true => self.executor.outfit.look_over(),
+            false => self.fill_slots(cx),
         }
     }
 

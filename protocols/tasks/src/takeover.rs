@@ -127,7 +127,9 @@ impl Tasks {
 
     /// Begins what there is room for. Each is looked at anew: somebody else may have been found to drive it.
     pub(crate) fn takeovers_due(&mut self, cx: &mut Context<'_>) {
-        while let Some(task) = self.takeovers.next(cx.now.mono) {
+        // Those of a driver that is back need no ballot, and make no room scarce.
+        for _ in 0..TAKEOVERS {
+            let Some(task) = self.takeovers.next(cx.now.mono) else { break };
             self.watch_due(cx, task);
         }
     }

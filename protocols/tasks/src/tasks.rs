@@ -186,7 +186,7 @@ impl Tasks {
             self.seeking.look_at(node);
         }
         if node == self.me.node && before.is_some_and(|(held, _)| held != holds) {
-            self.note_draining();
+            self.note_draining(cx);
         }
         self.note_isolation();
         self.drain_local(cx);

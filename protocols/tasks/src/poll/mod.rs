@@ -521,10 +521,10 @@ impl Tasks {
             let limit = if queues { limit.saturating_mul(PATIENCE) } else { limit };
             cx.now.mono.since(replica.since) > limit
         };
-        // One that has it no more gives it back, and its replica waits.
+        // One that has it no more, or drains, gives it back, and its replica waits.
         let is_lost = |node: &NodeId| {
             let has = |seat: &Seat| capability::rate(&poll.spec.requirements, &seat.capabilities).is_ok();
-            self.roster.is_silent(node) || !self.roster.seat(node).is_some_and(has)
+            self.roster.is_silent(node) || self.roster.drains(node) || !self.roster.seat(node).is_some_and(has)
         };
         let (mut given_up, mut again) = (Vec::new(), Vec::new());
         for replica in &mut poll.replicas {

@@ -1,6 +1,6 @@
 //! Nodes that are to hold and run nothing more.
 
-use super::{node::*, told::Told};
+use super::{node::*, takeover::holding, told::Told};
 use crate::{Fact, Holding, Waiter};
 use mesh_proto::task::{Holder, Item, Register, Spec, TaskKey, Version};
 use std::{sync::Arc, time::Duration};
@@ -165,4 +165,16 @@ fn written(node: &mut Node, version: u32, ranks: &[usize]) -> Told {
     let register = Register { joint: None, ..first_register(ranks, 1) };
     let (ballot, version) = (ballot(1, 1), Version(version));
     node.hear(1, Item::Write { task: task(), ballot, version, register: Arc::new(register), birth: None })
+}
+
+#[test]
+fn what_is_left_is_counted_from_the_first_record_on() {
+    // More than are looked at in one round.
+    let mut node = holding(1_200);
+    node.pass(Duration::from_secs(1));
+    drains(&mut node, 0, true);
+    node.pass_ms(50);
+    assert_eq!(node.tasks.totals().to_move, Some(None), "a part is not all");
+    node.pass_ms(50);
+    assert_eq!(node.tasks.totals().to_move, Some(Some(1_200)));
 }

@@ -12,8 +12,12 @@ const MANY: usize = TAKEOVERS + 88;
 /// Births that the member of rank 1 drives and this node is the second to hold, all of them confirmed: those with an even
 /// number wait for somebody, the others run at the member of rank 2.
 fn holding_many() -> Node {
+    holding(MANY)
+}
+
+pub fn holding(many: usize) -> Node {
     let mut node = Node::new(0);
-    for n in 0..MANY {
+    for n in 0..many {
         let spec = Spec { key: TaskKey::Own(n.to_be_bytes().to_vec()), ..spec() };
         let task = spec.id(&NETWORK);
         let home = node.tasks.roster().home(&task, 5);
@@ -24,7 +28,7 @@ fn holding_many() -> Node {
         node.hear(4, place(&birth, birth_ballot(1, 7), &register, None));
         node.hear(4, Item::Born { task, ballot: birth_ballot(1, 7) });
     }
-    assert_eq!(node.tasks.shelf().live().len(), MANY);
+    assert_eq!(node.tasks.shelf().live().len(), many);
     node
 }
 
@@ -89,4 +93,17 @@ fn who_is_written_to_by_another_driver_does_not_wait_to_drive_it() {
         node.hear(2, Item::Write { task: waiting, ballot: ballot(1, 2), version: Version(2), register, birth: None });
     assert_eq!(told.sent, [(2, Item::Wrote { task: waiting, ballot: ballot(1, 2), version: Version(2) })]);
     assert_eq!(node.tasks.totals().orphaned, MANY - TAKEOVERS - 1);
+}
+
+#[test]
+fn a_driver_that_is_back_is_asked_for_so_many_at_a_time() {
+    let mut node = holding(3 * TAKEOVERS);
+    node.call(|tasks, cx| tasks.silent(cx, at(1)));
+    while node.tasks.totals().orphaned < 2 * TAKEOVERS {
+        node.pass_ms(0);
+    }
+    node.call(|tasks, cx| tasks.up(cx, at(1)));
+    let told = node.pass_ms(1000);
+    assert_eq!(prepared(&told), [], "it drives them");
+    assert_eq!(node.tasks.totals().orphaned, TAKEOVERS);
 }

@@ -272,6 +272,7 @@ impl Council {
             disk_has_room: true,
             partition: PartitionView::default(),
             drain: None,
+            keeps_tasks: true,
             liveness: mesh_membership::Counters::default(),
             aggregations: mesh_gossip::Counters::default(),
             agreement: Some(self.view()),

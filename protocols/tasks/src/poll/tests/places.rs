@@ -104,3 +104,21 @@ fn one_frame_opens_no_more_polls_than_there_is_room_for() {
     let polls = &mesh.nodes[0].polls;
     assert_eq!((polls.open.len(), polls.waiting.len(), polls.count()), (OPEN, OPEN, 2 * OPEN));
 }
+
+#[test]
+fn a_member_that_drains_is_not_waited_for() {
+    let mut mesh = Mesh::new(3);
+    let task = spec(2).id(&NETWORK);
+    let one = mesh.drawn(&task)[0];
+    mesh.hung = [one].into_iter().collect();
+    mesh.submit(&spec(2));
+    mesh.pass(2);
+    assert_eq!(mesh.end(task), None);
+    let Holder { node, store } = mesh.nodes[one].me;
+    for at in 0..3 {
+        mesh.call(at, |tasks, cx| tasks.member(cx, node, store, crate::Holding::Drains));
+    }
+    mesh.pass(5);
+    let (how, outcome) = mesh.end(task).unwrap_or_else(|| panic!("{:#?}", mesh.story(task)));
+    assert_eq!((how, output(&outcome).as_str()), (How::Done, "42"));
+}

@@ -221,7 +221,10 @@ impl Tasks {
             return;
         }
         let is_ended = !copy.is_live();
-        let driver = self.shelf.promised(&task).map(|promised| promised.driver);
+        // Who has refused this node's ballot for a higher one goes on: two that take each other's place at each question leave no
+        // driver the time that a task may wait for others (simulator, seed 820953).
+        let promised = self.shelf.promised(&task).max(self.rivals.get(&task).map(|rival| rival.ballot));
+        let driver = promised.map(|promised| promised.driver);
         let orphaned = driver.is_none_or(|driver| driver == self.me.node || self.roster.is_silent(&driver));
         self.followers.entry(task).or_default().insert(from);
         if let Some(known) = self.known(&task) {

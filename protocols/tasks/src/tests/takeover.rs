@@ -107,3 +107,20 @@ fn a_driver_that_is_back_is_asked_for_so_many_at_a_time() {
     assert_eq!(prepared(&told), [], "it drives them");
     assert_eq!(node.tasks.totals().orphaned, TAKEOVERS);
 }
+
+/// Its end was not decided, and another goes on with the task: whoever asks how it ended is told by that one.
+#[test]
+fn who_was_refused_for_a_higher_ballot_does_not_begin_another_at_each_question() {
+    let mut node = Node::born(0, &spec());
+    node.hear(4, Item::Cancel { task: task() });
+    assert!(node.copy().expect("held").1.ending().is_some());
+    node.hear(1, Item::Refused { task: task(), ballot: birth_ballot(0, 7), promised: ballot(1, 1) });
+    let told = node.hear(3, Item::Follow { task: task() });
+    assert_eq!((told.facts, told.sent.len()), (vec![], 2));
+    assert_eq!(told.sent[0], (1, Item::Follow { task: task() }));
+    assert!(matches!(told.sent[1], (3, Item::Following { .. })));
+    // Where that one is gone, this node does.
+    node.call(|tasks, cx| tasks.silent(cx, at(1)));
+    let told = node.hear(3, Item::Follow { task: task() });
+    assert!(told.sent.iter().any(|(_, item)| matches!(item, Item::Prepare { .. })), "{told:?}");
+}

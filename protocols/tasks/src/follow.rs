@@ -261,7 +261,9 @@ impl Tasks {
         self.report_unknown(cx, from, task);
         // Its driver was asked how it ended, as that is not known to be in force, and has lost or forgotten it.
         let is_unsure = self.shelf.copy(&task).is_some_and(|copy| !copy.is_live() && !copy.settled);
-        if is_unsure && self.shelf.promised(&task).is_some_and(|promised| promised.driver == from) {
+        // So has one that refused this node for a ballot of its own: nobody goes on in its place.
+        let is_rival = self.rivals.get(&task).is_some_and(|rival| rival.ballot.driver == from);
+        if is_unsure && (is_rival || self.shelf.promised(&task).is_some_and(|promised| promised.driver == from)) {
             self.campaign(cx, task);
         }
         let home = self.roster.home(&task, self.config.home);

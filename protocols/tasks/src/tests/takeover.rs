@@ -108,13 +108,26 @@ fn a_driver_that_is_back_is_asked_for_so_many_at_a_time() {
     assert_eq!(node.tasks.totals().orphaned, TAKEOVERS);
 }
 
-/// Its end was not decided, and another goes on with the task: whoever asks how it ended is told by that one.
-#[test]
-fn who_was_refused_for_a_higher_ballot_does_not_begin_another_at_each_question() {
+/// Its end was not decided, and another goes on with the task.
+fn refused() -> Node {
     let mut node = Node::born(0, &spec());
     node.hear(4, Item::Cancel { task: task() });
     assert!(node.copy().expect("held").1.ending().is_some());
     node.hear(1, Item::Refused { task: task(), ballot: birth_ballot(0, 7), promised: ballot(1, 1) });
+    node
+}
+
+#[test]
+fn one_that_goes_on_and_knows_nothing_of_it_is_replaced() {
+    let mut node = refused();
+    let told = node.hear(1, Item::Unknown { task: task() });
+    assert_eq!(prepared(&told), [task()]);
+}
+
+/// Whoever asks how it ended is told by that one.
+#[test]
+fn who_was_refused_for_a_higher_ballot_does_not_begin_another_at_each_question() {
+    let mut node = refused();
     let told = node.hear(3, Item::Follow { task: task() });
     assert_eq!((told.facts, told.sent.len()), (vec![], 2));
     assert_eq!(told.sent[0], (1, Item::Follow { task: task() }));

@@ -135,6 +135,10 @@ impl Tasks {
             Some(Driver::Campaigning(campaign)) => campaign,
             // It was not needed, and bars other births all the same, where somebody is still to be told of that.
             Some(Driver::Driving(reign)) if reign.ballot == Some(ballot) && held.is_none() => {
+                // It takes what is written under this ballot, whatever it said before of a placement.
+                if let Some(aside) = reign.known_aside() {
+                    aside.outlived.remove(&holder);
+                }
                 if let Some(aside) = reign.known_aside().filter(|aside| !aside.asked_for_promise.is_empty()) {
                     aside.barring.insert(holder);
                 }
@@ -464,6 +468,12 @@ impl Tasks {
             {
                 reign.acked.insert(Holder { node: from, store });
                 return self.check_force(cx, task);
+            }
+            // That was said of a placement, by one that has promised since (simulator, seed 2590123535).
+            Some(Driver::Driving(reign))
+                if reign.aside().is_some_and(|aside| aside.barring.contains(&Holder { node: from, store })) =>
+            {
+                return;
             }
             Some(Driver::Driving(reign)) => &mut reign.aside_mut().outlived,
             None => return,

@@ -363,3 +363,21 @@ fn who_has_promised_is_asked_again_now_and_then() {
     let told = node.pass_ms(5000);
     assert!(told.sent.iter().any(|(to, _)| *to == 3), "{told:?}");
 }
+
+/// Members that are asked to take a placement as well may find its key too old, and promise all the same: those who have take what
+/// is written, and it is not theirs to say that it is long over (simulator, seed 2590123535).
+#[test]
+fn who_has_promised_has_not_outlived_what_is_written_then() {
+    let mut node = campaigning();
+    node.hear(1, promise(Some(ours())));
+    let told = node.hear(3, promise(None));
+    adopted(&told, &node);
+    let too_old = || Item::TooOld { task: task(), floor: Wall(START.0 + 1), ended: None };
+    node.hear(3, too_old());
+    node.hear(4, too_old());
+    assert!(node.copy().is_some(), "one of two has promised");
+    node.hear(4, promise(None));
+    node.hear(3, too_old());
+    node.hear(2, too_old());
+    assert!(node.copy().is_some(), "both have promised");
+}
